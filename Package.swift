@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Layers: each target imports only targets that stand above it in this list.
+let swiftSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableExperimentalFeature("Lifetimes"),
+  .strictMemorySafety(),
+]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+}
+let commands = ["convert", "build", "prune", "refit", "run", "serve"].map { "trtllm-\($0)" }
+
+let package = Package(
+  name: "drydock",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Safetensors", targets: ["Safetensors"]),
+    .library(name: "Checkpoints", targets: ["Checkpoints"]),
+    .library(name: "WeightSources", targets: ["WeightSources"]),
+    .library(name: "Engines", targets: ["Engines"]),
+    .library(name: "Tokenizers", targets: ["Tokenizers"]),
+    .library(name: "Inference", targets: ["Inference"]),
+    .library(name: "Serving", targets: ["Serving"]),
+  ] + commands.map { .executable(name: $0, targets: [$0]) },
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    // C: only arithmetic and system calls, no policy.
+    .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CSystemCalls"),
+    // Foundations.
+    library("JSON", [ordered]),
+    library("Tensors"),
+    library("Files", ["CSystemCalls", system]),
+    // Formats.
+    library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
+    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system]),
+    library("WeightSources", ["Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system]),
+    // Engines.
+    library("Networks", ["Checkpoints", "JSON", "Tensors"]),
+    library("Engines", ["Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system]),
+    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files"]),
+    // Text in, text out.
+    library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
+    library("Tokenizers", ["JSON", ordered]),
+    library("Serving", [
+      "Inference", "Tokenizers", "JSON", logging,
+      .product(name: "Hummingbird", package: "hummingbird"),
+      .product(name: "NIOCore", package: "swift-nio"),
+      .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+    ]),
+    // The commands.
+    library("Commands", [
+      "Serving", "Inference", "Tokenizers", "CPUBackend", "Engines", "WeightSources", "Checkpoints", "Safetensors",
+      "JSON", "Files", arguments, logging, system,
+    ]),
+  ]
+    + commands.map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
+    + [
+      tests("JSONTests", ["JSON"]),
+    ]
+)

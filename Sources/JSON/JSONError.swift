@@ -1,0 +1,36 @@
+/// Why bytes are not the JSON that was expected, and where.
+public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    case unexpectedEnd
+    case unexpectedByte(UInt8, expected: String)
+    case invalidNumber
+    case invalidEscape
+    case invalidUTF8
+    case controlCharacterInString(UInt8)
+    case duplicateKey(String)
+    case tooDeep(limit: Int)
+    case trailingBytes
+  }
+  public let problem: Problem
+  /// Byte offset from the start of the text.
+  public let offset: Int
+
+  public var description: String {
+    let what =
+      switch problem {
+      case .unexpectedEnd: "the text ends in the middle of a value"
+      case .unexpectedByte(let byte, let expected): "found \(Self.show(byte)), expected \(expected)"
+      case .invalidNumber: "not a JSON number"
+      case .invalidEscape: "invalid escape sequence in a string"
+      case .invalidUTF8: "the text is not valid UTF-8"
+      case .controlCharacterInString(let byte): "control character \(Self.show(byte)) inside a string"
+      case .duplicateKey(let key): "the key \"\(key)\" appears twice in one object"
+      case .tooDeep(let limit): "values are nested deeper than \(limit) levels"
+      case .trailingBytes: "there is text after the end of the value"
+      }
+    return "invalid JSON at byte \(offset): \(what)"
+  }
+  private static func show(_ byte: UInt8) -> String {
+    byte >= 0x20 && byte < 0x7F ? "'\(Character(UnicodeScalar(byte)))'" : "byte 0x" + String(byte, radix: 16)
+  }
+}

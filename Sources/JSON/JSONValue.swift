@@ -1,0 +1,83 @@
+public import OrderedCollections
+
+/// A JSON document as a tree that loses nothing: members keep their order, numbers their spelling.
+///
+/// Configuration files travel through Drydock and must come out as they went in (`1e-05` stays `1e-05`,
+/// an integer beyond 2^53 keeps its digits), which decoding into `Double` would not give.
+public enum JSONValue: Sendable, Hashable {
+  case null
+  case bool(Bool)
+  case number(JSONNumber)
+  case string(String)
+  case array([JSONValue])
+  case object(JSONObject)
+}
+
+/// An object's members in the order in which they were written.
+public typealias JSONObject = OrderedDictionary<String, JSONValue>
+
+/// A number as its author spelled it.
+public struct JSONNumber: Sendable, Hashable {
+  public let text: String
+
+  public init(_ value: Int) { text = String(value) }
+  /// The shortest spelling that reads back as the same value; a whole number keeps its `.0`.
+  public init(_ value: Double) { text = value.description }
+  init(checked text: String) { self.text = text }
+
+  /// The value if it is a whole number that fits, whether spelled `3`, `3.0` or `3e0`.
+  public var int: Int? {
+    if let exact = Int(text) { return exact }
+    guard let value = Double(text), value.rounded(.towardZero) == value, abs(value) < 0x1p53 else { return nil }
+    return Int(value)
+  }
+  public var double: Double? { Double(text) }
+}
+
+extension JSONValue {
+  public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  public var int: Int? { if case .number(let value) = self { value.int } else { nil } }
+  public var double: Double? { if case .number(let value) = self { value.double } else { nil } }
+  public var string: String? { if case .string(let value) = self { value } else { nil } }
+  public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+  public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
+  public var isNull: Bool { self == .null }
+
+  /// The member called `key`, or nil where this is no object or has no such member.
+  public subscript(key: String) -> JSONValue? {
+    if case .object(let members) = self { members[key] } else { nil }
+  }
+  /// What kind of value this is, for messages: `a string`, `an array`, …
+  public var kind: String {
+    switch self {
+    case .null: "null"
+    case .bool: "a boolean"
+    case .number: "a number"
+    case .string: "a string"
+    case .array: "an array"
+    case .object: "an object"
+    }
+  }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
+  ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int) { self = .number(JSONNumber(value)) }
+  public init(floatLiteral value: Double) { self = .number(JSONNumber(value)) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  public init(nilLiteral: ()) { self = .null }
+  /// The last of two members of one name wins.
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    self = .object(JSONObject(elements, uniquingKeysWith: { $1 }))
+  }
+}
+
+extension JSONValue {
+  public static func int(_ value: Int) -> JSONValue { .number(JSONNumber(value)) }
+  public static func double(_ value: Double) -> JSONValue { .number(JSONNumber(value)) }
+  public static func ints(_ values: some Sequence<Int>) -> JSONValue { .array(values.map { .int($0) }) }
+  public static func strings(_ values: some Sequence<String>) -> JSONValue { .array(values.map { .string($0) }) }
+}
