@@ -1,0 +1,50 @@
+public import SystemPackage
+
+/// What went wrong with a file or directory, and how to mend it.
+public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    /// A system call failed.
+    case system(call: String, Errno)
+    case notADirectory
+    case notARegularFile
+    /// The file ends before bytes that were asked for.
+    case truncated(wanted: Range<Int>, byteCount: Int)
+    /// Another run holds the output.
+    case locked
+    /// The output would touch something that must stay as it is.
+    case refused(reason: String)
+  }
+  public let path: FilePath
+  public let problem: Problem
+
+  public init(_ path: FilePath, _ problem: Problem) {
+    self.path = path
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .system(let call, let error): "\(path): \(call) failed: \(error). \(Self.remedy(error))"
+    case .notADirectory: "\(path): not a directory. Name a directory."
+    case .notARegularFile: "\(path): not a regular file. Name a file."
+    case .truncated(let wanted, let byteCount):
+      "\(path): bytes \(wanted.lowerBound) to \(wanted.upperBound) are needed, but the file has only \(byteCount). "
+        + "It is cut short: copy or download it again."
+    case .locked: "\(path): another run is writing here. Wait for it to end, or choose another output."
+    case .refused(let reason): "\(path): \(reason)"
+    }
+  }
+
+  private static func remedy(_ error: Errno) -> String {
+    switch error {
+    case .noSuchFileOrDirectory: "Check the path."
+    case .permissionDenied, .notPermitted: "Check its permissions and owner."
+    case .noSpace, .diskQuotaExceeded: "Free some space or choose another disk; nothing was replaced."
+    case .readOnlyFileSystem: "Choose an output on a writable disk."
+    case .ioError: "The disk reports a fault: check it and the system log."
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem: "Raise the limit on open files (ulimit -n)."
+    case .fileNameTooLong: "Choose a shorter path."
+    default: "Check the disk and the path."
+    }
+  }
+}

@@ -1,0 +1,31 @@
+public import SystemPackage
+
+/// A read-only mapping of a whole file, unmapped when its last owner goes.
+///
+/// Replace such a file by rename, never in place: cutting it short under a live mapping kills the reader.
+@safe public final class MappedFile: @unchecked Sendable {  // immutable after init
+  public let path: FilePath
+  public let byteCount: Int
+  private let base: UnsafeRawPointer?
+
+  public init(_ path: FilePath) throws(FileError) {
+    let file = try ReadableFile(path)  // the mapping outlives the descriptor
+    self.path = path
+    byteCount = file.byteCount
+    unsafe base = file.byteCount == 0 ? nil : try SystemCalls.map(file.descriptor, byteCount: file.byteCount, path: path)
+  }
+  deinit { if let base = unsafe base { unsafe SystemCalls.unmap(base, byteCount: byteCount) } }
+
+  /// Lends the bytes. The span cannot leave `body`, so cannot outlive the mapping.
+  public func withBytes<Result, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard let base = unsafe base else { return try body(RawSpan()) }
+    return try body(unsafe RawSpan(_unsafeStart: base, byteCount: byteCount))
+  }
+
+  /// First byte, page-aligned; valid as long as this object lives. Of an empty file, an address not to be read.
+  @unsafe public var baseAddress: UnsafeRawPointer {
+    unsafe base ?? UnsafeRawPointer(bitPattern: 4096).unsafelyUnwrapped
+  }
+}

@@ -1,0 +1,91 @@
+public import JSON
+public import Files
+public import SystemPackage
+
+/// Why a file is not safetensors, or why a tensor cannot be read from or written to one.
+public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    /// Too short for the 8 bytes that give the header's size.
+    case tooShort(byteCount: Int)
+    /// The header alone would be larger than the format allows, which is 100 000 000 bytes.
+    case headerTooLarge(byteCount: UInt64)
+    case headerBeyondEnd(headerByteCount: Int, fileByteCount: Int)
+    /// The header must be one JSON object that starts at its first byte and is padded with spaces only.
+    case headerNotAnObject
+    case headerPadding(byte: UInt8)
+    case json(JSONError)
+    /// A member of the header is not what the format asks for.
+    case field(tensor: String, reason: String)
+    case unknownElementType(tensor: String, name: String)
+    /// An extent or the tensor's size does not fit, or its elements do not fill whole bytes.
+    case shape(tensor: String, shape: [Int])
+    case extent(tensor: String, declared: Range<Int>, needed: Int)
+    case reversedOffsets(tensor: String, begin: Int, end: Int)
+    /// Tensors must follow each other without holes or overlaps.
+    case hole(tensor: String, expected: Int, begin: Int)
+    case overlap(tensor: String, expected: Int, begin: Int)
+    case dataSize(declared: Int, actual: Int)
+    case duplicateTensor(String)
+    case reservedName
+    case missingTensor(String, nearest: String?)
+    case rows(tensor: String, rows: Range<Int>, rowCount: Int)
+    /// Rows of elements narrower than a byte that do not start at bytes.
+    case unaddressableRows(tensor: String)
+    case bufferSize(tensor: String, expected: Int, actual: Int)
+    case file(FileError)
+  }
+  public let path: FilePath
+  public let problem: Problem
+
+  public init(_ path: FilePath, _ problem: Problem) {
+    self.path = path
+    self.problem = problem
+  }
+
+  public var description: String {
+    if case .file(let error) = problem { return error.description }
+    return "\(path): \(problem)"
+  }
+}
+
+extension SafetensorsError.Problem: CustomStringConvertible {
+  public var description: String {
+    let again = "Copy, download or convert it again."
+    return switch self {
+    case .tooShort(let count): "not a safetensors file: it has \(count) bytes, fewer than the 8 that give the header's size. \(again)"
+    case .headerTooLarge(let count):
+      "not a safetensors file: its first 8 bytes give a header of \(count) bytes, and 100000000 is the most the format allows. \(again)"
+    case .headerBeyondEnd(let header, let file):
+      "the header should take \(header) bytes after the first 8, but the file has only \(file). It is cut short. \(again)"
+    case .headerNotAnObject: "not a safetensors file: the header does not start with '{'. \(again)"
+    case .headerPadding(let byte): "the header is padded with byte 0x\(String(byte, radix: 16)); only spaces are allowed. \(again)"
+    case .json(let error): "the header is \(error). \(again)"
+    case .field(let tensor, let reason): "tensor '\(tensor)': \(reason). \(again)"
+    case .unknownElementType(let tensor, let name):
+      "tensor '\(tensor)' has the unknown element type '\(name)'. A newer version of the format may define it."
+    case .shape(let tensor, let shape):
+      "tensor '\(tensor)' has the impossible shape \(shape): its size overflows or does not fill whole bytes. \(again)"
+    case .extent(let tensor, let declared, let needed):
+      "tensor '\(tensor)' lies at bytes \(declared.lowerBound) to \(declared.upperBound), which are \(declared.count) bytes, "
+        + "but its shape and type need \(needed). \(again)"
+    case .reversedOffsets(let tensor, let begin, let end): "tensor '\(tensor)' begins at \(begin) and ends before that, at \(end). \(again)"
+    case .hole(let tensor, let expected, let begin):
+      "tensor '\(tensor)' begins at \(begin), but the one before it ends at \(expected): bytes between them belong to none. \(again)"
+    case .overlap(let tensor, let expected, let begin):
+      "tensor '\(tensor)' begins at \(begin), inside the one before it, which ends at \(expected). \(again)"
+    case .dataSize(let declared, let actual):
+      declared > actual
+        ? "the tensors take \(declared) bytes, but the file holds only \(actual) after its header. It is cut short. \(again)"
+        : "the tensors take \(declared) bytes, but \(actual) follow the header: some belong to no tensor. \(again)"
+    case .duplicateTensor(let name): "the name '\(name)' is given to two tensors. Rename one."
+    case .reservedName: "no tensor may be called '__metadata__'. Rename it."
+    case .missingTensor(let name, let nearest):
+      "no tensor '\(name)'." + (nearest.map { " Did you mean '\($0)'?" } ?? "")
+    case .rows(let tensor, let rows, let count): "tensor '\(tensor)' has \(count) rows; \(rows) were asked for."
+    case .unaddressableRows(let tensor): "rows of tensor '\(tensor)' do not start at whole bytes. Read the whole tensor."
+    case .bufferSize(let tensor, let expected, let actual):
+      "rows of tensor '\(tensor)' take \(expected) bytes, but the buffer has \(actual)."
+    case .file(let error): error.description
+    }
+  }
+}

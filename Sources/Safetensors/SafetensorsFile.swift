@@ -1,0 +1,89 @@
+public import Files
+public import SystemPackage
+import Tensors
+
+/// An open safetensors file whose header has been checked. Any number of threads may read from it.
+public final class SafetensorsFile: Sendable {
+  public let file: ReadableFile
+  public let header: SafetensorsHeader
+  public var path: FilePath { file.path }
+  public var names: [String] { header.names }
+
+  public init(_ path: FilePath) throws(SafetensorsError) {
+    do throws(FileError) { file = try ReadableFile(path) } catch { throw SafetensorsError(path, .file(error)) }
+    let bytes = try Self.headerBytes(file)
+    header = try SafetensorsHeader(parsing: unsafe bytes.span.bytes, fileByteCount: file.byteCount, path: path)
+  }
+
+  /// The header's bytes as they stand in the file, padding included, without the 8 bytes of size.
+  public func headerBytes() throws(SafetensorsError) -> [UInt8] { try Self.headerBytes(file) }
+
+  private static func headerBytes(_ file: ReadableFile) throws(SafetensorsError) -> [UInt8] {
+    func failed(_ problem: SafetensorsError.Problem) -> SafetensorsError { SafetensorsError(file.path, problem) }
+    guard file.byteCount >= 8 else { throw failed(.tooShort(byteCount: file.byteCount)) }
+    do throws(FileError) {
+      let size = try file.bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      // Looked at before it is used to allocate or to index.
+      guard size <= UInt64(SafetensorsHeader.byteLimit) else {
+        throw FileError(file.path, .refused(reason: "\(size)"))
+      }
+      guard Int(size) <= file.byteCount - 8 else { throw FileError(file.path, .truncated(wanted: 8..<8 + Int(size), byteCount: file.byteCount)) }
+      return try file.bytes(8..<8 + Int(size))
+    } catch {
+      switch error.problem {
+      case .refused(let size): throw failed(.headerTooLarge(byteCount: UInt64(size) ?? .max))
+      case .truncated(let wanted, let count): throw failed(.headerBeyondEnd(headerByteCount: wanted.count, fileByteCount: count))
+      default: throw failed(.file(error))
+      }
+    }
+  }
+
+  /// The tensor called `name`.
+  ///
+  /// - Throws: ``SafetensorsError/Problem/missingTensor(_:nearest:)``
+  public func entry(_ name: String) throws(SafetensorsError) -> SafetensorsHeader.Entry {
+    guard let entry = header[name] else {
+      throw SafetensorsError(path, .missingTensor(name, nearest: nearestName(to: name, among: header.names)))
+    }
+    return entry
+  }
+
+  /// Reads rows of dimension 0.
+  ///
+  /// - Parameters:
+  ///   - rows: A scalar has one row.
+  ///   - destination: Exactly as large as the rows.
+  public func read(
+    _ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+  ) throws(SafetensorsError) {
+    let entry = try entry(name)
+    let place = try entry.bytes(ofRows: rows, path: path)
+    guard destination.count == place.count else {
+      throw SafetensorsError(path, .bufferSize(tensor: name, expected: place.count, actual: destination.count))
+    }
+    do throws(FileError) {
+      try unsafe file.read(at: header.dataStart + place.lowerBound, into: destination)
+    } catch { throw SafetensorsError(path, .file(error)) }
+  }
+
+  /// All values of a tensor. Meant for small ones.
+  public func bytes(of name: String) throws(SafetensorsError) -> [UInt8] {
+    let range = try entry(name).range
+    do throws(FileError) {
+      return try file.bytes(header.dataStart + range.lowerBound..<header.dataStart + range.upperBound)
+    } catch { throw SafetensorsError(path, .file(error)) }
+  }
+}
+
+extension SafetensorsHeader.Entry {
+  /// Where rows of dimension 0 lie, counted from the start of the data.
+  func bytes(ofRows rows: Range<Int>, path: FilePath) throws(SafetensorsError) -> Range<Int> {
+    guard rows.lowerBound >= 0, rows.upperBound <= description.rowCount else {
+      throw SafetensorsError(path, .rows(tensor: name, rows: rows, rowCount: description.rowCount))
+    }
+    if rows.count == description.rowCount { return range }
+    guard description.rowsAreAddressable else { throw SafetensorsError(path, .unaddressableRows(tensor: name)) }
+    let size = description.rowByteCount
+    return range.lowerBound + rows.lowerBound * size..<range.lowerBound + rows.upperBound * size
+  }
+}
