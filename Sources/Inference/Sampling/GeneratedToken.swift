@@ -1,0 +1,29 @@
+/// A chosen token.
+public struct GeneratedToken: Sendable, Hashable {
+  public var id: Int32
+  /// Its natural-log probability under the model, before penalties, bias, temperature and filters; `nil` if not asked.
+  public var logProbability: Float?
+  /// The most likely tokens under the model, best first; `nil` if not asked.
+  public var top: [TokenLogProbability]?
+  /// Number of the engine step that chose it, counting from 1. Who changes weights between steps can tell by it which
+  /// version made the choice.
+  public var step: UInt64
+
+  public init(id: Int32, logProbability: Float? = nil, top: [TokenLogProbability]? = nil, step: UInt64 = 0) {
+    self.id = id
+    self.logProbability = logProbability
+    self.top = top
+    self.step = step
+  }
+}
+
+/// A token and its natural-log probability.
+public struct TokenLogProbability: Sendable, Hashable {
+  public var id: Int32
+  public var logProbability: Float
+
+  public init(id: Int32, logProbability: Float) {
+    self.id = id
+    self.logProbability = logProbability
+  }
+}
