@@ -1,0 +1,47 @@
+/// A tokenizer as a GGUF file's `tokenizer.ggml.*` keys describe it.
+public struct GGUFTokenizer: Sendable {
+  /// `tokenizer.ggml.model`: `gpt2` is byte-level byte-pair encoding.
+  public var model: String
+  /// `tokenizer.ggml.pre`: which rule cuts text into words.
+  public var preTokenizer: String?
+  /// `tokenizer.ggml.tokens`, by id.
+  public var tokens: [String]
+  /// `tokenizer.ggml.token_type`, by id: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+  public var tokenTypes: [Int]
+  /// `tokenizer.ggml.merges`, best first, two tokens with a space between them.
+  public var merges: [String]
+  /// `tokenizer.ggml.bos_token_id` and kin.
+  public var beginningID: Int?
+  public var endID: Int?
+  /// `tokenizer.ggml.eot_token_id`: ends a turn, where that is another token than the one that ends a text.
+  public var endOfTurnID: Int?
+  public var unknownID: Int?
+  public var paddingID: Int?
+  /// `tokenizer.ggml.add_bos_token`, `add_eos_token`, `add_space_prefix`.
+  public var addsBeginning: Bool?
+  public var addsEnd: Bool?
+  public var addsSpacePrefix: Bool?
+  /// `tokenizer.chat_template`.
+  public var chatTemplate: String?
+
+  public init(
+    model: String, preTokenizer: String? = nil, tokens: [String], tokenTypes: [Int] = [], merges: [String] = [],
+    beginningID: Int? = nil, endID: Int? = nil, endOfTurnID: Int? = nil, unknownID: Int? = nil, paddingID: Int? = nil,
+    addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil
+  ) {
+    self.model = model
+    self.preTokenizer = preTokenizer
+    self.tokens = tokens
+    self.tokenTypes = tokenTypes
+    self.merges = merges
+    self.beginningID = beginningID
+    self.endID = endID
+    self.endOfTurnID = endOfTurnID
+    self.unknownID = unknownID
+    self.paddingID = paddingID
+    self.addsBeginning = addsBeginning
+    self.addsEnd = addsEnd
+    self.addsSpacePrefix = addsSpacePrefix
+    self.chatTemplate = chatTemplate
+  }
+}

@@ -1,0 +1,74 @@
+@_spi(_Unicode) import Swift
+import JSON
+
+/// What is done to text before it is cut: `normalizer` of tokenizer.json.
+struct Normalizer: Sendable {
+  enum Step: Sendable, Equatable {
+    /// Unicode normalization form C.
+    case composed
+    case prepend([UInt8])
+    case replace([UInt8], with: [UInt8])
+  }
+  var steps: [Step] = []
+
+  func apply(_ text: [UInt8]) -> [UInt8] {
+    var text = text
+    for step in steps {
+      switch step {
+      case .composed:
+        // ASCII is in every normal form.
+        guard !text.allSatisfy({ $0 < 0x80 }) else { continue }
+        // The standard library's own normaliser, the one behind String's ==. It is not public API; Foundation's
+        // would bring in ICU and tens of megabytes.
+        var composed = String.UnicodeScalarView()
+        for scalar in String(decoding: text, as: UTF8.self)._nfc { composed.append(scalar) }
+        text = Array(String(composed).utf8)
+      case .prepend(let prefix):
+        if !text.isEmpty { text = prefix + text }
+      case .replace(let pattern, let replacement):
+        text = Self.replacing(pattern, in: text, with: replacement)
+      }
+    }
+    return text
+  }
+
+  static func replacing(_ pattern: [UInt8], in text: [UInt8], with replacement: [UInt8]) -> [UInt8] {
+    guard let first = pattern.first, text.contains(first) else { return text }
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var index = 0
+    while index < text.count {
+      if text[index] == first, text[index...].starts(with: pattern) {
+        result += replacement
+        index += pattern.count
+      } else {
+        result.append(text[index])
+        index += 1
+      }
+    }
+    return result
+  }
+}
+
+extension Normalizer {
+  init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
+    guard let json, !json.isNull else { return }
+    switch json["type"]?.string {
+    case "Sequence":
+      for (index, step) in try reader.array(json, "normalizers", at: "normalizer").enumerated() {
+        steps += try Normalizer(step, reader: reader.inside("normalizer.normalizers[\(index)]")).steps
+      }
+    case "NFC": steps = [.composed]
+    case "Prepend": steps = [.prepend(Array(try reader.string(json, "prepend").utf8))]
+    case "Replace":
+      let pattern = json["pattern"]?["String"]?.string
+      guard let pattern, !pattern.isEmpty else {
+        throw reader.unsupported(
+          "the pattern of normalizer Replace", json["pattern"]?.serialized() ?? "absent", #"{"String": …}"#)
+      }
+      steps = [.replace(Array(pattern.utf8), with: Array(try reader.string(json, "content").utf8))]
+    case let type:
+      throw reader.unsupported("normalizer", type ?? "without a type", "NFC, Prepend, Replace, Sequence")
+    }
+  }
+}

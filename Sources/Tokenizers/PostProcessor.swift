@@ -1,0 +1,46 @@
+import JSON
+
+/// The special tokens that go around an encoded text: `post_processor` of tokenizer.json.
+struct PostProcessor: Sendable {
+  var prefix: [Int32] = []
+  var suffix: [Int32] = []
+}
+
+extension PostProcessor {
+  init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
+    guard let json, !json.isNull else { return }
+    switch json["type"]?.string {
+    case "ByteLevel": return  // it changes offsets only
+    case "Sequence":
+      for (index, step) in try reader.array(json, "processors").enumerated() {
+        let inner = try PostProcessor(step, reader: reader.inside("post_processor.processors[\(index)]"))
+        prefix = inner.prefix + prefix
+        suffix += inner.suffix
+      }
+    case "TemplateProcessing":
+      var seenText = false
+      for part in try reader.array(json, "single") {
+        if part["Sequence"] != nil {
+          guard !seenText else { throw reader.unsupported("post_processor template", "with the text twice", "the text once") }
+          seenText = true
+        } else if let name = part["SpecialToken"]?["id"]?.string {
+          guard let ids = json["special_tokens"]?[name]?["ids"]?.array else {
+            throw reader.invalid("post_processor.special_tokens.\(name).ids", "an array of token ids")
+          }
+          for value in ids {
+            guard let id = value.int.flatMap(Int32.init(exactly:)), id >= 0 else {
+              throw reader.invalid("post_processor.special_tokens.\(name).ids", "an array of token ids")
+            }
+            if seenText { suffix.append(id) } else { prefix.append(id) }
+          }
+        } else {
+          throw reader.invalid("post_processor.single", "an array of {\"Sequence\"} and {\"SpecialToken\"}")
+        }
+      }
+      guard seenText else { throw reader.unsupported("post_processor template", "without the text", "the text once") }
+    case let type:
+      throw reader.unsupported(
+        "post_processor", type ?? "without a type", "ByteLevel, TemplateProcessing, Sequence")
+    }
+  }
+}

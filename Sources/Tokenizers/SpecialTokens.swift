@@ -1,0 +1,27 @@
+import JSON
+
+/// The tokens with a role, as the model's files name them.
+public struct SpecialTokens: Sendable, Equatable {
+  public var beginning: String?
+  public var end: String?
+  public var unknown: String?
+  public var padding: String?
+  /// All of the above and others (`sep_token`, …) under the names that chat templates use.
+  public var byName: [String: String] = [:]
+}
+
+extension SpecialTokens {
+  /// From tokenizer_config.json, and where it is silent, from special_tokens_map.json.
+  init(configuration: JSONValue?, map: JSONValue?) {
+    for source in [map, configuration] {
+      for (name, value) in source?.object ?? [:] where name.hasSuffix("_token") {
+        // Either the token itself or an object that describes it.
+        if let token = value.string ?? value["content"]?.string { byName[name] = token }
+      }
+    }
+    beginning = byName["bos_token"]
+    end = byName["eos_token"]
+    unknown = byName["unk_token"]
+    padding = byName["pad_token"]
+  }
+}

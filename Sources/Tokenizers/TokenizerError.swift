@@ -1,0 +1,44 @@
+/// Why a tokenizer cannot be used: which file, what in it, and how to mend it.
+public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    /// No file of that name was among those given.
+    case missing
+    /// The file is not JSON; `reason` says where.
+    case invalidJSON(reason: String)
+    /// A member has another kind than the format says, or is absent.
+    case invalidMember(String, expected: String)
+    /// A correct file that asks for something which is not implemented here.
+    case unsupported(String, value: String, supported: String)
+    /// Ids or names contradict each other.
+    case inconsistent(String)
+    /// The model's directory holds no chat template.
+    case noChatTemplate(available: [String])
+  }
+  /// The name of the file, such as `tokenizer.json`.
+  public let file: String
+  public let problem: Problem
+
+  public init(file: String, problem: Problem) {
+    self.file = file
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .missing:
+      "\(file) is missing. Name a directory that holds the model's tokenizer files, or copy them from the model's repository."
+    case .invalidJSON(let reason):
+      "\(file): \(reason). Download the file again."
+    case .invalidMember(let name, let expected):
+      "\(file): '\(name)' should be \(expected). Check that the file is a Hugging Face tokenizer file of a complete download."
+    case .unsupported(let what, let value, let supported):
+      "\(file): \(what) \(value) is not supported; supported: \(supported)."
+    case .inconsistent(let what):
+      "\(file): \(what). Check that all tokenizer files are from the same revision."
+    case .noChatTemplate(let available):
+      available.isEmpty
+        ? "\(file): the model has no chat template. Give text instead of messages, or put a chat_template.jinja beside \(file)."
+        : "\(file): no chat template is called 'default'; there are: \(available.joined(separator: ", "))."
+    }
+  }
+}

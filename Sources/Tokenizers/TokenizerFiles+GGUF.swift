@@ -1,0 +1,181 @@
+public import JSON
+
+extension TokenizerFiles {
+  /// Writes the files that Hugging Face publishes with a model from what a GGUF file says about its tokenizer.
+  ///
+  /// - Returns: `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`.
+  /// - Throws: ``TokenizerError`` for a kind of tokenizer that is not known, or ids that do not exist.
+  public static func fromGGUF(metadata: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
+    let reader = JSONMembers(file: "GGUF metadata")
+    guard metadata.model == "gpt2" else {
+      throw reader.unsupported("tokenizer.ggml.model", metadata.model, "gpt2 (byte-level byte-pair encoding)")
+    }
+    let family = try WordRule(named: metadata.preTokenizer, reader)
+    guard metadata.tokenTypes.isEmpty || metadata.tokenTypes.count == metadata.tokens.count else {
+      throw reader.inconsistent(
+        "there are \(metadata.tokens.count) tokens but \(metadata.tokenTypes.count) token types")
+    }
+
+    var vocabulary = JSONObject(minimumCapacity: metadata.tokens.count)
+    for (id, token) in metadata.tokens.enumerated() {
+      guard vocabulary.updateValue(.int(id), forKey: token) == nil else {
+        throw reader.inconsistent("the token '\(token)' is listed twice, the second time with id \(id)")
+      }
+    }
+    let added = zip(metadata.tokens, metadata.tokenTypes).enumerated().filter { $0.element.1 == 3 || $0.element.1 == 4 }
+    let tokenizer: JSONValue = [
+      "version": "1.0",
+      "truncation": nil,
+      "padding": nil,
+      "added_tokens": .array(
+        added.map { id, token in
+          [
+            "id": .int(id), "content": .string(token.0), "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": .bool(token.1 == 3),
+          ]
+        }),
+      "normalizer": family.normalizer,
+      "pre_tokenizer": family.preTokenizer,
+      "post_processor": try postProcessor(metadata, family, reader),
+      "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
+      "model": [
+        "type": "BPE",
+        "dropout": nil,
+        "unk_token": nil,
+        "continuing_subword_prefix": nil,
+        "end_of_word_suffix": nil,
+        "fuse_unk": false,
+        "byte_fallback": false,
+        "ignore_merges": .bool(family.takesWholeWords),
+        "vocab": .object(vocabulary),
+        "merges": .strings(metadata.merges),
+      ],
+    ]
+    return [
+      "tokenizer.json": tokenizer,
+      "tokenizer_config.json": try configuration(metadata, reader),
+      "generation_config.json": generationConfiguration(metadata),
+    ]
+  }
+
+  /// The token with a role, or nil where the file gives none.
+  private static func token(
+    _ id: Int?, _ role: String, _ metadata: GGUFTokenizer, _ reader: JSONMembers
+  ) throws(TokenizerError) -> String? {
+    guard let id else { return nil }
+    guard metadata.tokens.indices.contains(id) else {
+      throw reader.inconsistent("tokenizer.ggml.\(role) is \(id), but there are \(metadata.tokens.count) tokens")
+    }
+    return metadata.tokens[id]
+  }
+
+  private static func postProcessor(
+    _ metadata: GGUFTokenizer, _ family: WordRule, _ reader: JSONMembers
+  ) throws(TokenizerError) -> JSONValue {
+    // llama.cpp adds the beginning to Llama 3's texts unless the file says otherwise.
+    let addsBeginning = metadata.addsBeginning ?? (family == .llama3)
+    var around: [(name: String, id: Int, isFirst: Bool)] = []
+    if addsBeginning, let id = metadata.beginningID,
+      let name = try token(id, "bos_token_id", metadata, reader)
+    {
+      around.append((name, id, true))
+    }
+    if metadata.addsEnd == true, let id = metadata.endID, let name = try token(id, "eos_token_id", metadata, reader) {
+      around.append((name, id, false))
+    }
+    guard !around.isEmpty else { return nil }
+    func part(_ name: String) -> JSONValue { ["SpecialToken": ["id": .string(name), "type_id": 0]] }
+    func text(_ name: String, _ type: Int) -> JSONValue { ["Sequence": ["id": .string(name), "type_id": .int(type)]] }
+    func template(_ texts: [JSONValue]) -> JSONValue {
+      .array(
+        texts.flatMap { text in
+          around.filter(\.isFirst).map { part($0.name) } + [text] + around.filter { !$0.isFirst }.map { part($0.name) }
+        })
+    }
+    let tokens = around.map { token in
+      (
+        token.name,
+        [
+          "id": .string(token.name), "ids": .ints([token.id]), "tokens": .strings([token.name]),
+        ] as JSONValue
+      )
+    }
+    return [
+      "type": "TemplateProcessing",
+      "single": template([text("A", 0)]),
+      "pair": template([text("A", 0), text("B", 1)]),
+      "special_tokens": .object(JSONObject(tokens, uniquingKeysWith: { $1 })),
+    ]
+  }
+
+  private static func configuration(
+    _ metadata: GGUFTokenizer, _ reader: JSONMembers
+  ) throws(TokenizerError) -> JSONValue {
+    var members: JSONObject = ["add_prefix_space": false]
+    for (name, id, role) in [
+      ("bos_token", metadata.beginningID, "bos_token_id"),
+      ("eos_token", metadata.endID, "eos_token_id"),
+      ("unk_token", metadata.unknownID, "unknown_token_id"),
+      ("pad_token", metadata.paddingID, "padding_token_id"),
+    ] {
+      if let token = try token(id, role, metadata, reader) { members[name] = .string(token) }
+    }
+    members["clean_up_tokenization_spaces"] = false
+    members["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if let template = metadata.chatTemplate { members["chat_template"] = .string(template) }
+    return .object(members)
+  }
+
+  private static func generationConfiguration(_ metadata: GGUFTokenizer) -> JSONValue {
+    var members: JSONObject = [:]
+    if let id = metadata.beginningID { members["bos_token_id"] = .int(id) }
+    var ends: [Int] = []
+    for id in [metadata.endID, metadata.endOfTurnID] {
+      if let id, metadata.tokens.indices.contains(id), !ends.contains(id) { ends.append(id) }
+    }
+    if let end = ends.first { members["eos_token_id"] = ends.count == 1 ? .int(end) : .ints(ends) }
+    if let id = metadata.paddingID { members["pad_token_id"] = .int(id) }
+    return .object(members)
+  }
+}
+
+/// What the names of `tokenizer.ggml.pre` mean, in the terms of tokenizer.json.
+private enum WordRule: String, CaseIterable {
+  case smolLM = "smollm"
+  case gpt2 = "gpt-2"
+  case llama3 = "llama-bpe"
+  case qwen2 = "qwen2"
+
+  init(named name: String?, _ reader: JSONMembers) throws(TokenizerError) {
+    // Names that llama.cpp gives the same rule.
+    switch name {
+    case "smollm": self = .smolLM
+    case "gpt-2", "phi-2", "jina-es", "jina-de", "mpt", "olmo": self = .gpt2
+    case "llama-bpe", "llama3", "llama-v3", "falcon3": self = .llama3
+    case "qwen2", "deepseek-r1-qwen", "megrez": self = .qwen2
+    default:
+      throw reader.unsupported(
+        "tokenizer.ggml.pre", name ?? "absent", Self.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+  }
+
+  var takesWholeWords: Bool { self == .llama3 }
+  var normalizer: JSONValue { self == .qwen2 ? ["type": "NFC"] : nil }
+
+  var preTokenizer: JSONValue {
+    func byteLevel(_ usesPattern: Bool) -> JSONValue {
+      ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": .bool(usesPattern)]
+    }
+    func words(_ name: String) -> JSONValue {
+      let pattern = WordPattern.published.first { $0.name == name }?.pattern ?? ""
+      return ["type": "Split", "pattern": ["Regex": .string(pattern)], "behavior": "Isolated", "invert": false]
+    }
+    func sequence(_ steps: [JSONValue]) -> JSONValue { ["type": "Sequence", "pretokenizers": .array(steps)] }
+    switch self {
+    case .smolLM: return sequence([["type": "Digits", "individual_digits": true], byteLevel(true)])
+    case .gpt2: return byteLevel(true)
+    case .llama3: return sequence([words("Llama 3"), byteLevel(false)])
+    case .qwen2: return sequence([words("Qwen2"), byteLevel(false)])
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import JSON
+
+/// The files that make a tokenizer, by name. Who reads them from where is the caller's business.
+public struct TokenizerFiles: Sendable {
+  /// The names that are looked for; all but `tokenizer.json` may be absent.
+  public static let names = [
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+    "chat_template.jinja", "chat_template.json",
+  ]
+
+  private let contents: [String: [UInt8]]
+
+  /// - Parameter contents: Each file's bytes under its name.
+  public init(contents: [String: [UInt8]]) { self.contents = contents }
+
+  /// Asks for each of ``names`` in turn.
+  /// - Parameter read: A file's bytes, or nil where there is no such file.
+  public init<Failure: Error>(reading read: (String) throws(Failure) -> [UInt8]?) throws(Failure) {
+    var contents: [String: [UInt8]] = [:]
+    for name in Self.names { contents[name] = try read(name) }
+    self.contents = contents
+  }
+
+  /// The parsed file, or nil where it is absent.
+  func json(_ name: String) throws(TokenizerError) -> JSONValue? {
+    guard let bytes = contents[name] else { return nil }
+    do { return try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
+      throw TokenizerError(file: name, problem: .invalidJSON(reason: error.description))
+    }
+  }
+  func bytes(_ name: String) -> [UInt8]? { contents[name] }
+}

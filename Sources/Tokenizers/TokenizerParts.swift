@@ -1,0 +1,133 @@
+import JSON
+
+/// Everything that ``Tokenizer`` is made of, as read from its files.
+struct TokenizerParts {
+  var encoder: BytePairEncoder
+  var decoder: TokenDecoder
+  var normalizer: Normalizer
+  var preTokenizer: PreTokenizer
+  var postProcessor: PostProcessor
+  var addedToText = AddedTokenFinder()
+  var addedToNormalized = AddedTokenFinder()
+  var addedIDs: [String: Int32] = [:]
+  var specialTokens: SpecialTokens
+  var endOfSequenceIDs: Set<Int32> = []
+  var chatTemplates: [String: ChatTemplate]
+  var vocabularySize: Int
+
+  init(files: TokenizerFiles) throws(TokenizerError) {
+    let name = "tokenizer.json"
+    guard let json = try files.json(name) else { throw TokenizerError(file: name, problem: .missing) }
+    let reader = JSONMembers(file: name)
+
+    normalizer = try Normalizer(json["normalizer"], reader: reader)
+    preTokenizer = try PreTokenizer(json["pre_tokenizer"], reader: reader.inside("pre_tokenizer"))
+    postProcessor = try PostProcessor(json["post_processor"], reader: reader)
+    let decoderKind = try TokenDecoder.Kind(json["decoder"], reader: reader)
+    let isByteLevel = try preTokenizer.isByteLevel(reader)
+    guard isByteLevel == (decoderKind == .byteLevel) else {
+      throw reader.inconsistent("only one of 'pre_tokenizer' and 'decoder' is byte-level")
+    }
+    guard let model = json["model"] else { throw reader.invalid("model", "an object") }
+    encoder = try BytePairEncoder(model, isByteLevel: isByteLevel, reader: reader.inside("model"))
+
+    var added: [AddedToken] = []
+    for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
+      added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
+    }
+    for token in added {
+      if let known = addedIDs.updateValue(token.id, forKey: token.content), known != token.id {
+        throw reader.inconsistent("the added token '\(token.content)' has the ids \(known) and \(token.id)")
+      }
+      if token.normalized {
+        addedToNormalized.insert(token, spelling: normalizer.apply(Array(token.content.utf8)))
+      } else {
+        addedToText.insert(token, spelling: Array(token.content.utf8))
+      }
+    }
+    decoder = TokenDecoder(kind: decoderKind, vocabulary: encoder.vocabulary, added: added)
+    vocabularySize = max(encoder.vocabulary.idLimit, (added.map { Int($0.id) }.max() ?? -1) + 1)
+
+    let configuration = try files.json("tokenizer_config.json")
+    specialTokens = SpecialTokens(configuration: configuration, map: try files.json("special_tokens_map.json"))
+    if let end = specialTokens.end, let id = addedIDs[end] ?? encoder.vocabulary.id(of: end) {
+      endOfSequenceIDs.insert(id)
+    }
+    if let ids = try files.json("generation_config.json")?["eos_token_id"] {
+      for id in ids.array ?? [ids] { if let id = id.int.flatMap(Int32.init(exactly:)) { endOfSequenceIDs.insert(id) } }
+    }
+    chatTemplates = try ChatTemplate.all(in: files, configuration: configuration)
+    for id in postProcessor.prefix + postProcessor.suffix where id >= vocabularySize {
+      throw reader.inconsistent("'post_processor' adds the id \(id), but the highest id is \(vocabularySize - 1)")
+    }
+  }
+}
+
+extension BytePairEncoder {
+  init(_ model: JSONValue, isByteLevel: Bool, reader: JSONMembers) throws(TokenizerError) {
+    // Old files leave the type out; only byte-pair encoding has merges.
+    let type = model["type"]?.string ?? (model["merges"] == nil ? "without a type" : "BPE")
+    guard type == "BPE" else { throw reader.unsupported("model type", type, "BPE") }
+    for name in ["continuing_subword_prefix", "end_of_word_suffix"] {
+      if let value = model[name]?.string, !value.isEmpty { throw reader.unsupported(reader.place(name), value, "none") }
+    }
+    if let dropout = model["dropout"]?.double, dropout != 0 {
+      throw reader.unsupported(reader.place("dropout"), "\(dropout)", "none: ids would depend on chance")
+    }
+    guard let entries = model["vocab"]?.object else { throw reader.invalid("vocab", "an object of tokens and ids") }
+    var vocabulary = Vocabulary(capacity: entries.count)
+    for (token, value) in entries {
+      guard let id = value.int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
+        throw reader.inconsistent(
+          "the token '\(token)' has the id \(value.serialized()), which another token has or is no id")
+      }
+    }
+
+    let list = try reader.array(model, "merges")
+    merges = MergeTable(capacity: list.count)
+    var joined: [UInt8] = []
+    for (rank, entry) in list.enumerated() {
+      let pair: (ArraySlice<UInt8>, ArraySlice<UInt8>)
+      if let text = entry.string {
+        let bytes = Array(text.utf8)
+        guard let space = bytes.firstIndex(of: 0x20), space == bytes.lastIndex(of: 0x20) else {
+          throw reader.invalid("merges[\(rank)]", "two tokens with a space between them")
+        }
+        pair = (bytes[..<space], bytes[(space + 1)...])
+      } else if let two = entry.array, two.count == 2, let left = two[0].string, let right = two[1].string {
+        pair = (Array(left.utf8)[...], Array(right.utf8)[...])
+      } else {
+        throw reader.invalid("merges[\(rank)]", "two tokens")
+      }
+      joined.removeAll(keepingCapacity: true)
+      joined += pair.0
+      joined += pair.1
+      guard let left = vocabulary.id(of: pair.0), let right = vocabulary.id(of: pair.1),
+        let result = vocabulary.id(of: joined[...])
+      else {
+        throw reader.inconsistent("merges[\(rank)], \(entry.serialized()), names or makes a token that 'vocab' lacks")
+      }
+      merges.insert(left, right, MergeTable.Merge(rank: Int32(rank), result: result))
+    }
+
+    if isByteLevel {
+      alphabet = .bytes(ByteAlphabet.scalars.map { vocabulary.id(of: String($0)) ?? -1 })
+    } else if try reader.bool(model, "byte_fallback", default: false) {
+      alphabet = .scalars(
+        byteFallback: (UInt8.min...UInt8.max).map { byte in
+          let digits = String(byte, radix: 16, uppercase: true)
+          return vocabulary.id(of: "<0x" + (digits.count == 1 ? "0" : "") + digits + ">") ?? -1
+        })
+    } else {
+      alphabet = .scalars(byteFallback: nil)
+    }
+    unknown = nil
+    if let token = model["unk_token"]?.string {
+      guard let id = vocabulary.id(of: token) else { throw reader.inconsistent("'model.unk_token' '\(token)' is not in 'vocab'") }
+      unknown = id
+    }
+    takesWholeWords = try reader.bool(model, "ignore_merges", default: false)
+    fusesUnknown = try reader.bool(model, "fuse_unk", default: false)
+    self.vocabulary = vocabulary
+  }
+}
