@@ -1,0 +1,99 @@
+/// A model family as data: which tensors it has, what other formats call them, and how ranks share them.
+///
+/// A new family is one more value of this type (see `Family+Llama.swift`) and a line in ``all``.
+public struct ModelFamily: Sendable {
+  /// A name for people.
+  public let name: String
+  /// `architectures[0]` of the Hugging Face configurations that this family covers.
+  public let architectures: [String]
+  /// `general.architecture` of the GGUF files that this family covers.
+  public let ggufArchitectures: [String]
+  /// In the order of the network.
+  let tensors: [TensorRule]
+  /// Ends of tensor names that carry no weight of their own (tables that the network computes).
+  let ignoredSuffixes: [String]
+
+  /// Every family that can be converted.
+  public static let all: [ModelFamily] = [.llama]
+
+  /// What can be asked for, in words: `LlamaForCausalLM`, ….
+  public static var supportedArchitectures: [String] { all.flatMap(\.architectures) }
+
+  /// - Parameter architecture: As Hugging Face spells it.
+  public init(architecture: String, origin: String) throws(WeightSourceError) {
+    guard let family = Self.all.first(where: { $0.architectures.contains(architecture) }) else {
+      throw WeightSourceError(origin, .unsupportedFamily(name: architecture, supported: Self.supportedArchitectures))
+    }
+    self = family
+  }
+  /// - Parameter ggufArchitecture: `general.architecture`.
+  public init(ggufArchitecture: String, origin: String) throws(WeightSourceError) {
+    guard let family = Self.all.first(where: { $0.ggufArchitectures.contains(ggufArchitecture) }) else {
+      throw WeightSourceError(
+        origin, .unsupportedFamily(name: ggufArchitecture, supported: Self.all.flatMap(\.ggufArchitectures)))
+    }
+    self = family
+  }
+
+  init(
+    name: String, architectures: [String], ggufArchitectures: [String], tensors: [TensorRule], ignoredSuffixes: [String]
+  ) {
+    self.name = name
+    self.architectures = architectures
+    self.ggufArchitectures = ggufArchitectures
+    self.tensors = tensors
+    self.ignoredSuffixes = ignoredSuffixes
+  }
+}
+
+/// One tensor of a TensorRT-LLM checkpoint: where it stands, what it is made of, how tensor-parallel ranks share it.
+struct TensorRule: Sendable {
+  enum Place: Sendable {
+    /// On the first pipeline stage.
+    case first
+    /// Once in every layer; names get `transformer.layers.{index in the stage}.` in front.
+    case layer
+    /// On the last pipeline stage.
+    case last
+  }
+  enum Split: Sendable {
+    /// The same on every rank.
+    case none
+    /// Each rank holds some output rows (upstream's "column parallel").
+    case outputs
+    /// Each rank holds some input columns (upstream's "row parallel").
+    case inputs
+    /// The embedding table: split only if the checkpoint asks for it.
+    case embedding
+  }
+  /// A source tensor. In its names `*` stands for the layer's number in the whole model.
+  struct Part: Sendable {
+    let huggingFace: String
+    let gguf: String
+    let outputs: ModelShape.Dimension
+    /// nil for a vector.
+    let inputs: ModelShape.Dimension?
+    /// Whether rotary embedding turns the output rows, whose order then depends on the format.
+    var isRotated = false
+  }
+  let name: String
+  let place: Place
+  let split: Split
+  /// Stacked along rows, in this order, within each rank.
+  let parts: [Part]
+  /// Present only where the source has it.
+  var isOptional = false
+  /// Where the tensor is a copy of another in models with tied embeddings: that one's name in Hugging Face's format.
+  var tiedTo: String? = nil
+
+  /// The full name in layer `layer` of a stage.
+  func name(layer: Int) -> String { place == .layer ? "transformer.layers.\(layer).\(name)" : name }
+}
+
+extension String {
+  /// The name with `*` replaced by a layer's number.
+  func inLayer(_ layer: Int) -> String {
+    guard let star = firstIndex(of: "*") else { return self }
+    return self[..<star] + String(layer) + self[index(after: star)...]
+  }
+}

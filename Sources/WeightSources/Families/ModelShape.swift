@@ -1,0 +1,88 @@
+/// The extents from which every weight's shape follows.
+public struct ModelShape: Sendable, Hashable {
+  public var hiddenSize: Int
+  public var headCount: Int
+  public var keyValueHeadCount: Int
+  public var headSize: Int
+  public var intermediateSize: Int
+  /// Unpadded.
+  public var vocabularySize: Int
+  public var layerCount: Int
+
+  public init(
+    hiddenSize: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int, intermediateSize: Int, vocabularySize: Int,
+    layerCount: Int
+  ) {
+    self.hiddenSize = hiddenSize
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeadCount
+    self.headSize = headSize
+    self.intermediateSize = intermediateSize
+    self.vocabularySize = vocabularySize
+    self.layerCount = layerCount
+  }
+
+  /// What a weight's rows or columns stand for.
+  enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary }
+
+  /// Extent in the whole model.
+  func extent(_ dimension: Dimension) -> Int {
+    switch dimension {
+    case .hidden: hiddenSize
+    case .queries: headCount * headSize
+    case .keyValues: keyValueHeadCount * headSize
+    case .intermediate: intermediateSize
+    case .vocabulary: vocabularySize
+    }
+  }
+
+  /// A rank's share of a dimension: the indices it holds of the whole, and its extent, which is larger where the
+  /// vocabulary is padded.
+  struct Share: Equatable {
+    let indices: Range<Int>
+    let extent: Int
+  }
+
+  /// - Precondition: ``sharingProblem(_:)`` is nil.
+  func share(_ dimension: Dimension, rank: Int, of ranks: Int) -> Share {
+    switch dimension {
+    case .hidden: return even(hiddenSize, rank, ranks)
+    case .queries: return even(headCount * headSize, rank, ranks)
+    case .intermediate: return even(intermediateSize, rank, ranks)
+    case .keyValues:
+      // Fewer heads than ranks: each head goes to ranks / heads neighbours.
+      guard keyValueHeadCount < ranks else { return even(keyValueHeadCount * headSize, rank, ranks) }
+      let head = rank * keyValueHeadCount / ranks
+      return Share(indices: head * headSize..<(head + 1) * headSize, extent: headSize)
+    case .vocabulary:
+      let extent = (vocabularySize + ranks - 1) / ranks
+      let start = min(rank * extent, vocabularySize)
+      return Share(indices: start..<min(start + extent, vocabularySize), extent: extent)
+    }
+  }
+  private func even(_ whole: Int, _ rank: Int, _ ranks: Int) -> Share {
+    let extent = whole / ranks
+    return Share(indices: rank * extent..<(rank + 1) * extent, extent: extent)
+  }
+
+  /// Why the model cannot be shared by `tensorParallel` ranks and `pipelineParallel` stages, or nil.
+  func sharingProblem(tensorParallel ranks: Int, pipelineParallel stages: Int) -> String? {
+    var problems: [String] = []
+    if headCount % ranks != 0 { problems.append("\(headCount) attention heads do not divide by it") }
+    if keyValueHeadCount % ranks != 0, ranks % keyValueHeadCount != 0 {
+      problems.append("\(keyValueHeadCount) key-value heads neither divide by it nor into it")
+    }
+    if intermediateSize % ranks != 0 { problems.append("the intermediate size \(intermediateSize) does not divide by it") }
+    let fits = (1...max(1, headCount)).filter {
+      headCount % $0 == 0 && intermediateSize % $0 == 0 && (keyValueHeadCount % $0 == 0 || $0 % keyValueHeadCount == 0)
+    }
+    if !problems.isEmpty {
+      return "the model cannot be split over \(ranks) tensor-parallel ranks: " + problems.joined(separator: "; ")
+        + ". Sizes that fit: " + fits.map(String.init).joined(separator: ", ") + "."
+    }
+    if stages > layerCount {
+      return "\(layerCount) layers cannot be spread over \(stages) pipeline stages. Use at most \(layerCount)."
+    }
+    return nil
+  }
+}

@@ -1,0 +1,62 @@
+public import Checkpoints
+public import JSON
+public import Tensors
+
+extension SourceModel {
+  /// A TensorRT-LLM checkpoint's `config.json`, with every field that upstream's converter writes for this class.
+  ///
+  /// - Parameter elementType: One of ``ElementType/checkpointTypes``.
+  public func checkpointConfig(elementType: ElementType, mapping: Mapping) -> JSONValue {
+    var members: JSONObject = [
+      "mlp_bias": .bool(mlpBias),
+      "attn_bias": .bool(attentionBias),
+      "rotary_base": .number(rotaryBase),
+      "rotary_scaling": rotaryScaling ?? .null,
+      "residual_mlp": false,
+      "disable_weight_only_quant_plugin": false,
+      "moe": [
+        "num_experts": 0, "shared_expert_intermediate_size": 0, "top_k": 0, "normalization_mode": 0,
+        "sparse_mixer_epsilon": .number(JSONNumber(0.01)), "tp_mode": 0, "device_limited_n_group": 0,
+        "device_limited_topk_group": 0, "device_limited_routed_scaling_factor": .number(JSONNumber(1.0)),
+      ],
+      "remove_duplicated_kv_heads": false,
+      "fc_after_embed": false,
+      "use_input_layernorm_in_first_layer": true,
+      "use_last_layernorm": true,
+      "layer_idx_offset": 0,
+      "architecture": .string(architecture),
+      "dtype": .string(elementType.configName ?? "float32"),
+      "vocab_size": .int(shape.vocabularySize),
+      "hidden_size": .int(shape.hiddenSize),
+      "num_hidden_layers": .int(shape.layerCount),
+      "num_attention_heads": .int(shape.headCount),
+      "hidden_act": .string(hiddenActivation),
+      "logits_dtype": "float32",
+      "norm_epsilon": .number(normEpsilon),
+      "runtime_defaults": nil,
+      "position_embedding_type": "rope_gpt_neox",
+      "num_key_value_heads": .int(shape.keyValueHeadCount),
+      "intermediate_size": .int(shape.intermediateSize),
+      "max_position_embeddings": maximumPositions.map { .int($0) } ?? .null,
+      "mapping": [
+        "world_size": .int(mapping.worldSize), "gpus_per_node": 8, "cp_size": 1,
+        "tp_size": .int(mapping.tensorParallel), "pp_size": .int(mapping.pipelineParallel),
+        "moe_tp_size": .int(mapping.tensorParallel), "moe_ep_size": 1, "auto_parallel": false,
+      ],
+      "quantization": [
+        "quant_algo": nil, "kv_cache_quant_algo": nil, "group_size": 128, "smoothquant_val": .number(JSONNumber(0.5)),
+        "clamp_val": nil, "use_meta_recipe": false, "has_zero_point": false, "pre_quant_scale": false,
+        "exclude_modules": nil,
+      ],
+      "use_parallel_embedding": false,
+      "embedding_sharding_dim": 0,
+      "head_size": .int(shape.headSize),
+      "qk_layernorm": false,
+      "rotary_embedding_dim": .int(rotaryDimension),
+      "tie_word_embeddings": .bool(tiesEmbeddings),
+    ]
+    // Fields that only some models have; upstream keeps what it does not know.
+    if let slidingWindow { members["sliding_window"] = .int(slidingWindow) }
+    return .object(members)
+  }
+}

@@ -1,0 +1,45 @@
+public import JSON
+public import Tensors
+
+/// What a model's author says about it, whichever format said it.
+public struct SourceModel: Sendable {
+  /// File or directory, for messages.
+  public let origin: String
+  public let family: ModelFamily
+  /// As Hugging Face spells it; what `config.json` of a checkpoint calls `architecture`.
+  public let architecture: String
+  public let shape: ModelShape
+  /// `silu`, …
+  public let hiddenActivation: String
+  /// Numbers keep their author's spelling, so that a checkpoint's configuration repeats it.
+  public let normEpsilon: JSONNumber
+  public let rotaryBase: JSONNumber
+  /// Dimensions of a head that rotary embedding turns; less than the head's size where the author says so.
+  public let rotaryDimension: Int
+  /// Hugging Face's `rope_scaling` object as it stands, or nil for none.
+  public let rotaryScaling: JSONValue?
+  public let maximumPositions: Int?
+  /// Tokens that attention looks back; nil for all.
+  public let slidingWindow: Int?
+  public let tiesEmbeddings: Bool
+  public let attentionBias: Bool
+  public let mlpBias: Bool
+  /// The type that weights were published in.
+  public let elementType: ElementType
+  /// Whether the source holds blocks of quantised numbers.
+  public let isQuantized: Bool
+  public let bosTokenID: Int?
+  public let eosTokenIDs: [Int]
+
+  /// The type for `--dtype auto`: the published type; float16 for float32; bfloat16 for quantised blocks, whose range
+  /// float16 might not hold.
+  public var automaticElementType: ElementType {
+    if isQuantized { return .bfloat16 }
+    return elementType == .float32 ? .float16 : elementType
+  }
+}
+
+extension ElementType {
+  /// Types that a converted checkpoint may have.
+  public static let checkpointTypes: [ElementType] = [.float16, .bfloat16, .float32]
+}

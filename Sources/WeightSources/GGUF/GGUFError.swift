@@ -1,0 +1,52 @@
+public import Files
+
+/// Why a file is not the GGUF that was expected, and where.
+public struct GGUFError: Error, Equatable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    case notGGUF
+    case unsupportedVersion(UInt32)
+    case bigEndian
+    case truncated(needed: Int, available: Int)
+    case countTooLarge(what: String, count: UInt64, limit: Int)
+    case invalidText(what: String)
+    case unknownValueType(UInt32, key: String)
+    case duplicate(what: String, name: String)
+    case alignment(UInt64)
+    case dimensions(tensor: String, reason: String)
+    case unknownTensorType(tensor: String, code: UInt32)
+    case misaligned(tensor: String, offset: UInt64, alignment: Int)
+    case outsideFile(tensor: String, end: UInt64, fileByteCount: Int)
+    case metadata(key: String, reason: String)
+    case file(FileError)
+  }
+  public let path: String
+  /// Byte offset from the start of the file at which the trouble was found.
+  public let offset: Int
+  public let problem: Problem
+
+  public var description: String {
+    let what =
+      switch problem {
+      case .notGGUF: "the file does not start with 'GGUF'. Check that the download is a model file and not a web page or a pointer."
+      case .unsupportedVersion(let version): "GGUF version \(version) is not supported, 2 and 3 are. Convert the model again with a current llama.cpp."
+      case .bigEndian: "this is a big-endian GGUF file. Convert it to little-endian with gguf-convert-endian."
+      case .truncated(let needed, let available):
+        "the file ends too early: \(needed) bytes are needed here, \(available) are left. Download it again."
+      case .countTooLarge(let what, let count, let limit): "\(what) is \(count), more than the \(limit) that could be there. The file is damaged."
+      case .invalidText(let what): "\(what) is not valid UTF-8. The file is damaged."
+      case .unknownValueType(let code, let key): "the value of '\(key)' has the unknown type \(code). The file is damaged or newer than this program."
+      case .duplicate(let what, let name): "\(what) '\(name)' appears twice. The file is damaged."
+      case .alignment(let value): "general.alignment is \(value), which is not a power of two from 8 to 65536. The file is damaged."
+      case .dimensions(let tensor, let reason): "tensor '\(tensor)': \(reason). The file is damaged."
+      case .unknownTensorType(let tensor, let code): "tensor '\(tensor)' has the unknown type \(code). The file is newer than this program."
+      case .misaligned(let tensor, let offset, let alignment):
+        "tensor '\(tensor)' starts at \(offset), which is not a multiple of \(alignment). The file is damaged."
+      case .outsideFile(let tensor, let end, let size):
+        "tensor '\(tensor)' would end at byte \(end), the file has \(size). Download it again."
+      case .metadata(let key, let reason): "metadata '\(key)' \(reason)."
+      case .file(let error): "\(error)"
+      }
+    if case .file = problem { return what }
+    return "\(path): byte \(offset): \(what)"
+  }
+}

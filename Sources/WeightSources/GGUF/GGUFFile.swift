@@ -1,0 +1,86 @@
+import Files
+public import SystemPackage
+public import Tensors
+
+/// The tensors and metadata of one GGUF file (v2 or v3), as written there.
+///
+/// Rows of quantised blocks are delivered as float32. Tensors are read at their offset in bounded pieces, never mapped.
+public final class GGUFFile: NamedTensors {
+  public let names: [String]
+  public let metadata: GGUFMetadata
+  let tensors: [String: GGUFHeader.Tensor]
+  private let file: ReadableFile
+
+  /// - Throws: ``GGUFError`` for anything in the header that is not so.
+  public init(_ path: FilePath) throws(GGUFError) {
+    do { file = try ReadableFile(path) } catch { throw GGUFError(path: path.string, offset: 0, problem: .file(error)) }
+    let header = try GGUFHeader(reading: file)
+    names = header.tensors.map(\.name)
+    tensors = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
+    metadata = GGUFMetadata(path: path.string, values: header.metadata)
+  }
+
+  public var origin: String { file.path.string }
+
+  /// How the tensor's numbers are stored.
+  public func storage(of name: String) -> GGUFTensorType? { tensors[name]?.type }
+
+  /// nil also where the numbers are of a type that cannot be read here; see ``requireReadable()``.
+  public func description(of name: String) -> TensorDescription? {
+    guard let tensor = tensors[name], let type = tensor.type.delivered else { return nil }
+    return TensorDescription(shape: tensor.shape, elementType: type)
+  }
+
+  /// Refuses a file with tensors whose numbers cannot be read here, naming their types.
+  public func requireReadable() throws(WeightSourceError) {
+    let unreadable = names.filter { tensors[$0]?.type.delivered == nil }
+    guard let first = unreadable.first else { return }
+    let types = Set(unreadable.compactMap { tensors[$0]?.type.name }).sorted().joined(separator: ", ")
+    throw WeightSourceError(
+      origin, .elementType(tensor: first + (unreadable.count > 1 ? "' and \(unreadable.count - 1) more, '" : ""), found: types, supported: GGUFTensorType.supportedNames))
+  }
+
+  public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let tensor = tensors[name], let description = description(of: name) else {
+      throw WeightSourceError(origin, .missing(names: [name]))
+    }
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= description.rowCount, "rows outside the tensor")
+    precondition(destination.count == rows.count * description.rowByteCount, "the buffer does not fit the rows")
+    // A vector's "row" is one element, but its blocks span many: read it whole from the block that holds the first.
+    let storedRowBytes = tensor.shape.count > 1 ? tensor.rowByteCount * tensor.shape.dropFirst().dropLast().reduce(1, *) : 0
+    if tensor.type.isPlain {
+      let at = tensor.offset + rows.lowerBound * description.rowByteCount
+      return try unsafe file.read(at: at, into: destination)
+    }
+    if tensor.shape.count > 1 {
+      try unsafe dequantize(tensor, from: tensor.offset + rows.lowerBound * storedRowBytes, byteCount: rows.count * storedRowBytes, into: destination)
+    } else {
+      var whole = [Float](repeating: 0, count: description.elementCount)
+      try unsafe whole.withUnsafeMutableBytes {
+        try unsafe dequantize(tensor, from: tensor.offset, byteCount: tensor.rowByteCount, into: $0)
+      }
+      unsafe whole.withUnsafeBytes { unsafe destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[rows.lowerBound * 4..<rows.upperBound * 4])) }
+    }
+  }
+
+  /// Reads whole blocks in pieces of about 256 KB, which stay in the second-level cache between reading and unpacking.
+  private func dequantize(
+    _ tensor: GGUFHeader.Tensor, from start: Int, byteCount: Int, into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    let type = tensor.type
+    let piece = max(1, (256 << 10) / type.blockBytes) * type.blockBytes
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: min(piece, byteCount), alignment: 64)
+    defer { unsafe scratch.deallocate() }
+    var done = 0
+    while done < byteCount {
+      let count = min(piece, byteCount - done)
+      let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch[0..<count])
+      try unsafe file.read(at: start + done, into: bytes)
+      let firstElement = done / type.blockBytes * type.blockElements
+      let elements = count / type.blockBytes * type.blockElements
+      let target = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[firstElement * 4..<(firstElement + elements) * 4])
+      unsafe Dequantization.unpack(type, UnsafeRawBufferPointer(bytes), into: target)
+      done += count
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/// The key-value pairs in front of a GGUF file's tensors, with typed look-ups that say what is wrong.
+public struct GGUFMetadata: Sendable {
+  /// The file, for messages.
+  public let path: String
+  public let values: [String: GGUFValue]
+
+  public subscript(key: String) -> GGUFValue? { values[key] }
+
+  /// `general.architecture`, which also prefixes the model's own keys.
+  public func architecture() throws(GGUFError) -> String { try require("general.architecture", "a string", \.string) }
+
+  func require<T>(_ key: String, _ kind: String, _ read: (GGUFValue) -> T?) throws(GGUFError) -> T {
+    guard let value = values[key] else { throw GGUFError(path: path, offset: 0, problem: .metadata(key: key, reason: "is missing")) }
+    return try typed(key, value, kind, read)
+  }
+  /// nil only where the key is absent; a value of another kind is an error.
+  func optional<T>(_ key: String, _ kind: String, _ read: (GGUFValue) -> T?) throws(GGUFError) -> T? {
+    guard let value = values[key] else { return nil }
+    return try typed(key, value, kind, read)
+  }
+  private func typed<T>(_ key: String, _ value: GGUFValue, _ kind: String, _ read: (GGUFValue) -> T?) throws(GGUFError) -> T {
+    guard let result = read(value) else {
+      throw GGUFError(path: path, offset: 0, problem: .metadata(key: key, reason: "is \(value.kind), expected \(kind)"))
+    }
+    return result
+  }
+}
+
+/// What a GGUF file says about its tokenizer, under the names of its `tokenizer.` keys.
+public struct GGUFTokenizer: Sendable {
+  /// `gpt2` is byte-level BPE, `llama` SentencePiece.
+  public let model: String
+  /// The pre-tokeniser's name (`smollm`, `llama-bpe`, …).
+  public let pre: String?
+  public let tokens: [String]
+  /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte; one a token, or empty.
+  public let tokenTypes: [Int]
+  public let scores: [Float]
+  /// Pairs joined by a space, best first.
+  public let merges: [String]
+  public let bosTokenID: Int?
+  public let eosTokenID: Int?
+  public let eotTokenID: Int?
+  public let unknownTokenID: Int?
+  public let paddingTokenID: Int?
+  public let addsBOSToken: Bool?
+  public let addsEOSToken: Bool?
+  public let addsSpacePrefix: Bool?
+  /// Jinja source.
+  public let chatTemplate: String?
+}
+
+extension GGUFMetadata {
+  /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind, or an id is outside the vocabulary.
+  public func tokenizer() throws(GGUFError) -> GGUFTokenizer {
+    let tokens = try require("tokenizer.ggml.tokens", "an array of strings", \.strings)
+    let types = try optional("tokenizer.ggml.token_type", "an array of integers", \.integers) ?? []
+    guard types.isEmpty || types.count == tokens.count else {
+      throw GGUFError(path: path, offset: 0, problem: .metadata(
+        key: "tokenizer.ggml.token_type", reason: "has \(types.count) elements for \(tokens.count) tokens"))
+    }
+    func id(_ name: String) throws(GGUFError) -> Int? {
+      let key = "tokenizer.ggml.\(name)_token_id"
+      guard let id = try optional(key, "an integer", \.int) else { return nil }
+      guard tokens.indices.contains(id) else {
+        throw GGUFError(path: path, offset: 0, problem: .metadata(key: key, reason: "is \(id), outside the \(tokens.count) tokens"))
+      }
+      return id
+    }
+    return GGUFTokenizer(
+      model: try require("tokenizer.ggml.model", "a string", \.string),
+      pre: try optional("tokenizer.ggml.pre", "a string", \.string),
+      tokens: tokens, tokenTypes: types,
+      scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.floats) ?? [],
+      merges: try optional("tokenizer.ggml.merges", "an array of strings", \.strings) ?? [],
+      bosTokenID: try id("bos"), eosTokenID: try id("eos"), eotTokenID: try id("eot"),
+      unknownTokenID: try id("unknown"), paddingTokenID: try id("padding"),
+      addsBOSToken: try optional("tokenizer.ggml.add_bos_token", "a boolean", \.bool),
+      addsEOSToken: try optional("tokenizer.ggml.add_eos_token", "a boolean", \.bool),
+      addsSpacePrefix: try optional("tokenizer.ggml.add_space_prefix", "a boolean", \.bool),
+      chatTemplate: try optional("tokenizer.chat_template", "a string", \.string))
+  }
+}

@@ -1,0 +1,19 @@
+public import Tensors
+
+/// A bag of unsharded tensors under names of their author's choosing: a Hugging Face directory, a GGUF file.
+public protocol NamedTensors: Sendable {
+  /// Every tensor, in the order of the files.
+  var names: [String] { get }
+  /// Where the tensors come from, for messages: a path.
+  var origin: String { get }
+
+  /// Shape (`[rows, columns]` for a matrix) and the element type in which rows are *delivered*: float32 where the
+  /// file holds blocks of quantised numbers.
+  func description(of name: String) -> TensorDescription?
+
+  /// Writes rows `rows` of dimension 0, in the described element type, to `destination`.
+  ///
+  /// May be called from several threads at once. A vector has one row per element.
+  /// - Parameter destination: Exactly `rows.count * rowByteCount` bytes; needs no alignment.
+  func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
+}

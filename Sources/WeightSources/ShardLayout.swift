@@ -1,0 +1,124 @@
+public import Checkpoints
+
+/// Which rows and columns of which whole tensors every rank holds: TensorRT-LLM's sharding as a table.
+///
+/// Whole tensors are spoken of under Hugging Face's names. The table serves converting (read the pieces), adapters
+/// (change the pieces) and checks.
+public struct ShardLayout: Sendable {
+  public let family: ModelFamily
+  public let shape: ModelShape
+  public let mapping: Mapping
+
+  /// How a vocabulary embedding is shared by tensor-parallel ranks.
+  public enum EmbeddingSplit: Sendable { case none, vocabulary, hidden }
+
+  /// One tensor of one rank.
+  struct Tensor: Sendable {
+    let name: String
+    /// `[rows, columns]`, or `[elements]` for a vector.
+    let shape: [Int]
+    let pieces: [Piece]
+    let isOptional: Bool
+  }
+  /// Consecutive rows of a rank's tensor that are rows of one whole tensor, or a slice of their columns. Rows that no
+  /// piece covers are zero.
+  struct Piece: Sendable {
+    let source: String
+    /// Shape of the whole source tensor.
+    let sourceShape: [Int]
+    /// First row in the rank's tensor.
+    let firstRow: Int
+    /// Rows of the source.
+    let rows: Range<Int>
+    /// Columns of the source; nil for all of them.
+    let columns: Range<Int>?
+
+    /// Rows in the rank's tensor.
+    var targetRows: Range<Int> { firstRow..<firstRow + rows.count }
+  }
+
+  /// By tensor-parallel rank + pipeline stage * tensor-parallel size.
+  private let tensors: [[Tensor]]
+  private let index: [[String: Int]]
+
+  /// - Parameters:
+  ///   - tiesEmbeddings: Makes `lm_head` read the embedding's rows.
+  ///   - origin: For messages.
+  /// - Throws: ``WeightSourceError/Problem/sharding(_:)`` where heads, widths or layers do not divide.
+  public init(
+    family: ModelFamily, shape: ModelShape, mapping: Mapping, tiesEmbeddings: Bool,
+    embeddingSplit: EmbeddingSplit = .none, origin: String
+  ) throws(WeightSourceError) {
+    let tensorParallel = mapping.tensorParallel
+    let pipelineParallel = mapping.pipelineParallel
+    if let problem = shape.sharingProblem(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel) {
+      throw WeightSourceError(origin, .sharding(problem))
+    }
+    self.family = family
+    self.shape = shape
+    self.mapping = mapping
+    var tensors: [[Tensor]] = []
+    for stage in 0..<pipelineParallel {
+      let layers = mapping.layers(ofStage: stage, layerCount: shape.layerCount)
+      for rank in 0..<tensorParallel {
+        var mine: [Tensor] = []
+        func add(_ rule: TensorRule, localLayer: Int = 0, layer: Int = 0) {
+          mine.append(
+            Self.tensor(
+              rule, localLayer: localLayer, layer: layer, rank: rank, of: tensorParallel, shape: shape,
+              tiesEmbeddings: tiesEmbeddings, embeddingSplit: embeddingSplit))
+        }
+        if stage == 0 { for rule in family.tensors where rule.place == .first { add(rule) } }
+        for layer in layers {
+          for rule in family.tensors where rule.place == .layer { add(rule, localLayer: layer - layers.lowerBound, layer: layer) }
+        }
+        if stage == pipelineParallel - 1 { for rule in family.tensors where rule.place == .last { add(rule) } }
+        tensors.append(mine)
+      }
+    }
+    self.tensors = tensors
+    index = tensors.map { Dictionary(uniqueKeysWithValues: $0.enumerated().map { ($1.name, $0) }) }
+  }
+
+  private func slot(_ rank: Int) -> Int {
+    mapping.pipelineRank(of: rank) * mapping.tensorParallel + mapping.tensorRank(of: rank)
+  }
+  func tensors(rank: Int) -> [Tensor] { tensors[slot(rank)] }
+  func tensor(_ name: String, rank: Int) -> Tensor? {
+    let slot = slot(rank)
+    return index[slot][name].map { tensors[slot][$0] }
+  }
+
+  private static func tensor(
+    _ rule: TensorRule, localLayer: Int, layer: Int, rank: Int, of ranks: Int, shape: ModelShape, tiesEmbeddings: Bool,
+    embeddingSplit: EmbeddingSplit
+  ) -> Tensor {
+    let splitsOutputs = rule.split == .outputs || (rule.split == .embedding && embeddingSplit == .vocabulary)
+    let splitsInputs = rule.split == .inputs || (rule.split == .embedding && embeddingSplit == .hidden)
+    var pieces: [Piece] = []
+    var rowCount = 0
+    var columnCount: Int?
+    for part in rule.parts {
+      let whole = [shape.extent(part.outputs)] + (part.inputs.map { [shape.extent($0)] } ?? [])
+      let rows = splitsOutputs
+        ? shape.share(part.outputs, rank: rank, of: ranks)
+        : .init(indices: 0..<whole[0], extent: whole[0])
+      var columns: Range<Int>?
+      if let inputs = part.inputs {
+        columnCount = shape.extent(inputs)
+        if splitsInputs, ranks > 1 {
+          let share = shape.share(inputs, rank: rank, of: ranks)
+          columns = share.indices
+          columnCount = share.extent
+        }
+      }
+      let source = tiesEmbeddings ? rule.tiedTo ?? part.huggingFace : part.huggingFace
+      pieces.append(
+        Piece(source: source.inLayer(layer), sourceShape: whole, firstRow: rowCount, rows: rows.indices, columns: columns))
+      rowCount += rows.extent
+    }
+    return Tensor(
+      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), pieces: pieces,
+      isOptional: rule.isOptional)
+  }
+}
