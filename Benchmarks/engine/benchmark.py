@@ -131,7 +131,7 @@ def table(samples: Samples, threads: int, byte_count: int, features: str, rounds
         "| what | drydock | beside it | ratio | aim |",
         "|---|---|---|---|---|",
     ]
-    measured = [row for row in rows if row[1] != "not measured" or "not measured" not in (row[2] or "not measured")]
+    measured = [row for row in rows if "not measured" not in (row[2] or row[1])]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in measured])
 
 
