@@ -1,0 +1,46 @@
+public import Files
+public import JSON
+public import Safetensors
+public import SystemPackage
+
+/// Why a directory is not a checkpoint that can be used.
+public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    case file(FileError)
+    case safetensors(SafetensorsError)
+    case json(JSONError)
+    case notADirectory
+    case missingConfig
+    case missingFiles([String], expected: Int)
+    /// A field of `config.json` has no usable value.
+    case field(String, reason: String)
+    case mapping(reason: String)
+    /// Anything else, with its remedy.
+    case refused(reason: String)
+  }
+  public let path: FilePath
+  public let problem: Problem
+
+  public init(_ path: FilePath, _ problem: Problem) {
+    self.path = path
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .file(let error): error.description
+    case .safetensors(let error): error.description
+    case .json(let error): "\(path): \(error). Mend the file or take it from the original checkpoint."
+    case .notADirectory: "\(path): not a checkpoint directory. Name the directory that holds config.json and rank0.safetensors."
+    case .missingConfig:
+      "\(path): no config.json here. Name a TensorRT-LLM checkpoint directory; trtllm-convert makes one from a Hugging Face "
+        + "model or a GGUF file."
+    case .missingFiles(let names, let expected):
+      "\(path): \(names.joined(separator: ", ")) missing; the mapping in config.json needs \(expected) rank "
+        + "file\(expected == 1 ? "" : "s"). Copy the whole checkpoint, or convert it again."
+    case .field(let field, let reason): "\(path): field '\(field)' \(reason). Check that config.json is from the same checkpoint."
+    case .mapping(let reason): "\(path): the mapping is impossible: \(reason). Convert the model again for the wanted ranks."
+    case .refused(let reason): "\(path): \(reason)"
+    }
+  }
+}

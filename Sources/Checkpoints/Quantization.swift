@@ -1,0 +1,103 @@
+import JSON
+
+/// How weights and the KV cache are quantised: the `quantization` object of a configuration.
+public struct Quantization: Sendable, Hashable {
+  /// Upstream's name, such as `FP8` or `W4A16_AWQ`; nil where weights have the model's type.
+  public var algorithm: Algorithm?
+  /// `FP8`, `INT8` or `NVFP4`; nil where the cache has the model's type.
+  public var cacheAlgorithm: Algorithm?
+  /// Weights that share a scale in the group-wise algorithms.
+  public var groupSize: Int
+  public var smoothQuantValue: Double
+  /// Lowest and highest activation.
+  public var clampValue: [Double]?
+  public var usesMetaRecipe: Bool
+  public var hasZeroPoint: Bool
+  public var hasPreQuantScale: Bool
+  /// Modules left as they are: names or patterns with `*`.
+  public var excludedModules: [String]?
+  /// Of `MIXED_PRECISION`: what each layer has, from `quant_cfg.json`.
+  public var layers: [String: Algorithm]
+
+  public init() {
+    (algorithm, cacheAlgorithm, clampValue, excludedModules) = (nil, nil, nil, nil)
+    (groupSize, smoothQuantValue, layers) = (128, 0.5, [:])
+    (usesMetaRecipe, hasZeroPoint, hasPreQuantScale) = (false, false, false)
+  }
+
+  /// Upstream's strings.
+  public enum Algorithm: String, Sendable, CaseIterable {
+    case w8a16 = "W8A16"
+    case w4a16 = "W4A16"
+    case w4a16AWQ = "W4A16_AWQ"
+    case w4a8AWQ = "W4A8_AWQ"
+    case w8a16GPTQ = "W8A16_GPTQ"
+    case w4a16GPTQ = "W4A16_GPTQ"
+    case w8a8PerChannel = "W8A8_SQ_PER_CHANNEL"
+    case w8a8PerTensorPlugin = "W8A8_SQ_PER_TENSOR_PLUGIN"
+    case w8a8PerChannelPerTokenPlugin = "W8A8_SQ_PER_CHANNEL_PER_TOKEN_PLUGIN"
+    case w8a8PerChannelPerTensorPlugin = "W8A8_SQ_PER_CHANNEL_PER_TENSOR_PLUGIN"
+    case w8a8PerTensorPerTokenPlugin = "W8A8_SQ_PER_TENSOR_PER_TOKEN_PLUGIN"
+    case w4a8QServePerGroup = "W4A8_QSERVE_PER_GROUP"
+    case w4a8QServePerChannel = "W4A8_QSERVE_PER_CHANNEL"
+    case fp8 = "FP8"
+    case fp8PerChannelPerToken = "FP8_PER_CHANNEL_PER_TOKEN"
+    case fp8BlockScales = "FP8_BLOCK_SCALES"
+    case int8 = "INT8"
+    case mixedPrecision = "MIXED_PRECISION"
+    case nvfp4 = "NVFP4"
+    case w4a8NVFP4FP8 = "W4A8_NVFP4_FP8"
+    case w4a8MXFP4FP8 = "W4A8_MXFP4_FP8"
+    case w4a8MXFP4MXFP8 = "W4A8_MXFP4_MXFP8"
+    case w4a16MXFP4 = "W4A16_MXFP4"
+    case none = "NO_QUANT"
+  }
+}
+
+extension Quantization {
+  init(_ json: JSONValue?, _ fields: FieldReader) throws(CheckpointError) {
+    let reader = FieldReader(json ?? .object([:]), path: fields.path, prefix: "quantization.")
+    try reader.requireObject("quantization")
+    self.init()
+    algorithm = try Self.algorithm(reader, "quant_algo")
+    cacheAlgorithm = try Self.algorithm(reader, "kv_cache_quant_algo")
+    groupSize = try reader.int("group_size") ?? 128
+    smoothQuantValue = try reader.double("smoothquant_val") ?? 0.5
+    if let clamp = reader.json["clamp_val"], !clamp.isNull {
+      guard let values = clamp.array?.compactMap(\.double), values.count == 2, clamp.array?.count == 2 else {
+        throw reader.failed("clamp_val", "should be two numbers")
+      }
+      clampValue = values
+    }
+    usesMetaRecipe = try reader.bool("use_meta_recipe") ?? false
+    hasZeroPoint = try reader.bool("has_zero_point") ?? false
+    hasPreQuantScale = try reader.bool("pre_quant_scale") ?? false
+    excludedModules = try reader.strings("exclude_modules")
+  }
+
+  private static func algorithm(_ reader: FieldReader, _ key: String) throws(CheckpointError) -> Algorithm? {
+    guard let name = try reader.string(key) else { return nil }
+    guard let algorithm = Algorithm(rawValue: name) else { throw reader.failed(key, "is '\(name)', which is not known") }
+    return algorithm == .none ? nil : algorithm
+  }
+
+  /// Takes the layers of a `MIXED_PRECISION` checkpoint from its `quant_cfg.json`.
+  ///
+  /// Experts fused under `mlp.fc` and `mlp.proj` also speak for their parent `mlp`, so they must agree.
+  mutating func readLayers(_ json: JSONValue, _ reader: FieldReader) throws(CheckpointError) {
+    guard let members = json["quantized_layers"]?.object else {
+      throw reader.failed("quantized_layers", "is missing or not an object")
+    }
+    for (name, value) in members {
+      let layer = FieldReader(value, path: reader.path, prefix: "quantized_layers.\(name).")
+      layers[name] = try Self.algorithm(layer, "quant_algo")
+    }
+    for (name, algorithm) in layers {
+      for suffix in [".mlp.fc", ".mlp.proj"] where name.hasSuffix(suffix) {
+        let parent = String(name.dropLast(suffix.count)) + ".mlp"
+        if let other = layers[parent + (suffix == ".mlp.fc" ? ".proj" : ".fc")], other != algorithm { continue }
+        if members[parent] == nil { layers[parent] = algorithm }
+      }
+    }
+  }
+}
