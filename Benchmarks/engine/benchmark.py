@@ -82,8 +82,8 @@ def measure_life_cycle(samples: Samples, model: str, work: Path) -> Path:
         ("convert", checkpoint, [command("convert"), "--model_dir", model, "--dtype", "bfloat16", "--output_dir", checkpoint]),
         ("build", engine, [command("build"), "--checkpoint_dir", checkpoint, "--output_dir", engine]),
         ("prune", pruned, [command("prune"), "--checkpoint_dir", checkpoint, "--out_dir", pruned]),
-        ("refit", refitted, [command("refit"), "--engine_dir", engine, "--checkpoint_dir", checkpoint, "--output_dir", refitted]),
-        ("refit LoRA", adapted, [command("refit"), "--engine_dir", engine, "--checkpoint_dir", ADAPTER, "--output_dir", adapted]),
+        ("refit", refitted, [command("refit"), "--engine_dir", engine, "--checkpoint_dir", checkpoint, "--refit_engine_dir", refitted]),
+        ("refit LoRA", adapted, [command("refit"), "--engine_dir", engine, "--checkpoint_dir", ADAPTER, "--refit_engine_dir", adapted]),
     ]
     for name, output, arguments in steps:
         shutil.rmtree(output, ignore_errors=True)
