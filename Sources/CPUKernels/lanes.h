@@ -1,0 +1,145 @@
+/* Vectors of DK_LANES floats, written once for every instruction set.
+ *
+ * An instruction-set file (portable.c, avx2.c, avx512.c) defines DK_LANES and DK_NAME(name), switches the
+ * compiler to its target, and includes the kernel templates. Everything here is static and inlined, so each
+ * file gets its own copy compiled for its own instructions. The types are Clang's vector types: the compiler
+ * splits what the target cannot hold, and where one instruction matters it is named. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "include/CPUKernels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+/* Vectors of these widths never cross a call that is not inlined, so how a call would pass them is moot. */
+#pragma clang diagnostic ignored "-Wpsabi"
+#pragma clang diagnostic ignored "-Wunused-function"
+
+typedef float vf __attribute__((ext_vector_type(DK_LANES)));
+typedef uint32_t vu __attribute__((ext_vector_type(DK_LANES)));
+typedef int32_t vi __attribute__((ext_vector_type(DK_LANES)));
+typedef uint16_t vh __attribute__((ext_vector_type(DK_LANES)));
+
+enum { PANEL = 16, PARTS = PANEL / DK_LANES /* vectors in one row of a panel */ };
+
+/* a * b + c, rounded once where the target can. Named, so that every tactic rounds alike. */
+#if DK_HAS_FMA
+INLINE vf fma_(vf a, vf b, vf c) { return __builtin_elementwise_fma(a, b, c); }
+#else
+INLINE vf fma_(vf a, vf b, vf c) {
+#pragma clang fp contract(off)
+  return a * b + c;
+}
+#endif
+
+INLINE vf splat(float s) { return (vf)s; }
+INLINE vf as_f(vu u) { vf r; memcpy(&r, &u, sizeof r); return r; }
+INLINE vu as_u(vf f) { vu r; memcpy(&r, &f, sizeof r); return r; }
+INLINE vf load(const float *p) { vf r; memcpy(&r, p, sizeof r); return r; }
+INLINE vu load_u(const void *p) { vu r; memcpy(&r, p, sizeof r); return r; }
+INLINE vh load_h(const void *p) { vh r; memcpy(&r, p, sizeof r); return r; }
+INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+
+/* The first `n` lanes (n < DK_LANES), the rest `fill`. */
+INLINE vf load_part(const float *p, int64_t n, float fill) {
+  float t[DK_LANES];
+  for (int i = 0; i < DK_LANES; i++) t[i] = i < n ? p[i] : fill;
+  return load(t);
+}
+INLINE void store_part(float *p, vf v, int64_t n) {
+  float t[DK_LANES];
+  store(t, v);
+  memcpy(p, t, (size_t)n * sizeof *p);
+}
+
+/* mask ? a : b, lane by lane; a mask lane is all ones or all zeros. */
+INLINE vf choose(vi mask, vf a, vf b) {
+  vu m;
+  memcpy(&m, &mask, sizeof m);
+  return as_f((as_u(a) & m) | (as_u(b) & ~m));
+}
+/* The larger; where `b` is NaN or neither is larger, `b`. */
+INLINE vf max_(vf a, vf b) { return choose(a > b, a, b); }
+
+/* Halves, always in this order, so a sum does not depend on the compiler. */
+INLINE float sum_lanes(vf v) {
+  float t[DK_LANES];
+  store(t, v);
+  for (int n = DK_LANES / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; i++) t[i] += t[i + n];
+  return t[0];
+}
+INLINE float max_lanes(vf v) {
+  float t[DK_LANES], m;
+  store(t, v);
+  m = t[0];
+  for (int i = 1; i < DK_LANES; i++) m = t[i] > m ? t[i] : m;
+  return m;
+}
+
+/* bfloat16 is the upper half of a float32: widening is a shift, and exact. */
+INLINE vf widen_bf16(vh h) { return as_f(__builtin_convertvector(h, vu) << 16); }
+
+/* float16 to float32, exact. Without an instruction: scale the bits up by 2^112; infinities and NaNs keep theirs. */
+INLINE vf widen_f16(vh h) {
+#if DK_LANES == 16 && DK_HAS_F16C
+  __m256i t;
+  memcpy(&t, &h, sizeof t);
+  return (vf)_mm512_cvtph_ps(t);
+#elif DK_LANES == 8 && DK_HAS_F16C
+  __m128i t;
+  memcpy(&t, &h, sizeof t);
+  return (vf)_mm256_cvtph_ps(t);
+#else
+  vu u = __builtin_convertvector(h, vu), magnitude = u & 0x7fff, sign = (u & 0x8000) << 16;
+  vf scaled = as_f(magnitude << 13) * splat(0x1p112f);
+  vf special = as_f((magnitude << 13) | 0x7f800000);
+  return as_f(as_u(choose(magnitude >= 0x7c00, special, scaled)) | sign);
+#endif
+}
+
+/* DK_LANES elements of `type` starting at element `i` of `p`, widened exactly. */
+INLINE vf load_as(dk_type type, const void *p, int64_t i) {
+  if (type == DK_F32) return load((const float *)p + i);
+  vh h = load_h((const uint16_t *)p + i);
+  return type == DK_BF16 ? widen_bf16(h) : widen_f16(h);
+}
+INLINE vf load_as_part(dk_type type, const void *p, int64_t i, int64_t n) {
+  if (type == DK_F32) return load_part((const float *)p + i, n, 0);
+  uint16_t t[DK_LANES] = {0};
+  memcpy(t, (const uint16_t *)p + i, (size_t)n * 2);
+  return load_as(type, t, 0);
+}
+
+/* e^x. Relative error below 2e-7 where the result is normal; 0 below -104, infinity above 88.73; NaN stays. */
+INLINE vf exp_(vf x) {
+  const vf low = splat(-104.0f), high = splat(89.0f), magic = splat(12582912.0f); /* 1.5 * 2^23: rounds to a whole number */
+  x = choose(x < low, low, x);
+  x = choose(x > high, high, x);
+  vf t = fma_(x, splat(1.44269504f), magic);
+  vf n = t - magic;
+  vf r = fma_(n, splat(-0.693145752f), x); /* ln 2 in two parts: the first has few bits, so n times it is exact */
+  r = fma_(n, splat(-1.42860677e-6f), r);
+  vf p = splat(1.0f / 720);
+  p = fma_(p, r, splat(1.0f / 120));
+  p = fma_(p, r, splat(1.0f / 24));
+  p = fma_(p, r, splat(1.0f / 6));
+  p = fma_(p, r, splat(0.5f));
+  p = fma_(p, r, splat(1.0f));
+  p = fma_(p, r, splat(1.0f));
+#if DK_LANES == 16 && DK_HAS_F16C
+  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  vu bits = as_u(t) - as_u(magic); /* n as an integer, two's complement */
+  vi whole;
+  memcpy(&whole, &bits, sizeof whole);
+  vi half = whole >> 1, rest = whole - half; /* two factors, as 2^n alone may lie outside the normal range */
+  vi f1 = (half + 127) << 23, f2 = (rest + 127) << 23;
+  vf s1, s2;
+  memcpy(&s1, &f1, sizeof s1);
+  memcpy(&s2, &f2, sizeof s2);
+  return p * s1 * s2;
+#endif
+}
