@@ -1,0 +1,73 @@
+public import JSON
+
+/// What the server needs from whatever makes tokens.
+///
+/// The server knows HTTP, OpenAI's types and text; it does not know models, caches or threads. A scripted
+/// conformer serves the tests; ``LoopCompletionEngine`` joins an engine loop and a tokenizer.
+public protocol CompletionEngine: Sendable {
+  var limits: EngineLimits { get }
+  var health: EngineHealth { get }
+  /// Names the weights that the next request will be answered with; clients see it as `system_fingerprint`.
+  var weightVersion: String { get }
+  var statistics: EngineStatistics { get }
+
+  /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
+  func tokenize(_ text: String, addSpecialTokens: Bool) throws -> [Int32]
+  func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String
+  /// The bytes one token stands for; part of a character where the token is one.
+  func bytes(of token: Int32) -> [UInt8]
+  func makeTextDecoder(skipSpecialTokens: Bool) -> any TextDecoder
+  /// The prompt text of a conversation, special tokens included.
+  func applyChatTemplate(_ conversation: Conversation) throws -> String
+
+  /// Starts one sequence. Ending the iteration of the events (or cancelling the task that iterates) ends it at the
+  /// engine's next step.
+  ///
+  /// - Throws: ``EngineRefusal`` where the sequence cannot be taken on.
+  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws
+    -> AsyncThrowingStream<CompletionEvent, any Error>
+}
+
+/// Turns token ids into text one at a time, never giving half a character.
+public protocol TextDecoder: Sendable {
+  /// The text that `id` completes; empty where a character is still unfinished.
+  mutating func append(_ id: Int32) -> String
+  /// What is left: an unfinished character comes out as U+FFFD.
+  mutating func finish() -> String
+}
+
+/// What a chat template is applied to.
+public struct Conversation: Sendable {
+  public var messages: [JSONValue]
+  public var addGenerationPrompt = true
+  /// Replaces the model's own template.
+  public var template: String?
+  /// More names for the template to see.
+  public var extra = JSONObject()
+  public init(messages: [JSONValue]) { self.messages = messages }
+}
+
+public struct EngineLimits: Sendable, Hashable {
+  /// Tokens of prompt and answer together.
+  public var maximumSequenceLength: Int
+  public var vocabularySize: Int
+  public init(maximumSequenceLength: Int, vocabularySize: Int) {
+    self.maximumSequenceLength = maximumSequenceLength
+    self.vocabularySize = vocabularySize
+  }
+}
+
+public enum EngineHealth: Sendable, Hashable {
+  case ready
+  /// Cannot answer, and why.
+  case failed(String)
+}
+
+/// Why a sequence was not taken on.
+public enum EngineRefusal: Error, Sendable, Hashable {
+  /// The queue is full; come back after so many seconds.
+  case queueFull(retryAfter: Int)
+  case shuttingDown
+  /// The request itself cannot be served; the message says what is wrong with it.
+  case invalid(String)
+}

@@ -1,0 +1,66 @@
+/// Runs a request's answers side by side and gives their pieces in the order in which they come.
+struct AnswerGroup: Sendable {
+  let engine: any CompletionEngine
+  let answers: [Answer]
+  let metrics: ServingMetrics
+
+  /// Starts every answer; none, where one is refused.
+  init(
+    engine: any CompletionEngine, prompts: [[Int32]], fields: SamplingFields, makesText: Bool, metrics: ServingMetrics
+  ) throws {
+    self.engine = engine
+    self.metrics = metrics
+    var answers: [Answer] = []
+    for (place, prompt) in prompts.enumerated() {
+      var fields = fields
+      try fields.settle(promptLength: prompt.count, limits: engine.limits)
+      guard fields.parameters.maximumTokens > 0 else { continue }
+      for candidate in 0..<fields.candidateCount {
+        // An answer that is not kept drops its stream, which ends its sequence.
+        let events = try engine.generate(promptIDs: prompt, parameters: fields.parameters(candidate: candidate))
+        answers.append(
+          Answer(
+            index: place * fields.candidateCount + candidate, promptLength: prompt.count, events: AnswerEvents(events),
+            fields: fields, makesText: makesText))
+      }
+    }
+    self.answers = answers
+  }
+
+  /// - Parameter interruptions: Waits, each of which ends all answers with the error it returns.
+  /// - Throws: The first error of an answer, of an interruption or of `onPiece`; all answers end then.
+  func run(
+    interruptions: [@Sendable () async -> APIError], onPiece: (AnswerPiece) async throws -> Void
+  ) async throws {
+    guard !answers.isEmpty else { return }
+    let (pieces, sink) = AsyncThrowingStream<AnswerPiece, any Error>.makeStream()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      defer { group.cancelAll() }
+      for answer in answers {
+        group.addTask {
+          var timing = AnswerTiming(interval: { metrics.tokenInterval.record($0) })
+          do {
+            try await answer.run(engine: engine, timing: &timing) { sink.yield($0) }
+          } catch {
+            sink.finish(throwing: error)
+          }
+          metrics.record(timing)
+        }
+      }
+      for interruption in interruptions {
+        group.addTask {
+          let error = await interruption()
+          if !Task.isCancelled { sink.finish(throwing: error) }
+        }
+      }
+      var open = answers.count
+      for try await piece in pieces {
+        try await onPiece(piece)
+        if piece.end != nil { open -= 1 }
+        if open == 0 { return }
+      }
+      // Only a cancelled task ends the pieces without an error.
+      throw CancellationError()
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import JSON
+
+/// Gathers the pieces of a reply that is sent whole.
+struct AnswerSheet {
+  struct Entry {
+    var text = ""
+    var tokens: [ChosenToken] = []
+    var end: AnswerEnd?
+    /// Mean log-probability of a token; what `best_of` compares.
+    var quality: Double {
+      guard !tokens.isEmpty else { return -.infinity }
+      return tokens.reduce(0) { $0 + Double($1.logProbability ?? 0) } / Double(tokens.count)
+    }
+  }
+  private(set) var entries: [Entry]
+  private(set) var weightVersion: String?
+
+  init(count: Int) { entries = Array(repeating: Entry(), count: count) }
+
+  mutating func add(_ piece: AnswerPiece) {
+    entries[piece.index].text += piece.text
+    entries[piece.index].tokens += piece.tokens
+    if let end = piece.end { entries[piece.index].end = end }
+    if let version = piece.weightVersion { weightVersion = version }
+  }
+
+  /// The `kept` best of each prompt's `candidates`, best first; all, in order, where none is dropped.
+  func best(_ kept: Int, of candidates: Int) -> [Entry] {
+    guard kept < candidates else { return entries }
+    return stride(from: 0, to: entries.count, by: candidates).flatMap { start in
+      let group = entries[start..<start + candidates].enumerated()
+      // Equal ones keep their order.
+      let order = group.sorted { ($0.element.quality, -$0.offset) > ($1.element.quality, -$1.offset) }
+      return order.prefix(kept).map(\.element)
+    }
+  }
+}

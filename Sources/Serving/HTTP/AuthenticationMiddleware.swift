@@ -1,0 +1,31 @@
+import Hummingbird
+
+/// Lets in who knows the API key.
+struct AuthenticationMiddleware: RouterMiddleware {
+  typealias Context = ServingContext
+  let key: String
+  /// Paths for anybody: what load balancers ask.
+  static let open: Set<String> = ["/health", "/version"]
+
+  func handle(
+    _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
+  ) async throws -> Response {
+    guard Self.open.contains(request.uri.path) || isAuthorized(request) else { throw APIError.wrongKey }
+    return try await next(request, context)
+  }
+
+  private func isAuthorized(_ request: Request) -> Bool {
+    guard let header = request.headers[.authorization] else { return false }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return false }
+    return Self.equal(Array(parts[1].utf8), Array(key.utf8))
+  }
+
+  /// Compares in a time that depends on the length of what was sent, not on how much of it is right.
+  static func equal(_ given: [UInt8], _ wanted: [UInt8]) -> Bool {
+    guard !wanted.isEmpty else { return false }
+    var difference = given.count ^ wanted.count
+    for index in given.indices { difference |= Int(given[index] ^ wanted[index % wanted.count]) }
+    return difference == 0
+  }
+}

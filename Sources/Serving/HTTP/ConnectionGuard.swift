@@ -1,0 +1,158 @@
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import HTTPTypes
+
+/// Watches one connection: cuts off clients that are too slow, notices those that have gone, and ends a connection
+/// whose last answer said `Connection: close`.
+///
+/// Used on its event loop only. It stands behind the HTTP decoder, so it sees whole heads and body parts.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  struct Limits: Sendable {
+    var header: Duration
+    var body: Duration
+    var writeStall: Duration
+  }
+  /// A client may close its sending half and still wait for a short answer; one that runs longer than this is taken
+  /// to be for nobody. (Closing a socket looks the same from here until something is written to it.)
+  static let halfCloseGrace: TimeAmount = .milliseconds(100)
+  /// How long bytes that nobody wants are read, so that the client gets to read its answer before the reset.
+  static let lingerTime: TimeAmount = .seconds(1)
+
+  private let limits: Limits
+  /// Opens when the connection has ended.
+  let clientGone = Latch()
+  private var requestsInProgress = 0
+  private var readDeadline: Scheduled<Void>?
+  private var stallDeadline: Scheduled<Void>?
+  private var closesAfterResponse = false
+  private var isLingering = false
+
+  init(limits: Limits) { self.limits = limits }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    if context.channel.isActive { awaitHeader(context) }
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    awaitHeader(context)
+    context.fireChannelActive()
+  }
+
+  private func awaitHeader(_ context: ChannelHandlerContext) {
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    readDeadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.header)) { bound.value.close(promise: nil) }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    readDeadline?.cancel()
+    stallDeadline?.cancel()
+    clientGone.open()
+    context.fireChannelInactive()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    if isLingering { return }
+    switch unwrapInboundIn(data) {
+    case .head:
+      requestsInProgress += 1
+      readDeadline?.cancel()
+      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+      let seconds = Int(limits.body.components.seconds)
+      readDeadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.body)) {
+        // The endpoint that reads the body gets this, and answers 408.
+        bound.value.fireErrorCaught(APIError.bodyTooSlow(seconds: seconds))
+      }
+    case .body: break
+    case .end:
+      readDeadline?.cancel()
+      readDeadline = nil
+    }
+    context.fireChannelRead(data)
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case ChannelEvent.inputClosed = event {
+      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+      if isLingering {
+        context.close(promise: nil)
+      } else if requestsInProgress > 0 {
+        context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { bound.value.close(promise: nil) }
+      }
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard error is HTTPParserError, requestsInProgress == 0, !isLingering else {
+      return context.fireErrorCaught(error)
+    }
+    let text = APIError.invalid(nil, "This is no HTTP/1.1 request: \(error).").json.serialized()
+    let fields: HTTPFields = [
+      .contentType: "application/json", .contentLength: String(text.utf8.count), .connection: "close",
+    ]
+    requestsInProgress = 1
+    write(
+      context: context, data: wrapOutboundOut(.head(HTTPResponse(status: .badRequest, headerFields: fields))), promise: nil)
+    context.write(wrapOutboundOut(.body(ByteBuffer(string: text))), promise: nil)
+    write(context: context, data: wrapOutboundOut(.end(nil)), promise: nil)
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(let head) where head.headerFields[.connection] == "close":
+      closesAfterResponse = true
+      context.write(data, promise: promise)
+    case .end:
+      requestsInProgress -= 1
+      if closesAfterResponse {
+        context.writeAndFlush(data, promise: promise)
+        linger(context)
+      } else {
+        context.write(data, promise: promise)
+      }
+    default: context.write(data, promise: promise)
+    }
+  }
+
+  /// Says that nothing more will come, and reads what the client still sends for a moment: closing at once would
+  /// reset the connection and could take the answer with it.
+  private func linger(_ context: ChannelHandlerContext) {
+    isLingering = true
+    context.close(mode: .output, promise: nil)
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    context.eventLoop.scheduleTask(in: Self.lingerTime) { bound.value.close(promise: nil) }
+    context.read()
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    if isLingering { context.read() }
+    context.fireChannelReadComplete()
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    stallDeadline?.cancel()
+    stallDeadline = nil
+    if !context.channel.isWritable {
+      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+      stallDeadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.writeStall)) {
+        bound.value.close(promise: nil)
+      }
+    }
+    context.fireChannelWritabilityChanged()
+  }
+}
+
+extension ConnectionGuard {
+  /// Opens when the client at the other end of `channel` has gone; nil where nobody watches, as in tests without sockets.
+  static func clientGone(on channel: any Channel) async -> Latch? {
+    try? await channel.eventLoop.submit {
+      try channel.pipeline.syncOperations.handler(type: ConnectionGuard.self).clientGone
+    }.get()
+  }
+}

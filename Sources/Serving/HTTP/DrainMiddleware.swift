@@ -1,0 +1,14 @@
+import Hummingbird
+
+/// Refuses new requests once the server has been told to stop; `/metrics` stays readable to the end.
+struct DrainMiddleware: RouterMiddleware {
+  typealias Context = ServingContext
+  let drain: Drain
+
+  func handle(
+    _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
+  ) async throws -> Response {
+    if drain.isDraining, request.uri.path != "/metrics" { throw APIError.draining }
+    return try await next(request, context)
+  }
+}

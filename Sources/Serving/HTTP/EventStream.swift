@@ -1,0 +1,29 @@
+import HTTPTypes
+import Hummingbird
+import JSON
+import NIOCore
+
+/// Writes server-sent events.
+struct EventStream {
+  var writer: any ResponseBodyWriter
+
+  mutating func send(_ value: JSONValue) async throws {
+    try await writer.write(ByteBuffer(string: "data: \(value.serialized())\n\n"))
+  }
+
+  /// OpenAI's mark that nothing follows.
+  mutating func finish() async throws {
+    try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
+    try await writer.finish(nil)
+  }
+
+  static var headers: HTTPFields {
+    // Proxies that buffer would hold the tokens back.
+    [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache", .accelBuffering: "no"]
+  }
+}
+
+extension HTTPField.Name {
+  static var accelBuffering: Self { Self("x-accel-buffering")! }
+  static var requestID: Self { Self("x-request-id")! }
+}

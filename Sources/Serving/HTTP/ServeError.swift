@@ -1,0 +1,57 @@
+import NIOCore
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// Why the server cannot listen.
+public struct ServeError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    case portInUse
+    case notPermitted
+    case noSuchAddress
+    case cannotListen(String)
+    case certificates(String)
+  }
+  public let host: String
+  public let port: Int
+  public let problem: Problem
+
+  public init(host: String, port: Int, problem: Problem) {
+    self.host = host
+    self.port = port
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .portInUse:
+      "cannot listen on \(host), port \(port): another program uses this port. Stop it, or choose another with --port."
+    case .notPermitted:
+      "cannot listen on \(host), port \(port): not permitted. Ports below 1024 are for the administrator; choose a higher one with --port."
+    case .noSuchAddress:
+      "cannot listen on \(host), port \(port): this machine has no such address. Give one of its own with --host, such as localhost or 0.0.0.0."
+    case .cannotListen(let why): "cannot listen on \(host), port \(port): \(why)."
+    case .certificates(let why):
+      "cannot use TLS: \(why). Give PEM files that hold the certificate chain and its private key."
+    }
+  }
+
+  /// Nil where the error has nothing to do with listening.
+  init?(_ error: any Error, host: String, port: Int) {
+    switch error {
+    case let error as ServeError: self = error
+    case let error as IOError where error.errnoCode == EADDRINUSE: self.init(host: host, port: port, problem: .portInUse)
+    case let error as IOError where error.errnoCode == EACCES || error.errnoCode == EPERM:
+      self.init(host: host, port: port, problem: .notPermitted)
+    case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
+      self.init(host: host, port: port, problem: .noSuchAddress)
+    case let error as SocketAddressError where "\(error)".hasPrefix("unknown("):
+      self.init(host: host, port: port, problem: .noSuchAddress)
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,94 @@
+package import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+public import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+public import ServiceLifecycle
+
+/// An OpenAI-compatible HTTP server in front of one engine.
+///
+/// Told to stop, it refuses new requests with 503, gives running answers ``ServerOptions/drainTimeLimit`` to end, and
+/// then tells what is left that the server stops.
+public struct Server: Service {
+  private let core: ServingCore
+  private let logger: Logger
+  private let onListening: @Sendable (Int) async -> Void
+
+  /// - Parameter onListening: Called with the port once connections are accepted.
+  public init(
+    engine: any CompletionEngine, options: ServerOptions, logger: Logger,
+    onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+  ) {
+    core = ServingCore(engine: engine, options: options, logger: logger)
+    self.logger = logger
+    self.onListening = onListening
+  }
+
+  /// Serves until the process gets SIGTERM or SIGINT.
+  ///
+  /// - Throws: ``ServeError``, or what made the server end early.
+  public func runUntilSignal() async throws {
+    try await ServiceGroup(
+      services: [self], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+    ).run()
+  }
+
+  /// Serves until a graceful shutdown.
+  ///
+  /// - Throws: ``ServeError``, or what made the server end early.
+  public func run() async throws {
+    // Shutdown goes through the list backwards: the drain first, so that connections stay open for the answers.
+    var configuration = ServiceGroupConfiguration(
+      services: [.init(service: try application()), .init(service: core.drain)], logger: logger)
+    configuration.maximumGracefulShutdownDuration = core.options.drainTimeLimit + .seconds(5)
+    do {
+      try await ServiceGroup(configuration: configuration).run()
+    } catch {
+      throw ServeError(error, host: core.options.host, port: core.options.port) ?? error
+    }
+  }
+
+  /// The HTTP part alone, with no drain in front; for tests.
+  package func application() throws -> some ApplicationProtocol {
+    let options = core.options
+    let limits = ConnectionGuard.Limits(
+      header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit)
+    var server = HTTPServerBuilder.http1(
+      configuration: .init(
+        additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: TimeAmount(options.idleTimeLimit)))
+    if let files = options.certificates {
+      server = try .tls(server, tlsConfiguration: TLSConfiguration(files))
+    }
+    return Application(
+      router: core.makeRouter(), server: server,
+      configuration: ApplicationConfiguration(
+        address: .hostname(ListeningAddress.resolve(options.host), port: options.port), serverName: "drydock",
+        availableConnectionsDelegate: MaximumAvailableConnections(options.maximumConnections)),
+      onServerRunning: { [onListening] channel in
+        await onListening(channel.localAddress?.port ?? options.port)
+      },
+      logger: logger)
+  }
+}
+
+/// Where to listen.
+public enum ListeningAddress {
+  /// `localhost` may mean ::1 or 127.0.0.1, and a server that listens on one is not found on the other; most clients
+  /// try the second, so that is what it means here.
+  static func resolve(_ host: String) -> String { host == "localhost" ? "127.0.0.1" : host }
+
+  /// Listens for a moment, so that a port in use is found before a model is loaded.
+  public static func check(host: String, port: Int) async throws(ServeError) {
+    do {
+      let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .bind(host: resolve(host), port: port).get()
+      try await channel.close()
+    } catch {
+      throw ServeError(error, host: host, port: port)
+        ?? ServeError(host: host, port: port, problem: .cannotListen("\(error)"))
+    }
+  }
+}

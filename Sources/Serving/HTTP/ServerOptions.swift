@@ -1,0 +1,47 @@
+/// How a server listens, what it lets in, and how long it waits. Durations are bounds, not aims.
+public struct ServerOptions: Sendable {
+  /// A name or an address. `localhost` listens on 127.0.0.1 only.
+  public var host = "localhost"
+  /// 0 lets the system choose; the log says which.
+  public var port = 8000
+  /// The name clients give as `model`.
+  public var modelName: String
+  /// What `/version` answers.
+  public var version: String
+  /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
+  public var apiKey: String?
+  public var certificates: CertificateFiles?
+
+  public var maximumBodyBytes = 8 << 20
+  /// Requests with an answer in the making, streamed or not; more are told to come back (429).
+  public var maximumConcurrentAnswers = 256
+  public var maximumConnections = 4096
+  /// Answers that one request may ask for: prompts times `n` or `best_of`.
+  public var maximumChoices = 128
+  /// From connecting to a complete header.
+  public var headerTimeLimit: Duration = .seconds(10)
+  /// From a complete header to a complete body.
+  public var bodyTimeLimit: Duration = .seconds(60)
+  /// Between requests of one connection.
+  public var idleTimeLimit: Duration = .seconds(75)
+  /// How long a client may leave written bytes unread before its connection is closed.
+  public var writeStallLimit: Duration = .seconds(60)
+  /// How long running answers may take to end once the server is told to stop.
+  public var drainTimeLimit: Duration = .seconds(30)
+
+  public init(modelName: String, version: String) {
+    self.modelName = modelName
+    self.version = version
+  }
+}
+
+/// PEM files for TLS.
+public struct CertificateFiles: Sendable, Hashable {
+  /// The server's certificate, followed by the chain up to the authority.
+  public var certificateChain: String
+  public var privateKey: String
+  public init(certificateChain: String, privateKey: String) {
+    self.certificateChain = certificateChain
+    self.privateKey = privateKey
+  }
+}

@@ -1,0 +1,22 @@
+import HummingbirdTLS
+import NIOSSL
+
+extension TLSConfiguration {
+  /// A server's configuration from PEM files.
+  ///
+  /// - Throws: ``ServeError`` naming the file that cannot be used.
+  init(_ files: CertificateFiles) throws(ServeError) {
+    func failed(_ what: String, _ path: String, _ error: any Error) -> ServeError {
+      ServeError(host: "", port: 0, problem: .certificates("the \(what) in \(path) cannot be read (\(error))"))
+    }
+    let chain: [NIOSSLCertificateSource]
+    do { chain = try NIOSSLCertificate.fromPEMFile(files.certificateChain).map { .certificate($0) } } catch {
+      throw failed("certificate chain", files.certificateChain, error)
+    }
+    let key: NIOSSLPrivateKeySource
+    do { key = .privateKey(try NIOSSLPrivateKey(file: files.privateKey, format: .pem)) } catch {
+      throw failed("private key", files.privateKey, error)
+    }
+    self = .makeServerConfiguration(certificateChain: chain, privateKey: key)
+  }
+}

@@ -1,0 +1,115 @@
+import JSON
+
+/// Puts together what `/v1/completions` answers.
+struct CompletionReply: Sendable {
+  let core: ServingCore
+  let call: CompletionRequest
+  let prompts: [[Int32]]
+  var head: ReplyHead
+
+  /// What `echo` puts in front of an answer to prompt `index`.
+  func echo(_ index: Int) -> String {
+    guard call.echo, call.detokenizes else { return "" }
+    if case .text(let text) = call.prompts[index], prompts[index].count == 0 || call.sampling.truncatesPromptTo == nil {
+      return text
+    }
+    return core.engine.detokenize(prompts[index], skipSpecialTokens: call.sampling.skipsSpecialTokens)
+  }
+
+  func choice(
+    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, textOffset: inout Int
+  ) -> JSONValue {
+    let logProbabilities = call.sampling.parameters.logProbabilityCount.map {
+      LogProbabilities(engine: core.engine, count: $0).completion(tokens, offset: &textOffset)
+    }
+    var members: JSONObject = [
+      "index": .int(index), "text": .string(text), "logprobs": logProbabilities ?? nil,
+      "finish_reason": end.map { .string($0.reason) } ?? nil, "stop_reason": end?.stop ?? nil,
+    ]
+    if !call.detokenizes { members["token_ids"] = .ints(tokens.map { Int($0.id) }) }
+    return .object(members)
+  }
+
+  /// The whole reply, and its counts.
+  func whole(_ sheet: AnswerSheet) -> (JSONValue, Usage) {
+    let candidates = call.sampling.candidateCount
+    var usage = Usage(prompts: prompts.map(\.count))
+    for (index, entry) in sheet.entries.enumerated() {
+      if let end = entry.end { usage.add(end.usage, isFirstOfPrompt: index % candidates == 0) }
+    }
+    let choices = sheet.best(call.sampling.choiceCount, of: candidates).enumerated().map { index, entry in
+      var offset = 0
+      let start = echo(index / call.sampling.choiceCount)
+      // No tokens were asked for: only the prompt comes back.
+      let end = entry.end ?? AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
+      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, textOffset: &offset)
+    }
+    var head = head
+    if let version = sheet.weightVersion { head.fingerprint = version }
+    return (head.json(choices: choices, usage: usage.json), usage)
+  }
+}
+
+/// The same, piece by piece.
+struct CompletionStreamWriter {
+  var reply: CompletionReply
+  let fields: StreamFields
+  private(set) var usage: Usage
+  private(set) var finishReasons: [String] = []
+  private var offsets: [Int]
+  private var generated: [Int]
+
+  init(reply: CompletionReply, fields: StreamFields) {
+    self.reply = reply
+    self.fields = fields
+    usage = Usage(prompts: reply.prompts.map(\.count))
+    let count = reply.prompts.count * reply.call.sampling.choiceCount
+    offsets = Array(repeating: 0, count: count)
+    generated = Array(repeating: 0, count: count)
+  }
+
+  /// The prompts, where they are to come back.
+  mutating func opening() -> [JSONValue] {
+    guard reply.call.echo else { return [] }
+    let isAll = reply.call.sampling.maximumTokens == 0
+    return offsets.indices.map { index in
+      let text = reply.echo(index / reply.call.sampling.choiceCount)
+      let end = AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
+      return reply.head.json(
+        choices: [reply.choice(index, text: text, tokens: [], end: isAll ? end : nil, textOffset: &offsets[index])],
+        usage: currentUsage)
+    }
+  }
+
+  mutating func chunk(_ piece: AnswerPiece) -> JSONValue {
+    if let version = piece.weightVersion { reply.head.fingerprint = version }
+    count(piece)
+    let choice = reply.choice(
+      piece.index, text: piece.text, tokens: piece.tokens, end: piece.end, textOffset: &offsets[piece.index])
+    return reply.head.json(choices: [choice], usage: currentUsage)
+  }
+
+  /// The counts, where they were asked for.
+  func closing() -> [JSONValue] {
+    fields.includesUsage ? [reply.head.json(choices: [], usage: usage.json)] : []
+  }
+
+  private mutating func count(_ piece: AnswerPiece) {
+    // Until an answer's end says exactly, its tokens are those that were sent.
+    generated[piece.index] += piece.tokens.count
+    if let end = piece.end {
+      finishReasons.append(end.reason)
+      usage.add(end.usage, isFirstOfPrompt: piece.index % reply.call.sampling.choiceCount == 0)
+      generated[piece.index] = 0
+    }
+  }
+
+  private var currentUsage: JSONValue? {
+    if fields.reportsUsageContinuously {
+      var sum = usage
+      sum.completionTokens += generated.reduce(0, +)
+      return sum.json
+    }
+    return fields.includesUsage ? .some(nil) : nil
+  }
+}

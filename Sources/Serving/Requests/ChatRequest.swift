@@ -1,0 +1,136 @@
+import JSON
+
+/// The body of `POST /v1/chat/completions`.
+struct ChatRequest: Sendable {
+  var model: String
+  var conversation: Conversation
+  /// Given instead of what the template would make.
+  var promptIDs: [Int32]?
+  /// Starts the answer with the last message, where that is the assistant's.
+  var echo: Bool
+  var addsSpecialTokens: Bool
+  var sampling: SamplingFields
+  var unknownFields: [String]
+}
+
+extension ChatRequest {
+  init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
+    var reader = FieldReader(body)
+    guard let model = try reader.string("model") else { throw .invalid("model", "The field 'model' is missing.") }
+    self.model = model
+    conversation = try Conversation(&reader)
+    promptIDs = try reader.tokens("prompt_token_ids", vocabularySize: limits.engine.vocabularySize)
+    if let promptIDs, promptIDs.isEmpty {
+      throw .invalid("prompt_token_ids", "prompt_token_ids is []; it must hold at least one token id.")
+    }
+    echo = try reader.bool("echo")
+    addsSpecialTokens = try reader.bool("add_special_tokens")
+    sampling = try SamplingFields(&reader, limits: limits)
+    sampling.maximumTokens = try reader.integer("max_completion_tokens", in: 1...Int.max)
+    let older = try reader.integer("max_tokens", in: 1...Int.max)
+    sampling.maximumTokens = sampling.maximumTokens ?? older
+    try Self.logProbabilities(&reader, &sampling)
+    try Self.refuseTools(&reader)
+    // A hint for models that reason; harmless where the model does not.
+    if let effort = try reader.string("reasoning_effort"), !["none", "minimal", "low", "medium", "high", "xhigh"].contains(effort) {
+      throw reader.wrong("reasoning_effort", .string(effort), allowed: "\"low\", \"medium\" or \"high\"")
+    }
+    _ = reader.value("cache_salt")
+    unknownFields = reader.unknown
+  }
+
+  private static func logProbabilities(_ reader: inout FieldReader, _ sampling: inout SamplingFields) throws(APIError) {
+    let wanted = try reader.bool("logprobs")
+    let count = try reader.integer("top_logprobs", in: 0...RequestLimits.maximumAlternatives)
+    if let count, count > 0, !wanted {
+      throw .invalid("top_logprobs", "top_logprobs is \(count), which is only allowed with \"logprobs\": true.")
+    }
+    sampling.parameters.logProbabilityCount = wanted ? count ?? 0 : nil
+  }
+
+  private static func refuseTools(_ reader: inout FieldReader) throws(APIError) {
+    let noTools: JSONValue = []
+    let choice = reader.value("tool_choice")
+    if let tools = reader.value("tools"), tools != noTools, choice != "none" {
+      throw .unsupported("tools", "tools is set, but tool calls are not supported yet; leave it out.")
+    }
+    if let choice, choice != "none", choice != "auto" {
+      throw .unsupported("tool_choice", "tool_choice is \(FieldReader.show(choice)), but tool calls are not supported yet.")
+    }
+    try reader.refuse("functions", unless: noTools, because: "tool calls are not supported yet")
+  }
+}
+
+extension Conversation {
+  /// Reads messages and what goes with them; the fields are those of upstream's chat endpoint.
+  init(_ reader: inout FieldReader) throws(APIError) {
+    guard let value = reader.value("messages") else {
+      throw .invalid("messages", "The field 'messages' is missing; it must be an array of messages.")
+    }
+    guard let elements = value.array, !elements.isEmpty else {
+      throw reader.wrong("messages", value, allowed: "an array of at least one message")
+    }
+    self.init(messages: [])
+    for (index, element) in elements.enumerated() {
+      messages.append(try Self.message(element, at: "messages[\(index)]"))
+    }
+    addGenerationPrompt = try reader.bool("add_generation_prompt", default: true)
+    template = try reader.string("chat_template")
+    if let more = try reader.object("chat_template_kwargs") {
+      for name in ["messages", "tools", "add_generation_prompt"] where more[name] != nil {
+        throw .invalid("chat_template_kwargs", "chat_template_kwargs holds '\(name)', which is set by the request itself.")
+      }
+      extra = more
+    }
+    if let documents = reader.value("documents") {
+      guard documents.array != nil else { throw reader.wrong("documents", documents, allowed: "an array") }
+      extra["documents"] = documents
+    }
+  }
+
+  /// A message as templates expect it: content is one string; a role of any name, and more keys, pass through.
+  private static func message(_ value: JSONValue, at path: String) throws(APIError) -> JSONValue {
+    guard var members = value.object else {
+      throw .invalid(path, "\(path) is \(FieldReader.show(value)); it must be an object with role and content.")
+    }
+    guard let role = members["role"]?.string, !role.isEmpty else {
+      throw .invalid("\(path).role", "\(path).role is missing or no string; it must be \"system\", \"user\", \"assistant\" or another role that the template knows.")
+    }
+    switch members["content"] {
+    case .string: break
+    case .array(let parts): members["content"] = .string(try text(parts, at: "\(path).content"))
+    case nil, .null:
+      // An assistant's message may consist of tool calls alone.
+      guard role == "assistant" else {
+        throw .invalid("\(path).content", "\(path).content is missing; it must be a string or an array of text parts.")
+      }
+      members["content"] = ""
+    case .some(let other):
+      throw .invalid(
+        "\(path).content", "\(path).content is \(FieldReader.show(other)); it must be a string or an array of text parts.")
+    }
+    return .object(members)
+  }
+
+  private static func text(_ parts: [JSONValue], at path: String) throws(APIError) -> String {
+    var texts: [String] = []
+    for (index, part) in parts.enumerated() {
+      let place = "\(path)[\(index)]"
+      if let plain = part.string {
+        texts.append(plain)
+        continue
+      }
+      guard let type = part["type"]?.string else {
+        throw .invalid(place, "\(place) is \(FieldReader.show(part)); it must be an object {\"type\": \"text\", \"text\": …}.")
+      }
+      guard type == "text" else {
+        throw .unsupported("\(place).type", "\(place).type is \"\(type)\"; this model reads only \"text\" parts.")
+      }
+      guard let text = part["text"]?.string else {
+        throw .invalid("\(place).text", "\(place).text is missing or no string.")
+      }
+      texts.append(text)
+    }
+    return texts.joined(separator: "\n")
+  }
+}

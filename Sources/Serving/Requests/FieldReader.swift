@@ -1,0 +1,120 @@
+import JSON
+
+/// Reads the fields of a request body, naming field, value and what is allowed wherever one does not fit.
+///
+/// `null` stands for an absent field, as it does for upstream.
+struct FieldReader {
+  let fields: JSONObject
+  /// In front of the names in messages: `stream_options.`
+  let path: String
+  private(set) var known: Set<String> = []
+
+  init(_ fields: JSONObject, path: String = "") {
+    self.fields = fields
+    self.path = path
+  }
+
+  /// Fields that nothing asked for.
+  var unknown: [String] { fields.keys.filter { !known.contains($0) } }
+
+  mutating func value(_ name: String) -> JSONValue? {
+    known.insert(name)
+    guard let value = fields[name], !value.isNull else { return nil }
+    return value
+  }
+
+  func wrong(_ name: String, _ value: JSONValue, allowed: String) -> APIError {
+    .invalid(path + name, "\(path)\(name) is \(Self.show(value)); it must be \(allowed).")
+  }
+
+  mutating func bool(_ name: String, default: Bool = false) throws(APIError) -> Bool {
+    guard let value = value(name) else { return `default` }
+    guard let bool = value.bool else { throw wrong(name, value, allowed: "true or false") }
+    return bool
+  }
+
+  mutating func integer(_ name: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
+    guard let value = value(name) else { return nil }
+    let allowed =
+      range.upperBound == .max
+      ? "a whole number of \(range.lowerBound) or more" : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    guard let number = value.int, range.contains(number) else { throw wrong(name, value, allowed: allowed) }
+    return number
+  }
+
+  /// - Parameter excludesLowerBound: For values above, not at, the lower bound.
+  mutating func number(
+    _ name: String, in range: ClosedRange<Double>, excludesLowerBound: Bool = false
+  ) throws(APIError) -> Double? {
+    guard let value = value(name) else { return nil }
+    let from = excludesLowerBound ? "above \(show(range.lowerBound))" : "from \(show(range.lowerBound))"
+    let allowed =
+      range.upperBound == .greatestFiniteMagnitude
+      ? "a number \(excludesLowerBound ? from : "of \(show(range.lowerBound)) or more")"
+      : "a number \(from)\(excludesLowerBound ? " and at most" : " to") \(show(range.upperBound))"
+    guard let number = value.double, range.contains(number), !(excludesLowerBound && number == range.lowerBound)
+    else { throw wrong(name, value, allowed: allowed) }
+    return number
+  }
+
+  mutating func string(_ name: String) throws(APIError) -> String? {
+    guard let value = value(name) else { return nil }
+    guard let string = value.string else { throw wrong(name, value, allowed: "a string") }
+    return string
+  }
+
+  mutating func object(_ name: String) throws(APIError) -> JSONObject? {
+    guard let value = value(name) else { return nil }
+    guard let object = value.object else { throw wrong(name, value, allowed: "an object") }
+    return object
+  }
+
+  /// One string, or an array of at most `limit`.
+  mutating func strings(_ name: String, limit: Int) throws(APIError) -> [String] {
+    guard let value = value(name) else { return [] }
+    let allowed = "a string or an array of at most \(limit) strings"
+    if let one = value.string { return [one] }
+    guard let elements = value.array, elements.count <= limit else { throw wrong(name, value, allowed: allowed) }
+    var strings: [String] = []
+    for element in elements {
+      guard let string = element.string else { throw wrong(name, value, allowed: allowed) }
+      strings.append(string)
+    }
+    return strings
+  }
+
+  mutating func tokens(_ name: String, vocabularySize: Int) throws(APIError) -> [Int32]? {
+    guard let value = value(name) else { return nil }
+    guard let elements = value.array else {
+      throw wrong(name, value, allowed: "an array of token ids")
+    }
+    return try tokens(elements, name: name, vocabularySize: vocabularySize)
+  }
+
+  func tokens(_ elements: [JSONValue], name: String, vocabularySize: Int) throws(APIError) -> [Int32] {
+    var ids: [Int32] = []
+    ids.reserveCapacity(elements.count)
+    for (index, element) in elements.enumerated() {
+      guard let id = element.int, (0..<vocabularySize).contains(id) else {
+        throw wrong("\(name)[\(index)]", element, allowed: "a token id from 0 to \(vocabularySize - 1)")
+      }
+      ids.append(Int32(id))
+    }
+    return ids
+  }
+
+  /// Refuses a field that is set to anything but what leaving it out would mean.
+  mutating func refuse(_ name: String, unless harmless: JSONValue..., because reason: String) throws(APIError) {
+    guard let value = value(name), !harmless.contains(value) else { return }
+    throw .unsupported(path + name, "\(path)\(name) is \(Self.show(value)), but \(reason).")
+  }
+
+  /// A value as it was sent, cut to a readable length.
+  static func show(_ value: JSONValue) -> String {
+    let text = value.serialized()
+    return text.utf8.count <= 80 ? text : String(text.prefix(77)) + "..."
+  }
+  private func show(_ number: Double) -> String {
+    number == number.rounded() && abs(number) < 1e9 ? String(Int(number)) : number.description
+  }
+}
