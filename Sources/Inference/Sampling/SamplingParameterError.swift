@@ -31,6 +31,8 @@ public struct SamplingError: Error, Hashable, CustomStringConvertible {
     case notFinite(tokenID: Int)
     /// Every token has probability 0.
     case nothingLeft
+    /// The executor gave no logits though it was asked for them.
+    case missing
     /// The executor gave another number of logits than it announced.
     case wrongCount(Int)
   }
@@ -46,6 +48,7 @@ public struct SamplingError: Error, Hashable, CustomStringConvertible {
         + "or are too large for its element type: check the checkpoint, or build in bfloat16 or float32."
     case .nothingLeft:
       "Every token has probability 0 at \(place). Check logit_bias, and the engine's weights for infinities."
+    case .missing: "The executor gave no logits for \(place)."
     case .wrongCount(let count):
       "The executor gave \(count) logits for \(place), which is not the vocabulary size."
     }

@@ -1,0 +1,42 @@
+/// What a request's stream delivers: any number of tokens, then one `finished`, then the stream's end.
+public enum GenerationEvent: Sendable, Hashable {
+  /// The next token of the answer. A token that ends the sequence is not delivered here but in `finished`.
+  case token(GeneratedToken)
+  case finished(FinishReason, Usage)
+}
+
+public enum FinishReason: Sendable, Hashable {
+  /// A stop token or the end of sequence was chosen; `nil` where something else ended the text, as a stop string.
+  case stop(tokenID: Int32?)
+  /// As many tokens as asked for, or as the engine can hold.
+  case length
+  /// The loop was stopped without waiting for the request.
+  case cancelled
+}
+
+/// What a request took.
+public struct Usage: Sendable, Hashable {
+  public var promptTokens: Int
+  /// Prompt tokens whose keys and values an earlier request had left in the cache.
+  public var cachedPromptTokens: Int
+  /// Chosen tokens, with the one that ended the sequence.
+  public var generatedTokens: Int
+  /// From submission until the request first ran.
+  public var queueSeconds: Double
+  /// From there to the first token.
+  public var prefillSeconds: Double
+  /// From the first token to the last.
+  public var decodeSeconds: Double
+
+  public init(
+    promptTokens: Int, cachedPromptTokens: Int, generatedTokens: Int, queueSeconds: Double = 0,
+    prefillSeconds: Double = 0, decodeSeconds: Double = 0
+  ) {
+    self.promptTokens = promptTokens
+    self.cachedPromptTokens = cachedPromptTokens
+    self.generatedTokens = generatedTokens
+    self.queueSeconds = queueSeconds
+    self.prefillSeconds = prefillSeconds
+    self.decodeSeconds = decodeSeconds
+  }
+}

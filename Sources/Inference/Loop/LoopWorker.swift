@@ -1,0 +1,217 @@
+/// The loop's thread: everything here is touched by that thread only.
+///
+/// A turn takes what was asked for, acts between steps, plans a step, runs it, then delivers what was chosen.
+final class LoopWorker {
+  private let executor: any StepExecutor
+  private let core: LoopCore
+  private let limits: ExecutorLimits
+  private var scheduler: Scheduler
+  private var requests: [SequenceID: LiveRequest] = [:]
+  private var actions: [LoopInbox.Action] = []
+  private var scratch = SamplingScratch()
+  private var statistics = LoopStatistics()
+  private let clock = ContinuousClock()
+
+  init(executor: any StepExecutor, core: LoopCore, options: EngineLoopOptions) {
+    self.executor = executor
+    self.core = core
+    limits = executor.limits
+    scheduler = Scheduler(
+      limits: .init(
+        maximumRows: limits.maximumBatchRows, maximumSequences: limits.maximumSequences,
+        maximumCatchUpRowsBesideDecode: max(1, options.maximumPrefillRowsBesideDecode)),
+      blockCount: limits.cacheBlockCount, blockTokens: limits.cacheBlockTokens)
+    statistics.totalBlocks = limits.cacheBlockCount
+  }
+
+  func run() {
+    publishStatistics()
+    while true {
+      let news = core.takeNews()
+      news.submissions.forEach(begin)
+      for id in news.cancellations { _ = end(id, .success(.cancelled)) }
+      actions += news.actions
+      if news.stop == .now { endAll(.success(.cancelled)) { _ in true } }
+      act()
+      if news.stop != nil, scheduler.isEmpty, actions.isEmpty {
+        publishStatistics()
+        if core.endIfNothingIsNew() { return }
+        continue
+      }
+      let plan = scheduler.next()
+      guard !plan.isEmpty else {
+        publishStatistics()
+        core.sleep()
+        continue
+      }
+      step(plan)
+    }
+  }
+
+  // MARK: Between steps
+
+  private func begin(_ submission: LoopInbox.Submission) {
+    let request = submission.request
+    let room = limits.longestSequence - request.promptIDs.count
+    requests[submission.id] = LiveRequest(
+      sampler: Sampler(
+        request.sampling, fallbackSeed: submission.fallbackSeed, promptIDs: request.promptIDs,
+        endOfSequenceIDs: request.endOfSequenceIDs, vocabularySize: limits.vocabularySize),
+      maximumTokens: min(request.sampling.maximumTokens ?? room, room), submitted: submission.submitted,
+      continuation: submission.continuation)
+    scheduler.add(submission.id, promptIDs: request.promptIDs)
+  }
+
+  private func endAll(_ outcome: Result<FinishReason, any Error>, where isMeant: (SequenceID) -> Bool) {
+    let deliveries = requests.keys.sorted().filter(isMeant).compactMap { end($0, outcome) }
+    publishStatistics()
+    for delivery in deliveries { delivery.handOver() }
+  }
+
+  /// Runs actions in the order in which they came, as far as they can run now.
+  private func act() {
+    while let action = actions.first {
+      if case .finish = action.running, scheduler.isAnyUnderWay {
+        scheduler.admitsNewSequences = false
+        return
+      }
+      actions.removeFirst()
+      scheduler.admitsNewSequences = true
+      let outcome = action.run()
+      if outcome.succeeded {
+        switch action.running {
+        case .keep, .finish: break
+        case .recompute:
+          statistics.preemptions += UInt64(scheduler.running.count)
+          scheduler.preemptAll()
+        case .end(let error):
+          endAll(.failure(error)) { scheduler[$0]?.wasAdmitted == true }
+        }
+        if action.forgetsPrefixes { scheduler.forgetPrefixes() }
+        publishStatistics()
+      }
+      outcome.report()
+    }
+  }
+
+  // MARK: A step
+
+  private func step(_ plan: StepPlan) {
+    let started = clock.now
+    noteStart(of: plan, at: started)
+    let batch = scheduler.batch(for: plan)
+    var results = [Result<GeneratedToken, SamplingError>?](repeating: nil, count: plan.slices.count)
+    do {
+      try unsafe executor.step(batch) { slice, logits in
+        var span = unsafe logits.mutableSpan
+        results[slice] = choose(for: plan.slices[slice].id, from: &span)
+      }
+    } catch {
+      // What the step wrote is unknown; it was written to blocks of running sequences only, which end here.
+      let deliveries = scheduler.running.compactMap { end($0, .failure(error)) }
+      publishStatistics()
+      for delivery in deliveries { delivery.handOver() }
+      return
+    }
+    scheduler.complete(plan)
+
+    let ended = clock.now
+    statistics.steps += 1
+    statistics.stepSeconds.record(seconds(from: started, to: ended))
+    var deliveries: [LiveRequest.Delivery] = []
+    for (slice, result) in zip(plan.slices, results) {
+      if slice.phase == .prefill { statistics.prefillTokens += UInt64(slice.positions.count) }
+      guard slice.wantsLogits else { continue }
+      if let delivery = note(result, for: slice.id, at: ended) { deliveries.append(delivery) }
+    }
+    publishStatistics()
+    for delivery in deliveries { delivery.handOver() }
+  }
+
+  private func noteStart(of plan: StepPlan, at now: ContinuousClock.Instant) {
+    statistics.preemptions += UInt64(plan.preempted.count)
+    var firstRuns = 0
+    for id in plan.admitted where requests[id]?.firstRan == nil {
+      requests[id]?.firstRan = now
+      firstRuns += 1
+      statistics.queueSeconds.record(seconds(from: requests[id]?.submitted, to: now))
+      statistics.cachedPromptTokens += UInt64(scheduler[id]?.cachedPromptTokens ?? 0)
+    }
+    if firstRuns > 0 { core.leftQueue(firstRuns) }
+  }
+
+  private func choose(
+    for id: SequenceID, from logits: inout MutableSpan<Float>
+  ) -> Result<GeneratedToken, SamplingError>? {
+    do {
+      guard var token = try requests[id]?.sampler.next(&logits, &scratch) else { return nil }
+      token.step = statistics.steps + 1
+      return .success(token)
+    } catch { return .failure(error) }
+  }
+
+  /// Books a choice, and ends its request if it was the last.
+  private func note(
+    _ result: Result<GeneratedToken, SamplingError>?, for id: SequenceID, at now: ContinuousClock.Instant
+  ) -> LiveRequest.Delivery? {
+    guard let request = requests[id] else { return nil }
+    switch result {
+    case nil:
+      return end(id, .failure(SamplingError(problem: .missing, generatedTokens: request.sampler.generatedTokens)))
+    case .failure(let error): return end(id, .failure(error))
+    case .success(let token):
+      if let last = request.lastToken {
+        statistics.timeBetweenTokens.record(seconds(from: last, to: now))
+      } else {
+        requests[id]?.firstToken = now
+        statistics.timeToFirstToken.record(seconds(from: request.submitted, to: now))
+      }
+      requests[id]?.lastToken = now
+      statistics.generatedTokens += 1
+      if request.sampler.ends(with: token.id) {
+        statistics.stoppedRequests += 1
+        statistics.requestSeconds.record(seconds(from: request.submitted, to: now))
+        return end(id, .success(.stop(tokenID: token.id)))
+      }
+      guard request.sampler.generatedTokens >= request.maximumTokens else {
+        scheduler.append(token.id, to: id)
+        return .init(continuation: request.continuation, events: [.token(token)])
+      }
+      statistics.lengthRequests += 1
+      statistics.requestSeconds.record(seconds(from: request.submitted, to: now))
+      return end(id, .success(.length), after: .token(token))
+    }
+  }
+
+  // MARK: The end of a request
+
+  /// Removes a request and frees its blocks.
+  /// - Returns: What its stream has yet to be told.
+  private func end(
+    _ id: SequenceID, _ outcome: Result<FinishReason, any Error>, after last: GenerationEvent? = nil
+  ) -> LiveRequest.Delivery? {
+    guard let sequence = scheduler[id], let request = requests.removeValue(forKey: id) else { return nil }
+    scheduler.remove(id)
+    if request.firstRan == nil { core.leftQueue(1) }
+    var delivery = LiveRequest.Delivery(continuation: request.continuation)
+    if let last { delivery.events.append(last) }
+    switch outcome {
+    case .success(let reason):
+      if reason == .cancelled { statistics.cancelledRequests += 1 }
+      delivery.events.append(.finished(reason, request.usage(of: sequence)))
+      delivery.end = .success(())
+    case .failure(let error):
+      statistics.failedRequests += 1
+      delivery.end = .failure(error)
+    }
+    return delivery
+  }
+
+  private func publishStatistics() {
+    statistics.queued = scheduler.waiting.count
+    statistics.running = scheduler.running.count
+    statistics.freeBlocks = scheduler.blocks.availableCount
+    statistics.reusableBlocks = scheduler.blocks.evictableCount
+    core.publish(statistics)
+  }
+}

@@ -1,0 +1,46 @@
+/// Why a request was not taken. Nothing of it remains in the loop.
+public enum SubmitError: Error, Hashable, CustomStringConvertible {
+  case emptyPrompt
+  /// The prompt leaves no room for an answer.
+  case promptTooLong(tokens: Int, limit: Int)
+  case tokenOutOfRange(index: Int, id: Int32, vocabularySize: Int)
+  case parameter(SamplingParameterError)
+  /// As many requests wait as may; come back later.
+  case queueFull(waiting: Int, limit: Int)
+  /// The loop takes no more requests.
+  case stopping
+
+  public var description: String {
+    switch self {
+    case .emptyPrompt: "The prompt has no tokens; give at least one."
+    case .promptTooLong(let tokens, let limit):
+      "The prompt has \(tokens) tokens; this engine takes at most \(limit), so that an answer has room. Shorten it, or "
+        + "raise max_seq_len or the cache size."
+    case .tokenOutOfRange(let index, let id, let size):
+      "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."
+    case .parameter(let error): error.description
+    case .queueFull(let waiting, let limit):
+      "\(waiting) requests are waiting, and no more than \(limit) may. Try again later."
+    case .stopping: "The engine is shutting down and takes no more requests."
+    }
+  }
+}
+
+/// What went wrong with the loop itself.
+public enum EngineLoopError: Error, Hashable, CustomStringConvertible {
+  /// The executor's limits leave no room to run anything.
+  case unusableLimits(ExecutorLimits)
+  case threadNotStarted(errno: Int32)
+  /// The loop has ended, so nothing can be performed between its steps.
+  case stopped
+
+  public var description: String {
+    switch self {
+    case .unusableLimits(let limits):
+      "The engine's limits must all be above 0 and allow sequences of at least 2 tokens; they are \(limits)."
+    case .threadNotStarted(let errno):
+      "The engine's thread could not be started: pthread_create failed, errno \(errno). Check the limit of threads."
+    case .stopped: "The engine loop has ended."
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/// What the scheduler knows about a sequence.
+package struct ScheduledSequence: Sendable {
+  package let id: SequenceID
+  package let promptCount: Int
+  /// Prompt, then generated tokens.
+  package internal(set) var tokens: [Int32]
+  /// How many of the tokens have keys and values in the cache.
+  package internal(set) var computed = 0
+  /// Cache blocks in order of position.
+  package internal(set) var blocks: [Int32] = []
+  /// Whether it ever ran; then it may already have been heard.
+  package internal(set) var wasAdmitted = false
+  /// Prompt tokens that the first admission found in the cache.
+  package internal(set) var cachedPromptTokens = 0
+
+  /// Blocks at the front that are findable, the identity of the last of them, and whether more may become so.
+  var published = 0
+  var publishedIdentity = PrefixIndex.Identity.root
+  var mayPublish = true
+
+  init(id: SequenceID, promptIDs: [Int32]) {
+    self.id = id
+    promptCount = promptIDs.count
+    tokens = promptIDs
+  }
+
+  /// Tokens that have yet to be computed: at least one while a choice is awaited.
+  package var pending: Int { tokens.count - computed }
+  package var isInPrefill: Bool { computed < promptCount }
+}

@@ -1,0 +1,23 @@
+package import Engines
+
+/// What the next step computes.
+package struct StepPlan: Sendable {
+  /// Consecutive known tokens of one sequence.
+  package struct Slice: Sendable, Hashable {
+    package var id: SequenceID
+    /// Positions to compute.
+    package var positions: Range<Int>
+    package var phase: SequenceSlice.Phase
+    /// Whether they end with the last known token, so that the next can be chosen.
+    package var wantsLogits: Bool
+  }
+
+  package var slices: [Slice] = []
+  /// Sequences that gave up their blocks and wait again.
+  package var preempted: [SequenceID] = []
+  /// Sequences that begin, or begin again, to run with this step.
+  package var admitted: [SequenceID] = []
+
+  package var isEmpty: Bool { slices.isEmpty }
+  package var rowCount: Int { slices.reduce(0) { $0 + $1.positions.count } }
+}
