@@ -19,8 +19,11 @@ DECODE_PROMPT = "Once upon a time, in a small village by the sea,"  # goes on we
 PREFILL_PROMPT = "the" + " the" * (PROMPT_TOKENS - 1)  # one token a word
 
 
+BIN = Path()
+
+
 def command(name: str) -> Path:
-    return ROOT / ".build/release" / f"trtllm-{name}"
+    return BIN / f"trtllm-{name}"
 
 
 def processor() -> str:
@@ -143,10 +146,13 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--bfloat16", required=True)
     parser.add_argument("--cache", required=True)
+    parser.add_argument("--bin", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")
     parser.add_argument("--limits-only", action="store_true")  # the one case where a figure may be missing
     options = parser.parse_args()
+    global BIN
+    BIN = Path(options.bin)
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if float(LOAD) > 0.5 * threads:

@@ -7,6 +7,8 @@ require_swift() {
   fi
 }
 
-# Flags of a release build whose executables run where no Swift is installed. macOS has Swift in the system.
-release_flags=(-c release)
-if [[ $(uname) != Darwin ]]; then release_flags+=(--static-swift-stdlib); fi
+# A release build whose executables run where no Swift is installed (macOS has Swift in the system). It has a folder of
+# its own, because the flag that links Swift statically makes the package manager compile all again.
+static_build=(swift build -c release --scratch-path .build/static)
+if [[ $(uname) != Darwin ]]; then static_build+=(--static-swift-stdlib); fi
+static_bin=.build/static/release
