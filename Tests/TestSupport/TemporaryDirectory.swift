@@ -1,0 +1,50 @@
+import Foundation
+public import SystemPackage
+
+/// A directory that goes, with all that is in it, when this object does.
+public final class TemporaryDirectory: Sendable {
+  public let path: FilePath
+
+  public init() {
+    let base = FileManager.default.temporaryDirectory.path
+    path = FilePath(base).appending("drydock-tests-\(UUID().uuidString)")
+    try! FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
+  }
+  deinit { try? FileManager.default.removeItem(atPath: path.string) }
+
+  /// A path in here.
+  public func callAsFunction(_ name: String) -> FilePath { path.appending(name) }
+  /// Writes a small file, making directories on the way.
+  @discardableResult
+  public func write(_ name: String, _ bytes: [UInt8]) -> FilePath {
+    let path = self(name)
+    try! FileManager.default.createDirectory(
+      atPath: path.removingLastComponent().string, withIntermediateDirectories: true)
+    try! Data(bytes).write(to: URL(fileURLWithPath: path.string))
+    return path
+  }
+  @discardableResult
+  public func write(_ name: String, _ text: String) -> FilePath { write(name, Array(text.utf8)) }
+}
+
+/// A whole file; nil where there is none.
+public func contents(_ path: FilePath) -> [UInt8]? {
+  FileManager.default.contents(atPath: path.string).map { Array($0) }
+}
+public func text(_ path: FilePath) -> String? { contents(path).map { String(decoding: $0, as: UTF8.self) } }
+public func names(in path: FilePath) -> [String]? {
+  (try? FileManager.default.contentsOfDirectory(atPath: path.string))?.sorted()
+}
+public func makeDirectory(_ path: FilePath) {
+  try! FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
+}
+public func makeSymbolicLink(_ path: FilePath, to target: FilePath) {
+  try! FileManager.default.createSymbolicLink(atPath: path.string, withDestinationPath: target.string)
+}
+/// Every file below a directory with its bytes, by relative path. Two snapshots are equal when nothing changed.
+public func snapshot(_ directory: FilePath) -> [String: [UInt8]] {
+  var found: [String: [UInt8]] = [:]
+  guard let walk = FileManager.default.enumerator(atPath: directory.string) else { return found }
+  for case let name as String in walk { found[name] = contents(directory.appending(name)) ?? [] }
+  return found
+}
