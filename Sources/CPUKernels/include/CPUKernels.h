@@ -194,6 +194,26 @@ void dk_attention(dk_isa isa, const dk_attention_shape *shape, const void *pool,
                   int64_t first_position, const float *q, int64_t q_stride, float *out, int64_t out_stride,
                   int64_t first_row, int64_t end_row, int64_t first_head, int64_t end_head);
 
+/* ---- A team of threads ---------------------------------------------------------------------------------- */
+
+/* Threads that work on one thing together. Waiting threads look for work for 100 us, then sleep; with more team
+ * threads in the process than processors they give way after 2 us and sleep after 20. */
+typedef struct dk_team dk_team;
+typedef void dk_team_function(void *context, int32_t thread, int32_t count);
+
+/* A team of `count` threads, the caller of dk_team_run being thread 0; fewer where the system gives no more. Null
+ * without memory. Workers block all signals. */
+dk_team *dk_team_create(int32_t count);
+int32_t dk_team_count(const dk_team *team);
+/* Joins the workers. No run may be under way. */
+void dk_team_destroy(dk_team *team);
+/* Calls function(context, thread, count) once on every thread of the team; returns when all have. What the caller
+ * wrote before is seen by all; what they wrote is seen by the caller. One run at a time, never inside another: aborts. */
+void dk_team_run(dk_team *team, dk_team_function *function, void *context);
+/* Inside a run: returns when every thread of the team has called it as often as this one. What a thread wrote before
+ * its call is seen by all after theirs. Every thread calls it equally often, or the run never ends. */
+void dk_team_barrier(dk_team *team);
+
 #ifdef __cplusplus
 }
 #endif
