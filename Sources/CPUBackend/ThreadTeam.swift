@@ -2,7 +2,7 @@ import CPUKernels
 
 /// Threads that work on one thing together, and wait awake for the next for a moment before they sleep.
 ///
-/// The caller of ``run(_:)`` is thread 0. A whole decode step is one run with a ``barrier()`` between operations:
+/// The caller of ``run(_:)`` is thread 0. A whole decode step is one run with a ``barrier(_:)`` between operations:
 /// with two threads a barrier costs well under a microsecond, a run about one.
 @safe public final class ThreadTeam: @unchecked Sendable {  // the C team is made for several threads; `run` traps on misuse
   private let team: OpaquePointer
@@ -38,7 +38,10 @@ import CPUKernels
   }
 
   /// Inside a run: waits until every thread of the team has come here. All threads must call it equally often.
-  public func barrier() { unsafe dk_team_barrier(team) }
+  ///
+  /// - Parameter thread: Who calls. Not needed by today's barrier, which only counts; a barrier with a flag for each
+  ///   thread would need it.
+  public func barrier(_ thread: Int) { unsafe dk_team_barrier(team) }
 
   private struct Work {
     let body: (_ thread: Int, _ threadCount: Int) -> Void

@@ -26,9 +26,9 @@ import Testing
     team.run { thread, count in
       for step in 1...200 {
         steps.add(1, at: thread)
-        team.barrier()
+        team.barrier(thread)
         for other in 0..<count where steps[other] != step { early.add(1, ordering: .relaxed) }
-        team.barrier()
+        team.barrier(thread)
       }
     }
     #expect(early.load(ordering: .relaxed) == 0)
@@ -44,9 +44,9 @@ import Testing
             let team = ThreadTeam(threadCount: 1 + index % 5)
             let sum = Atomic(0)
             for _ in 0..<50 {
-              team.run { _, _ in
+              team.run { thread, _ in
                 sum.add(1, ordering: .relaxed)
-                team.barrier()
+                team.barrier(thread)
                 sum.add(1, ordering: .relaxed)
               }
             }
