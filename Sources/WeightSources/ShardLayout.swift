@@ -18,7 +18,6 @@ public struct ShardLayout: Sendable {
     /// `[rows, columns]`, or `[elements]` for a vector.
     let shape: [Int]
     let pieces: [Piece]
-    let isOptional: Bool
   }
   /// Consecutive rows of a rank's tensor that are rows of one whole tensor, or a slice of their columns. Rows that no
   /// piece covers are zero.
@@ -41,12 +40,32 @@ public struct ShardLayout: Sendable {
   private let tensors: [[Tensor]]
   private let index: [[String: Int]]
 
+  /// Tensors that not every model of a family has.
+  public struct Features: Sendable, Hashable {
+    /// Whether the attention's projections have a bias.
+    public var attentionBias: Bool
+    /// Whether the feed-forward projections have a bias.
+    public var mlpBias: Bool
+
+    public init(attentionBias: Bool = false, mlpBias: Bool = false) {
+      self.attentionBias = attentionBias
+      self.mlpBias = mlpBias
+    }
+    func has(_ feature: TensorRule.Feature?) -> Bool {
+      switch feature {
+      case nil: true
+      case .attentionBias: attentionBias
+      case .mlpBias: mlpBias
+      }
+    }
+  }
+
   /// - Parameters:
   ///   - tiesEmbeddings: Makes `lm_head` read the embedding's rows.
   ///   - origin: For messages.
   /// - Throws: ``WeightSourceError/Problem/sharding(_:)`` where heads, widths or layers do not divide.
   public init(
-    family: ModelFamily, shape: ModelShape, mapping: Mapping, tiesEmbeddings: Bool,
+    family: ModelFamily, shape: ModelShape, features: Features = Features(), mapping: Mapping, tiesEmbeddings: Bool = false,
     embeddingSplit: EmbeddingSplit = .none, origin: String
   ) throws(WeightSourceError) {
     let tensorParallel = mapping.tensorParallel
@@ -57,6 +76,7 @@ public struct ShardLayout: Sendable {
     self.family = family
     self.shape = shape
     self.mapping = mapping
+    let rules = family.tensors.filter { features.has($0.feature) }
     var tensors: [[Tensor]] = []
     for stage in 0..<pipelineParallel {
       let layers = mapping.layers(ofStage: stage, layerCount: shape.layerCount)
@@ -68,16 +88,32 @@ public struct ShardLayout: Sendable {
               rule, localLayer: localLayer, layer: layer, rank: rank, of: tensorParallel, shape: shape,
               tiesEmbeddings: tiesEmbeddings, embeddingSplit: embeddingSplit))
         }
-        if stage == 0 { for rule in family.tensors where rule.place == .first { add(rule) } }
+        if stage == 0 { for rule in rules where rule.place == .first { add(rule) } }
         for layer in layers {
-          for rule in family.tensors where rule.place == .layer { add(rule, localLayer: layer - layers.lowerBound, layer: layer) }
+          for rule in rules where rule.place == .layer { add(rule, localLayer: layer - layers.lowerBound, layer: layer) }
         }
-        if stage == pipelineParallel - 1 { for rule in family.tensors where rule.place == .last { add(rule) } }
+        if stage == pipelineParallel - 1 { for rule in rules where rule.place == .last { add(rule) } }
         tensors.append(mine)
       }
     }
     self.tensors = tensors
     index = tensors.map { Dictionary(uniqueKeysWithValues: $0.enumerated().map { ($1.name, $0) }) }
+  }
+
+  /// The layout of a checkpoint or engine.
+  ///
+  /// - Throws: ``WeightSourceError`` where the architecture is not one that can be taken apart here.
+  public init(config: CheckpointConfig, origin: String) throws(WeightSourceError) {
+    let family = try ModelFamily(architecture: config.architecture, origin: origin)
+    try self.init(
+      family: family,
+      shape: ModelShape(
+        hiddenSize: config.hiddenSize, headCount: config.headCount, keyValueHeadCount: config.keyValueHeadCount,
+        headSize: config.headSize, intermediateSize: config.intermediateSize, vocabularySize: config.vocabularySize,
+        layerCount: config.layerCount),
+      features: Features(attentionBias: config.attentionBias, mlpBias: config.mlpBias), mapping: config.mapping,
+      embeddingSplit: config.useParallelEmbedding ? (config.embeddingShardingDimension == 0 ? .vocabulary : .hidden) : .none,
+      origin: origin)
   }
 
   private func slot(_ rank: Int) -> Int {
@@ -118,7 +154,6 @@ public struct ShardLayout: Sendable {
       rowCount += rows.extent
     }
     return Tensor(
-      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), pieces: pieces,
-      isOptional: rule.isOptional)
+      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), pieces: pieces)
   }
 }

@@ -20,7 +20,7 @@ extension ModelFamily {
         .init(huggingFace: "model.layers.*.self_attn.q_proj.bias", gguf: "blk.*.attn_q.bias", outputs: .queries, inputs: nil, isRotated: true),
         .init(huggingFace: "model.layers.*.self_attn.k_proj.bias", gguf: "blk.*.attn_k.bias", outputs: .keyValues, inputs: nil, isRotated: true),
         .init(huggingFace: "model.layers.*.self_attn.v_proj.bias", gguf: "blk.*.attn_v.bias", outputs: .keyValues, inputs: nil),
-      ], isOptional: true),
+      ], feature: .attentionBias),
       linear("attention.dense", .inputs, "self_attn.o_proj", "attn_output", .hidden, .queries),
       bias("attention.dense", .none, "self_attn.o_proj", "attn_output", .hidden),
       norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.ffn_norm.weight"),
@@ -53,6 +53,6 @@ extension ModelFamily {
   ) -> TensorRule {
     .init(name: "\(name).bias", place: .layer, split: split, parts: [
       .init(huggingFace: "model.layers.*.\(huggingFace).bias", gguf: "blk.*.\(gguf).bias", outputs: outputs, inputs: nil)
-    ], isOptional: true)
+    ], feature: name.hasPrefix("attention") ? .attentionBias : .mlpBias)
   }
 }

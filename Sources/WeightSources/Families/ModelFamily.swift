@@ -56,6 +56,7 @@ struct TensorRule: Sendable {
     /// On the last pipeline stage.
     case last
   }
+  enum Feature: Sendable { case attentionBias, mlpBias }
   enum Split: Sendable {
     /// The same on every rank.
     case none
@@ -81,8 +82,8 @@ struct TensorRule: Sendable {
   let split: Split
   /// Stacked along rows, in this order, within each rank.
   let parts: [Part]
-  /// Present only where the source has it.
-  var isOptional = false
+  /// The tensor exists only in models with this feature; nil for every model.
+  var feature: Feature? = nil
   /// Where the tensor is a copy of another in models with tied embeddings: that one's name in Hugging Face's format.
   var tiedTo: String? = nil
 

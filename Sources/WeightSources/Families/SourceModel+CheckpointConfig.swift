@@ -38,11 +38,7 @@ extension SourceModel {
       "num_key_value_heads": .int(shape.keyValueHeadCount),
       "intermediate_size": .int(shape.intermediateSize),
       "max_position_embeddings": maximumPositions.map { .int($0) } ?? .null,
-      "mapping": [
-        "world_size": .int(mapping.worldSize), "gpus_per_node": 8, "cp_size": 1,
-        "tp_size": .int(mapping.tensorParallel), "pp_size": .int(mapping.pipelineParallel),
-        "moe_tp_size": .int(mapping.tensorParallel), "moe_ep_size": 1, "auto_parallel": false,
-      ],
+      "mapping": mapping.json,
       "quantization": [
         "quant_algo": nil, "kv_cache_quant_algo": nil, "group_size": 128, "smoothquant_val": .number(JSONNumber(0.5)),
         "clamp_val": nil, "use_meta_recipe": false, "has_zero_point": false, "pre_quant_scale": false,

@@ -9,8 +9,8 @@ package enum Dequantization {
   ///   - source: Whole blocks, packed. No alignment needed.
   ///   - destination: `blocks * blockElements` float32 values. No alignment needed.
   package static func unpack(_ type: GGUFTensorType, _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer) {
-    let count = unsafe source.count / type.blockBytes
-    precondition(unsafe source.count == count * type.blockBytes && destination.count == count * type.blockElements * 4)
+    let count = source.count / type.blockBytes
+    precondition(source.count == count * type.blockBytes && destination.count == count * type.blockElements * 4)
     guard count > 0, let from = source.baseAddress, let to = destination.baseAddress else { return }
     // Values go through an aligned block, which the compiler turns into registers.
     unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: type.blockElements) { block in

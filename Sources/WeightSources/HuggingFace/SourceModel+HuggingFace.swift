@@ -1,5 +1,5 @@
 import JSON
-public import SystemPackage
+import SystemPackage
 import Tensors
 
 extension SourceModel {

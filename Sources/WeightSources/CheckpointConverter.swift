@@ -1,0 +1,132 @@
+public import Checkpoints
+import Dispatch
+import Files
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+import JSON
+import Safetensors
+import Synchronization
+public import SystemPackage
+public import Tensors
+
+/// Writes a TensorRT-LLM checkpoint out of a model in its author's format.
+///
+/// Every worker reads, converts and writes one tile of rows at a time, so memory does not grow with the model, and
+/// the bytes do not depend on how many workers there are.
+public struct CheckpointConverter: Sendable {
+  public let source: ModelSource
+  public let weights: ConvertedWeights
+  public let mapping: Mapping
+  public let elementType: ElementType
+  /// More files for the output, by name: the tokenizer that was made from a GGUF file's metadata.
+  public var extraFiles: [String: [UInt8]] = [:]
+  /// Threads; 0 for one a core.
+  public var workers = 0
+
+  /// About 4 MB of result a worker.
+  private static let tileByteCount = 4 << 20
+
+  /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
+  /// - Throws: ``WeightSourceError`` for anything in the source that does not fit, before anything is written.
+  public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil) throws(WeightSourceError) {
+    self.source = source
+    self.mapping = mapping
+    self.elementType = elementType ?? source.model.automaticElementType
+    weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: self.elementType)
+  }
+
+  /// Some rows of one rank's tensor.
+  private struct Tile { let rank: Int, name: String, rows: Range<Int>, byteCount: Int }
+
+  /// What was written.
+  public struct Summary: Sendable, Equatable {
+    public let tensorCount: Int
+    public let byteCount: Int
+  }
+
+  /// Writes the checkpoint; it appears under its name only when it is complete.
+  ///
+  /// - Parameter progress: Called from any worker, one call at a time, with bytes done and bytes in all.
+  @discardableResult
+  public func write(to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> Summary {
+    let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
+    do {
+      let summary = try writeFiles(output, progress)
+      try output.commit()
+      return summary
+    } catch {
+      output.abandon()
+      throw error
+    }
+  }
+
+  private func writeFiles(_ output: OutputDirectory, _ progress: (@Sendable (Int, Int) -> Void)?) throws -> Summary {
+    var files: [SafetensorsWriter] = []
+    var tiles: [Tile] = []
+    var tensorCount = 0
+    for rank in 0..<mapping.worldSize {
+      let tensors = weights.names(rank: rank).compactMap { name in
+        weights.description(of: name, rank: rank).map { (name, $0) }
+      }
+      tensorCount += tensors.count
+      files.append(
+        try SafetensorsWriter(
+          file: try output.createFile(CheckpointDirectory.rankName(rank)), metadata: ["format": "pt"], tensors: tensors))
+      for (name, description) in tensors {
+        let step = max(1, Self.tileByteCount / max(1, description.rowByteCount))
+        for row in stride(from: 0, to: description.rowCount, by: step) {
+          let rows = row..<min(row + step, description.rowCount)
+          tiles.append(Tile(rank: rank, name: name, rows: rows, byteCount: rows.count * description.rowByteCount))
+        }
+      }
+    }
+    let total = tiles.reduce(0) { $0 + $1.byteCount }
+    try run(tiles, files, total: total, progress)
+    let config = source.model.checkpointConfig(elementType: elementType, mapping: mapping)
+    try output.write("config.json", text: config.serialized(indent: 4))
+    for name in source.auxiliaryFiles where extraFiles[name] == nil {
+      try output.copyFile(from: source.path.appending(name), name: name)
+    }
+    for (name, bytes) in extraFiles.sorted(by: { $0.key < $1.key }) { try output.write(name, bytes: bytes) }
+    return Summary(tensorCount: tensorCount, byteCount: total)
+  }
+
+  /// Hands tiles to workers in order; the first error stops all.
+  private func run(
+    _ tiles: [Tile], _ files: [SafetensorsWriter], total: Int, _ progress: (@Sendable (Int, Int) -> Void)?
+  ) throws {
+    let next = Atomic(0)
+    let state = Mutex<(done: Int, failure: (any Error)?)>((0, nil))
+    let count = max(1, min(tiles.count, workers > 0 ? workers : Self.coreCount))
+    DispatchQueue.concurrentPerform(iterations: count) { _ in
+      var scratch: [UInt8] = []
+      while true {
+        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard index < tiles.count, state.withLock({ $0.failure == nil }) else { return }
+        let tile = tiles[index]
+        do {
+          if scratch.count < tile.byteCount { scratch = [UInt8](repeating: 0, count: tile.byteCount) }
+          try unsafe scratch.withUnsafeMutableBytes { buffer in
+            let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[0..<tile.byteCount])
+            try unsafe weights.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
+            try unsafe files[tile.rank].write(tile.name, rows: tile.rows, UnsafeRawBufferPointer(bytes))
+          }
+          state.withLock {
+            $0.done += tile.byteCount
+            progress?($0.done, total)
+          }
+        } catch {
+          state.withLock { if $0.failure == nil { $0.failure = error } }
+        }
+      }
+    }
+    if let failure = state.withLock({ $0.failure }) { throw failure }
+  }
+
+  private static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+}

@@ -1,0 +1,22 @@
+public import Checkpoints
+import Safetensors
+public import Tensors
+
+/// The weights of a TensorRT-LLM checkpoint, as they stand in its rank files.
+///
+/// A tensor that pruning emptied is described with an element count of 0; whoever needs its values must look.
+public final class CheckpointWeights: WeightSource {
+  public let checkpoint: Checkpoint
+
+  public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
+
+  public var origin: String { checkpoint.directory.string }
+  public func names(rank: Int) -> [String] { checkpoint.file(ofRank: rank).names }
+
+  public func description(of name: String, rank: Int) -> TensorDescription? {
+    checkpoint.file(ofRank: rank).header[name]?.description
+  }
+  public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    try unsafe checkpoint.file(ofRank: rank).read(name, rows: rows, into: destination)
+  }
+}

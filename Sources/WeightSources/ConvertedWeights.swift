@@ -1,0 +1,72 @@
+public import Checkpoints
+public import Tensors
+
+/// Whole tensors, sharded on the way: what a checkpoint converted from them would hold, without writing it.
+public final class ConvertedWeights: WeightSource {
+  public let layout: ShardLayout
+  /// The type in which every weight is delivered.
+  public let elementType: ElementType
+  public let origin: String
+  private let tensors: any NamedTensors
+
+  /// - Parameters:
+  ///   - tensors: Under Hugging Face's names, as ``ModelSource`` gives them.
+  ///   - elementType: One of ``ElementType/checkpointTypes``; narrowing rounds to nearest even.
+  /// - Throws: ``WeightSourceError``, after every tensor was looked at: what is missing, what has no place, what has
+  ///   another shape or a type that is no number; or how the mapping does not fit the model.
+  public init(_ tensors: any NamedTensors, model: SourceModel, mapping: Mapping, elementType: ElementType) throws(WeightSourceError) {
+    precondition(ElementType.checkpointTypes.contains(elementType))
+    origin = tensors.origin
+    self.tensors = tensors
+    self.elementType = elementType
+    guard mapping.contextParallel == 1 else {
+      throw WeightSourceError(tensors.origin, .sharding("context parallelism does not change weights. Convert with cp_size 1."))
+    }
+    layout = try ShardLayout(
+      family: model.family, shape: model.shape,
+      features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: mapping,
+      tiesEmbeddings: model.tiesEmbeddings, origin: tensors.origin)
+    try check(tiesEmbeddings: model.tiesEmbeddings)
+  }
+
+  private func check(tiesEmbeddings: Bool) throws(WeightSourceError) {
+    var wanted: [String: [Int]] = [:]
+    var order: [String] = []
+    for rank in 0..<layout.mapping.worldSize {
+      for tensor in layout.tensors(rank: rank) {
+        for piece in tensor.pieces where wanted.updateValue(piece.sourceShape, forKey: piece.source) == nil { order.append(piece.source) }
+      }
+    }
+    let missing = order.filter { tensors.description(of: $0) == nil }
+    guard missing.isEmpty else { throw WeightSourceError(origin, .missing(names: missing)) }
+    // A tied model's file may still hold the copy.
+    let copies = tiesEmbeddings ? layout.family.tensors.filter { $0.tiedTo != nil }.flatMap { $0.parts.map(\.huggingFace) } : []
+    let unexpected = tensors.names.filter { name in
+      wanted[name] == nil && !copies.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
+    }
+    guard unexpected.isEmpty else { throw WeightSourceError(origin, .unexpected(names: unexpected, family: layout.family.name)) }
+    for name in order {
+      guard let found = tensors.description(of: name), let shape = wanted[name] else { continue }
+      guard found.shape == shape else {
+        throw WeightSourceError(origin, .shape(tensor: name, found: found.shape, expected: shape, why: "from the configuration"))
+      }
+      guard NumberFormat.converts(found.elementType, to: elementType) else {
+        throw WeightSourceError(
+          origin, .elementType(tensor: name, found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
+      }
+    }
+  }
+
+  public func names(rank: Int) -> [String] { layout.tensors(rank: rank).map(\.name) }
+
+  public func description(of name: String, rank: Int) -> TensorDescription? {
+    layout.tensor(name, rank: rank).map { TensorDescription(shape: $0.shape, elementType: elementType) }
+  }
+
+  public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let tensor = layout.tensor(name, rank: rank) else {
+      throw WeightSourceError(origin, .missing(names: ["rank \(rank): \(name)"]))
+    }
+    try unsafe tensor.read(rows: rows, as: elementType, from: tensors, into: destination)
+  }
+}

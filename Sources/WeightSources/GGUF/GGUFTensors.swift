@@ -1,0 +1,68 @@
+public import Tensors
+
+/// A GGUF file's tensors under Hugging Face's names and in its order of rows.
+///
+/// llama.cpp stores each head's Q and K rows interleaved for its rotary kernel (`[head, half/2, 2]`); Hugging Face
+/// keeps the halves apart (`[head, 2, half/2]`). Reading undoes that head by head.
+public final class GGUFTensors: NamedTensors {
+  public let names: [String]
+  private let file: GGUFFile
+  private let headSize: Int
+  /// By Hugging Face's name: the file's name and whether rows are interleaved.
+  private let sources: [String: (name: String, isRotated: Bool)]
+
+  init(_ file: GGUFFile, family: ModelFamily, layerCount: Int, headSize: Int) {
+    self.file = file
+    self.headSize = headSize
+    var sources: [String: (name: String, isRotated: Bool)] = [:]
+    var renamed: [String: String] = [:]
+    for rule in family.tensors {
+      for layer in 0..<(rule.place == .layer ? layerCount : 1) {
+        for part in rule.parts {
+          let name = part.gguf.inLayer(layer)
+          guard file.storage(of: name) != nil else { continue }
+          renamed[name] = part.huggingFace.inLayer(layer)
+          sources[part.huggingFace.inLayer(layer)] = (name, part.isRotated)
+        }
+      }
+    }
+    // What the family does not know keeps its name, so that a check can speak of it.
+    for name in file.names where renamed[name] == nil { sources[name] = (name, false) }
+    names = file.names.map { renamed[$0] ?? $0 }
+    self.sources = sources
+  }
+
+  public var origin: String { file.origin }
+
+  public func description(of name: String) -> TensorDescription? {
+    sources[name].flatMap { file.description(of: $0.name) }
+  }
+
+  public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let source = sources[name], let description = file.description(of: source.name) else {
+      throw WeightSourceError(origin, .missing(names: [name]))
+    }
+    guard source.isRotated, !rows.isEmpty else {
+      return try unsafe file.read(source.name, rows: rows, into: destination)
+    }
+    guard description.rowCount % headSize == 0 else {
+      throw WeightSourceError(
+        origin, .other("'\(source.name)' has \(description.rowCount) rows, not a multiple of the head size \(headSize). The file is damaged."))
+    }
+    let rowBytes = description.rowByteCount
+    let half = headSize / 2
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: headSize * rowBytes, alignment: 64)
+    defer { unsafe scratch.deallocate() }
+    for head in rows.lowerBound / headSize...(rows.upperBound - 1) / headSize {
+      let headRows = head * headSize..<(head + 1) * headSize
+      try unsafe file.read(source.name, rows: headRows, into: scratch)
+      for row in rows.clamped(to: headRows) {
+        let (part, plane) = (row - headRows.lowerBound).quotientAndRemainder(dividingBy: half)
+        let from = (2 * plane + part) * rowBytes
+        let to = (row - rows.lowerBound) * rowBytes
+        unsafe UnsafeMutableRawBufferPointer(rebasing: destination[to..<to + rowBytes])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[from..<from + rowBytes]))
+      }
+    }
+  }
+}

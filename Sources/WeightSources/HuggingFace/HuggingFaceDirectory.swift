@@ -1,0 +1,83 @@
+import Files
+import JSON
+import Safetensors
+public import SystemPackage
+public import Tensors
+
+/// A model as Hugging Face publishes it: `config.json` beside `model.safetensors`, or beside shards with an index.
+///
+/// Only safetensors files are opened: older formats run code when they are read.
+public final class HuggingFaceDirectory: NamedTensors {
+  public let path: FilePath
+  public let names: [String]
+  private let files: [String: SafetensorsFile]
+
+  static let single = "model.safetensors"
+  static let index = "model.safetensors.index.json"
+
+  /// - Throws: ``WeightSourceError`` where there are no weights that may be read, where the index names files outside
+  ///   the directory or that are not there, or tensors that are not in the file it says.
+  public init(_ path: FilePath) throws {
+    self.path = path
+    if Directory.kind(of: path.appending(Self.single)) == .file {
+      let file = try SafetensorsFile(path.appending(Self.single))
+      names = file.names
+      files = Dictionary(uniqueKeysWithValues: file.names.map { ($0, file) })
+    } else if Directory.kind(of: path.appending(Self.index)) == .file {
+      (names, files) = try Self.shards(path)
+    } else {
+      throw Self.noWeights(path)
+    }
+  }
+
+  private static func shards(_ path: FilePath) throws -> ([String], [String: SafetensorsFile]) {
+    let reader = try ConfigReader(directory: path, file: index)
+    guard let map = reader.json["weight_map"]?.object else { throw reader.failed("weight_map", "is missing or not an object") }
+    var shards: [String] = []  // in order of first use
+    var wanted: [String: String] = [:]
+    for (name, value) in map {
+      guard let shard = value.string else { throw reader.failed("weight_map", "maps '\(name)' to \(value.kind)") }
+      // Nothing in a file may lead out of its directory.
+      guard FilePath(shard).components.count == 1, !shard.contains("/"), FilePath.Component(shard)?.kind == .regular,
+        shard.hasSuffix(".safetensors")
+      else { throw reader.failed("weight_map", "names the file '\(shard)', which is not a safetensors file in this directory") }
+      if !shards.contains(shard) { shards.append(shard) }
+      wanted[name] = shard
+    }
+    let missing = shards.filter { Directory.kind(of: path.appending($0)) != .file }.sorted()
+    guard missing.isEmpty else { throw WeightSourceError(path.string, .missingShards(files: missing)) }
+    var names: [String] = []
+    var files: [String: SafetensorsFile] = [:]
+    var absent = Set(wanted.keys)
+    for shard in shards.sorted() {
+      let file = try SafetensorsFile(path.appending(shard))
+      for name in file.names where wanted[name] == nil || wanted[name] == shard {
+        guard files.updateValue(file, forKey: name) == nil else {
+          throw WeightSourceError(path.string, .other("'\(name)' is in two shards and the index does not say which counts. Download the model again."))
+        }
+        names.append(name)
+        absent.remove(name)
+      }
+    }
+    guard absent.isEmpty else { throw WeightSourceError(path.string, .missing(names: absent.sorted())) }
+    return (names, files)
+  }
+
+  private static func noWeights(_ path: FilePath) -> WeightSourceError {
+    let names = (try? Directory.names(in: path)) ?? []
+    if let pickle = names.first(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
+      return WeightSourceError(path.string, .other(
+        "only \(pickle) is here. Such files can run code when they are read, so they are never opened. "
+          + "Get the model's safetensors files, or convert it with transformers: save_pretrained(…, safe_serialization=True)."))
+    }
+    return WeightSourceError(path.string, .unknownKind(found: "no \(single) and no \(index) here"))
+  }
+
+  public var origin: String { path.string }
+  public func description(of name: String) -> TensorDescription? { files[name]?.header[name]?.description }
+
+  public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let file = files[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
+    try unsafe file.read(name, rows: rows, into: destination)
+  }
+}

@@ -1,0 +1,55 @@
+import Files
+public import SystemPackage
+import Tensors
+
+/// An opened model in its author's format: a Hugging Face directory or a GGUF file.
+public struct ModelSource: Sendable {
+  public let path: FilePath
+  public let model: SourceModel
+  /// Whole tensors under Hugging Face's names and in its row order, whichever format they come from.
+  public let tensors: any NamedTensors
+  /// The GGUF file, whose metadata also holds the tokenizer; nil for a directory.
+  public let gguf: GGUFFile?
+  /// Tokenizer and generation files of a Hugging Face directory, by name; a later step needs them.
+  public let auxiliaryFiles: [String]
+
+  /// Files that travel with a model besides its configuration and weights.
+  public static let auxiliaryNames = [
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+    "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "tokenizer.model", "added_tokens.json",
+  ]
+
+  /// Opens either kind.
+  ///
+  /// - Throws: ``WeightSourceError``, ``GGUFError`` or `SafetensorsError`.
+  public init(_ path: FilePath) throws {
+    switch try WeightSourceKind.detect(path) {
+    case .gguf: try self.init(gguf: GGUFFile(path), path: path)
+    case .huggingFace: try self.init(huggingFace: HuggingFaceDirectory(path))
+    case .adapter:
+      throw WeightSourceError(
+        path.string, .other("this is a PEFT adapter, which changes a model but is none. Name the base model here and give the adapter to trtllm-refit."))
+    case .checkpoint:
+      throw WeightSourceError(path.string, .other("this is a TensorRT-LLM checkpoint already. Give it to trtllm-build as --checkpoint_dir."))
+    case .engine:
+      throw WeightSourceError(path.string, .other("this is an engine. Name the model it was made from: a Hugging Face directory or a GGUF file."))
+    }
+  }
+
+  public init(gguf file: GGUFFile, path: FilePath) throws {
+    try file.requireReadable()
+    self.path = path
+    model = try SourceModel(gguf: file)
+    tensors = GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize)
+    gguf = file
+    auxiliaryFiles = []
+  }
+
+  public init(huggingFace directory: HuggingFaceDirectory) throws {
+    path = directory.path
+    model = try SourceModel(huggingFace: directory)
+    tensors = directory
+    gguf = nil
+    auxiliaryFiles = Self.auxiliaryNames.filter { Directory.kind(of: directory.path.appending($0)) == .file }
+  }
+}
