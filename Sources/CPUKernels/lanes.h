@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "include/CPUKernels.h"
+#include "scalar.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -63,20 +63,43 @@ INLINE vf choose(vi mask, vf a, vf b) {
 /* The larger; where `b` is NaN or neither is larger, `b`. */
 INLINE vf max_(vf a, vf b) { return choose(a > b, a, b); }
 
-/* Halves, always in this order, so a sum does not depend on the compiler. */
+/* Lanes swapped at a distance, for sums and maxima over all lanes: after the steps every lane holds the result. The
+ * order is the same on every run, so a sum does not depend on the compiler. */
+#if DK_LANES == 16
+#define SWAP_8(v) __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define SWAP_4(v) __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define SWAP_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define SWAP_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif DK_LANES == 8
+#define SWAP_4(v) __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3)
+#define SWAP_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5)
+#define SWAP_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define SWAP_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1)
+#define SWAP_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2)
+#endif
 INLINE float sum_lanes(vf v) {
-  float t[DK_LANES];
-  store(t, v);
-  for (int n = DK_LANES / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++) t[i] += t[i + n];
-  return t[0];
+#if DK_LANES == 16
+  v += SWAP_8(v);
+#endif
+#if DK_LANES >= 8
+  v += SWAP_4(v);
+#endif
+  v += SWAP_2(v);
+  v += SWAP_1(v);
+  return v[0];
 }
+/* NaN aside. */
 INLINE float max_lanes(vf v) {
-  float t[DK_LANES], m;
-  store(t, v);
-  m = t[0];
-  for (int i = 1; i < DK_LANES; i++) m = t[i] > m ? t[i] : m;
-  return m;
+#if DK_LANES == 16
+  v = max_(v, SWAP_8(v));
+#endif
+#if DK_LANES >= 8
+  v = max_(v, SWAP_4(v));
+#endif
+  v = max_(v, SWAP_2(v));
+  v = max_(v, SWAP_1(v));
+  return v[0];
 }
 
 /* bfloat16 is the upper half of a float32: widening is a shift, and exact. */

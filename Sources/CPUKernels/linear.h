@@ -7,30 +7,28 @@
 typedef struct {
   const char *panel;     /* first panel of the tile */
   int64_t panel_bytes;
-  const char *bias;      /* bias of the tile's first output, or null */
+  const float *bias;     /* of the tile's outputs, zero for padding; or null */
   const void *x;         /* first row; f32, or rounded bf16 */
   int64_t x_stride;
   float *out;            /* the tile's first row and first output */
   int64_t out_stride;
   int64_t k;
   int64_t columns;       /* outputs to write: the last panel may hold padding */
-  dk_type bias_type;
 } tile_args;
 
 typedef void tile_function(const tile_args *);
 
-/* Adds the bias and stores one vector of outputs, whose first is output `column` of the tile. */
-INLINE void finish(const tile_args *a, int row, int64_t column, vf sum) {
-  int64_t left = a->columns - column;
-  if (left <= 0) return;
-  float *out = a->out + row * a->out_stride + column;
-  if (left >= DK_LANES) {
-    if (a->bias) sum += load_as(a->bias_type, a->bias, column);
-    store(out, sum);
-  } else {
-    if (a->bias) sum += load_as_part(a->bias_type, a->bias, column, left);
-    store_part(out, sum, left);
-  }
+/* The last panel of a layer may hold fewer outputs than lanes. */
+static __attribute__((noinline)) void store_columns(float *out, vf sum, int64_t columns) {
+  if (columns >= DK_LANES) store(out, sum);
+  else if (columns > 0) store_part(out, sum, columns);
+}
+/* Adds the bias and stores the v-th vector of a row of outputs. */
+INLINE void finish(const tile_args *a, const int vectors, int row, int v, vf sum) {
+  float *out = a->out + row * a->out_stride + v * DK_LANES;
+  if (a->bias) sum += load(a->bias + v * DK_LANES);
+  if (a->columns == vectors * DK_LANES) store(out, sum);
+  else store_columns(out, sum, a->columns - v * DK_LANES);
 }
 
 enum { MAX_ROWS = 14, MAX_VECTORS = 16 };
@@ -93,7 +91,7 @@ INLINE void decode_tile(const tile_args *a, const dk_type type, const int rows, 
   }
   UNROLL for (int v = 0; v < vectors; v++)
     UNROLL for (int r = 0; r < rows; r++)
-      finish(a, r, v * DK_LANES, (sum[0][v][r] + sum[1][v][r]) + (sum[2][v][r] + sum[3][v][r]));
+      finish(a, vectors, r, v, (sum[0][v][r] + sum[1][v][r]) + (sum[2][v][r] + sum[3][v][r]));
 }
 
 /* Prefill with f16 or f32 weights and f32 activations: one sum an output. */
@@ -117,7 +115,7 @@ INLINE void prefill_tile_float(const tile_args *a, const dk_type type, const int
     }
   }
   UNROLL for (int v = 0; v < vectors; v++)
-    UNROLL for (int r = 0; r < rows; r++) finish(a, r, v * DK_LANES, sum[v][r]);
+    UNROLL for (int r = 0; r < rows; r++) finish(a, vectors, r, v, sum[v][r]);
 }
 
 /* Prefill with bf16 weights and rounded bf16 activations: one sum an output, two inputs a step. */
@@ -155,7 +153,7 @@ INLINE void prefill_tile_pairs(const tile_args *a, const int rows, const int pan
     }
   }
   UNROLL for (int v = 0; v < vectors; v++)
-    UNROLL for (int r = 0; r < rows; r++) finish(a, r, v * DK_LANES, sum[v][r]);
+    UNROLL for (int r = 0; r < rows; r++) finish(a, vectors, r, v, sum[v][r]);
 }
 
 /* Every tile that exists for this instruction set: DK_DECODE_TILES(X), DK_PREFILL_TILES(X) list X(rows, panels). */
@@ -194,16 +192,19 @@ INLINE void cover(tile_function *const tiles[MAX_PANELS + 1][MAX_ROWS + 1], int 
                   const dk_linear *w, const char *x, int64_t x_stride, int64_t x_bytes, float *out, int64_t out_stride,
                   int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel) {
   const int64_t panel_bytes = dk_panel_bytes(w->type, w->k);
+  float bias[MAX_PANELS * PANEL];
   for (int64_t panel = first_panel; panel < end_panel;) {
     int panels = end_panel - panel < max_panels ? (int)(end_panel - panel) : max_panels;
     while (!tiles[panels][1]) panels--;
     tile_args a = {
       .panel = (const char *)w->panels + panel * panel_bytes, .panel_bytes = panel_bytes,
-      .bias = w->bias ? (const char *)w->bias + panel * PANEL * dk_type_bytes(w->bias_type) : NULL,
-      .bias_type = w->bias_type, .x_stride = x_stride, .out_stride = out_stride, .k = w->k,
+      .bias = w->bias ? bias : NULL, .x_stride = x_stride, .out_stride = out_stride, .k = w->k,
       .columns = w->n - panel * PANEL,
     };
     if (a.columns > (int64_t)panels * PANEL) a.columns = (int64_t)panels * PANEL;
+    if (w->bias)
+      for (int i = 0; i < panels * PANEL; i++)
+        bias[i] = i < a.columns ? dk_float_at(w->bias_type, w->bias, panel * PANEL + i) : 0;
     for (int64_t row = first_row; row < end_row;) {
       int rows = end_row - row < max_rows ? (int)(end_row - row) : max_rows;
       while (!tiles[panels][rows]) rows--;
