@@ -69,6 +69,8 @@ final class LoopCore: Sendable {
     var statistics = published.withLock { $0 }
     inbox.withLock { inbox in
       statistics.queued += inbox.submissions.count
+      statistics.pendingActions += inbox.actions.count
+      statistics.isStopping = inbox.stop != nil
       statistics.submittedRequests = inbox.lastArrival
       statistics.refusedRequests = inbox.refusedCount
     }

@@ -3,6 +3,10 @@ public struct LoopStatistics: Sendable, Hashable {
   /// Requests that wait, among them those that were preempted.
   public var queued = 0
   public var running = 0
+  /// Actions that wait for their turn between two steps.
+  public var pendingActions = 0
+  /// Whether no more requests are taken.
+  public var isStopping = false
   public var totalBlocks = 0
   /// Cache blocks that can be given out, among them `reusableBlocks`.
   public var freeBlocks = 0

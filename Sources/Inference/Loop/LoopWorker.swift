@@ -88,8 +88,8 @@ final class LoopWorker {
           endAll(.failure(error)) { scheduler[$0]?.wasAdmitted == true }
         }
         if action.forgetsPrefixes { scheduler.forgetPrefixes() }
-        publishStatistics()
       }
+      publishStatistics()
       outcome.report()
     }
   }
@@ -210,6 +210,7 @@ final class LoopWorker {
   private func publishStatistics() {
     statistics.queued = scheduler.waiting.count
     statistics.running = scheduler.running.count
+    statistics.pendingActions = actions.count
     statistics.freeBlocks = scheduler.blocks.availableCount
     statistics.reusableBlocks = scheduler.blocks.evictableCount
     core.publish(statistics)

@@ -10,6 +10,13 @@ package struct StepPlan: Sendable {
     package var phase: SequenceSlice.Phase
     /// Whether they end with the last known token, so that the next can be chosen.
     package var wantsLogits: Bool
+
+    package init(id: SequenceID, positions: Range<Int>, phase: SequenceSlice.Phase, wantsLogits: Bool) {
+      self.id = id
+      self.positions = positions
+      self.phase = phase
+      self.wantsLogits = wantsLogits
+    }
   }
 
   package var slices: [Slice] = []

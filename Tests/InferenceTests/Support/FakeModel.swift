@@ -1,0 +1,46 @@
+import Engines
+import Inference
+
+/// A model whose logits are a hash of everything the sequence holds: each token, its position and the phase in which it
+/// was computed. One wrong token, block or phase anywhere in the history changes every logit.
+struct FakeModel: Sendable {
+  var vocabularySize = 64
+  /// Changes all logits, as other weights would.
+  var version: UInt64 = 0
+
+  /// Hash of a history that ends with `token`.
+  func extend(_ history: UInt64, _ token: Int32, position: Int, _ phase: SequenceSlice.Phase) -> UInt64 {
+    mix(history ^ mix(UInt64(token) &+ UInt64(position) << 32 &+ (phase == .decode ? 1 << 62 : 0)) &+ version)
+  }
+  /// `[vocabularySize]`, in -4...4, rounded so that equal logits are common.
+  func logits(_ history: UInt64) -> [Float] {
+    (0..<vocabularySize).map { id in
+      Float(Int(mix(history &+ UInt64(id) &* 0x1234_5678_9ABC_DEF1) % 257) - 128) / 32
+    }
+  }
+
+  /// What a request must be answered, computed with no cache, batch or scheduler.
+  func answer(_ request: GenerationRequest, room: Int) -> (tokens: [GeneratedToken], reason: FinishReason) {
+    var sampler = Sampler(
+      request.sampling, fallbackSeed: 0, promptIDs: request.promptIDs, endOfSequenceIDs: request.endOfSequenceIDs,
+      vocabularySize: vocabularySize)
+    var scratch = SamplingScratch()
+    var history: UInt64 = 0
+    var position = 0
+    for token in request.promptIDs {
+      history = extend(history, token, position: position, .prefill)
+      position += 1
+    }
+    var tokens: [GeneratedToken] = []
+    while true {
+      var logits = logits(history)
+      var span = logits.mutableSpan
+      guard let token = try? sampler.next(&span, &scratch) else { return (tokens, .cancelled) }
+      if sampler.ends(with: token.id) { return (tokens, .stop(tokenID: token.id)) }
+      tokens.append(token)
+      if tokens.count == min(request.sampling.maximumTokens ?? room, room) { return (tokens, .length) }
+      history = extend(history, token.id, position: position, .decode)
+      position += 1
+    }
+  }
+}
