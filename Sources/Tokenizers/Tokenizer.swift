@@ -17,8 +17,7 @@ public final class Tokenizer: Sendable {
   public let specialTokens: SpecialTokens
   /// Ids that end a generated text: `eos_token` and all of generation_config.json's `eos_token_id`.
   public let endOfSequenceIDs: Set<Int32>
-  /// Templates by name; most models have one, `default`.
-  public let chatTemplates: [String: ChatTemplate]
+  let chatTemplates: [String: Result<ChatTemplate, TokenizerError>]
 
   /// One more than the highest id.
   public let vocabularySize: Int

@@ -11,6 +11,8 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
     case unsupported(String, value: String, supported: String)
     /// Ids or names contradict each other.
     case inconsistent(String)
+    /// A chat template that cannot be read.
+    case invalidTemplate(TemplateError)
     /// The model's directory holds no chat template.
     case noChatTemplate(available: [String])
   }
@@ -35,6 +37,7 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
       "\(file): \(what) \(value) is not supported; supported: \(supported)."
     case .inconsistent(let what):
       "\(file): \(what). Check that all tokenizer files are from the same revision."
+    case .invalidTemplate(let error): "\(file): \(error)"
     case .noChatTemplate(let available):
       available.isEmpty
         ? "\(file): the model has no chat template. Give text instead of messages, or put a chat_template.jinja beside \(file)."

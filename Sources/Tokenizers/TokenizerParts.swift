@@ -12,7 +12,7 @@ struct TokenizerParts {
   var addedIDs: [String: Int32] = [:]
   var specialTokens: SpecialTokens
   var endOfSequenceIDs: Set<Int32> = []
-  var chatTemplates: [String: ChatTemplate]
+  var chatTemplates: [String: Result<ChatTemplate, TokenizerError>]
   var vocabularySize: Int
 
   init(files: TokenizerFiles) throws(TokenizerError) {

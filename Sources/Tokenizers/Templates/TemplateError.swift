@@ -1,0 +1,61 @@
+/// Why a chat template cannot be read or rendered, and in which line.
+public struct TemplateError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    /// The text is no template: `what` was found where `expected` should stand.
+    case syntax(String)
+    /// A tag, filter, test or method that is not known; `nearest` is one that is.
+    case unknown(kind: String, name: String, nearest: String?)
+    /// Something that Jinja knows and that is refused here on purpose.
+    case refused(String)
+    /// The template asks for something of a value that has none.
+    case undefined(String)
+    /// An operation on values of the wrong kind.
+    case mismatch(String)
+    /// The template itself called `raise_exception`.
+    case raised(String)
+    /// More work, depth or output than a template may have.
+    case limit(String)
+  }
+  /// Counted from 1.
+  public let line: Int
+  public let problem: Problem
+
+  public var description: String {
+    if case .raised(let message) = problem { return "the chat template refuses these messages: \(message)" }
+    let what =
+      switch problem {
+      case .syntax(let what): what
+      case .unknown(let kind, let name, let nearest):
+        "there is no \(kind) '\(name)'" + (nearest.map { "; did you mean '\($0)'?" } ?? "")
+      case .refused(let what): what
+      case .undefined(let what): what
+      case .mismatch(let what): what
+      case .raised(let message): message
+      case .limit(let what): "the template was stopped: \(what)"
+      }
+    return "chat template, line \(line): \(what)"
+  }
+}
+
+/// The nearest of some names by edit distance, if one is near.
+func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+  let wanted = Array(name.utf8)
+  guard wanted.count <= 64 else { return nil }
+  var best: (name: String, distance: Int)?
+  for candidate in candidates {
+    let other = Array(candidate.utf8)
+    var row = Array(0...other.count)
+    for (i, a) in wanted.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, b) in other.enumerated() {
+        let substituted = diagonal + (a == b ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
+      }
+    }
+    if row[other.count] < best?.distance ?? .max { best = (candidate, row[other.count]) }
+  }
+  guard let best, best.distance <= max(1, min(wanted.count, best.name.utf8.count) / 2) else { return nil }
+  return best.name
+}
