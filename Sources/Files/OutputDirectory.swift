@@ -40,17 +40,18 @@ public final class OutputDirectory: Sendable {
 
   private init(_ place: OutputPlace, belongs: @escaping @Sendable (String) -> Bool) throws(FileError) {
     var made: [FilePath] = []
+    let target = place.parent.appending(place.name)
     do throws(FileError) {
       try place.makeParents(&made)
       parent = try SystemCalls.resolve(place.parent)
-      target = parent.appending(place.name)
+      self.target = parent.appending(place.name)
       path = parent.appending(".\(place.name).drydock-new")
-      try Self.restoreInterruptedSwap(target, parent: parent, name: place.name)
-      try Self.checkReplaceable(target)
+      try Self.restoreInterruptedSwap(self.target, parent: parent, name: place.name)
+      try Self.checkReplaceable(self.target)
       lock = try LockedDirectory.acquire(path)
     } catch {
       for directory in made.reversed() { try? SystemCalls.removeDirectory(directory) }
-      throw error
+      throw error.problem == .locked ? FileError(target, .locked) : error
     }
     madeParents = made
     self.belongs = belongs

@@ -1,5 +1,11 @@
 public import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// A regular file open for reading at offsets, from any number of threads.
 ///
 /// Nothing is mapped: a file cut short while it is read gives ``FileError``, not a signal.
@@ -62,5 +68,28 @@ public final class ReadableFile: Sendable {
       throw FileError(path, .refused(reason: "has \(file.byteCount) bytes, more than the \(limit) allowed here. Is it the right file?"))
     }
     return try file.bytes(0..<file.byteCount)
+  }
+}
+
+extension ReadableFile {
+  /// Whether two ranges hold the same bytes, read through two buffers of 1 MiB.
+  package func hasSameBytes(
+    at offset: Int, as other: ReadableFile, at place: Int, count: Int, _ progress: ((Int) -> Void)? = nil
+  ) throws(FileError) -> Bool {
+    let size = max(1, min(count, 1 << 20))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * size, alignment: 64)
+    defer { unsafe buffer.deallocate() }
+    var done = 0
+    while done < count {
+      let piece = min(size, count - done)
+      let mine = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece])
+      let theirs = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[size..<size + piece])
+      try unsafe read(at: offset + done, into: mine)
+      try unsafe other.read(at: place + done, into: theirs)
+      guard let one = mine.baseAddress, let two = theirs.baseAddress, unsafe memcmp(one, two, piece) == 0 else { return false }
+      done += piece
+      progress?(piece)
+    }
+    return true
   }
 }

@@ -16,6 +16,18 @@ extension SafetensorsHeader {
     describing tensors: [(String, TensorDescription)], metadata: OrderedDictionary<String, String>? = nil,
     dataAlignment: Int = 8, path: FilePath = "header"
   ) throws(SafetensorsError) {
+    try self.init(
+      describing: tensors, headerOrder: nil, metadata: metadata, dataAlignment: dataAlignment, dataPhase: nil, path: path)
+  }
+
+  /// - Parameters:
+  ///   - headerOrder: The order in which the header names the tensors, as indices into `tensors`.
+  ///   - dataPhase: What the start of the data should leave when divided by 4096, a multiple of `dataAlignment`: lets a
+  ///     range that is copied from another file keep its place within a block, so that blocks can be shared.
+  package init(
+    describing tensors: [(String, TensorDescription)], headerOrder: [Int]?,
+    metadata: OrderedDictionary<String, String>?, dataAlignment: Int, dataPhase: Int?, path: FilePath
+  ) throws(SafetensorsError) {
     func failed(_ problem: SafetensorsError.Problem) -> SafetensorsError { SafetensorsError(path, problem) }
     var entries: [Entry] = []
     entries.reserveCapacity(tensors.count)
@@ -32,9 +44,11 @@ extension SafetensorsHeader {
       entries.append(Entry(name: name, description: description, range: end..<next))
       end = next
     }
-    let order = Array(entries.indices)
+    let order = headerOrder ?? Array(entries.indices)
+    precondition(order.count == entries.count, "headerOrder names every tensor once")
     let text = Self.text(entries, order: order, metadata: metadata)
-    let dataStart = Self.padded(8 + text.utf8.count, to: dataAlignment)
+    var dataStart = Self.padded(8 + text.utf8.count, to: dataAlignment)
+    if let phase = dataPhase { dataStart += (phase - dataStart % 4096 + 4096) % 4096 }
     guard dataStart - 8 <= Self.byteLimit else { throw failed(.headerTooLarge(byteCount: UInt64(dataStart - 8))) }
     self.init(entries: entries, headerOrder: order, metadata: metadata, dataStart: dataStart, places: places)
   }
