@@ -18,6 +18,8 @@ public struct CompletionParameters: Sendable, Hashable {
   public var logitBias: [Int32: Double] = [:]
   /// The same seed, prompt and parameters give the same tokens; nil takes a random one.
   public var seed: UInt64?
+  /// Tells apart the answers to one prompt: same seed, other choice, other draws.
+  public var choice: UInt32 = 0
   /// 1 or more.
   public var maximumTokens: Int
   /// No stop token is chosen before so many tokens.

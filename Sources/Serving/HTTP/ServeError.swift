@@ -49,7 +49,7 @@ public struct ServeError: Error, Equatable, Sendable, CustomStringConvertible {
       self.init(host: host, port: port, problem: .notPermitted)
     case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
       self.init(host: host, port: port, problem: .noSuchAddress)
-    case let error as SocketAddressError where "\(error)".hasPrefix("unknown("):
+    case is SocketAddressError.UnknownHost, is SocketAddressError:
       self.init(host: host, port: port, problem: .noSuchAddress)
     default: return nil
     }

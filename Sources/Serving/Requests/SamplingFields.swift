@@ -33,13 +33,11 @@ struct RequestLimits: Sendable {
 
 extension SamplingFields {
   init(_ reader: inout FieldReader, limits: RequestLimits) throws(APIError) {
-    let large = Double.greatestFiniteMagnitude
     parameters.temperature = try reader.number("temperature", in: 0...2) ?? 1
     parameters.topP = try reader.number("top_p", in: 0...1, excludesLowerBound: true) ?? 1
     parameters.topK = try reader.integer("top_k", in: -1...Int.max).map { max($0, 0) } ?? 0
     parameters.minP = try reader.number("min_p", in: 0...1) ?? 0
-    parameters.repetitionPenalty =
-      try reader.number("repetition_penalty", in: 0...large, excludesLowerBound: true) ?? 1
+    parameters.repetitionPenalty = try reader.number("repetition_penalty", in: 0.01...100) ?? 1
     parameters.presencePenalty = try reader.number("presence_penalty", in: -2...2) ?? 0
     parameters.frequencyPenalty = try reader.number("frequency_penalty", in: -2...2) ?? 0
     parameters.logitBias = try Self.logitBias(&reader, vocabularySize: limits.engine.vocabularySize)
@@ -141,10 +139,10 @@ extension SamplingFields {
     return Array(prompt.suffix(limit))
   }
 
-  /// The parameters of candidate `index`: the same, but for the seed.
+  /// The parameters of candidate `index`: the same, but for what it draws.
   func parameters(candidate index: Int) -> CompletionParameters {
     var parameters = parameters
-    if let seed = parameters.seed { parameters.seed = seed &+ UInt64(index) }
+    parameters.choice = UInt32(index)
     return parameters
   }
 }
