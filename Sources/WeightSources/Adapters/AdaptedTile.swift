@@ -45,8 +45,8 @@ struct AdaptedTile {
       case .replaced(let piece):
         try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
       case .lowRank(let lowRank):
-        if lowRank.isEmbedding, weights.replacements.description(of: piece.source) != nil {
-          // PEFT also saves the table itself when an embedding is adapted; it counts as the base.
+        if weights.replacements.description(of: piece.source) != nil {
+          // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
           try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
         }
         let factors = try Factors(lowRank, rows: sourceRows, weights.adapter)

@@ -58,9 +58,6 @@ struct AdapterPlan {
     }
     for module in adapter.lowRank.keys.sorted() {
       guard let change = adapter.lowRank[module], let shape = weights["\(module).weight"], shape.count == 2 else { continue }
-      guard adapter.replacements["\(module).weight"] == nil || change.isEmbedding else {
-        throw WeightSourceError(adapter.origin, .other("'\(module)' is both replaced and changed. Save the adapter again."))
-      }
       let outputs = change.isEmbedding ? change.down : change.up
       let inputs = change.isEmbedding ? change.up : change.down
       try expect(outputs, dimension: change.isEmbedding ? 1 : 0, shape[0], base: shape, module)

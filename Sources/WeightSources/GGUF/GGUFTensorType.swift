@@ -27,17 +27,17 @@ public struct GGUFTensorType: Sendable, Hashable {
     self.blockBytes = blockBytes
   }
 
-  static let f32 = GGUFTensorType(0, "F32", 1, 4)
-  static let f16 = GGUFTensorType(1, "F16", 1, 2)
-  static let q4_0 = GGUFTensorType(2, "Q4_0", 32, 18)
-  static let q4_1 = GGUFTensorType(3, "Q4_1", 32, 20)
-  static let q5_0 = GGUFTensorType(6, "Q5_0", 32, 22)
-  static let q5_1 = GGUFTensorType(7, "Q5_1", 32, 24)
-  static let q8_0 = GGUFTensorType(8, "Q8_0", 32, 34)
-  static let q4_K = GGUFTensorType(12, "Q4_K", 256, 144)
-  static let q5_K = GGUFTensorType(13, "Q5_K", 256, 176)
-  static let q6_K = GGUFTensorType(14, "Q6_K", 256, 210)
-  static let bf16 = GGUFTensorType(30, "BF16", 1, 2)
+  package static let f32 = GGUFTensorType(0, "F32", 1, 4)
+  package static let f16 = GGUFTensorType(1, "F16", 1, 2)
+  package static let q4_0 = GGUFTensorType(2, "Q4_0", 32, 18)
+  package static let q4_1 = GGUFTensorType(3, "Q4_1", 32, 20)
+  package static let q5_0 = GGUFTensorType(6, "Q5_0", 32, 22)
+  package static let q5_1 = GGUFTensorType(7, "Q5_1", 32, 24)
+  package static let q8_0 = GGUFTensorType(8, "Q8_0", 32, 34)
+  package static let q4_K = GGUFTensorType(12, "Q4_K", 256, 144)
+  package static let q5_K = GGUFTensorType(13, "Q5_K", 256, 176)
+  package static let q6_K = GGUFTensorType(14, "Q6_K", 256, 210)
+  package static let bf16 = GGUFTensorType(30, "BF16", 1, 2)
 
   /// Every type that GGUF v3 defines, so that one that cannot be read is at least refused by name.
   static let all: [UInt32: GGUFTensorType] = {

@@ -1,0 +1,121 @@
+import Checkpoints
+import JSON
+import SystemPackage
+import Tensors
+import TestSupport
+import Testing
+import WeightSources
+
+struct HuggingFaceTests {
+  let directory = TemporaryDirectory()
+
+  /// A copy of a tiny model, to be spoiled.
+  func copy(_ name: String = "biases") -> FilePath {
+    for (file, bytes) in snapshot(Expected.directory.appending("models/\(name)")) { directory.write(file, bytes) }
+    return directory.path
+  }
+  func edit(_ file: String, _ change: (inout JSONObject) -> Void) throws {
+    var members = try #require(try JSONValue(parsing: contents(directory(file)) ?? []).object)
+    change(&members)
+    directory.write(file, JSONValue.object(members).serialized())
+  }
+  func convert(_ mapping: Mapping = Mapping()) throws {
+    let source = try ModelSource(directory.path)
+    _ = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: .float32)
+  }
+
+  @Test func `all missing shards are named at once`() throws {
+    _ = copy()
+    try edit("model.safetensors.index.json") { members in
+      guard var map = members["weight_map"]?.object else { return }
+      map["a"] = "model-00007.safetensors"
+      map["b"] = "model-00008.safetensors"
+      members["weight_map"] = .object(map)
+    }
+    let text = try #require(message { try convert() })
+    #expect(text.contains("model-00007.safetensors, model-00008.safetensors"))
+  }
+
+  @Test(arguments: ["../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", "x.bin", ""])
+  func `an index cannot lead out of its directory`(shard: String) throws {
+    _ = copy()
+    try edit("model.safetensors.index.json") { $0["weight_map"] = ["lm_head.weight": .string(shard)] }
+    let text = try #require(message { try convert() })
+    #expect(text.contains("not a safetensors file in this directory"))
+  }
+
+  @Test func `a tensor that is not in the shard the index says is missing`() throws {
+    _ = copy()
+    try edit("model.safetensors.index.json") { members in
+      guard var map = members["weight_map"]?.object else { return }
+      map["ghost.weight"] = "model-00001-of-00002.safetensors"
+      members["weight_map"] = .object(map)
+    }
+    #expect(message { try convert() }?.contains("ghost.weight") == true)
+  }
+
+  @Test func `pickles are refused, and why is said`() throws {
+    directory.write("config.json", "{}")
+    directory.write("pytorch_model.bin", "x")
+    let text = try #require(message { _ = try ModelSource(directory.path) })
+    #expect(text.contains("pytorch_model.bin") && text.contains("run code"))
+  }
+
+  @Test func `an unknown family is refused with those that are known`() throws {
+    _ = copy()
+    try edit("config.json") { $0["architectures"] = ["FalconForCausalLM"] }
+    let text = try #require(message { try convert() })
+    #expect(text.contains("FalconForCausalLM") && text.contains("LlamaForCausalLM, MistralForCausalLM"))
+  }
+
+  @Test func `quantised weights are refused by their method`() throws {
+    _ = copy()
+    try edit("config.json") { $0["quantization_config"] = ["quant_method": "gptq"] }
+    #expect(message { try convert() }?.contains("gptq") == true)
+  }
+
+  @Test func `a configuration that does not fit the weights is refused with both shapes`() throws {
+    _ = copy()
+    try edit("config.json") { $0["intermediate_size"] = 40 }
+    let text = try #require(message { try convert() })
+    #expect(text.contains("[20, 24]") && text.contains("[40, 24]") || text.contains("[24, 20]") && text.contains("[24, 40]") || text.contains("[20]"), "\(text)")
+  }
+
+  @Test func `weights without a place and absent weights are all named`() throws {
+    _ = copy()
+    try edit("config.json") { $0["mlp_bias"] = false }
+    let surplus = try #require(message { try convert() })
+    for layer in 0..<3 { #expect(surplus.contains("model.layers.\(layer).mlp.up_proj.bias")) }
+    try edit("config.json") {
+      $0["mlp_bias"] = true
+      $0["num_hidden_layers"] = 4
+    }
+    let missing = try #require(message { try convert() })
+    #expect(missing.contains("model.layers.3.self_attn.q_proj.weight") && missing.contains("model.layers.3.mlp.down_proj.bias"))
+  }
+
+  @Test(arguments: ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"])
+  func `a size that is absent or senseless is named`(key: String) throws {
+    _ = copy()
+    for value: JSONValue in [.null, 0, -1, "8", 1e30, []] {
+      try edit("config.json") { $0[key] = value }
+      #expect(message { try convert() }?.contains(key) == true, "\(key) = \(value)")
+    }
+  }
+
+  @Test func `rotary settings of old and new configurations read the same`() throws {
+    _ = copy()
+    let old = try ModelSource(directory.path).model
+    try edit("config.json") { members in
+      members.removeValue(forKey: "rope_theta")
+      guard var scaling = members.removeValue(forKey: "rope_scaling")?.object else { return }
+      scaling["rope_theta"] = 10000.0
+      members["rope_parameters"] = .object(scaling)
+    }
+    let new = try ModelSource(directory.path).model
+    #expect(new.rotaryBase.double == old.rotaryBase.double && new.rotaryScaling == old.rotaryScaling && old.rotaryScaling != nil)
+    try edit("config.json") { $0["rope_parameters"] = ["rope_type": "default", "rope_theta": 5.0] }
+    let plain = try ModelSource(directory.path).model
+    #expect(plain.rotaryScaling == nil && plain.rotaryBase.double == 5)
+  }
+}
