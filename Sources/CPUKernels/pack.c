@@ -3,83 +3,127 @@
 
 enum { PANEL = 16 };
 
-/* Panels of 4-byte units: float32 elements, or pairs of 16-bit ones. `units` a row; the destination is walked once,
- * sixteen sources side by side. */
-static void interleave32(uint32_t *panel, const uint32_t *const rows[PANEL], int64_t units) {
-  int64_t i = 0;
-  for (; i + 4 <= units; i += 4) {
-    uint32_t block[4][PANEL];
-    for (int r = 0; r < PANEL; r++)
-      for (int c = 0; c < 4; c++) {
-        uint32_t u;
-        memcpy(&u, rows[r] + i + c, 4);
-        block[c][r] = u;
-      }
-    memcpy(panel + i * PANEL, block, sizeof block);
-  }
-  for (; i < units; i++)
-    for (int r = 0; r < PANEL; r++) memcpy(panel + i * PANEL + r, rows[r] + i, 4);
+/* Small transposes on 16-byte vectors, which every processor we target has; the compiler makes shuffles of them.
+ * A 4-byte unit is a float32 element or a pair of 16-bit ones. */
+typedef uint32_t v4 __attribute__((ext_vector_type(4)));
+typedef uint16_t v8 __attribute__((ext_vector_type(8)));
+
+static inline void transpose4(v4 m[4]) {
+  v4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5), b = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7);
+  v4 c = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5), d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
+  m[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  m[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  m[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  m[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
-static void interleave16(uint16_t *panel, const uint16_t *const rows[PANEL], int64_t units) {
-  int64_t i = 0;
-  for (; i + 8 <= units; i += 8) {
-    uint16_t block[8][PANEL];
-    for (int r = 0; r < PANEL; r++)
-      for (int c = 0; c < 8; c++) {
-        uint16_t u;
-        memcpy(&u, rows[r] + i + c, 2);
-        block[c][r] = u;
-      }
-    memcpy(panel + i * PANEL, block, sizeof block);
+static inline void transpose8(v8 m[8]) {
+  v8 t[8];
+  for (int step = 0; step < 3; step++) { /* three perfect shuffles of rows r and r + 4 */
+    for (int r = 0; r < 4; r++) {
+      t[2 * r] = __builtin_shufflevector(m[r], m[r + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+      t[2 * r + 1] = __builtin_shufflevector(m[r], m[r + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    memcpy(m, t, sizeof t);
   }
+}
+
+/* panel[i][r] = rows[r][i] for i in 0..<units. */
+static void interleave32(char *panel, const char *rows, int64_t row_bytes, int64_t units) {
+  int64_t i = 0;
+  for (; i + 4 <= units; i += 4)
+    for (int r = 0; r < PANEL; r += 4) {
+      v4 m[4];
+      for (int j = 0; j < 4; j++) memcpy(&m[j], rows + (r + j) * row_bytes + i * 4, 16);
+      transpose4(m);
+      for (int j = 0; j < 4; j++) memcpy(panel + (i + j) * 64 + r * 4, &m[j], 16);
+    }
   for (; i < units; i++)
-    for (int r = 0; r < PANEL; r++) memcpy(panel + i * PANEL + r, rows[r] + i, 2);
+    for (int r = 0; r < PANEL; r++) memcpy(panel + i * 64 + r * 4, rows + r * row_bytes + i * 4, 4);
+}
+
+static void interleave16(char *panel, const char *rows, int64_t row_bytes, int64_t units) {
+  int64_t i = 0;
+  for (; i + 8 <= units; i += 8)
+    for (int r = 0; r < PANEL; r += 8) {
+      v8 m[8];
+      for (int j = 0; j < 8; j++) memcpy(&m[j], rows + (r + j) * row_bytes + i * 2, 16);
+      transpose8(m);
+      for (int j = 0; j < 8; j++) memcpy(panel + (i + j) * 32 + r * 2, &m[j], 16);
+    }
+  for (; i < units; i++)
+    for (int r = 0; r < PANEL; r++) memcpy(panel + i * 32 + r * 2, rows + r * row_bytes + i * 2, 2);
+}
+
+/* rows[r][i] = panel[i][r]. */
+static void separate32(char *rows, int64_t row_bytes, const char *panel, int64_t units) {
+  int64_t i = 0;
+  for (; i + 4 <= units; i += 4)
+    for (int r = 0; r < PANEL; r += 4) {
+      v4 m[4];
+      for (int j = 0; j < 4; j++) memcpy(&m[j], panel + (i + j) * 64 + r * 4, 16);
+      transpose4(m);
+      for (int j = 0; j < 4; j++) memcpy(rows + (r + j) * row_bytes + i * 4, &m[j], 16);
+    }
+  for (; i < units; i++)
+    for (int r = 0; r < PANEL; r++) memcpy(rows + r * row_bytes + i * 4, panel + i * 64 + r * 4, 4);
+}
+
+static void separate16(char *rows, int64_t row_bytes, const char *panel, int64_t units) {
+  int64_t i = 0;
+  for (; i + 8 <= units; i += 8)
+    for (int r = 0; r < PANEL; r += 8) {
+      v8 m[8];
+      for (int j = 0; j < 8; j++) memcpy(&m[j], panel + (i + j) * 32 + r * 2, 16);
+      transpose8(m);
+      for (int j = 0; j < 8; j++) memcpy(rows + (r + j) * row_bytes + i * 2, &m[j], 16);
+    }
+  for (; i < units; i++)
+    for (int r = 0; r < PANEL; r++) memcpy(rows + r * row_bytes + i * 2, panel + i * 32 + r * 2, 2);
+}
+
+/* Byte of element (row, i) in a panel. */
+static int64_t panel_offset(dk_type type, int64_t row, int64_t i) {
+  return type == DK_BF16 ? i / 2 * 64 + row * 4 + i % 2 * 2 : (i * PANEL + row) * dk_type_bytes(type);
 }
 
 void dk_pack_panel(dk_type type, void *panel, const void *x, int64_t x_stride, int64_t rows, int64_t k) {
-  const int64_t bytes = dk_type_bytes(type);
-  if (rows < PANEL) { /* the last panel: clear it, then place rows one by one */
+  const int64_t bytes = dk_type_bytes(type), row_bytes = x_stride * bytes;
+  if (rows < PANEL) { /* only a layer's last panel: clear it, then place element by element */
     memset(panel, 0, (size_t)dk_panel_bytes(type, k));
-    for (int64_t r = 0; r < rows; r++) {
-      const char *from = (const char *)x + r * x_stride * bytes;
-      for (int64_t i = 0; i < k; i++) {
-        const int64_t at = type == DK_BF16 ? i / 2 * 32 + r * 2 + i % 2 : i * PANEL + r;
-        memcpy((char *)panel + at * bytes, from + i * bytes, (size_t)bytes);
-      }
-    }
-    return;
-  }
-  const void *from[PANEL];
-  for (int r = 0; r < PANEL; r++) from[r] = (const char *)x + r * x_stride * bytes;
-  if (type == DK_F16) {
-    interleave16(panel, (const uint16_t *const *)from, k);
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t i = 0; i < k; i++)
+        memcpy((char *)panel + panel_offset(type, r, i), (const char *)x + r * row_bytes + i * bytes, (size_t)bytes);
+  } else if (type == DK_F16) {
+    interleave16(panel, x, row_bytes, k);
   } else if (type == DK_F32) {
-    interleave32(panel, (const uint32_t *const *)from, k);
+    interleave32(panel, x, row_bytes, k);
   } else {
-    interleave32(panel, (const uint32_t *const *)from, k / 2);
+    interleave32(panel, x, row_bytes, k / 2);
     if (k % 2)
-      for (int r = 0; r < PANEL; r++) {
-        uint16_t *to = (uint16_t *)panel + k / 2 * 32 + r * 2;
-        memcpy(to, (const char *)from[r] + (k - 1) * 2, 2);
-        to[1] = 0;
+      for (int64_t r = 0; r < PANEL; r++) {
+        uint16_t pair[2] = {0, 0};
+        memcpy(pair, (const char *)x + r * row_bytes + (k - 1) * 2, 2);
+        memcpy((char *)panel + panel_offset(type, r, k - 1), pair, 4);
       }
   }
 }
 
 void dk_unpack_panel(dk_type type, void *out, int64_t out_stride, const void *panel, int64_t rows, int64_t k) {
-  const int64_t bytes = dk_type_bytes(type);
-  for (int64_t r = 0; r < rows; r++) {
-    char *to = (char *)out + r * out_stride * bytes;
-    if (type == DK_BF16) {
-      const char *from = (const char *)panel + r * 4;
-      for (int64_t i = 0; i < k / 2; i++) memcpy(to + i * 4, from + i * 64, 4);
-      if (k % 2) memcpy(to + (k - 1) * 2, from + k / 2 * 64, 2);
-    } else if (type == DK_F32) {
-      for (int64_t i = 0; i < k; i++) memcpy(to + i * 4, (const char *)panel + (i * PANEL + r) * 4, 4);
-    } else {
-      for (int64_t i = 0; i < k; i++) memcpy(to + i * 2, (const char *)panel + (i * PANEL + r) * 2, 2);
-    }
+  const int64_t bytes = dk_type_bytes(type), row_bytes = out_stride * bytes;
+  if (rows < PANEL) {
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t i = 0; i < k; i++)
+        memcpy((char *)out + r * row_bytes + i * bytes, (const char *)panel + panel_offset(type, r, i), (size_t)bytes);
+  } else if (type == DK_F16) {
+    separate16(out, row_bytes, panel, k);
+  } else if (type == DK_F32) {
+    separate32(out, row_bytes, panel, k);
+  } else {
+    separate32(out, row_bytes, panel, k / 2);
+    if (k % 2)
+      for (int64_t r = 0; r < PANEL; r++)
+        memcpy((char *)out + r * row_bytes + (k - 1) * 2, (const char *)panel + panel_offset(type, r, k - 1), 2);
   }
 }
 

@@ -2,12 +2,12 @@
 #if defined(__linux__)
 #define _GNU_SOURCE
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #endif
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>

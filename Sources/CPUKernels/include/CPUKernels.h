@@ -60,7 +60,7 @@ int64_t dk_panel_count(int64_t n);
  *   out[r, j] = sum_i x[r, i] * W[j, i] + bias[j]   for r in 0..<rows, j in the panels first_panel..<end_panel
  *   x    f32 [rows, k], out f32 [rows, n]; columns of other panels are left alone, so threads share out
  * Weights are widened exactly; products are summed in f32, in four partial sums (i mod 4), then added pairwise.
- * |error| <= k * 2^-24 * sum_i |x W|.
+ * |error| <= (k + 2) * 2^-24 * (sum_i |x W| + |bias|).
  * tactic: 0..<dk_decode_tactic_count(isa); all give the same bits. */
 void dk_linear_decode(dk_isa isa, int32_t tactic, const dk_linear *w, const float *x, int64_t x_stride,
                       float *out, int64_t out_stride, int64_t rows, int64_t first_panel, int64_t end_panel);
@@ -73,7 +73,7 @@ const char *dk_decode_tactic_name(dk_isa isa, int32_t tactic);
  *     Products of pairs of inputs are summed in f32 in the order of i. With DK_AVX512 and DK_AMX the processor's
  *     dot product takes subnormal inputs and results as zero.
  *   float16, float32 weights: x is f32 [rows, k]; one f32 sum in the order of i.
- * |error| <= k * 2^-24 * sum_i |x W| beyond the rounding of x to bfloat16. */
+ * |error| <= (k + 2) * 2^-24 * (sum_i |x W| + |bias|), with x as rounded. */
 void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride,
                        float *out, int64_t out_stride, int64_t first_row, int64_t end_row,
                        int64_t first_panel, int64_t end_panel);
