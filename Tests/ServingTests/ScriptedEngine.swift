@@ -81,9 +81,7 @@ final class ScriptedEngine: CompletionEngine {
     return turns.joined() + extra + (conversation.addGenerationPrompt ? "[assistant]" : "")
   }
 
-  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws
-    -> AsyncThrowingStream<CompletionEvent, any Error>
-  {
+  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {
     let submission = Submission(promptIDs: promptIDs, parameters: parameters)
     try state.withLock {
       if let refusal = $0.refusal { throw refusal }
@@ -91,7 +89,7 @@ final class ScriptedEngine: CompletionEngine {
       $0.running += 1
     }
     let script = script(submission)
-    return AsyncThrowingStream { continuation in
+    return AsyncThrowingStream<CompletionEvent, any Error> { continuation in
       let work = Task {
         await self.play(script, submission, continuation)
         self.state.withLock { $0.running -= 1 }

@@ -20,13 +20,15 @@ public protocol CompletionEngine: Sendable {
   /// The prompt text of a conversation, special tokens included.
   func applyChatTemplate(_ conversation: Conversation) throws -> String
 
-  /// Starts one sequence. Ending the iteration of the events (or cancelling the task that iterates) ends it at the
-  /// engine's next step.
+  /// Starts one sequence. Letting go of the events, or cancelling the task that waits for one, ends it at the engine's
+  /// next step.
   ///
   /// - Throws: ``EngineRefusal`` where the sequence cannot be taken on.
-  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws
-    -> AsyncThrowingStream<CompletionEvent, any Error>
+  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents
 }
+
+/// What happens to one sequence. Whoever lets go of it, or is cancelled while waiting for more, ends the sequence.
+public typealias CompletionEvents = any AsyncSequence<CompletionEvent, any Error> & Sendable
 
 /// Turns token ids into text one at a time, never giving half a character.
 public protocol TextDecoder: Sendable {

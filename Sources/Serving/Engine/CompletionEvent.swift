@@ -30,8 +30,9 @@ public struct TokenProbability: Sendable, Hashable {
 }
 
 public enum CompletionEnd: Sendable, Hashable {
-  /// A stop token was chosen: the model's end of sequence, or one that the request named.
-  case stopToken(Int32)
+  /// A stop token was chosen: the model's end of sequence, or one that the request named; nil where the engine ended
+  /// the text for another reason.
+  case stopToken(Int32?)
   /// As many tokens as allowed.
   case length
   case cancelled

@@ -15,11 +15,10 @@ struct Answer: Sendable {
 /// Hands a sequence's events to the one who follows them, and keeps nothing: letting go of the events is what ends a
 /// sequence early.
 final class AnswerEvents: Sendable {
-  typealias Events = AsyncThrowingStream<CompletionEvent, any Error>
-  private let events: Mutex<Events?>
-  init(_ events: Events) { self.events = Mutex(events) }
-  /// The events the first time, none after that.
-  func take() -> Events { events.withLock { $0.take() } ?? Events { $0.finish() } }
+  private let events: Mutex<CompletionEvents?>
+  init(_ events: CompletionEvents) { self.events = Mutex(events) }
+  /// The events the first time, nil after that.
+  func take() -> CompletionEvents? { events.withLock { $0.take() } }
 }
 
 /// A part of an answer, ready to be sent.
@@ -50,7 +49,8 @@ extension Answer {
       includesStop: fields.includesStopInOutput, minimumTokens: fields.parameters.minimumTokens)
     var piece = AnswerPiece(index: index)
     var generated = 0
-    for try await event in events.take() {
+    guard let events = events.take() else { throw CancellationError() }
+    for try await event in events {
       switch event {
       case .weightsChanged(let version):
         piece.weightVersion = version
@@ -87,10 +87,11 @@ extension Answer {
   ) throws -> AnswerEnd {
     var answer = AnswerEnd(reason: "length", usage: usage)
     switch end {
-    case .cancelled: throw APIError.clientGone
+    case .cancelled: throw APIError.draining
     case .length: break
     case .stopToken(let id):
       answer.reason = "stop"
+      guard let id else { break }
       if fields.parameters.stopTokenIDs.contains(id) { answer.stop = .int(Int(id)) }
       if makesText, fields.includesStopInOutput { piece.text += text.append(id) }
     }

@@ -7,14 +7,19 @@ import NIOCore
 struct EventStream {
   var writer: any ResponseBodyWriter
 
-  mutating func send(_ value: JSONValue) async throws {
-    try await writer.write(ByteBuffer(string: "data: \(value.serialized())\n\n"))
+  mutating func send(_ value: JSONValue) async throws(APIError) {
+    try await write("data: \(value.serialized())\n\n")
   }
 
   /// OpenAI's mark that nothing follows.
   mutating func finish() async throws {
-    try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
+    try await write("data: [DONE]\n\n")
     try await writer.finish(nil)
+  }
+
+  /// Whatever keeps bytes from being written, it means that nobody reads them.
+  private mutating func write(_ text: String) async throws(APIError) {
+    do { try await writer.write(ByteBuffer(string: text)) } catch { throw .clientGone }
   }
 
   static var headers: HTTPFields {

@@ -1,0 +1,225 @@
+public import ArgumentParser
+import CPUBackend
+import Engines
+import Inference
+import Logging
+import Serving
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// `trtllm-serve`
+public struct ServeCommand: DrydockCommand {
+  public static let configuration = CommandConfiguration(
+    commandName: "trtllm-serve",
+    abstract: "Answer OpenAI's completion requests over HTTP with an engine.",
+    discussion: """
+      Examples:
+        trtllm-serve ./engines/v1
+        trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key "$KEY"
+      """)
+
+  public static let ignoredFlags = UpstreamFlags.serve
+
+  @Argument(help: ArgumentHelp("The engine directory.", valueName: "model"))
+  var words: [String]
+
+  @Option(help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
+  var tokenizer: String?
+
+  @Option(help: ArgumentHelp("Name or address to listen on; localhost is 127.0.0.1.", valueName: "host"))
+  var host: String = "localhost"
+
+  @Option(help: ArgumentHelp("Port to listen on.", valueName: "port"))
+  var port: Int = 8000
+
+  @Option(
+    name: .customLong("served_model_name"),
+    help: ArgumentHelp("The name clients give as model; the directory's name by default.", valueName: "name"))
+  var servedModelName: String?
+
+  @Option(
+    name: .customLong("api_key"),
+    help: ArgumentHelp("What clients must send as bearer token; also from DRYDOCK_API_KEY. None by default.", valueName: "key"))
+  var apiKey: String?
+
+  @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file"))
+  var certificate: String?
+
+  @Option(name: .customLong("tls_key"), help: ArgumentHelp("PEM file with the certificate's private key.", valueName: "file"))
+  var certificateKey: String?
+
+  @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
+  var maximumBatchSize: Int = 16
+
+  @Option(
+    name: .customLong("max_num_tokens"),
+    help: ArgumentHelp("Most tokens in one step; longer prompts are read in parts.", valueName: "n"))
+  var maximumTokens: Int = 512
+
+  @Option(
+    name: .customLong("max_seq_len"),
+    help: ArgumentHelp("Most tokens of prompt and answer; what the engine was built for by default.", valueName: "n"))
+  var maximumSequenceLength: Int?
+
+  @Option(
+    name: .customLong("max_queue_size"),
+    help: ArgumentHelp("Most sequences that wait; more are told to come back (429).", valueName: "n"))
+  var maximumQueueSize: Int = 256
+
+  @Option(
+    name: .customLong("drain_seconds"),
+    help: ArgumentHelp("How long running answers may take to end after SIGTERM.", valueName: "n"))
+  var drainSeconds: Int = 30
+
+  @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
+  var threads: Int?
+
+  @OptionGroup var logOptions: LogOptions
+
+  public init() {}
+
+  /// Upstream's first word may name a kind of server; only the ordinary one exists here.
+  private var modelPath: String? {
+    let isNamed = words.count == 2 && words.first == "serve"
+    return isNamed || words.count == 1 ? words.last : nil
+  }
+
+  public func validate() throws {
+    if let word = words.first, ["grpc", "disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve"].contains(word) {
+      throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
+    }
+    guard modelPath != nil else {
+      throw ValidationError("give one engine directory; there are \(words.count): \(words.joined(separator: ", "))")
+    }
+    guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
+    for (name, value) in [
+      ("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_queue_size", maximumQueueSize),
+      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1),
+    ] where value < 1 {
+      throw ValidationError("--\(name) is \(value); it must be at least 1")
+    }
+    guard drainSeconds >= 0 else { throw ValidationError("--drain_seconds is \(drainSeconds); it must be at least 0") }
+    guard (certificate == nil) == (certificateKey == nil) else {
+      throw ValidationError("--tls_certificate and --tls_key go together; give both or none")
+    }
+    if apiKey == "" { throw ValidationError("--api_key is empty; leave it out to serve without a key") }
+  }
+
+  public func run() async throws {
+    guard let path = modelPath else { throw UsageError("give one engine directory") }
+    let logger = makeLogger()
+    // Before the model is loaded: that takes longer than to find the port in use.
+    try await ListeningAddress.check(host: host, port: port)
+    var engineOptions = CPUEngine.Options()
+    engineOptions.maximumSequences = maximumBatchSize
+    engineOptions.maximumBatchRows = maximumTokens
+    engineOptions.maximumSequenceLength = maximumSequenceLength
+    engineOptions.threadCount = threads
+    let model = try OpenedModel(engineDirectory: path, tokenizerPath: tokenizer, options: engineOptions)
+    let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
+    let version = try Self.weightVersion(FilePath(path))
+    logger.info(
+      "engine opened",
+      metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))"])
+    let engine = LoopCompletionEngine(loop: loop, tokenizer: model.tokenizer, weightVersion: version)
+    let options = serverOptions(path)
+    let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
+      logger.info(
+        "listening",
+        metadata: ["url": "\(certificate == nil ? "http" : "https")://\(host):\(port)", "model": .string(options.modelName)])
+    }
+    do { try await server.runUntilSignal() } catch {
+      await loop.stop(drain: false)
+      throw error
+    }
+    await loop.stop(drain: false)
+    logger.info("stopped")
+  }
+
+  private func serverOptions(_ path: String) -> ServerOptions {
+    var options = ServerOptions(
+      modelName: servedModelName ?? FilePath(path).lexicallyNormalized().lastComponent?.string ?? path,
+      version: Tool.version)
+    options.host = host
+    options.port = port
+    options.apiKey = apiKey ?? Self.environment("DRYDOCK_API_KEY")
+    options.drainTimeLimit = .seconds(drainSeconds)
+    if let certificate, let certificateKey {
+      options.certificates = CertificateFiles(certificateChain: certificate, privateKey: certificateKey)
+    }
+    return options
+  }
+
+  private func makeLogger() -> Logger {
+    let level: Logger.Level =
+      switch logOptions.level {
+      case .internalError: .critical
+      case .error: .error
+      case .warning: .warning
+      case .info: .info
+      case .verbose, .debug: .debug
+      case .trace: .trace
+      }
+    return Logger(label: "trtllm-serve") { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = level
+      return handler
+    }
+  }
+
+  /// Names the weights by their digests, so that two servers of the same weights say the same.
+  static func weightVersion(_ directory: FilePath) throws -> String {
+    guard let lineage = try Lineage(directory: directory), !lineage.ranks.isEmpty else { return "fp_unknown" }
+    let digits = lineage.ranks.count == 1 ? 16 : 8
+    return "fp_" + lineage.ranks.map { String($0.root.prefix(digits)) }.joined(separator: "_")
+  }
+
+  private static func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    let text = unsafe String(cString: value)
+    return text.isEmpty ? nil : text
+  }
+}
+
+extension UpstreamFlags {
+  static let serve: [IgnoredFlag] = [
+    IgnoredFlag("backend", "the engine says which target runs it"),
+    IgnoredFlag("custom_tokenizer", "no code is loaded; give --tokenizer"),
+    IgnoredFlag("custom_module_dirs", "no code is loaded"),
+    IgnoredFlag("max_beam_width", "there is no beam search"),
+    IgnoredFlag("tensor_parallel_size", "the engine says how many ranks it has"),
+    IgnoredFlag("tp_size", "the engine says how many ranks it has"),
+    IgnoredFlag("pipeline_parallel_size", "the engine says how many ranks it has"),
+    IgnoredFlag("pp_size", "the engine says how many ranks it has"),
+    IgnoredFlag("context_parallel_size", "the engine says how many ranks it has"),
+    IgnoredFlag("cp_size", "the engine says how many ranks it has"),
+    IgnoredFlag("moe_expert_parallel_size", "the engine says how many ranks it has"),
+    IgnoredFlag("ep_size", "the engine says how many ranks it has"),
+    IgnoredFlag("moe_cluster_parallel_size", "the engine says how many ranks it has"),
+    IgnoredFlag("cluster_size", "the engine says how many ranks it has"),
+    IgnoredFlag("gpus_per_node", "ranks of a CPU engine share one machine"),
+    IgnoredFlag("free_gpu_memory_fraction", "no GPU memory is used"),
+    IgnoredFlag("kv_cache_free_gpu_memory_fraction", "no GPU memory is used"),
+    IgnoredFlag("num_postprocess_workers", "text is made beside the engine anyway"),
+    IgnoredFlag("trust_remote_code", takesValue: false, "no code is loaded"),
+    IgnoredFlag("revision", "models are directories here"),
+    IgnoredFlag("config", "options are flags here"),
+    IgnoredFlag("extra_llm_api_options", "options are flags here"),
+    IgnoredFlag("reasoning_parser", "reasoning is not told apart from text"),
+    IgnoredFlag("tool_parser", "tool calls are not supported yet"),
+    IgnoredFlag("metadata_server_config_file", "disaggregated serving is not supported"),
+    IgnoredFlag("server_role", "disaggregated serving is not supported"),
+    IgnoredFlag("disagg_cluster_uri", "disaggregated serving is not supported"),
+    IgnoredFlag("fail_fast_on_attention_window_too_large", takesValue: false, "attention windows are checked when an engine is opened"),
+    IgnoredFlag("otlp_traces_endpoint", "no traces are sent"),
+    IgnoredFlag("enable_chunked_prefill", takesValue: false, "prompts are always read in parts"),
+    IgnoredFlag("media_io_kwargs", "models read text only"),
+  ]
+}

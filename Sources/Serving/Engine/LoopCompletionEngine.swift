@@ -1,0 +1,126 @@
+public import Inference
+import JSON
+public import Tokenizers
+
+/// An engine loop and a tokenizer as what the server needs.
+public final class LoopCompletionEngine: CompletionEngine {
+  private let loop: EngineLoop
+  private let tokenizer: Tokenizer
+  public let weightVersion: String
+  public let limits: EngineLimits
+
+  /// - Parameter weightVersion: What names the loop's weights; the server hands it out.
+  public init(loop: EngineLoop, tokenizer: Tokenizer, weightVersion: String) {
+    self.loop = loop
+    self.tokenizer = tokenizer
+    self.weightVersion = weightVersion
+    limits = EngineLimits(
+      maximumSequenceLength: loop.limits.longestSequence, vocabularySize: loop.limits.vocabularySize)
+  }
+
+  /// A failed step ends its own requests; the loop goes on.
+  public var health: EngineHealth { .ready }
+
+  public func tokenize(_ text: String, addSpecialTokens: Bool) -> [Int32] {
+    tokenizer.encode(text, addSpecialTokens: addSpecialTokens)
+  }
+  public func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
+    tokenizer.decode(ids, skipSpecialTokens: skipSpecialTokens)
+  }
+  public func bytes(of token: Int32) -> [UInt8] { tokenizer.bytes(ofID: token) }
+  public func makeTextDecoder(skipSpecialTokens: Bool) -> any TextDecoder {
+    TokenizerDecoder(decoder: tokenizer.makeIncrementalDecoder(skipSpecialTokens: skipSpecialTokens))
+  }
+
+  public func applyChatTemplate(_ conversation: Conversation) throws -> String {
+    let extra = Dictionary(uniqueKeysWithValues: conversation.extra.map { ($0.key, $0.value) })
+    guard let source = conversation.template else {
+      return try tokenizer.applyChatTemplate(
+        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, extra: extra)
+    }
+    let special = tokenizer.specialTokens.byName.mapValues { JSONValue.string($0) }
+    return try ChatTemplate(source: source).render(
+      messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt,
+      extra: special.merging(extra) { $1 })
+  }
+
+  public func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {
+    let request = GenerationRequest(
+      promptIDs: promptIDs, sampling: SamplingParameters(parameters), endOfSequenceIDs: tokenizer.endOfSequenceIDs)
+    do {
+      return try loop.submit(request).map { CompletionEvent($0) }
+    } catch {
+      switch error {
+      case .queueFull: throw EngineRefusal.queueFull(retryAfter: 1)
+      case .stopping: throw EngineRefusal.shuttingDown
+      case .emptyPrompt, .promptTooLong, .tokenOutOfRange, .parameter: throw EngineRefusal.invalid(error.description)
+      }
+    }
+  }
+
+  public var statistics: EngineStatistics {
+    let loop = loop.statistics
+    var statistics = EngineStatistics()
+    statistics.queuedSequences = loop.queued
+    statistics.runningSequences = loop.running
+    statistics.cacheBlocks = loop.totalBlocks
+    statistics.freeCacheBlocks = loop.freeBlocks
+    statistics.steps = Int(loop.steps)
+    statistics.preemptions = Int(loop.preemptions)
+    statistics.promptTokens = Int(loop.prefillTokens + loop.cachedPromptTokens)
+    statistics.cachedPromptTokens = Int(loop.cachedPromptTokens)
+    statistics.generatedTokens = Int(loop.generatedTokens)
+    return statistics
+  }
+}
+
+private struct TokenizerDecoder: TextDecoder {
+  var decoder: IncrementalDecoder
+  mutating func append(_ id: Int32) -> String { decoder.feed(id) }
+  mutating func finish() -> String { decoder.finish() }
+}
+
+extension SamplingParameters {
+  fileprivate init(_ parameters: CompletionParameters) {
+    self.init()
+    temperature = parameters.temperature
+    topK = parameters.topK
+    topP = parameters.topP
+    minP = parameters.minP
+    repetitionPenalty = parameters.repetitionPenalty
+    presencePenalty = parameters.presencePenalty
+    frequencyPenalty = parameters.frequencyPenalty
+    logitBias = parameters.logitBias
+    seed = parameters.seed
+    choice = parameters.choice
+    maximumTokens = parameters.maximumTokens
+    minimumTokens = parameters.minimumTokens
+    stopTokenIDs = parameters.stopTokenIDs
+    ignoreEndOfSequence = parameters.ignoresEndOfSequence
+    logProbabilities = parameters.logProbabilityCount
+  }
+}
+
+extension CompletionEvent {
+  fileprivate init(_ event: GenerationEvent) {
+    switch event {
+    case .token(let token):
+      self = .token(
+        ChosenToken(
+          id: token.id, logProbability: token.logProbability,
+          alternatives: (token.top ?? []).map { TokenProbability(id: $0.id, logProbability: $0.logProbability) }))
+    case .finished(let reason, let usage):
+      let end: CompletionEnd =
+        switch reason {
+        case .stop(let token): .stopToken(token)
+        case .length: .length
+        case .cancelled: .cancelled
+        }
+      self = .finished(
+        end,
+        CompletionUsage(
+          promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens,
+          generatedTokens: usage.generatedTokens))
+    }
+  }
+}
