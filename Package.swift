@@ -58,9 +58,11 @@ let package = Package(
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system]),
     library("WeightSources", ["Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system]),
     // Engines.
-    library("Networks", ["Checkpoints", "JSON", "Tensors"]),
-    library("Engines", ["Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system]),
-    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files"]),
+    library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
+    library("Engines", [
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered,
+    ]),
+    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
     // Text in, text out.
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
     library("Tokenizers", ["JSON", ordered]),

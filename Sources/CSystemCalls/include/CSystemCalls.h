@@ -58,4 +58,7 @@ void drydock_free(char *block);
 
 int32_t drydock_map(int32_t file, size_t byte_count, void **address);
 int32_t drydock_unmap(void *address, size_t byte_count);
+/* Processors that this process may run on, at least 1: what taskset and cpusets leave it. */
+int drydock_processor_count(void);
+
 #endif

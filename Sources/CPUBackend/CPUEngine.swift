@@ -1,0 +1,119 @@
+public import CPUKernels
+public import Engines
+import Files
+import Networks
+import Tensors
+
+/// A whole engine on this machine's processor: every rank of it, joined in one process.
+///
+/// Weights are used where they lie in the mapped files, so opening takes milliseconds and memory is shared with the
+/// page cache.
+public final class CPUEngine: @unchecked Sendable {  // one step at a time, by contract of `step`
+  public struct Options: Sendable {
+    /// Threads for all ranks together; nil: one for each core.
+    public var threadCount: Int?
+    public var isa: dk_isa?
+    /// Most token rows in one step: prompts are cut into chunks of it.
+    public var maximumBatchRows = 512
+    /// Most sequences in one step.
+    public var maximumSequences = 16
+    /// Longest sequence; nil: what the engine was built for.
+    public var maximumSequenceLength: Int?
+    /// Memory for the key-value cache over all ranks; never more than the longest sequences can fill.
+    public var cacheByteCount = 1 << 30
+    public init() {}
+  }
+
+  public let vocabularySize: Int
+  public let maximumSequenceLength: Int
+  public let maximumBatchRows: Int
+  public let maximumSequences: Int
+  public let cacheBlockCount: Int
+  public var cacheBlockTokens: Int { Int(DK_BLOCK_TOKENS) }
+  private let workers: [RankWorker]
+  private let keyValueHeads: [Int]
+
+  /// - Throws: ``EngineError`` for a stripped engine or one for another target.
+  public init(_ engine: EngineDirectory, options: Options = Options()) throws {
+    guard let first = engine.ranks.first?.plan else { throw EngineError(engine.path, .noEngine) }
+    for file in engine.ranks {
+      guard file.plan.target == "cpu" else {
+        throw EngineError(file.path, .unsupported(reason: "built for \"\(file.plan.target)\"; this program runs \"cpu\" engines"))
+      }
+      guard !file.isStripped else { throw EngineError(engine.path, .stripped(missing: file.missingWeights)) }
+    }
+    let isa = options.isa ?? InstructionSet.detect(environment: nil)
+    vocabularySize = first.vocabularySize
+    let length = min(options.maximumSequenceLength ?? first.limits.sequenceLength, first.limits.sequenceLength)
+    maximumSequenceLength = length
+    maximumBatchRows = max(1, min(options.maximumBatchRows, first.limits.tokens))
+    maximumSequences = max(1, min(options.maximumSequences, first.limits.batchSize, maximumBatchRows))
+    let perBlock = engine.ranks.reduce(0) { sum, file in
+      let cache = file.plan.cache
+      var shape = dk_attention_shape(
+        heads: Int32(cache.keyValueHeads), kv_heads: Int32(cache.keyValueHeads), head_dim: Int32(cache.headSize),
+        cache_type: dk_type(cache.elementType), scale: 1)
+      return sum + cache.layers * (unsafe Int(dk_cache_block_bytes(&shape)))
+    }
+    let blockTokens = Int(DK_BLOCK_TOKENS)
+    let useful = (length + blockTokens - 1) / blockTokens * maximumSequences
+    cacheBlockCount = max(1, min(useful, options.cacheByteCount / max(1, perBlock)))
+    let worldSize = engine.ranks.count
+    let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)
+    let communicators = InProcessCommunicator.ranks(
+      tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
+    let (rows, selected, blocks) = (maximumBatchRows, maximumSequences, cacheBlockCount)
+    let executors = try zip(engine.ranks, communicators).map { file, communicator in
+      try RankExecutor(
+        engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: rows, selected: selected,
+        positions: length, cacheBlockCount: blocks)
+    }
+    keyValueHeads = executors.map(\.plan.cache.keyValueHeads)
+    workers = executors.map { RankWorker($0, ownThread: worldSize > 1) }
+  }
+
+  /// A batch that does not fit the engine.
+  public struct BatchError: Error, Sendable, CustomStringConvertible {
+    public let description: String
+  }
+
+  /// Computes one step; see `StepExecutor`. Not to be called again before it returns.
+  public func step(
+    _ batch: Batch, logits: (_ sequence: Int, _ logits: UnsafeMutableBufferPointer<Float>) -> Void
+  ) throws {
+    try check(batch)
+    for (worker, heads) in zip(workers, keyValueHeads) { worker.start(batch, StepLayout(batch, keyValueHeads: heads)) }
+    for worker in workers { worker.wait() }
+    guard let last = workers.last(where: { $0.executor.plan.tensorRank == 0 }), let result = unsafe last.executor.logits
+    else { return }
+    var row = 0
+    for (index, slice) in batch.sequences.enumerated() where slice.wantsLogits {
+      unsafe logits(index, UnsafeMutableBufferPointer(start: result.base + row * result.stride, count: vocabularySize))
+      row += 1
+    }
+  }
+
+  /// The last line before raw pointers: everything that a step indexes with.
+  private func check(_ batch: Batch) throws(BatchError) {
+    func require(_ condition: Bool, _ reason: @autoclosure () -> String) throws(BatchError) {
+      guard condition else { throw BatchError(description: reason()) }
+    }
+    try require(batch.tokens.count <= maximumBatchRows, "a step has \(batch.tokens.count) rows, at most \(maximumBatchRows) fit")
+    try require(batch.sequences.count <= maximumSequences, "a step has \(batch.sequences.count) sequences, at most \(maximumSequences) fit")
+    for token in batch.tokens {
+      try require(token >= 0 && token < vocabularySize, "token \(token) is outside the vocabulary of \(vocabularySize)")
+    }
+    var next = 0
+    for slice in batch.sequences {
+      try require(slice.rows.lowerBound == next && !slice.rows.isEmpty, "the rows of a step's sequences do not follow each other")
+      next = slice.rows.upperBound
+      let end = slice.firstPosition + slice.rows.count
+      try require(slice.firstPosition >= 0 && end <= maximumSequenceLength, "a sequence of \(end) tokens is longer than \(maximumSequenceLength)")
+      try require(slice.blockTable.count * cacheBlockTokens >= end, "a block table is too short for \(end) tokens")
+      for block in slice.blockTable {
+        try require(block >= 0 && block < cacheBlockCount, "cache block \(block) is outside the cache's \(cacheBlockCount)")
+      }
+    }
+    try require(next == batch.tokens.count, "the rows of a step's sequences do not cover it")
+  }
+}

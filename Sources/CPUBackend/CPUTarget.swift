@@ -1,0 +1,46 @@
+public import CPUKernels
+public import Engines
+public import Networks
+public import Tensors
+
+/// What this machine's kernels want of a plan.
+public struct CPUTarget: PlanTarget {
+  public let isa: dk_isa
+  /// Threads that measurements use, as inference will.
+  public let threadCount: Int
+
+  public init(isa: dk_isa, threadCount: Int) {
+    self.isa = isa
+    self.threadCount = threadCount
+  }
+
+  public var name: String { "cpu" }
+  public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
+
+  public func linearLayout(_ elementType: ElementType) -> WeightLayout? {
+    switch elementType {
+    case .bfloat16: .panel16x2
+    case .float16, .float32: .panel16
+    default: nil
+    }
+  }
+  /// Float32: exact, and small beside the weights for the models and lengths that a CPU serves.
+  public func cacheElementType(_ elementType: ElementType) -> ElementType { .float32 }
+
+  public func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
+    TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, elementType: elementType).run()
+  }
+}
+
+/// The numbers behind tactic names, for an instruction set. A name that this machine does not have, from a plan built
+/// on another, falls back to the first tactic: tactics change speed, never results.
+enum TacticNames {
+  static func decode(_ isa: dk_isa) -> [String] {
+    (0..<dk_decode_tactic_count(isa)).map { unsafe dk_decode_tactic_name(isa, $0).map { unsafe String(cString: $0) } ?? "" }
+  }
+  static func prefill(_ isa: dk_isa, _ type: dk_type) -> [String] {
+    (0..<dk_prefill_tactic_count(isa, type)).map {
+      unsafe dk_prefill_tactic_name(isa, type, $0).map { unsafe String(cString: $0) } ?? ""
+    }
+  }
+}

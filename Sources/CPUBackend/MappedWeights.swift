@@ -1,0 +1,31 @@
+import CPUKernels
+import Engines
+import Files
+import Networks
+import OrderedCollections
+import Tensors
+
+/// One version of a rank's weights: the engine file's bytes, used where they lie.
+@safe final class MappedWeights: Sendable {
+  private let mapping: MappedFile
+  private let offsets: [String: Int]
+
+  /// - Throws: ``EngineError`` where a weight is absent.
+  init(_ engine: EngineFile) throws {
+    guard !engine.isStripped else {
+      throw EngineError(engine.path, .stripped(missing: engine.missingWeights))
+    }
+    mapping = try MappedFile(engine.path)
+    let header = engine.tensors.header
+    guard mapping.byteCount == engine.tensors.file.byteCount else {
+      throw EngineError(engine.path, .notAnEngine(reason: "it changed while it was being opened"))
+    }
+    offsets = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, header.dataStart + $0.range.lowerBound) })
+  }
+
+  /// The weight's first byte; as large as the plan says, which the engine file has proven. Lives as long as this object.
+  func pointer(_ name: String) -> UnsafeRawPointer {
+    guard let offset = offsets[name] else { preconditionFailure("\(name): every weight of a plan is in a full engine") }
+    return unsafe mapping.baseAddress + offset
+  }
+}

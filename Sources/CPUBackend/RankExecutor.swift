@@ -1,0 +1,261 @@
+import CPUKernels
+import Engines
+import Networks
+import OrderedCollections
+import Tensors
+
+/// Walks one rank's plan. Used from one thread at a time, which becomes thread 0 of its team.
+@safe final class RankExecutor: @unchecked Sendable {  // handed from one caller to the next, never shared
+  let plan: Plan
+  private let weights: MappedWeights
+  private let communicator: any Communicator
+  private let team: ThreadTeam
+  private let isa: dk_isa
+  private let steps: [Step]
+  private let slots: [AlignedBuffer]
+  /// Activations of one linear operation rounded to bfloat16.
+  private let rounded: AlignedBuffer
+  private let cosines: [Float]
+  private let sines: [Float]
+  /// One pool of blocks for each layer.
+  private let pools: [AlignedBuffer]
+  private let shape: dk_attention_shape
+  private let queue = WorkQueue()
+
+  /// An operation with its names looked up.
+  @safe private struct Step {
+    var operation: Operation
+    var linear: dk_linear?
+    var decodeTactic: Int32 = 0
+    var prefillTactic: Int32 = 0
+    /// Norm weight or embedding table.
+    var vector: UnsafeRawPointer?
+    var vectorType: dk_type = DK_F32
+    var isPanel = false
+    var tableRows = 0
+  }
+
+  /// - Parameters:
+  ///   - rows: Most token rows of a step.
+  ///   - selected: Most rows that want logits.
+  ///   - positions: Longest sequence.
+  init(
+    engine: EngineFile, communicator: any Communicator, isa: dk_isa, threadCount: Int, rows: Int, selected: Int,
+    positions: Int, cacheBlockCount: Int
+  ) throws {
+    plan = engine.plan
+    weights = try MappedWeights(engine)
+    self.communicator = communicator
+    self.isa = isa
+    team = ThreadTeam(threadCount: threadCount)
+    let plan = plan
+    var slotRows = [Value.Rows](repeating: .tokens, count: plan.slots.widths.count)
+    for (value, slot) in zip(plan.values, plan.slots.slot) { slotRows[slot] = value.rows }
+    slots = zip(plan.slots.widths, slotRows).map { AlignedBuffer(floats: $0 * ($1 == .tokens ? rows : selected)) }
+    let attention = plan.operations.compactMap { if case .attention(let attention) = $0 { attention } else { nil } }.first
+    shape = dk_attention_shape(
+      heads: Int32(attention?.heads ?? 1), kv_heads: Int32(plan.cache.keyValueHeads),
+      head_dim: Int32(plan.cache.headSize), cache_type: dk_type(plan.cache.elementType), scale: attention?.scale ?? 1)
+    var shape = shape
+    let blockBytes = unsafe Int(dk_cache_block_bytes(&shape))
+    pools = (0..<plan.cache.layers).map { _ in AlignedBuffer(byteCount: blockBytes * cacheBlockCount) }
+    (cosines, sines) = plan.rotary?.tables(positions: positions) ?? ([], [])
+    let widest = plan.operations.map { if case .linear(let input, _, _, _) = $0 { plan.values[input.index].width } else { 0 } }.max() ?? 0
+    rounded = AlignedBuffer(byteCount: 2 * rows * Int(dk_rounded_stride(Int64(widest))))
+    let (weights, isaChosen) = (weights, isa)
+    steps = plan.operations.map { Self.resolve($0, plan: plan, weights: weights, isa: isaChosen) }
+  }
+
+  private static func resolve(_ operation: Operation, plan: Plan, weights: MappedWeights, isa: dk_isa) -> Step {
+    var step = unsafe Step(operation: operation)
+    switch operation {
+    case .linear(_, let name, let bias, _):
+      guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
+      let type = dk_type(weight.elementType)
+      unsafe step.linear = unsafe dk_linear(
+        panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
+        k: Int64(weight.shape[1]), type: type, bias_type: bias.flatMap { plan.weights[$0] }.map { dk_type($0.elementType) } ?? type)
+      let tactics = plan.tactics.first {
+        $0.outputs == weight.shape[0] && $0.inputs == weight.shape[1] && $0.elementType == weight.elementType
+      }
+      step.decodeTactic = Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0)
+      step.prefillTactic = Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0)
+    case .rmsNorm(_, let name, _, _), .addRMSNorm(_, _, let name, _, _), .embed(let name, _, _, _):
+      guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
+      unsafe step.vector = weights.pointer(name)
+      step.vectorType = dk_type(weight.elementType)
+      step.isPanel = weight.layout != .rows
+      step.tableRows = weight.shape[0]
+    default: break
+    }
+    return step
+  }
+
+  private func floats(_ value: ValueID) -> UnsafeMutablePointer<Float> { unsafe slots[plan.slots.slot[value.index]].floats }
+  private func width(_ value: ValueID) -> Int { plan.values[value.index].width }
+  private func rows(_ value: ValueID, _ layout: StepLayout) -> Int {
+    plan.values[value.index].rows == .tokens ? layout.rowCount : layout.selectedRows.count
+  }
+
+  /// Computes a step. Nothing can fail: the batch was checked by ``CPUEngine``.
+  func step(_ batch: Batch, _ layout: StepLayout) {
+    team.run { thread, count in
+      for step in steps {
+        perform(step, batch, layout, thread, count)
+        team.barrier(thread)
+      }
+    }
+  }
+
+  /// The logits of the last operation, `[selected, ≥ vocabulary]`; only on the last pipeline stage.
+  var logits: (base: UnsafeMutablePointer<Float>, stride: Int)? {
+    guard plan.pipelineRank == plan.pipelineParallel - 1, let value = plan.operations.last?.uses.writes.first else { return nil }
+    return unsafe (floats(value), width(value))
+  }
+
+  private func perform(_ step: Step, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
+    func share(_ total: Int) -> Range<Int> { total * thread / count..<total * (thread + 1) / count }
+    switch step.operation {
+    case .embed(_, let first, let scale, let output):
+      embed(step, batch, share(layout.rowCount), first, scale, output)
+    case .rmsNorm(let input, _, let epsilon, let output):
+      let rows = share(rows(output, layout))
+      let n = width(input)
+      guard let weight = unsafe step.vector else { return }
+      unsafe dk_rmsnorm(
+        isa, floats(output) + rows.lowerBound * n, Int64(n), floats(input) + rows.lowerBound * n, Int64(n), weight,
+        step.vectorType, Int64(rows.count), Int64(n), epsilon)
+    case .addRMSNorm(let residual, let delta, _, let epsilon, let output):
+      let rows = share(rows(output, layout))
+      let n = width(residual)
+      let first = rows.lowerBound * n
+      guard let weight = unsafe step.vector else { return }
+      unsafe dk_add_rmsnorm(
+        isa, floats(output) + first, Int64(n), floats(residual) + first, Int64(n), floats(delta) + first, Int64(n),
+        weight, step.vectorType, Int64(rows.count), Int64(n), epsilon)
+    case .linear(let input, _, _, let output): linear(step, layout, input, output, thread, count)
+    case .attention(let attention): attend(attention, batch, layout, thread, count)
+    case .activatedProduct: break  // the plan's check refuses it
+    case .gatedActivation(let input, let activation, let output):
+      let rows = share(rows(output, layout))
+      let n = width(output)
+      unsafe dk_gated_activation(
+        isa, dk_activation_kind(activation), floats(output) + rows.lowerBound * n, Int64(n),
+        floats(input) + rows.lowerBound * 2 * n, Int64(2 * n), Int64(rows.count), Int64(n))
+    case .add(let target, let value):
+      let part = share(rows(target, layout) * width(target))
+      unsafe dk_add(isa, floats(target) + part.lowerBound, floats(value) + part.lowerBound, Int64(part.count))
+    case .select(let input, let output):
+      let n = width(input)
+      for row in share(layout.selectedRows.count) {
+        unsafe (floats(output) + row * n).update(from: floats(input) + layout.selectedRows[row] * n, count: n)
+      }
+    case .allReduce(let value):
+      if thread == 0 { unsafe communicator.allReduce(floats(value), count: rows(value, layout) * width(value)) }
+    case .allGather(let input, let output):
+      if thread == 0 {
+        unsafe communicator.allGather(floats(input), rows: rows(input, layout), width: width(input), into: floats(output))
+      }
+    case .send(let value):
+      if thread == 0 { unsafe communicator.send(floats(value), count: rows(value, layout) * width(value)) }
+    case .receive(let value):
+      if thread == 0 { unsafe communicator.receive(floats(value), count: rows(value, layout) * width(value)) }
+    }
+  }
+
+  private func embed(_ step: Step, _ batch: Batch, _ rows: Range<Int>, _ first: Int, _ scale: Float, _ output: ValueID) {
+    let n = width(output)
+    guard let table = unsafe step.vector else { return }
+    for row in rows {
+      let destination = unsafe floats(output) + row * n
+      var id = batch.tokens[row] - Int32(clamping: first)
+      guard id >= 0, id < step.tableRows else {  // another rank's row
+        unsafe destination.update(repeating: 0, count: n)
+        continue
+      }
+      if step.isPanel {
+        unsafe dk_gather_panels(step.vectorType, destination, Int64(n), table, Int64(n), &id, 1, scale)
+      } else {
+        unsafe dk_gather_rows(step.vectorType, destination, Int64(n), table, Int64(n), &id, 1, scale)
+      }
+    }
+  }
+
+  private func linear(_ step: Step, _ layout: StepLayout, _ input: ValueID, _ output: ValueID, _ thread: Int, _ count: Int) {
+    guard var weight = unsafe step.linear else { return }
+    let panels = dk_panel_count(unsafe weight.n)
+    let (first, end) = (panels * Int64(thread) / Int64(count), panels * Int64(thread + 1) / Int64(count))
+    let (n, k) = (width(output), width(input))
+    func decode(_ rows: Range<Int>) {
+      unsafe dk_linear_decode(
+        isa, step.decodeTactic, &weight, floats(input) + rows.lowerBound * k, Int64(k), floats(output) + rows.lowerBound * n,
+        Int64(n), Int64(rows.count), first, end)
+    }
+    // Logits always by the decode kernel: a row is the same whether its prompt ended here or it was generated.
+    guard plan.values[output.index].rows == .tokens else { return decode(0..<layout.selectedRows.count) }
+    for run in layout.runs where run.phase == .decode { decode(run.rows) }
+    guard layout.runs.contains(where: { $0.phase == .prefill }) else { return }
+    let isRounded = unsafe weight.type == DK_BF16
+    let stride = isRounded ? Int(dk_rounded_stride(Int64(k))) : k
+    if isRounded {
+      for run in layout.runs where run.phase == .prefill {
+        let total = run.rows.count
+        let part = run.rows.lowerBound + total * thread / count..<run.rows.lowerBound + total * (thread + 1) / count
+        unsafe dk_round_rows(
+          isa, rounded.base.assumingMemoryBound(to: UInt16.self) + part.lowerBound * stride,
+          floats(input) + part.lowerBound * k, Int64(k), Int64(part.count), Int64(k))
+      }
+      team.barrier(thread)
+    }
+    for run in layout.runs where run.phase == .prefill {
+      let x: UnsafeRawPointer = unsafe isRounded ? UnsafeRawPointer(rounded.base) : UnsafeRawPointer(floats(input))
+      unsafe dk_linear_prefill(
+        isa, step.prefillTactic, &weight, x, Int64(stride), floats(output), Int64(n), Int64(run.rows.lowerBound),
+        Int64(run.rows.upperBound), first, end)
+    }
+  }
+
+  private func attend(_ attention: Operation.Attention, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
+    var shape = shape
+    let pool = unsafe pools[attention.layer].base
+    let (heads, keyValueHeads, size) = (attention.heads, attention.keyValueHeads, attention.headSize)
+    let stride = (heads + 2 * keyValueHeads) * size
+    let qkv = unsafe floats(attention.qkv)
+    // Turn queries and keys, store keys and values: rows are shared out within each slice.
+    for slice in batch.sequences {
+      let total = slice.rows.count
+      let part = total * thread / count..<total * (thread + 1) / count
+      guard !part.isEmpty else { continue }
+      let position = Int64(slice.firstPosition + part.lowerBound)
+      let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * stride
+      if let rotary = plan.rotary {
+        unsafe cosines.withUnsafeBufferPointer { cosines in
+          unsafe sines.withUnsafeBufferPointer { sines in
+            unsafe dk_rope(
+              isa, dk_rope_style(rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),
+              Int64(size), Int64(rotary.dimension), cosines.baseAddress, sines.baseAddress, position)
+          }
+        }
+      }
+      unsafe slice.blockTable.withUnsafeBufferPointer { table in
+        unsafe dk_cache_store(
+          &shape, pool, table.baseAddress, position, row + heads * size, Int64(stride),
+          row + (heads + keyValueHeads) * size, Int64(stride), Int64(part.count))
+      }
+    }
+    if thread == 0 { queue.reset() }
+    team.barrier(thread)
+    let perGroup = heads / keyValueHeads
+    while let index = queue.take(below: layout.attention.count) {
+      let item = layout.attention[index]
+      let slice = batch.sequences[item.slice]
+      unsafe slice.blockTable.withUnsafeBufferPointer { table in
+        unsafe dk_attention(
+          isa, &shape, pool, table.baseAddress, Int64(slice.firstPosition), qkv + slice.rows.lowerBound * stride,
+          Int64(stride), floats(attention.output) + slice.rows.lowerBound * heads * size, Int64(heads * size),
+          Int64(item.rows.lowerBound), Int64(item.rows.upperBound), Int64(item.group * perGroup),
+          Int64((item.group + 1) * perGroup))
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import Engines
+
+/// Where a batch's rows are, in the terms that operations need.
+struct StepLayout {
+  /// Contiguous rows of one phase, as large as can be.
+  struct Run: Equatable {
+    var rows: Range<Int>
+    var phase: SequenceSlice.Phase
+  }
+  /// Part of a slice's attention: rows relative to the slice, and query heads of one KV head.
+  struct AttentionItem {
+    var slice: Int
+    var rows: Range<Int>
+    var group: Int
+  }
+  let rowCount: Int
+  let runs: [Run]
+  /// For each row of selected values, the token row it comes from.
+  let selectedRows: [Int]
+  /// For each row of selected values, the slice that wants it.
+  let selectedSlices: [Int]
+  let attention: [AttentionItem]
+
+  /// Rows of a prefill that are attended to together: enough to reuse each key block, few enough to share out.
+  private static let attentionRows = 64
+
+  init(_ batch: Batch, keyValueHeads: Int) {
+    rowCount = batch.tokens.count
+    var runs: [Run] = []
+    var selectedRows: [Int] = [], selectedSlices: [Int] = []
+    var attention: [AttentionItem] = []
+    for (index, slice) in batch.sequences.enumerated() {
+      if let last = runs.last, last.phase == slice.phase, last.rows.upperBound == slice.rows.lowerBound {
+        runs[runs.count - 1].rows = last.rows.lowerBound..<slice.rows.upperBound
+      } else {
+        runs.append(Run(rows: slice.rows, phase: slice.phase))
+      }
+      if slice.wantsLogits {
+        selectedRows.append(slice.rows.upperBound - 1)
+        selectedSlices.append(index)
+      }
+      for first in stride(from: 0, to: slice.rows.count, by: Self.attentionRows) {
+        let rows = first..<min(first + Self.attentionRows, slice.rows.count)
+        for group in 0..<keyValueHeads { attention.append(AttentionItem(slice: index, rows: rows, group: group)) }
+      }
+    }
+    // Late rows see more positions: start with them, so that threads end together.
+    attention.sort {
+      (batch.sequences[$0.slice].firstPosition + $0.rows.upperBound) > (batch.sequences[$1.slice].firstPosition + $1.rows.upperBound)
+    }
+    self.runs = runs
+    self.selectedRows = selectedRows
+    self.selectedSlices = selectedSlices
+    self.attention = attention
+  }
+}

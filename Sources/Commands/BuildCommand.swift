@@ -1,0 +1,127 @@
+public import ArgumentParser
+import CPUBackend
+import Files
+import Checkpoints
+import Engines
+import Files
+import JSON
+import SystemPackage
+
+/// `trtllm-build`
+public struct BuildCommand: DrydockCommand {
+  public static let configuration = CommandConfiguration(
+    commandName: "trtllm-build",
+    abstract: "Build an engine from a TensorRT-LLM checkpoint.",
+    discussion: """
+      Reads config.json and the rank files of --checkpoint_dir, plans the network for this machine (fusion, kernels \
+      chosen by measuring), makes every weight as the plan's recipes say, and writes one rank{r}.engine for each rank \
+      with config.json and the tokenizer files. The output directory appears complete or not at all.
+
+      A pruned checkpoint gives a stripped engine: fill it with trtllm-refit.
+
+      Example:
+        trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
+      """)
+
+  @Option(name: .customLong("checkpoint_dir"), help: ArgumentHelp("The checkpoint: config.json and rank*.safetensors.", valueName: "dir"))
+  var checkpointDirectory: String
+
+  @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the engine goes.", valueName: "dir"))
+  var outputDirectory: String = "engine_outputs"
+
+  @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
+  var maximumBatchSize: Int = 2048
+
+  @Option(name: .customLong("max_input_len"), help: ArgumentHelp("Longest prompt.", valueName: "n"))
+  var maximumInputLength: Int = 1024
+
+  @Option(
+    name: [.customLong("max_seq_len"), .customLong("max_decoder_seq_len")],
+    help: ArgumentHelp("Longest sequence, prompt and answer; the model's own limit by default.", valueName: "n"))
+  var maximumSequenceLength: Int?
+
+  @Option(name: .customLong("max_num_tokens"), help: ArgumentHelp("Most token rows in one step.", valueName: "n"))
+  var maximumTokens: Int = 8192
+
+  @Flag(name: .customLong("strip_plan"), help: "Leave refittable weights out of the engine.")
+  var stripPlan = false
+
+  @Option(
+    name: .customLong("refit_scope"),
+    help: ArgumentHelp("Which weights a refit may change: default (all but the embedding table) or all.", valueName: "scope"))
+  var refitScope: RefitScope = .standard
+
+  @Option(
+    name: .customLong("input_timing_cache"),
+    help: ArgumentHelp("Kernel choices measured earlier; they are used again.", valueName: "file"))
+  var inputTimingCache: String?
+
+  @Option(
+    name: .customLong("output_timing_cache"),
+    help: ArgumentHelp("Where to write the kernel choices; nowhere by default.", valueName: "file"))
+  var outputTimingCache: String?
+
+  @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
+  var workers: Int?
+
+  @Flag(name: .customLong("dry_run"), help: "Check everything, say what would be built, and write nothing.")
+  var dryRun = false
+
+  @OptionGroup var logOptions: LogOptions
+
+  public init() {}
+
+  public static let ignoredFlags = UpstreamFlags.build
+
+  public func validate() throws {
+    for (name, value) in [
+      ("max_batch_size", maximumBatchSize), ("max_input_len", maximumInputLength), ("max_num_tokens", maximumTokens),
+      ("max_seq_len", maximumSequenceLength ?? 1), ("workers", workers ?? 1),
+    ] where value < 1 || value > 1 << 24 { throw ValidationError("--\(name) is \(value); it must be from 1 to 16777216") }
+  }
+
+  public func run() async throws {
+    let log = logOptions.log("trtllm-build")
+    var phases = Phases()
+    let checkpoint = try await phases.measure("load checkpoint") {
+      try Checkpoint(directory: FilePath(checkpointDirectory))
+    }
+    var options = EngineBuilder.Options()
+    options.maximumBatchSize = maximumBatchSize
+    options.maximumInputLength = maximumInputLength
+    options.maximumSequenceLength = maximumSequenceLength
+    options.maximumTokens = maximumTokens
+    options.strip = stripPlan
+    options.scope = refitScope
+    options.workers = workers ?? Processors.count
+    if let inputTimingCache { options.timingCache = try TimingCache(path: FilePath(inputTimingCache)) }
+    let target = CPUTarget(isa: .detected, threadCount: Processors.count)
+    let builder = EngineBuilder(options: options, target: target)
+    let prepared = try await phases.measure("plan") { try builder.prepare(checkpoint) }
+    let world = checkpoint.config.mapping.worldSize
+    let what = "\(checkpoint.config.architecture), \(checkpoint.config.elementType.rawValue), \(world) rank(s), \(target.device)"
+    if dryRun {
+      log.info(
+        "would build \(what): \(Format.bytes(prepared.byteCount)) of weights\(prepared.isStripped ? ", stripped" : "") "
+          + "into \(outputDirectory); nothing was written")
+      return
+    }
+    log.verbose("building \(what)")
+    let progress = ProgressCounter(total: prepared.byteCount)
+    let output = FilePath(outputDirectory)
+    let result = try await phases.measure("write") {
+      try await ProgressLine.show("building", progress) {
+        try await builder.write(prepared, of: checkpoint, to: output, progress: progress)
+      }
+    }
+    if let outputTimingCache {
+      try AtomicFile.write(FilePath(outputTimingCache), bytes: Array((result.timingCache.json.serialized(indent: 2) + "\n").utf8))
+    }
+    log.verbose(phases.description)
+    log.info(
+      "built \(outputDirectory): \(what), \(Format.bytes(result.byteCount)) of weights"
+        + (result.isStripped ? " (stripped: fill it with trtllm-refit)" : "") + " in \(Format.time(phases.total))")
+  }
+}
+
+extension RefitScope: ExpressibleByArgument {}

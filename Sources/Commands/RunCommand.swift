@@ -1,0 +1,147 @@
+public import ArgumentParser
+import CPUBackend
+import Files
+import Engines
+import Inference
+import JSON
+import Tokenizers
+
+/// `trtllm-run`
+public struct RunCommand: DrydockCommand {
+  public static let configuration = CommandConfiguration(
+    commandName: "trtllm-run",
+    abstract: "Generate text with an engine.",
+    discussion: """
+      Examples:
+        trtllm-run --engine_dir ./engines/v1 --input_text "The capital of France is"
+        trtllm-run --engine_dir ./engines/v1 --chat --streaming --input_text "Who are you?"
+      """)
+
+  @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine.", valueName: "dir"))
+  var engineDirectory: String
+
+  @Option(
+    name: .customLong("tokenizer_dir"),
+    help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
+  var tokenizerDirectory: String?
+
+  @Option(name: .customLong("input_text"), help: ArgumentHelp("A prompt; repeatable.", valueName: "text"))
+  var inputTexts: [String] = []
+
+  @Option(name: .customLong("max_output_len"), help: ArgumentHelp("Most tokens of an answer.", valueName: "n"))
+  var maximumOutputLength: Int = 128
+
+  @Option(help: ArgumentHelp("0 takes the likeliest token, 1 draws as the model says.", valueName: "x"))
+  var temperature: Double = 0
+
+  @Option(name: .customLong("top_k"), help: ArgumentHelp("Draw from this many likeliest tokens; 0 for all.", valueName: "n"))
+  var topK: Int = 0
+
+  @Option(name: .customLong("top_p"), help: ArgumentHelp("Draw from the likeliest tokens that hold this share.", valueName: "x"))
+  var topP: Double = 1
+
+  @Option(help: ArgumentHelp("Makes draws repeatable.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @Flag(help: "Put the prompt into the model's chat template as a user's message.")
+  var chat = false
+
+  @Flag(help: "Print text as it is generated.")
+  var streaming = false
+
+  @Flag(help: "Print one JSON object for each prompt.")
+  var json = false
+
+  @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
+  var threads: Int?
+
+  @OptionGroup var logOptions: LogOptions
+
+  public init() {}
+
+  public func validate() throws {
+    guard !inputTexts.isEmpty else { throw ValidationError("Missing expected argument '--input_text <text>'") }
+    guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
+    if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
+  }
+
+  public func run() async throws {
+    let log = logOptions.log("trtllm-run")
+    var options = CPUEngine.Options()
+    options.maximumSequences = 1
+    options.threadCount = threads
+    let model = try OpenedModel(engineDirectory: engineDirectory, tokenizerPath: tokenizerDirectory, options: options)
+    log.verbose("opened \(engineDirectory) in \(Format.time(model.loadTime))")
+    let loop = try EngineLoop(executor: model.engine)
+    for (index, text) in inputTexts.enumerated() {
+      try await answer(text, index: index, model, loop)
+    }
+    await loop.stop(drain: true)
+  }
+
+  private func answer(_ text: String, index: Int, _ model: OpenedModel, _ loop: EngineLoop) async throws {
+    let tokenizer = model.tokenizer
+    let ids: [Int32]
+    if chat {
+      let prompt = try tokenizer.applyChatTemplate(
+        messages: [["role": "user", "content": .string(text)]], addGenerationPrompt: true)
+      ids = tokenizer.encode(prompt, addSpecialTokens: false)
+    } else {
+      ids = tokenizer.encode(text)
+    }
+    var sampling = SamplingParameters()
+    sampling.temperature = temperature
+    sampling.topK = topK
+    sampling.topP = topP
+    sampling.seed = seed
+    sampling.maximumTokens = maximumOutputLength
+    let request = GenerationRequest(
+      id: "\(index)", promptIDs: ids, sampling: sampling, endOfSequenceIDs: tokenizer.endOfSequenceIDs)
+    var decoder = tokenizer.makeIncrementalDecoder()
+    var outputs: [Int32] = []
+    var answer = ""
+    var finish = "length"
+    var usage: Usage?
+    for try await event in try loop.submit(request) {
+      switch event {
+      case .token(let token):
+        outputs.append(token.id)
+        let piece = decoder.feed(token.id)
+        answer += piece
+        if streaming && !json { Terminal.write(piece) }
+      case .finished(let reason, let used):
+        switch reason {
+        case .stop(let token):
+          finish = "stop"
+          if let token { outputs.append(token) }
+        case .length: finish = "length"
+        case .cancelled: finish = "cancelled"
+        }
+        usage = used
+      }
+    }
+    let rest = decoder.finish()
+    answer += rest
+    if json {
+      Terminal.write(report(model, ids, outputs, answer, finish, usage).serialized() + "\n")
+    } else {
+      Terminal.write(streaming ? rest + "\n" : answer + "\n")
+    }
+  }
+
+  private func report(
+    _ model: OpenedModel, _ ids: [Int32], _ outputs: [Int32], _ text: String, _ finish: String, _ usage: Usage?
+  ) -> JSONValue {
+    func rate(_ tokens: Int, _ seconds: Double) -> JSONValue {
+      seconds > 0 && tokens > 0 ? .double((Double(tokens) / seconds * 100).rounded() / 100) : .null
+    }
+    return [
+      "input_ids": .ints(ids.map(Int.init)), "output_ids": .ints(outputs.map(Int.init)), "text": .string(text),
+      "finish_reason": .string(finish),
+      "prompt_tokens_per_second": rate(ids.count - (usage?.cachedPromptTokens ?? 0), usage?.prefillSeconds ?? 0),
+      // The first token comes with the prompt: decoding makes the others.
+      "generation_tokens_per_second": rate(outputs.count - 1, usage?.decodeSeconds ?? 0),
+      "load_seconds": .double(Format.seconds(model.loadTime)),
+    ]
+  }
+}

@@ -1,0 +1,120 @@
+public import ArgumentParser
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// A flag of the upstream command that has no meaning for our targets: accepted so that scripts go on working.
+public struct IgnoredFlag: Sendable {
+  public let name: String
+  public let takesValue: Bool
+  public let reason: String
+  public init(_ name: String, takesValue: Bool = true, _ reason: String) {
+    self.name = name
+    self.takesValue = takesValue
+    self.reason = reason
+  }
+}
+
+/// A command of ours.
+public protocol DrydockCommand: AsyncParsableCommand {
+  static var ignoredFlags: [IgnoredFlag] { get }
+}
+extension DrydockCommand {
+  public static var ignoredFlags: [IgnoredFlag] { [] }
+}
+
+/// Runs a command as a process: 0 done, 1 failed, 2 wrong usage; messages on standard error.
+public enum CommandRunner {
+  public static func main<Command: DrydockCommand>(_ type: Command.Type) async -> Never {
+    let name = Command.configuration.commandName ?? "drydock"
+    var command: any ParsableCommand
+    do {
+      let arguments = try prepare(Array(CommandLine.arguments.dropFirst()), for: type, name: name)
+      command = try Command.parseAsRoot(arguments)
+    } catch let usage as UsageError {
+      printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
+      exit(2)
+    } catch {
+      let isClean = Command.exitCode(for: error) == .success
+      let message = Command.fullMessage(for: error)
+      if isClean { print(message) } else { printError(message) }
+      exit(isClean ? 0 : 2)
+    }
+    do {
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+      exit(0)
+    } catch let usage as UsageError {
+      printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
+      exit(2)
+    } catch let code as ExitCode {
+      exit(code.rawValue)
+    } catch let error as ValidationError {
+      printError("\(name): error: \(error.message)")
+      exit(2)
+    } catch {
+      printError("\(name): error: \(error)")
+      exit(1)
+    }
+  }
+
+  /// Takes ignored flags out, with a line for each, and completes unambiguous beginnings of flags, as argparse does.
+  static func prepare<Command: DrydockCommand>(
+    _ arguments: [String], for type: Command.Type, name: String
+  ) throws(UsageError) -> [String] {
+    let known = Set(
+      Command.helpMessage(includeHidden: true).split { !($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
+        .filter { $0.hasPrefix("--") }.map(String.init))
+    let ignored = Dictionary(uniqueKeysWithValues: Command.ignoredFlags.map { ("--" + $0.name, $0) })
+    var result: [String] = []
+    var index = 0
+    while index < arguments.count {
+      let argument = arguments[index]
+      index += 1
+      if argument == "--" { return result + arguments[(index - 1)...] }
+      guard argument.hasPrefix("--") else { result.append(argument); continue }
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      var flag = String(parts[0])
+      if !known.contains(flag), ignored[flag] == nil {
+        let candidates = (known.union(ignored.keys)).filter { $0.hasPrefix(flag) }.sorted()
+        if candidates.count == 1 { flag = candidates[0] }
+        if candidates.count > 1 { throw UsageError("\(flag) could be \(candidates.joined(separator: ", "))") }
+      }
+      if let match = ignored[flag] {
+        printError("\(name): \(flag) is ignored: \(match.reason)")
+        if match.takesValue, parts.count == 1, index < arguments.count, !arguments[index].hasPrefix("--") { index += 1 }
+        continue
+      }
+      result.append(parts.count == 2 ? flag + "=" + parts[1] : flag)
+    }
+    return result
+  }
+
+  public static func printError(_ text: String) {
+    var line = text
+    line += "\n"
+    let bytes = Array(line.utf8)
+    unsafe bytes.withUnsafeBytes { buffer in
+      var offset = 0
+      while offset < buffer.count {
+        let written = unsafe write(2, buffer.baseAddress.map { unsafe $0 + offset }, buffer.count - offset)
+        if written <= 0 { return }
+        offset += written
+      }
+    }
+  }
+}
+
+/// The command was not used as it is meant to be: exit code 2.
+public struct UsageError: Error, Sendable {
+  public let message: String
+  public init(_ message: String) { self.message = message }
+}

@@ -1,0 +1,22 @@
+import CPUBackend
+import CPUKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+extension dk_isa {
+  /// What this machine offers, lowered by `DRYDOCK_ISA`.
+  static var detected: dk_isa { InstructionSet.detect(environment: Environment["DRYDOCK_ISA"]) }
+}
+
+/// The process's environment.
+enum Environment {
+  static subscript(_ name: String) -> String? {
+    unsafe getenv(name).map { unsafe String(cString: $0) }
+  }
+}

@@ -1,0 +1,50 @@
+import CPUBackend
+import Engines
+import Files
+import Inference
+import JSON
+import SystemPackage
+import Tokenizers
+
+/// An engine with its tokenizer, ready to generate.
+struct OpenedModel {
+  let directory: EngineDirectory
+  let engine: CPUEngine
+  let tokenizer: Tokenizer
+  /// Time to open the engine and map its weights, without the tokenizer.
+  let loadTime: Duration
+
+  /// - Parameter tokenizerPath: A directory with tokenizer.json; nil: the engine's own.
+  init(engineDirectory: String, tokenizerPath: String?, options: CPUEngine.Options) throws {
+    let path = FilePath(engineDirectory)
+    let clock = ContinuousClock()
+    let start = clock.now
+    directory = try EngineDirectory(path)
+    var options = options
+    if options.isa == nil { options.isa = .detected }
+    engine = try CPUEngine(directory, options: options)
+    loadTime = clock.now - start
+    tokenizer = try Self.tokenizer(FilePath(tokenizerPath ?? engineDirectory), isGiven: tokenizerPath != nil)
+    guard tokenizer.vocabularySize <= engine.vocabularySize else {
+      throw EngineError(
+        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). Give the model's own tokenizer."))
+    }
+  }
+
+  private static func tokenizer(_ path: FilePath, isGiven: Bool) throws -> Tokenizer {
+    let names = try DirectoryListing.names(in: path)
+    guard names.contains("tokenizer.json") else {
+      throw EngineError(
+        path, .unsupported(reason: "no tokenizer.json here. " + (isGiven
+          ? "Name a directory that has one." : "Name the model's directory as tokenizer, or convert and build again: the file travels along.")))
+    }
+    do {
+      let files = try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
+        names.contains(name) ? try ReadableFile.contents(of: path.appending(name)) : nil
+      })
+      return try Tokenizer(files: files)
+    } catch let error as TokenizerError {
+      throw EngineError(path, .unsupported(reason: "\(error)"))
+    }
+  }
+}

@@ -1,0 +1,159 @@
+public import Checkpoints
+import Files
+public import JSON
+import Networks
+import OrderedCollections
+public import SystemPackage
+import Tensors
+import WeightSources
+
+/// Makes an engine directory from a checkpoint: a plan for every rank, then its recipes.
+public struct EngineBuilder: Sendable {
+  public struct Options: Sendable {
+    /// Nil: the model's longest sequence.
+    public var maximumSequenceLength: Int?
+    public var maximumBatchSize = 2048
+    public var maximumInputLength = 1024
+    public var maximumTokens = 8192
+    /// Leave refittable weights out.
+    public var strip = false
+    public var scope = RefitScope.standard
+    public var timingCache = TimingCache()
+    public var workers = 1
+    public init() {}
+  }
+  public struct Result: Sendable {
+    public var plans: [Plan]
+    public var timingCache: TimingCache
+    public var isStripped: Bool
+    public var byteCount: Int
+  }
+  public var options: Options
+  public var target: any PlanTarget
+
+  public init(options: Options, target: any PlanTarget) {
+    self.options = options
+    self.target = target
+  }
+
+  /// The plans and what each file will hold; nothing is written.
+  public struct Prepared: Sendable {
+    var ranks: [EngineWriter.Rank]
+    public var timingCache: TimingCache
+    public var isStripped: Bool
+    public var configuration: JSONValue
+    public var plans: [Plan] { ranks.map(\.plan) }
+    /// Bytes of the weights that will be written.
+    public var byteCount: Int {
+      ranks.reduce(0) { sum, rank in
+        rank.dispositions.reduce(sum) { $0 + ($1.value == .absent ? 0 : rank.plan.weights[$1.key]?.stored.byteCount ?? 0) }
+      }
+    }
+  }
+
+  /// Checks everything that can be wrong with the checkpoint.
+  public func prepare(_ checkpoint: Checkpoint) throws -> Prepared {
+    let config = checkpoint.config
+    let source = CheckpointWeights(checkpoint)
+    let limits = try limits(config, checkpoint.directory)
+    var planner = Planner(target: target, limits: limits, scope: options.scope, timingCache: options.timingCache)
+    let strip = options.strip || config.isPruned
+    var ranks: [EngineWriter.Rank] = []
+    var problems: [String] = []
+    for rank in 0..<config.mapping.worldSize {
+      let shares = try EmbeddingSharing.decide(config: config, source: source, rank: rank)
+      let plan: Plan
+      do {
+        plan = try planner.plan(config: config, rank: rank, sharesEmbedding: shares)
+      } catch {
+        throw EngineError(checkpoint.directory, .unsupported(reason: "\(error)"))
+      }
+      var dispositions: OrderedDictionary<String, Disposition> = [:]
+      for (name, weight) in plan.weights {
+        if strip && weight.isRefittable {
+          dispositions[name] = .absent
+          continue
+        }
+        switch Availability.of(weight, from: source, rank: rank) {
+        case .available: dispositions[name] = .make
+        case .emptied where config.isPruned: dispositions[name] = .absent
+        case .emptied(let part):
+          problems.append("rank \(rank): \(part) is empty, but config.json does not say is_pruned")
+        case .missing(let part): problems.append("rank \(rank): \(part) is missing")
+        case .shape(let part, let wanted, let found):
+          problems.append("rank \(rank): \(part) has shape \(found), the configuration needs \(wanted)")
+        }
+      }
+      ranks.append(
+        EngineWriter.Rank(
+          plan: plan, planText: plan.json.serialized(), dispositions: dispositions, previous: nil, source: source))
+    }
+    guard problems.isEmpty else {
+      throw EngineError(
+        checkpoint.directory,
+        .source(reason: "the checkpoint does not fit its config.json:\n  " + problems.joined(separator: "\n  ")
+          + "\nConvert the model again, or copy the whole directory."))
+    }
+    return Prepared(
+      ranks: ranks, timingCache: planner.timingCache, isStripped: strip,
+      configuration: configuration(config, limits: limits, isStripped: strip))
+  }
+
+  /// Writes the engine: complete under its name, or not at all.
+  public func write(
+    _ prepared: Prepared, of checkpoint: Checkpoint, to target: FilePath, progress: ProgressCounter? = nil
+  ) async throws -> Result {
+    let output = try OutputDirectory.begin(target, notOverlapping: [checkpoint.directory])
+    do {
+      for name in checkpoint.auxiliaryFiles {
+        try output.copyFile(from: checkpoint.directory.appending(name), name: name)
+      }
+      try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
+      let writer = EngineWriter(workers: options.workers, progress: progress)
+      let digests = try await writer.write(prepared.ranks, to: output)
+      let lineage = Lineage(
+        action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: "checkpoint",
+        sourcePath: checkpoint.directory.string, adapters: [], parent: [], ranks: digests)
+      try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
+      try output.commit()
+    } catch {
+      output.abandon()
+      throw error
+    }
+    return Result(
+      plans: prepared.plans, timingCache: prepared.timingCache, isStripped: prepared.isStripped,
+      byteCount: prepared.byteCount)
+  }
+
+  private func limits(_ config: CheckpointConfig, _ directory: FilePath) throws(EngineError) -> PlanLimits {
+    var sequence = options.maximumSequenceLength ?? config.maximumPositions ?? 2048
+    // Attention here looks at the whole sequence: beyond a sliding window results would differ from the model's.
+    if let window = config.json["sliding_window"]?.int, window > 0 { sequence = min(sequence, window) }
+    for (flag, value) in [
+      ("max_seq_len", sequence), ("max_batch_size", options.maximumBatchSize),
+      ("max_input_len", options.maximumInputLength), ("max_num_tokens", options.maximumTokens),
+    ] where value < 1 || value > 1 << 24 {
+      throw EngineError(directory, .unsupported(reason: "--\(flag) is \(value); it must be from 1 to 16777216"))
+    }
+    return PlanLimits(
+      batchSize: options.maximumBatchSize, inputLength: min(options.maximumInputLength, sequence),
+      sequenceLength: sequence, tokens: options.maximumTokens)
+  }
+
+  private func configuration(_ config: CheckpointConfig, limits: PlanLimits, isStripped: Bool) -> JSONValue {
+    let build: JSONValue = [
+      "max_input_len": .int(limits.inputLength), "max_seq_len": .int(limits.sequenceLength), "opt_batch_size": 8,
+      "max_batch_size": .int(limits.batchSize), "max_beam_width": 1, "max_num_tokens": .int(limits.tokens),
+      "opt_num_tokens": .int(min(limits.batchSize, limits.tokens)), "max_prompt_embedding_table_size": 0,
+      "kv_cache_type": "PAGED", "gather_context_logits": false, "gather_generation_logits": false,
+      "strongly_typed": true, "max_draft_len": 0, "speculative_decoding_mode": 1, "use_refit": false,
+      "lora_config": [:], "weight_sparsity": false, "weight_streaming": false,
+      "plugin_config": ["paged_kv_cache": true, "remove_input_padding": true, "tokens_per_block": 16, "use_fused_mlp": true],
+      "use_strip_plan": .bool(isStripped),
+    ]
+    return [
+      "version": .string(Tool.version), "pretrained_config": config.json, "build_config": build,
+      "drydock": ["target": .string(target.name), "refit_scope": .string(options.scope.rawValue)],
+    ]
+  }
+}

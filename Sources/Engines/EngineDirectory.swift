@@ -1,0 +1,73 @@
+public import Checkpoints
+import Files
+public import JSON
+import OrderedCollections
+public import SystemPackage
+
+/// A directory with `config.json` and one `rank{r}.engine` for each rank.
+public struct EngineDirectory: Sendable {
+  public let path: FilePath
+  /// `config.json` as written: `version`, `pretrained_config`, `build_config`, and ours beside them.
+  public let configuration: JSONValue
+  public let pretrained: CheckpointConfig
+  public let ranks: [EngineFile]
+  /// Other regular files (tokenizer and such), which travel through every refit.
+  public let auxiliaryFiles: [String]
+
+  public init(_ path: FilePath) throws {
+    self.path = path
+    let entries: [String]
+    do {
+      entries = try DirectoryListing.names(in: path)
+    } catch {
+      throw error
+    }
+    guard entries.contains(where: { Self.rank(ofFile: $0) != nil }) else { throw EngineError(path, .noEngine) }
+    let configPath = path.appending("config.json")
+    do {
+      configuration = try JSONValue(parsing: try ReadableFile.contents(of: configPath), allowsNonFinite: true)
+    } catch let error as JSONError {
+      throw EngineError(configPath, .invalidConfiguration(reason: "\(error)"))
+    }
+    guard let pretrainedJSON = configuration["pretrained_config"] else {
+      throw EngineError(
+        configPath, .invalidConfiguration(reason: "\"pretrained_config\" is missing. Is this an engine directory?"))
+    }
+    do {
+      pretrained = try CheckpointConfig(parsing: pretrainedJSON)
+    } catch {
+      throw EngineError(configPath, .invalidConfiguration(reason: "\(error)"))
+    }
+    let worldSize = pretrained.mapping.worldSize
+    var ranks: [EngineFile] = []
+    for rank in 0..<worldSize {
+      guard entries.contains(Self.fileName(rank: rank)) else {
+        throw EngineError(path, .missingRank(rank, expected: worldSize))
+      }
+      let file = try EngineFile(path.appending(Self.fileName(rank: rank)))
+      guard file.plan.rank == rank, file.plan.tensorParallel == pretrained.mapping.tensorParallel,
+        file.plan.pipelineParallel == pretrained.mapping.pipelineParallel
+      else {
+        throw EngineError(file.path, .invalidPlan(reason: "it is of rank \(file.plan.rank) or another mapping"))
+      }
+      ranks.append(file)
+    }
+    self.ranks = ranks
+    auxiliaryFiles = entries.filter {
+      Self.rank(ofFile: $0) == nil && $0 != "config.json" && $0 != Lineage.fileName
+    }.sorted()
+  }
+
+  public static func fileName(rank: Int) -> String { "rank\(rank).engine" }
+
+  /// The rank in `rank{r}.engine`, or nil.
+  public static func rank(ofFile name: String) -> Int? {
+    guard name.hasPrefix("rank"), name.hasSuffix(".engine") else { return nil }
+    return Int(name.dropFirst("rank".count).dropLast(".engine".count))
+  }
+
+  /// Whether the directory looks like one of these (its files are not opened).
+  public static func looksLike(_ path: FilePath) -> Bool {
+    ((try? DirectoryListing.names(in: path)) ?? []).contains { rank(ofFile: $0) != nil }
+  }
+}

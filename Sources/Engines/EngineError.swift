@@ -1,0 +1,47 @@
+public import SystemPackage
+
+/// An engine that cannot be read, built or refitted, with where and how to mend it.
+public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    /// No `rank*.engine` where an engine directory was expected.
+    case noEngine
+    case missingRank(Int, expected: Int)
+    /// The file is neither ours nor one that another back end knows.
+    case notAnEngine(reason: String)
+    case tensorrtPlan(version: String)
+    case invalidPlan(reason: String)
+    /// Weights that must be present are not.
+    case stripped(missing: [String])
+    case unsupported(reason: String)
+    case invalidConfiguration(reason: String)
+    case source(reason: String)
+  }
+  public let path: FilePath
+  public let problem: Problem
+  public init(_ path: FilePath, _ problem: Problem) {
+    self.path = path
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .noEngine:
+      "\(path): no rank*.engine files here. Name a directory that trtllm-build or trtllm-refit has written."
+    case .missingRank(let rank, let expected):
+      "\(path): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
+    case .notAnEngine(let reason):
+      "\(path): not an engine file: \(reason). Build it with trtllm-build, or copy it again."
+    case .tensorrtPlan(let version):
+      "\(path): this is an NVIDIA TensorRT plan\(version). There is no TensorRT back end yet; build an engine for this "
+        + "machine from the checkpoint with trtllm-build."
+    case .invalidPlan(let reason):
+      "\(path): the engine's plan cannot be trusted: \(reason). Build it again with trtllm-build."
+    case .stripped(let missing):
+      "\(path): the engine is stripped: \(missing.count) weight(s) are absent (\(missing.prefix(3).joined(separator: ", "))"
+        + (missing.count > 3 ? ", …" : "") + "). Fill it with trtllm-refit first."
+    case .unsupported(let reason): "\(path): \(reason)"
+    case .invalidConfiguration(let reason): "\(path): \(reason)"
+    case .source(let reason): "\(path): \(reason)"
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import Files
+import JSON
+import Networks
+import OrderedCollections
+public import Safetensors
+public import SystemPackage
+import Tensors
+
+/// One `rank{r}.engine`: a safetensors file with the plan in its metadata and the packed weights as tensors.
+///
+/// Everything in it has been checked against everything else once this exists.
+public final class EngineFile: Sendable {
+  public let path: FilePath
+  public let plan: Plan
+  /// The plan as it stands in the file, byte for byte: a refit writes it again unchanged.
+  public let planText: String
+  public let tensors: SafetensorsFile
+
+  static let formatKey = "format"
+  static let formatName = "drydock-engine"
+  static let planKey = "plan"
+  /// Where weights begin: a page, so that a mapping or a device copy can start there.
+  static let dataAlignment = 4096
+  /// Every weight starts at a multiple of it.
+  static let weightAlignment = 64
+
+  public init(_ path: FilePath) throws {
+    self.path = path
+    if let version = try Self.tensorrtVersion(path) { throw EngineError(path, .tensorrtPlan(version: version)) }
+    do {
+      tensors = try SafetensorsFile(path)
+    } catch {
+      throw EngineError(path, .notAnEngine(reason: "\(error.problem)"))
+    }
+    guard tensors.header.metadata[Self.formatKey] == Self.formatName, let text = tensors.header.metadata[Self.planKey]
+    else { throw EngineError(path, .notAnEngine(reason: "a safetensors file without a plan")) }
+    planText = text
+    do {
+      plan = try Plan(json: try JSONValue(parsing: text, maximumDepth: 32))
+    } catch {
+      throw EngineError(path, .invalidPlan(reason: "\(error)"))
+    }
+    for entry in tensors.header.entries where !Self.isPadding(entry.name) {
+      guard let weight = plan.weights[entry.name] else {
+        throw EngineError(path, .invalidPlan(reason: "it does not know the weight \"\(entry.name)\" that the file holds"))
+      }
+      guard weight.stored == entry.description else {
+        throw EngineError(
+          path, .invalidPlan(reason: "\"\(entry.name)\" is \(entry.description), it says \(weight.stored)"))
+      }
+      guard entry.range.lowerBound % Self.weightAlignment == 0 else {
+        throw EngineError(path, .notAnEngine(reason: "\"\(entry.name)\" does not start at a multiple of 64 bytes"))
+      }
+    }
+  }
+
+  /// Weights that the plan needs and the file lacks, in plan order.
+  public var missingWeights: [String] { plan.weights.keys.filter { tensors.header[$0] == nil } }
+  public var isStripped: Bool { plan.weights.keys.contains { tensors.header[$0] == nil } }
+  public func contains(_ name: String) -> Bool { tensors.header[name] != nil }
+
+  static func isPadding(_ name: String) -> Bool { name.hasSuffix(".padding") }
+
+  /// The tensors of a file that holds `present`, in plan order, each padded to the alignment.
+  static func layout(plan: Plan, present: (String) -> Bool) -> [(String, TensorDescription)] {
+    var tensors: [(String, TensorDescription)] = []
+    for (name, weight) in plan.weights where present(name) {
+      tensors.append((name, weight.stored))
+      let beyond = weight.stored.byteCount % weightAlignment
+      if beyond > 0 {
+        tensors.append((name + ".padding", TensorDescription(shape: [weightAlignment - beyond], elementType: .uint8)))
+      }
+    }
+    return tensors
+  }
+
+  static func metadata(planText: String) -> OrderedDictionary<String, String> {
+    [formatKey: formatName, planKey: planText]
+  }
+
+  /// The version an NVIDIA plan file names, or nil where the file is none. Such files start with "ftrt".
+  private static func tensorrtVersion(_ path: FilePath) throws(FileError) -> String? {
+    let file = try ReadableFile(path)
+    guard file.byteCount >= 28 else { return nil }
+    let head = try file.bytes(0..<28)
+    guard Array("ftrt".utf8) == Array(head[0..<4]) || Array("ptrt".utf8) == Array(head[0..<4]) else { return nil }
+    return " of version \(head[24]).\(head[25]).\(head[26])"
+  }
+}

@@ -1,0 +1,66 @@
+import Networks
+import OrderedCollections
+public import Tensors
+public import WeightSources
+
+/// An engine's own weights as a source: its recipes run backwards, from packed and fused to checkpoint tensors.
+///
+/// What arithmetic made (a constant was added, a value rounded) is given as the engine holds it, except that an added
+/// constant cannot be taken back exactly and such tensors are not offered.
+public final class EngineWeights: WeightSource {
+  private struct Origin: Sendable {
+    let weight: String
+    let firstRow: Int
+    let shape: [Int]
+    let program: RecipeProgram
+  }
+  private let engine: [EngineFile]
+  private let origins: [OrderedDictionary<String, Origin>]
+
+  /// Offers the weights that the files hold; an absent weight is not offered.
+  public init(_ ranks: [EngineFile]) {
+    engine = ranks
+    origins = ranks.map { file in
+      var table: OrderedDictionary<String, Origin> = [:]
+      for (name, weight) in file.plan.weights where file.contains(name) {
+        guard let program = RecipeProgram(weight), program.constant == 0 else { continue }
+        for part in program.parts where table[part.name] == nil {
+          table[part.name] = Origin(weight: name, firstRow: part.rows.lowerBound, shape: part.shape, program: program)
+        }
+      }
+      return table
+    }
+  }
+
+  public var origin: String { engine.first?.path.removingLastComponent().string ?? "engine" }
+
+  public func names(rank: Int) -> [String] { origins.indices.contains(rank) ? Array(origins[rank].keys) : [] }
+
+  public func description(of name: String, rank: Int) -> TensorDescription? {
+    guard origins.indices.contains(rank), let origin = origins[rank][name] else { return nil }
+    return TensorDescription(shape: origin.shape, elementType: origin.program.elementType)
+  }
+
+  public func read(
+    _ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    guard origins.indices.contains(rank), let origin = origins[rank][name] else {
+      throw WeightSourceError(self.origin, .missing(names: ["rank \(rank): \(name)"]))
+    }
+    let file = engine[rank].tensors
+    let program = origin.program
+    let wanted = rows.lowerBound + origin.firstRow..<rows.upperBound + origin.firstRow
+    guard program.layout != .rows else {
+      unsafe try file.read(origin.weight, rows: wanted, into: destination)
+      return
+    }
+    let unit = WeightLayout.panelRows
+    let panels = wanted.lowerBound / unit..<(wanted.upperBound + unit - 1) / unit
+    var scratch = Scratch()
+    let packed = unsafe scratch.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, program.elementType))
+    unsafe try file.read(origin.weight, rows: panels, into: packed)
+    unsafe PanelPacking.unpack(
+      UnsafeRawBufferPointer(packed), rows: wanted.lowerBound - panels.lowerBound * unit..<wanted.upperBound - panels.lowerBound * unit,
+      columns: program.columns, program.elementType, into: destination)
+  }
+}

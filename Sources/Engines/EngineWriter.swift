@@ -1,0 +1,110 @@
+import Crypto
+import Files
+import Networks
+public import OrderedCollections
+import Safetensors
+import SystemPackage
+import WeightSources
+
+/// What becomes of one weight in a file that is being written.
+enum Disposition: Sendable, Equatable {
+  /// Its recipe runs on the source.
+  case make
+  /// The bytes of the engine that is refitted.
+  case keep
+  /// The file lacks it.
+  case absent
+}
+
+/// SHA-256 digests of what was written to one rank file.
+public struct RankDigest: Sendable, Equatable {
+  public var file: String
+  /// Over the plan and the digests of all weights, see ``EngineWriter/rootDigest(planText:weights:)``.
+  public var root: String
+  public var weights: OrderedDictionary<String, String>
+}
+
+/// Writes rank files: one code path for building, refitting and stripping.
+struct EngineWriter {
+  struct Rank: Sendable {
+    var plan: Plan
+    var planText: String
+    var dispositions: OrderedDictionary<String, Disposition>
+    /// The engine that kept weights come from.
+    var previous: EngineFile?
+    var source: any WeightSource
+  }
+
+  var workers: Int
+  var progress: ProgressCounter?
+
+  /// Creates all rank files in `output` and fills them, every weight read once and written once.
+  func write(_ ranks: [Rank], to output: OutputDirectory) async throws -> [RankDigest] {
+    struct Job: Sendable {
+      let rank: Int
+      let name: String
+      let weight: PlannedWeight
+      let disposition: Disposition
+    }
+    var writers: [SafetensorsWriter] = []
+    var jobs: [(cost: Int, job: Job)] = []
+    for (index, rank) in ranks.enumerated() {
+      let tensors = EngineFile.layout(plan: rank.plan) { rank.dispositions[$0] != .absent }
+      let file = try output.createFile(EngineDirectory.fileName(rank: rank.plan.rank))
+      writers.append(
+        try SafetensorsWriter(
+          file: file, metadata: EngineFile.metadata(planText: rank.planText), tensors: tensors,
+          dataAlignment: EngineFile.dataAlignment))
+      for (name, weight) in rank.plan.weights {
+        guard let disposition = rank.dispositions[name], disposition != .absent else { continue }
+        jobs.append((weight.stored.byteCount, Job(rank: index, name: name, weight: weight, disposition: disposition)))
+      }
+    }
+    let digests = DigestTable(rankCount: ranks.count)
+    let (allRanks, allWriters, progress) = (ranks, writers, progress)
+    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
+      let rank = allRanks[job.rank]
+      let writer = allWriters[job.rank]
+      var digest = SHA256()
+      switch job.disposition {
+      case .make:
+        guard let program = RecipeProgram(job.weight) else { preconditionFailure("\(job.name): the plan was checked") }
+        unsafe try maker.make(program, from: rank.source, rank: rank.plan.rank) { rows, bytes in
+          unsafe try writer.write(job.name, rows: rows, bytes)
+          unsafe digest.update(bufferPointer: bytes)
+          progress?.add(bytes.count)
+        }
+      case .keep:
+        guard let previous = rank.previous else { preconditionFailure("\(job.name): nothing to keep it from") }
+        unsafe try maker.copy(job.name, from: previous, to: writer) { bytes in
+          unsafe digest.update(bufferPointer: bytes)
+          progress?.add(bytes.count)
+        }
+      case .absent: break
+      }
+      digests.set(rank: job.rank, name: job.name, digest.finalize().hexadecimal)
+    }
+    return ranks.indices.map { index in
+      let weights = digests.ordered(rank: index, ranks[index].plan.weights.keys)
+      return RankDigest(
+        file: EngineDirectory.fileName(rank: ranks[index].plan.rank),
+        root: Self.rootDigest(planText: ranks[index].planText, weights: weights), weights: weights)
+    }
+  }
+
+  /// SHA-256 of the lines `plan <digest of the plan's text>`, then `<weight> <digest>` in plan order.
+  static func rootDigest(planText: String, weights: OrderedDictionary<String, String>) -> String {
+    var hash = SHA256()
+    hash.update(data: Array("plan \(SHA256.hash(data: Array(planText.utf8)).hexadecimal)\n".utf8))
+    for (name, digest) in weights { hash.update(data: Array("\(name) \(digest)\n".utf8)) }
+    return hash.finalize().hexadecimal
+  }
+}
+
+extension Sequence where Element == UInt8 {
+  /// Two lower-case digits a byte.
+  package var hexadecimal: String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+}

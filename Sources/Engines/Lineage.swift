@@ -1,0 +1,97 @@
+import Files
+public import JSON
+import OrderedCollections
+public import SystemPackage
+
+/// Where an engine's weights came from: `lineage.json` of the engine directory.
+///
+/// It stands beside the rank files, not in them, so that two engines with the same plan and weights are the same files.
+public struct Lineage: Sendable, Equatable {
+  public static let fileName = "lineage.json"
+
+  public struct Adapter: Sendable, Equatable {
+    public var path: String
+    public var digest: String
+    public var scale: Double
+    public init(path: String, digest: String, scale: Double) {
+      self.path = path
+      self.digest = digest
+      self.scale = scale
+    }
+  }
+  /// `build`, `refit` or `strip`.
+  public var action: String
+  public var tool: String
+  /// UTC, `2026-11-21T21:12:00Z`.
+  public var created: String
+  /// `checkpoint`, `huggingface`, `gguf`, `engine`; and its path.
+  public var sourceKind: String
+  public var sourcePath: String
+  public var adapters: [Adapter]
+  /// Root digests of the engine that was refitted.
+  public var parent: [String]
+  public var ranks: [RankDigest]
+
+  public init(
+    action: String, tool: String, created: String, sourceKind: String, sourcePath: String, adapters: [Adapter],
+    parent: [String], ranks: [RankDigest]
+  ) {
+    self.action = action
+    self.tool = tool
+    self.created = created
+    self.sourceKind = sourceKind
+    self.sourcePath = sourcePath
+    self.adapters = adapters
+    self.parent = parent
+    self.ranks = ranks
+  }
+
+  public var json: JSONValue {
+    [
+      "formatVersion": 1, "action": .string(action), "tool": .string(tool), "created": .string(created),
+      "source": ["kind": .string(sourceKind), "path": .string(sourcePath)],
+      "adapters": .array(
+        adapters.map { ["path": .string($0.path), "sha256": .string($0.digest), "scale": .double($0.scale)] }),
+      "parent": .strings(parent),
+      "ranks": .array(
+        ranks.map {
+          ["file": .string($0.file), "root": .string($0.root), "weights": .object($0.weights.mapValues { .string($0) })]
+        }),
+    ]
+  }
+
+  public init?(json: JSONValue) {
+    guard json["formatVersion"]?.int == 1, let action = json["action"]?.string, let ranks = json["ranks"]?.array else {
+      return nil
+    }
+    self.action = action
+    tool = json["tool"]?.string ?? ""
+    created = json["created"]?.string ?? ""
+    sourceKind = json["source"]?["kind"]?.string ?? ""
+    sourcePath = json["source"]?["path"]?.string ?? ""
+    adapters = (json["adapters"]?.array ?? []).map {
+      Adapter(path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "", scale: $0["scale"]?.double ?? 1)
+    }
+    parent = (json["parent"]?.array ?? []).compactMap(\.string)
+    self.ranks = ranks.map { rank in
+      RankDigest(
+        file: rank["file"]?.string ?? "", root: rank["root"]?.string ?? "",
+        weights: (rank["weights"]?.object ?? [:]).mapValues { $0.string ?? "" })
+    }
+  }
+
+  /// The lineage beside an engine, or nil where there is none.
+  /// - Throws: where there is one that cannot be read.
+  public init?(directory: FilePath) throws {
+    let path = directory.appending(Self.fileName)
+    guard try DirectoryListing.names(in: directory).contains(Self.fileName) else { return nil }
+    do {
+      guard let lineage = Lineage(json: try JSONValue(parsing: try ReadableFile.contents(of: path))) else {
+        throw EngineError(path, .invalidConfiguration(reason: "not a lineage of this version; remove it to go on without"))
+      }
+      self = lineage
+    } catch let error as JSONError {
+      throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
+    }
+  }
+}

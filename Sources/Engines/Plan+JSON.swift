@@ -1,0 +1,96 @@
+public import JSON
+public import Networks
+import OrderedCollections
+import Tensors
+
+extension Plan {
+  public var json: JSONValue {
+    var members: JSONObject = [
+      "formatVersion": .int(Self.formatVersion),
+      "target": .string(target),
+      "rank": .int(rank),
+      "tensorParallel": .int(tensorParallel),
+      "pipelineParallel": .int(pipelineParallel),
+      "limits": [
+        "batchSize": .int(limits.batchSize), "inputLength": .int(limits.inputLength),
+        "sequenceLength": .int(limits.sequenceLength), "tokens": .int(limits.tokens),
+      ],
+      "elementType": .string(elementType.rawValue),
+      "vocabularySize": .int(vocabularySize),
+      "rotary": rotary?.json ?? .null,
+      "cache": [
+        "layers": .int(cache.layers), "keyValueHeads": .int(cache.keyValueHeads), "headSize": .int(cache.headSize),
+        "elementType": .string(cache.elementType.rawValue),
+      ],
+    ]
+    members["values"] = .array(
+      zip(values, slots.slot).map { value, slot in
+        ["name": .string(value.name), "width": .int(value.width), "rows": .string(value.rows.rawValue), "slot": .int(slot)]
+      })
+    members["slots"] = .ints(slots.widths)
+    members["operations"] = .array(operations.map(\.json))
+    members["tactics"] = .array(tactics.map(\.json))
+    members["weights"] = .object(
+      weights.mapValues {
+        ["shape": .ints($0.shape), "elementType": .string($0.elementType.rawValue), "layout": .string($0.layout.rawValue),
+         "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json]
+      })
+    return .object(members)
+  }
+
+  /// Reads and checks a plan: afterwards every index, shape and width in it fits every other.
+  public init(json: JSONValue) throws(PlanFormatError) {
+    let version = try json.integer("formatVersion")
+    guard version == Self.formatVersion else {
+      throw PlanFormatError(
+        "the plan has format \(version), this program reads \(Self.formatVersion): "
+          + (version > Self.formatVersion ? "use a newer drydock" : "build the engine again"))
+    }
+    let limits = try json.member("limits")
+    let cache = try json.member("cache")
+    let rotary = try json.member("rotary")
+    var values: [Value] = []
+    var slot: [Int] = []
+    for value in try json.list("values") {
+      guard let rows = Value.Rows(rawValue: try value.text("rows")) else { throw PlanFormatError("unknown row kind") }
+      values.append(Value(name: try value.text("name"), width: try value.size("width"), rows: rows))
+      slot.append(try value.integer("slot"))
+    }
+    var operations: [Operation] = []
+    for operation in try json.list("operations") { operations.append(try Operation(json: operation)) }
+    var tactics: [LinearTactics] = []
+    for entry in try json.list("tactics") { tactics.append(try LinearTactics(json: entry)) }
+    guard let weightMembers = try json.member("weights").object else { throw PlanFormatError("\"weights\" is not an object") }
+    var weights: OrderedDictionary<String, PlannedWeight> = [:]
+    for (name, entry) in weightMembers {
+      guard let layout = WeightLayout(rawValue: try entry.text("layout")),
+        let role = WeightRole(rawValue: try entry.text("role")), let refittable = try entry.member("refittable").bool
+      else { throw PlanFormatError("weight \"\(name)\" has an unknown layout or role") }
+      weights[name] = PlannedWeight(
+        shape: try entry.shape("shape"), elementType: try entry.elementType("elementType"), layout: layout, role: role,
+        isRefittable: refittable, recipe: try Recipe(json: try entry.member("recipe")))
+    }
+    self.init(
+      target: try json.text("target"), rank: try json.integer("rank"),
+      tensorParallel: try json.size("tensorParallel"), pipelineParallel: try json.size("pipelineParallel"),
+      limits: PlanLimits(
+        batchSize: try limits.size("batchSize"), inputLength: try limits.size("inputLength"),
+        sequenceLength: try limits.size("sequenceLength"), tokens: try limits.size("tokens")),
+      elementType: try json.elementType("elementType"), vocabularySize: try json.size("vocabularySize"),
+      rotary: rotary.isNull ? nil : try RotaryEmbedding(json: rotary),
+      cache: CacheShape(
+        layers: try cache.integer("layers"), keyValueHeads: try cache.size("keyValueHeads"),
+        headSize: try cache.size("headSize"), elementType: try cache.elementType("elementType")),
+      values: values, slots: BufferSlots(slot: slot, widths: try json.shape("slots")), operations: operations,
+      tactics: tactics, weights: weights)
+    try check()
+  }
+}
+
+extension JSONValue {
+  fileprivate func elementType(_ key: String) throws(PlanFormatError) -> ElementType {
+    let name = try text(key)
+    guard let type = ElementType(rawValue: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }
+    return type
+  }
+}

@@ -1,0 +1,98 @@
+public import Networks
+public import OrderedCollections
+public import Tensors
+
+/// What one rank of an engine computes, with which kernels, and how each of its weights is made.
+///
+/// A plan holds nothing that depends on the values of weights, so a stripped, a full and a refitted engine share
+/// it to the byte.
+public struct Plan: Sendable, Equatable {
+  /// Grows when an older reader could not run the plan rightly.
+  public static let formatVersion = 1
+
+  public var target: String
+  public var rank: Int
+  public var tensorParallel: Int
+  public var pipelineParallel: Int
+  public var limits: PlanLimits
+  /// Element type of the linear weights.
+  public var elementType: ElementType
+  /// Tokens below this number have logits; rows beyond it are padding.
+  public var vocabularySize: Int
+  public var rotary: RotaryEmbedding?
+  public var cache: CacheShape
+  public var values: [Value]
+  /// Which activation buffer each value lives in, and the width of each buffer.
+  public var slots: BufferSlots
+  public var operations: [Operation]
+  /// By the shape of a linear weight, which kernel variants run it.
+  public var tactics: [LinearTactics]
+  public var weights: OrderedDictionary<String, PlannedWeight>
+
+  public var tensorRank: Int { rank % tensorParallel }
+  public var pipelineRank: Int { rank / tensorParallel }
+}
+
+/// The sizes an engine was built for (upstream's names without `max_`).
+public struct PlanLimits: Sendable, Hashable {
+  public var batchSize: Int
+  public var inputLength: Int
+  public var sequenceLength: Int
+  /// Rows in one step.
+  public var tokens: Int
+  public init(batchSize: Int, inputLength: Int, sequenceLength: Int, tokens: Int) {
+    self.batchSize = batchSize
+    self.inputLength = inputLength
+    self.sequenceLength = sequenceLength
+    self.tokens = tokens
+  }
+}
+
+/// The key-value cache of this rank.
+public struct CacheShape: Sendable, Hashable {
+  public var layers: Int
+  public var keyValueHeads: Int
+  public var headSize: Int
+  public var elementType: ElementType
+}
+
+public struct PlannedWeight: Sendable, Hashable {
+  /// Logical shape; the file holds `layout.storedShape(of: shape)`.
+  public var shape: [Int]
+  public var elementType: ElementType
+  public var layout: WeightLayout
+  public var role: WeightRole
+  /// Whether a refit may change it. An absent weight may always be filled.
+  public var isRefittable: Bool
+  public var recipe: Recipe
+
+  /// As the engine file's header declares it.
+  public var stored: TensorDescription {
+    TensorDescription(shape: layout.storedShape(of: shape), elementType: elementType)
+  }
+}
+
+/// Kernel variants for all linear weights `[outputs, inputs]` of one element type.
+public struct LinearTactics: Sendable, Hashable {
+  public var outputs: Int
+  public var inputs: Int
+  public var elementType: ElementType
+  public var decode: String
+  public var prefill: String
+  public init(outputs: Int, inputs: Int, elementType: ElementType, decode: String, prefill: String) {
+    self.outputs = outputs
+    self.inputs = inputs
+    self.elementType = elementType
+    self.decode = decode
+    self.prefill = prefill
+  }
+}
+
+/// Which linear weights a refit may change.
+public enum RefitScope: String, Sendable, CaseIterable {
+  /// All but embedding and position tables.
+  case standard = "default"
+  case all
+
+  public func includes(_ role: WeightRole) -> Bool { self == .all || role != .embedding }
+}

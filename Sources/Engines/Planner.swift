@@ -1,0 +1,66 @@
+public import Checkpoints
+public import Networks
+import OrderedCollections
+import Tensors
+
+/// Makes a plan of a network for one target.
+public struct Planner {
+  public var target: any PlanTarget
+  public var limits: PlanLimits
+  public var scope: RefitScope
+  public var timingCache: TimingCache
+
+  public init(target: any PlanTarget, limits: PlanLimits, scope: RefitScope = .standard, timingCache: TimingCache = .init()) {
+    self.target = target
+    self.limits = limits
+    self.scope = scope
+    self.timingCache = timingCache
+  }
+
+  /// - Parameter sharesEmbedding: lm_head and the embedding table are one weight.
+  /// - Throws: ``UnsupportedModel``.
+  public mutating func plan(
+    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
+  ) throws(UnsupportedModel) -> Plan {
+    var network = try Families.network(config: config, rank: rank, sharesEmbedding: sharesEmbedding)
+    network.fuse()
+    let type = config.elementType
+    guard let linearLayout = target.linearLayout(type) else { throw .setting("dtype", "\"\(type.configName ?? type.rawValue)\"") }
+    let linears = Set(
+      network.operations.compactMap { if case .linear(_, let weight, _, _) = $0 { weight } else { nil } })
+    var weights: OrderedDictionary<String, PlannedWeight> = [:]
+    for (name, weight) in network.weights {
+      let layout = linears.contains(name) ? linearLayout : .rows
+      weights[name] = PlannedWeight(
+        shape: weight.shape, elementType: type, layout: layout, role: weight.role,
+        isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(type, weight.recipe)))
+    }
+    let attention = network.operations.compactMap { if case .attention(let attention) = $0 { attention } else { nil } }
+    let mapping = config.mapping
+    return Plan(
+      target: target.name, rank: rank, tensorParallel: mapping.tensorParallel,
+      pipelineParallel: mapping.pipelineParallel, limits: limits, elementType: type,
+      vocabularySize: config.vocabularySize, rotary: network.rotary,
+      cache: CacheShape(
+        layers: attention.count, keyValueHeads: attention.first?.keyValueHeads ?? 1,
+        headSize: attention.first?.headSize ?? config.headSize, elementType: target.cacheElementType(type)),
+      values: network.values, slots: BufferSlots(values: network.values, operations: network.operations),
+      operations: network.operations, tactics: tactics(for: weights.filter { linears.contains($0.key) }), weights: weights)
+  }
+
+  private mutating func tactics(for weights: OrderedDictionary<String, PlannedWeight>) -> [LinearTactics] {
+    var tactics: [LinearTactics] = []
+    for weight in weights.values {
+      let (outputs, inputs, type) = (weight.shape[0], weight.shape[1], weight.elementType)
+      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs }) else { continue }
+      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, elementType: type) {
+        tactics.append(known)
+      } else {
+        let measured = target.measure(outputs: outputs, inputs: inputs, elementType: type)
+        timingCache.add(measured, device: target.device)
+        tactics.append(measured)
+      }
+    }
+    return tactics
+  }
+}

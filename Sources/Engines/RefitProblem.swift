@@ -1,0 +1,86 @@
+/// One reason why a source cannot be refitted into an engine, or something to know about it.
+public enum RefitProblem: Sendable, Equatable {
+  /// A tensor that a refittable or absent weight needs is not in the source.
+  case missing(tensor: String, rank: Int)
+  case shapeMismatch(tensor: String, rank: Int, engine: [Int], checkpoint: [Int])
+  /// The tensor is there with no elements.
+  case notInitialized(tensor: String, rank: Int)
+  /// A field that decides the structure differs.
+  case configuration(field: String, engine: String, checkpoint: String)
+  /// A weight that the engine does not let a refit change has other values in the source.
+  case frozenDiffers(weight: String, rank: Int)
+  /// The engine shares lm_head with the embedding table, the source has two different tables.
+  case untied
+  /// The engine has its own lm_head, the source has none.
+  case tied(rank: Int)
+  /// A LoRA adapter over an engine whose weights carry one already.
+  case adapterOnAdapter(adapters: [String], parent: [String])
+
+  /// The first words of upstream's message for the same thing, so that scripts and searches find it.
+  public var heading: String {
+    switch self {
+    case .missing: "Missing refittable weights from checkpoint"
+    case .shapeMismatch: "Failed to refit weight: shape mismatch"
+    case .notInitialized: "Failed because weight is not initialized in model"
+    case .configuration: "Configurations differ"
+    case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
+    case .untied, .tied: "Tied and untied embeddings"
+    case .adapterOnAdapter: "The engine's weights already carry an adapter"
+    }
+  }
+
+  /// One line of the table below the heading.
+  public var detail: String {
+    switch self {
+    case .missing(let tensor, let rank): "rank \(rank)  \(tensor)"
+    case .shapeMismatch(let tensor, let rank, let engine, let checkpoint):
+      "rank \(rank)  \(tensor)  engine \(engine)  checkpoint \(checkpoint)"
+    case .notInitialized(let tensor, let rank): "rank \(rank)  \(tensor)  (empty: pruned?)"
+    case .configuration(let field, let engine, let checkpoint): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
+    case .frozenDiffers(let weight, let rank): "rank \(rank)  \(weight)"
+    case .untied: "the engine uses its embedding table as lm_head; the checkpoint has a different lm_head.weight"
+    case .tied(let rank): "rank \(rank)  the engine has its own lm_head.weight; the checkpoint has none (tied)"
+    case .adapterOnAdapter(let adapters, let parent):
+      "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
+    }
+  }
+
+  public var remedy: String {
+    switch self {
+    case .missing: "Give the complete checkpoint the engine was built for, converted with the same --tp_size and --pp_size."
+    case .shapeMismatch: "Shapes are part of the plan: build a new engine with trtllm-build."
+    case .notInitialized: "Give the checkpoint before it was pruned."
+    case .configuration: "These are part of the plan: build a new engine with trtllm-build, or convert the model like the engine's."
+    case .frozenDiffers:
+      "Build a new engine, or build with --refit_scope all so that they can change, or pass --ignore_frozen to keep the engine's."
+    case .untied: "Build a new engine with trtllm-build from this checkpoint."
+    case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
+    case .adapterOnAdapter:
+      "Adapters are never stacked silently: refit the parent engine, or give the base weights with --base_checkpoint_dir."
+    }
+  }
+
+  /// All problems as text, grouped under their headings.
+  public static func report(_ problems: [RefitProblem], linesPerHeading: Int = 20) -> String {
+    var order: [String] = []
+    var groups: [String: [RefitProblem]] = [:]
+    for problem in problems {
+      if groups[problem.heading] == nil { order.append(problem.heading) }
+      groups[problem.heading, default: []].append(problem)
+    }
+    return order.map { heading in
+      let group = groups[heading] ?? []
+      var lines = ["\(heading) (\(group.count)):"]
+      lines += group.prefix(linesPerHeading).map { "  " + $0.detail }
+      if group.count > linesPerHeading { lines.append("  … and \(group.count - linesPerHeading) more") }
+      if let remedy = group.first?.remedy { lines.append("  → \(remedy)") }
+      return lines.joined(separator: "\n")
+    }.joined(separator: "\n")
+  }
+}
+
+/// Everything that is wrong with a source, found before anything was written.
+public struct RefitError: Error, Sendable, Equatable, CustomStringConvertible {
+  public let problems: [RefitProblem]
+  public var description: String { RefitProblem.report(problems) + "\nNothing was written." }
+}

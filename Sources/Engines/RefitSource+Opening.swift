@@ -1,0 +1,98 @@
+import Checkpoints
+import Crypto
+import Files
+import Safetensors
+public import SystemPackage
+import Tensors
+import WeightSources
+
+extension RefitSource {
+  /// What a source is to be read with.
+  public struct OpeningOptions: Sendable {
+    /// Base weights for an adapter, where they are not to be the engine's own.
+    public var basePath: FilePath?
+    /// Multiplies an adapter's change.
+    public var loraScale = 1.0
+    /// More adapters, on top of whatever the source is.
+    public var adapters: [FilePath] = []
+    public init() {}
+  }
+
+  /// Opens a checkpoint, a Hugging Face directory, a GGUF file, a PEFT adapter or another engine as weights for `engine`.
+  ///
+  /// Whole models are sharded and converted on the way, as the engine's mapping says; nothing is written.
+  public init(_ path: FilePath, for engine: EngineDirectory, options: OpeningOptions = OpeningOptions()) throws {
+    var adapters = options.adapters
+    let basePath: FilePath?
+    let kind = try WeightSourceKind.detect(path)
+    if kind == .adapter {
+      adapters.insert(path, at: 0)
+      basePath = options.basePath
+    } else {
+      basePath = path
+    }
+    var source: RefitSource
+    if let basePath {
+      source = try Self.model(basePath, for: engine)
+    } else {
+      source = RefitSource(
+        weights: EngineWeights(engine.ranks), config: nil, kind: kind.rawValue, path: path, usesEngineWeights: true)
+    }
+    guard !adapters.isEmpty else { self = source; return }
+    let ranks = engine.ranks.count
+    var touched = [Set<String>](repeating: [], count: ranks)
+    let layout = try ShardLayout(config: engine.pretrained, origin: engine.path.string)
+    let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
+    for adapterPath in adapters {
+      let adapter = try LoRAAdapter(directory: adapterPath)
+      let adapted = try AdaptedWeights(
+        base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares)
+      for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
+      source.weights = adapted
+      source.adapters.append(
+        Lineage.Adapter(path: adapterPath.string, digest: try Self.digest(adapterPath), scale: options.loraScale))
+    }
+    source.path = path
+    if source.usesEngineWeights {
+      let names = touched
+      source.touched = { names[$0] }
+    }
+    self = source
+  }
+
+  /// A complete model, not an adapter.
+  private static func model(_ path: FilePath, for engine: EngineDirectory) throws -> RefitSource {
+    let kind = try WeightSourceKind.detect(path)
+    switch kind {
+    case .checkpoint:
+      let checkpoint = try Checkpoint(directory: path)
+      return RefitSource(
+        weights: CheckpointWeights(checkpoint), config: checkpoint.config, kind: kind.rawValue, path: path)
+    case .huggingFace, .gguf:
+      let source = try ModelSource(path)
+      let type = engine.pretrained.elementType
+      let mapping = engine.pretrained.mapping
+      let config = try CheckpointConfig(parsing: source.model.checkpointConfig(elementType: type, mapping: mapping))
+      let weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: type)
+      return RefitSource(weights: weights, config: config, kind: kind.rawValue, path: path)
+    case .engine:
+      let other = try EngineDirectory(path)
+      return RefitSource(
+        weights: EngineWeights(other.ranks), config: other.pretrained, kind: kind.rawValue, path: path)
+    case .adapter:
+      throw EngineError(path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Name a base model here."))
+    }
+  }
+
+  /// SHA-256 over the adapter's two files, one after the other.
+  private static func digest(_ directory: FilePath) throws -> String {
+    var hash = SHA256()
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+      let file = try ReadableFile(directory.appending(name))
+      for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
+        hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
+      }
+    }
+    return hash.finalize().hexadecimal
+  }
+}

@@ -1,0 +1,32 @@
+public import Checkpoints
+public import SystemPackage
+public import WeightSources
+
+/// New weights for an engine, whatever they come from.
+public struct RefitSource: Sendable {
+  public var weights: any WeightSource
+  /// The source's structure; nil where it has none of its own (an adapter).
+  public var config: CheckpointConfig?
+  /// For the lineage: `checkpoint`, `huggingface`, `gguf`, `adapter`, `engine`.
+  public var kind: String
+  public var path: FilePath
+  public var adapters: [Lineage.Adapter]
+  /// The base weights are the engine's own.
+  public var usesEngineWeights: Bool
+  /// Tensors of a rank that differ from the engine's; nil where all may.
+  public var touched: (@Sendable (_ rank: Int) -> Set<String>)?
+
+  public init(
+    weights: any WeightSource, config: CheckpointConfig?, kind: String, path: FilePath,
+    adapters: [Lineage.Adapter] = [], usesEngineWeights: Bool = false,
+    touched: (@Sendable (_ rank: Int) -> Set<String>)? = nil
+  ) {
+    self.weights = weights
+    self.config = config
+    self.kind = kind
+    self.path = path
+    self.adapters = adapters
+    self.usesEngineWeights = usesEngineWeights
+    self.touched = touched
+  }
+}

@@ -1,0 +1,66 @@
+import Files
+public import JSON
+public import Networks
+public import OrderedCollections
+public import SystemPackage
+public import Tensors
+
+/// Kernel choices that were measured earlier, so that a build on the same device chooses the same again.
+public struct TimingCache: Sendable, Equatable {
+  /// By device, then by shape.
+  public private(set) var entries: OrderedDictionary<String, [LinearTactics]> = [:]
+  public init() {}
+
+  public func tactics(device: String, outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics? {
+    entries[device]?.first { $0.outputs == outputs && $0.inputs == inputs && $0.elementType == elementType }
+  }
+
+  public mutating func add(_ tactics: LinearTactics, device: String) {
+    entries[device, default: []].append(tactics)
+    entries[device]?.sort { ($0.elementType.rawValue, $0.outputs, $0.inputs) < ($1.elementType.rawValue, $1.outputs, $1.inputs) }
+    entries.sort { $0.key < $1.key }
+  }
+
+  static let formatName = "drydock-timing-cache"
+
+  public var json: JSONValue {
+    [
+      "format": .string(Self.formatName), "formatVersion": 1,
+      "devices": .object(entries.mapValues { .array($0.map(\.json)) }),
+    ]
+  }
+
+  public init(json: JSONValue) throws(PlanFormatError) {
+    guard json["format"]?.string == Self.formatName, json["formatVersion"]?.int == 1,
+      let devices = json["devices"]?.object
+    else { throw PlanFormatError("this is not a timing cache of this version; leave the flag out and it is made anew") }
+    for (device, list) in devices {
+      for entry in list.array ?? [] { add(try LinearTactics(json: entry), device: device) }
+    }
+  }
+
+  /// Reads a cache file.
+  public init(path: FilePath) throws {
+    do {
+      try self.init(json: try JSONValue(parsing: try ReadableFile.contents(of: path)))
+    } catch let error as PlanFormatError {
+      throw EngineError(path, .invalidConfiguration(reason: error.reason))
+    } catch let error as JSONError {
+      throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
+    }
+  }
+}
+
+extension LinearTactics {
+  var json: JSONValue {
+    ["outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(elementType.rawValue),
+     "decode": .string(decode), "prefill": .string(prefill)]
+  }
+
+  init(json: JSONValue) throws(PlanFormatError) {
+    guard let type = ElementType(rawValue: try json.text("elementType")) else { throw PlanFormatError("unknown element type") }
+    self.init(
+      outputs: try json.size("outputs"), inputs: try json.size("inputs"), elementType: type,
+      decode: try json.text("decode"), prefill: try json.text("prefill"))
+  }
+}

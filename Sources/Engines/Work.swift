@@ -1,0 +1,52 @@
+import Synchronization
+
+/// Runs independent jobs on worker threads, largest first, and stops at the first error.
+enum Work {
+  /// - Parameters:
+  ///   - jobs: With the bytes each will move, which decides the order.
+  ///   - makeWorker: Called once on each worker for its own scratch memory.
+  static func run<Job: Sendable, Worker>(
+    _ jobs: [(cost: Int, job: Job)], workers: Int, makeWorker: @escaping @Sendable () -> Worker,
+    _ body: @escaping @Sendable (Worker, Job) throws -> Void
+  ) async throws {
+    let ordered = jobs.enumerated().sorted { ($1.element.cost, $0.offset) < ($0.element.cost, $1.offset) }.map(\.element.job)
+    let next = Counter()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<max(1, min(workers, ordered.count)) {
+        group.addTask {
+          let worker = makeWorker()
+          while let index = next.take(below: ordered.count) {
+            try Task.checkCancellation()
+            try body(worker, ordered[index])
+          }
+        }
+      }
+      // The first error cancels the others; each stops after the job in its hands.
+      for try await _ in group {}
+    }
+  }
+}
+
+/// Hands out 0, 1, 2, … to many threads.
+final class Counter: Sendable {
+  private let value = Atomic<Int>(0)
+  func take(below limit: Int) -> Int? {
+    let index = value.wrappingAdd(1, ordering: .relaxed).oldValue
+    return index < limit ? index : nil
+  }
+}
+
+/// Bytes done so far, from many threads.
+public final class ProgressCounter: Sendable {
+  private let done = Atomic<Int>(0)
+  private let all: Atomic<Int>
+  public init(total: Int = 0) { all = Atomic(total) }
+  public var total: Int { all.load(ordering: .relaxed) }
+  public var completed: Int { done.load(ordering: .relaxed) }
+  func add(_ count: Int) { done.wrappingAdd(count, ordering: .relaxed) }
+  /// For work that counts by itself.
+  public func report(_ completed: Int, of total: Int) {
+    all.store(total, ordering: .relaxed)
+    done.store(completed, ordering: .relaxed)
+  }
+}

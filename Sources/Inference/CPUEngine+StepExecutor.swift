@@ -1,0 +1,9 @@
+public import CPUBackend
+
+extension CPUEngine: StepExecutor {
+  public var limits: ExecutorLimits {
+    ExecutorLimits(
+      vocabularySize: vocabularySize, maximumSequenceLength: maximumSequenceLength, maximumBatchRows: maximumBatchRows,
+      maximumSequences: maximumSequences, cacheBlockTokens: cacheBlockTokens, cacheBlockCount: cacheBlockCount)
+  }
+}

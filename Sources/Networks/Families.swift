@@ -1,0 +1,17 @@
+public import Checkpoints
+
+/// Which architectures can be built, by the `architecture` string of a checkpoint.
+public enum Families {
+  public static let llama: Set<String> = [
+    "LlamaForCausalLM", "MistralForCausalLM", "InternLMForCausalLM", "SkyworkForCausalLM", "GraniteForCausalLM",
+  ]
+  public static var supported: [String] { llama.sorted() }
+
+  /// The network of one rank, before fusion.
+  public static func network(
+    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
+  ) throws(UnsupportedModel) -> Network {
+    guard llama.contains(config.architecture) else { throw .architecture(config.architecture, supported: supported) }
+    return try Llama.network(config: config, rank: rank, sharesEmbedding: sharesEmbedding)
+  }
+}

@@ -1,0 +1,134 @@
+public import Checkpoints
+import Tensors
+
+/// Llama, Mistral, SmolLM and the other families of upstream's `LLaMAForCausalLM`: pre-norm decoder layers with
+/// grouped-query attention, rotary embedding and a gated MLP.
+public enum Llama {
+  /// - Parameters:
+  ///   - config: A checked checkpoint configuration.
+  ///   - rank: Which rank of `config.mapping`.
+  ///   - sharesEmbedding: lm_head and the embedding table are one weight.
+  public static func network(
+    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
+  ) throws(UnsupportedModel) -> Network {
+    let shape = try RankShape(config: config, rank: rank)
+    let activation = try Activation(config: config)
+    var network = Network()
+    network.rotary = try RotaryEmbedding(config: config)
+    let hidden = config.hiddenSize
+    let epsilon = Float(config.normEpsilon)
+    let t = config.mapping.tensorParallel
+    let residual = network.value("hidden", width: hidden)
+
+    if shape.isFirstStage {
+      network.embed(config: config, shape: shape, output: residual)
+    } else {
+      network.operations.append(.receive(value: residual))
+    }
+
+    for layer in 0..<shape.layerCount {
+      let prefix = "transformer.layers.\(layer)."
+      let residualScale = Float(config.json["residual_multiplier"]?.double ?? 1)
+      guard residualScale == 1 else { throw .setting("residual_multiplier", "\(residualScale)") }
+
+      // Attention.
+      let normed = network.value("\(prefix)input_layernorm", width: hidden)
+      network.rmsNorm(residual, prefix + "input_layernorm", epsilon, normed)
+      let qkv = network.value("\(prefix)qkv", width: shape.qkvWidth)
+      network.linear(normed, prefix + "attention.qkv", .attention, qkv, bias: config.attentionBias)
+      let attended = network.value("\(prefix)attention", width: shape.heads * config.headSize)
+      network.operations.append(
+        .attention(
+          .init(
+            qkv: qkv, output: attended, layer: layer, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
+            headSize: config.headSize, scale: shape.attentionScale)))
+      let projected = network.value("\(prefix)dense", width: hidden)
+      // A row-parallel bias is added once: by the first rank of the group.
+      network.linear(
+        attended, prefix + "attention.dense", .attention, projected,
+        bias: config.attentionBias && shape.tensorRank == 0)
+      if t > 1 { network.operations.append(.allReduce(value: projected)) }
+      network.operations.append(.add(target: residual, value: projected))
+
+      // MLP: proj(activation(fc(x)) * gate(x)).
+      let normed2 = network.value("\(prefix)post_layernorm", width: hidden)
+      network.rmsNorm(residual, prefix + "post_layernorm", epsilon, normed2)
+      let fc = network.value("\(prefix)fc", width: shape.intermediate)
+      network.linear(normed2, prefix + "mlp.fc", .mlp, fc, bias: config.mlpBias)
+      let gate = network.value("\(prefix)gate", width: shape.intermediate)
+      network.linear(normed2, prefix + "mlp.gate", .mlp, gate, bias: config.mlpBias)
+      let product = network.value("\(prefix)product", width: shape.intermediate)
+      network.operations.append(
+        .activatedProduct(activated: fc, factor: gate, activation: activation, output: product))
+      let down = network.value("\(prefix)proj", width: hidden)
+      network.linear(
+        product, prefix + "mlp.proj", .mlp, down, bias: config.mlpBias && shape.tensorRank == 0)
+      if t > 1 { network.operations.append(.allReduce(value: down)) }
+      network.operations.append(.add(target: residual, value: down))
+    }
+
+    guard shape.isLastStage else {
+      network.operations.append(.send(value: residual))
+      return network
+    }
+    let last = network.value("selected", width: hidden, rows: .selected)
+    network.operations.append(.select(input: residual, output: last))
+    let normed = network.value("transformer.ln_f", width: hidden, rows: .selected)
+    network.rmsNorm(last, "transformer.ln_f", epsilon, normed)
+    network.logits(config: config, shape: shape, input: normed, sharesEmbedding: sharesEmbedding)
+    return network
+  }
+}
+
+extension Network {
+  fileprivate mutating func rmsNorm(_ input: ValueID, _ module: String, _ epsilon: Float, _ output: ValueID) {
+    let weight = weight(module + ".weight", shape: [values[input.index].width], role: .normalization)
+    operations.append(.rmsNorm(input: input, weight: weight, epsilon: epsilon, output: output))
+  }
+
+  fileprivate mutating func linear(
+    _ input: ValueID, _ module: String, _ role: WeightRole, _ output: ValueID, bias: Bool
+  ) {
+    let outputs = values[output.index].width
+    let weight = weight(module + ".weight", shape: [outputs, values[input.index].width], role: role)
+    let bias = bias ? self.weight(module + ".bias", shape: [outputs], role: role) : nil
+    operations.append(.linear(input: input, weight: weight, bias: bias, output: output))
+  }
+
+  /// The embedding table, whole or sharded over the tensor-parallel group by rows (0) or columns (1).
+  fileprivate mutating func embed(config: CheckpointConfig, shape: RankShape, output: ValueID) {
+    let name = "transformer.vocab_embedding.weight"
+    let t = config.mapping.tensorParallel
+    let sharded = config.useParallelEmbedding && t > 1
+    if sharded && config.embeddingShardingDimension == 1 {
+      let columns = config.hiddenSize / t
+      let weight = weight(name, shape: [config.vocabularySize, columns], role: .embedding)
+      let part = value("embedding.part", width: columns)
+      operations.append(.embed(weight: weight, firstToken: 0, scale: shape.embeddingScale, output: part))
+      operations.append(.allGather(input: part, output: output))
+    } else {
+      let rows = sharded ? (config.vocabularySize + t - 1) / t : config.vocabularySize
+      let weight = weight(name, shape: [rows, config.hiddenSize], role: .embedding)
+      let first = sharded ? rows * shape.tensorRank : 0
+      operations.append(.embed(weight: weight, firstToken: first, scale: shape.embeddingScale, output: output))
+      if sharded { operations.append(.allReduce(value: output)) }
+    }
+  }
+
+  fileprivate mutating func logits(config: CheckpointConfig, shape: RankShape, input: ValueID, sharesEmbedding: Bool) {
+    let t = config.mapping.tensorParallel
+    let rows = (config.vocabularySize + t - 1) / t
+    let name: String
+    if sharesEmbedding {
+      name = "transformer.vocab_embedding.weight"
+    } else {
+      name = weight("lm_head.weight", shape: [rows, config.hiddenSize], role: .logits)
+    }
+    let logits = value("logits", width: rows, rows: .selected)
+    operations.append(.linear(input: input, weight: name, bias: nil, output: logits))
+    if t > 1 {
+      let all = value("logits.all", width: rows * t, rows: .selected)
+      operations.append(.allGather(input: logits, output: all))
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import Checkpoints
+import JSON
+
+/// A model that cannot be built, and why.
+public enum UnsupportedModel: Error, Equatable, Sendable, CustomStringConvertible {
+  case architecture(String, supported: [String])
+  case setting(String, String)
+  case indivisible(String, Int, by: Int)
+  case quantization(String)
+  case rank(Int, worldSize: Int)
+
+  public var description: String {
+    switch self {
+    case .architecture(let name, let supported):
+      "architecture \"\(name)\" is not supported yet; supported: \(supported.joined(separator: ", "))"
+    case .setting(let name, let value): "the configuration sets \(name) to \(value), which is not supported yet"
+    case .indivisible(let what, let count, let size):
+      "\(what) (\(count)) cannot be divided over a tensor-parallel size of \(size); convert with another --tp_size"
+    case .quantization(let name):
+      "quantisation \(name) is not supported yet; convert the model to float16, bfloat16 or float32"
+    case .rank(let rank, let size): "rank \(rank) is outside the mapping's world size \(size)"
+    }
+  }
+}
+
+/// What one rank of a mapping holds.
+struct RankShape {
+  let tensorRank: Int
+  let isFirstStage: Bool
+  let isLastStage: Bool
+  let layerCount: Int
+  let heads: Int
+  let keyValueHeads: Int
+  let intermediate: Int
+  let qkvWidth: Int
+  let attentionScale: Float
+  let embeddingScale: Float
+
+  init(config: CheckpointConfig, rank: Int) throws(UnsupportedModel) {
+    let mapping = config.mapping
+    let t = mapping.tensorParallel
+    guard rank >= 0, rank < mapping.worldSize else { throw .rank(rank, worldSize: mapping.worldSize) }
+    guard mapping.contextParallel == 1 else { throw .setting("mapping.cp_size", "\(mapping.contextParallel)") }
+    if let algorithm = config.quantization.algorithm { throw .quantization(algorithm.rawValue) }
+    if let algorithm = config.quantization.cacheAlgorithm { throw .quantization("of the KV cache, \(algorithm.rawValue),") }
+    guard config.headCount % t == 0 else { throw .indivisible("num_attention_heads", config.headCount, by: t) }
+    guard config.intermediateSize % t == 0 else { throw .indivisible("intermediate_size", config.intermediateSize, by: t) }
+    let keyValue = config.keyValueHeadCount
+    guard keyValue >= t ? keyValue % t == 0 : t % keyValue == 0 else {
+      throw .indivisible("num_key_value_heads", keyValue, by: t)
+    }
+    if config.usesQueryKeyNorm { throw .setting("qk_layernorm", "true") }
+    if config.json["residual_mlp"]?.bool == true { throw .setting("residual_mlp", "true") }
+    if let experts = config.json["moe"]?["num_experts"]?.int, experts > 0 { throw .setting("moe.num_experts", "\(experts)") }
+    if let scale = config.json["output_multiplier_scale"]?.double, scale != 1 {
+      throw .setting("output_multiplier_scale", "\(scale)")
+    }
+
+    tensorRank = mapping.tensorRank(of: rank)
+    let stage = mapping.pipelineRank(of: rank)
+    isFirstStage = stage == 0
+    isLastStage = stage == mapping.pipelineParallel - 1
+    layerCount = mapping.layers(ofStage: stage, layerCount: config.layerCount).count
+    heads = config.headCount / t
+    keyValueHeads = max(1, keyValue / t)
+    intermediate = config.intermediateSize / t
+    qkvWidth = (heads + 2 * keyValueHeads) * config.headSize
+    let multiplier = config.json["attention_multiplier"]?.double ?? 1  // HF value × √headSize where it is not 1
+    attentionScale = Float(multiplier / Double(config.headSize).squareRoot())
+    embeddingScale = Float(config.json["embedding_multiplier"]?.double ?? 1)
+  }
+}
+
+extension Activation {
+  init(config: CheckpointConfig) throws(UnsupportedModel) {
+    switch config.hiddenActivation {
+    case "silu", "swiglu": self = .silu
+    case "gelu", "geglu": self = .gelu
+    case "gelu_new", "gelu_pytorch_tanh", "gelu_tanh": self = .geluTanh
+    case "relu": self = .relu
+    case let name: throw .setting("hidden_act", "\"\(name)\"")
+    }
+  }
+}
+
+extension RotaryEmbedding {
+  /// Nil where the model has no rotary embedding.
+  init?(config: CheckpointConfig) throws(UnsupportedModel) {
+    switch config.positionEmbeddingType {
+    case "rope_gpt_neox": style = .halves
+    case "rope_gptj": style = .pairs
+    case let name: throw .setting("position_embedding_type", "\"\(name)\"")
+    }
+    dimension = config.rotaryDimension
+    base = config.rotaryBase
+    guard let object = config.rotaryScaling, !object.isNull else { scaling = .none; return }
+    let kind = object["rope_type"]?.string ?? object["type"]?.string ?? "default"
+    func number(_ key: String, _ fallback: Double) -> Double { object[key]?.double ?? fallback }
+    switch kind {
+    case "default": scaling = .none
+    case "linear": scaling = .linear(factor: number("factor", 1))
+    case "llama3":
+      scaling = .llama3(
+        factor: number("factor", 8), lowFrequencyFactor: number("low_freq_factor", 1),
+        highFrequencyFactor: number("high_freq_factor", 4),
+        originalMaximum: number("original_max_position_embeddings", 8192))
+    default: throw .setting("rotary_scaling.type", "\"\(kind)\"")
+    }
+  }
+}
