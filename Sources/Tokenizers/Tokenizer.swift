@@ -12,7 +12,7 @@ public final class Tokenizer: Sendable {
   /// Added tokens that are found in the text as it is, and those found after normalization.
   let addedToText: AddedTokenFinder
   let addedToNormalized: AddedTokenFinder
-  let addedIDs: [String: Int32]
+  let addedIDs: [[UInt8]: Int32]
 
   public let specialTokens: SpecialTokens
   /// Ids that end a generated text: `eos_token` and all of generation_config.json's `eos_token_id`.
@@ -95,7 +95,7 @@ public final class Tokenizer: Sendable {
   }
 
   /// The id of a token by its string as tokenizer.json spells it (`Ġthe`, `<|im_end|>`).
-  public func id(ofToken token: String) -> Int32? { addedIDs[token] ?? encoder.vocabulary.id(of: token) }
+  public func id(ofToken token: String) -> Int32? { addedIDs[Array(token.utf8)] ?? encoder.vocabulary.id(of: token) }
 
   /// The token's bytes; empty for an id that no token has.
   public func bytes(ofID id: Int32) -> [UInt8] {

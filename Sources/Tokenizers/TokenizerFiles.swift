@@ -21,9 +21,10 @@ public struct TokenizerFiles: Sendable {
     self.contents = contents
   }
 
-  /// The parsed file, or nil where it is absent.
+  /// The parsed file, or nil where it is absent. In tokenizer.json the vocabulary is a flat array.
   func json(_ name: String) throws(TokenizerError) -> JSONValue? {
-    guard let bytes = contents[name] else { return nil }
+    guard var bytes = contents[name] else { return nil }
+    if name == "tokenizer.json" { _ = flattenVocabulary(in: &bytes) }
     do { return try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
       throw TokenizerError(file: name, problem: .invalidJSON(reason: error.description))
     }

@@ -9,7 +9,8 @@ struct TokenizerParts {
   var postProcessor: PostProcessor
   var addedToText = AddedTokenFinder()
   var addedToNormalized = AddedTokenFinder()
-  var addedIDs: [String: Int32] = [:]
+  /// By the token's bytes: a `String` would hold two spellings of one character equal.
+  var addedIDs: [[UInt8]: Int32] = [:]
   var specialTokens: SpecialTokens
   var endOfSequenceIDs: Set<Int32> = []
   var chatTemplates: [String: Result<ChatTemplate, TokenizerError>]
@@ -36,7 +37,7 @@ struct TokenizerParts {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
     for token in added {
-      if let known = addedIDs.updateValue(token.id, forKey: token.content), known != token.id {
+      if let known = addedIDs.updateValue(token.id, forKey: Array(token.content.utf8)), known != token.id {
         throw reader.inconsistent("the added token '\(token.content)' has the ids \(known) and \(token.id)")
       }
       if token.normalized {
@@ -50,7 +51,7 @@ struct TokenizerParts {
 
     let configuration = try files.json("tokenizer_config.json")
     specialTokens = SpecialTokens(configuration: configuration, map: try files.json("special_tokens_map.json"))
-    if let end = specialTokens.end, let id = addedIDs[end] ?? encoder.vocabulary.id(of: end) {
+    if let end = specialTokens.end, let id = addedIDs[Array(end.utf8)] ?? encoder.vocabulary.id(of: end) {
       endOfSequenceIDs.insert(id)
     }
     if let ids = try files.json("generation_config.json")?["eos_token_id"] {
@@ -74,12 +75,16 @@ extension BytePairEncoder {
     if let dropout = model["dropout"]?.double, dropout != 0 {
       throw reader.unsupported(reader.place("dropout"), "\(dropout)", "none: ids would depend on chance")
     }
-    guard let entries = model["vocab"]?.object else { throw reader.invalid("vocab", "an object of tokens and ids") }
-    var vocabulary = Vocabulary(capacity: entries.count)
-    for (token, value) in entries {
-      guard let id = value.int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
+    // Key, id, key, id, …: see `flattenVocabulary`.
+    guard let entries = model["vocab"]?.array, entries.count % 2 == 0 else {
+      throw reader.invalid("vocab", "an object of tokens and ids")
+    }
+    var vocabulary = Vocabulary(capacity: entries.count / 2)
+    for index in stride(from: 0, to: entries.count, by: 2) {
+      guard let token = entries[index].string else { throw reader.invalid("vocab", "an object of tokens and ids") }
+      guard let id = entries[index + 1].int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
         throw reader.inconsistent(
-          "the token '\(token)' has the id \(value.serialized()), which another token has or is no id")
+          "the token '\(token)' has the id \(entries[index + 1].serialized()), which another token has or is no id")
       }
     }
 
