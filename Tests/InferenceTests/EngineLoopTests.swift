@@ -20,9 +20,10 @@ import Testing
     let executor = FakeExecutor(limits)
     let loop = try EngineLoop(
       executor: executor, options: .init(maximumQueuedRequests: 100, maximumPrefillRowsBesideDecode: 7))
+    // Between two steps, so that all begin together.
+    let streams = try await loop.perform { try requests.map { try loop.submit($0) } }
     try await withThrowingTaskGroup(of: Void.self) { group in
-      for request in requests {
-        let stream = try loop.submit(request)
+      for (request, stream) in zip(requests, streams) {
         group.addTask {
           let answer = try await collect(stream)
           let expected = FakeModel().answer(request, room: limits.longestSequence - request.promptIDs.count)
@@ -47,9 +48,8 @@ import Testing
     let executor = FakeExecutor(Self.tight)
     let loop = try EngineLoop(executor: executor)
     var generator = SeededGenerator(9)
-    let streams = try (0..<30).map { _ in
-      try loop.submit(randomRequest(&generator, promptLength: 20...40))
-    }
+    let requests = (0..<30).map { _ in randomRequest(&generator, promptLength: 20...40) }
+    let streams = try await loop.perform { try requests.map { try loop.submit($0) } }
     for stream in streams { _ = try await collect(stream) }
     #expect(executor.batches.contains { $0.sequences.contains { $0.phase == .decode && $0.rows.count > 1 } })
     await loop.stop(drain: true)

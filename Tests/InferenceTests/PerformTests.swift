@@ -85,7 +85,8 @@ import Testing
     let gate = executor.hold(atStep: 20)
     let loop = try EngineLoop(executor: executor)
     let requests = (0..<4).map { request(start: Int32($0) * 9) }
-    let streams = try requests.map { try loop.submit($0) }
+    // Between two steps, so that all begin together.
+    let streams = try await loop.perform { try requests.map { try loop.submit($0) } }
     try await gate.reached()
     let swapped = try await perform(
       loop, running: keepingCache ? .keep : .recompute, forgettingPrefixes: true, swap(loop, to: 1))
@@ -122,13 +123,14 @@ import Testing
     let executor = FakeExecutor(limits)
     let gate = executor.hold(atStep: 5)
     let loop = try EngineLoop(executor: executor)
-    let streams = try (0..<3).map { _ in try loop.submit(request()) }
+    let request = request()
+    let streams = try await loop.perform { try (0..<3).map { _ in try loop.submit(request) } }
     try await gate.reached()
     let ended = try await perform(loop, running: .end(Reason())) {}
     gate.open()
     try await ended.value
     for stream in streams.prefix(2) { await #expect(throws: Reason.self) { try await collect(stream) } }
-    #expect(try await collect(streams[2]).ids == expected(request(), version: 0))
+    #expect(try await collect(streams[2]).ids == expected(request, version: 0))
     await loop.stop(drain: true)
   }
 

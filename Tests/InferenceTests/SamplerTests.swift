@@ -59,7 +59,9 @@ import Testing
 
   @Test(
     "draws follow the distribution that sorting gives",
-    arguments: [(0, 1, 0), (5, 1, 0), (0, 0.8, 0), (20, 0.7, 0), (0, 1, 0.05), (0, 0.9, 0.1), (50, 0.95, 0.02), (0, 0, 0)]
+    arguments: [
+      (0, 1, 0), (5, 1, 0), (0, 0.8, 0), (20, 0.7, 0), (0, 1, 0.05), (0, 0.9, 0.1), (50, 0.95, 0.02), (0, 0, 0),
+    ]
       as [(Int, Double, Double)], [0.5, 1, 3])
   func follows(filter: (topK: Int, topP: Double, minP: Double), temperature: Double) throws {
     let parameters = parameters {
@@ -109,7 +111,7 @@ import Testing
     #expect(kept.count == 1 || share(kept.dropLast()) <= p + 1e-5)
 
     let minimum = Double.random(in: 0.001...1, using: &generator)
-    MinP.select(minimum, from: logits.span, maximum: maximum, into: &scratch.candidates)
+    MinP.select(minimum, from: logits.span, maximum: maximum, &scratch)
     let left = scratch.candidates.count
     #expect(scratch.candidates.map { Int($0.id) } == Array(sorted.prefix(left)))
     for (rank, id) in sorted.enumerated() {

@@ -68,7 +68,9 @@ func exponential(_ value: Double) -> Double { exp(value) }
   }
 
   @Test func `candidates are ordered by logit, then by id`() {
-    let logits: [Float] = [-.infinity, -3e38, -1, -.leastNonzeroMagnitude, -0.0, 0, .leastNonzeroMagnitude, 1, 3e38, .infinity]
+    let logits: [Float] = [
+      -.infinity, -3e38, -1, -.leastNonzeroMagnitude, -0.0, 0, .leastNonzeroMagnitude, 1, 3e38, .infinity,
+    ]
     for (lower, a) in logits.enumerated() {
       #expect(Candidate(id: 9, logit: a).logit == a)
       #expect(Candidate(id: 9, logit: a).id == 9)

@@ -117,12 +117,12 @@ import Testing
     #expect(bench.scheduler.blocks.heldCount == 4)
   }
 
-  @Test func `after forgetting, no prompt finds what was computed before`() {
+  @Test("after forgetting, no prompt finds what was computed before", arguments: [1, 2])
+  func forgetting(stepsBefore: Int) {
     var bench = Bench(rows: 3, sequences: 4, blocks: 100)
     let prompt = (0..<10).map { Int32($0) }
     let first = bench.add(prompt)
-    _ = bench.step()
-    _ = bench.step()
+    for _ in 0..<stepsBefore { _ = bench.step() }
     bench.scheduler.forgetPrefixes()
     for _ in 0..<4 { _ = bench.step() }  // ends reading the prompt; its blocks mix old and new
     let second = bench.add(prompt)
@@ -153,7 +153,9 @@ import Testing
     #expect(bench.step().isEmpty)
   }
 
-  @Test("whatever comes, every sequence ends, in fair order, and blocks have one owner", arguments: 1...40 as ClosedRange<UInt64>)
+  @Test(
+    "whatever comes, every sequence ends, in fair order, and blocks have one owner",
+    arguments: 1...40 as ClosedRange<UInt64>)
   func invariants(seed: UInt64) throws {
     var generator = SeededGenerator(seed)
     func random(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }

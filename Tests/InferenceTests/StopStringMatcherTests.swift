@@ -55,7 +55,8 @@ import Testing
   func cutsDoNotMatter(seed: UInt64) {
     var generator = SeededGenerator(seed)
     func word(_ lengths: ClosedRange<Int>) -> String {
-      String((0..<Int.random(in: lengths, using: &generator)).map { _ in "abé".randomElement(using: &generator) ?? "a" })
+      String(
+        (0..<Int.random(in: lengths, using: &generator)).map { _ in "abé".randomElement(using: &generator) ?? "a" })
     }
     let stops = (0..<Int.random(in: 1...3, using: &generator)).map { _ in word(1...5) }
     let text = word(0...40)

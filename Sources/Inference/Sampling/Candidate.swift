@@ -20,6 +20,7 @@ package struct Candidate: Sendable, Hashable, Comparable {
 /// Buffers that a sampler works in, kept between tokens by whoever calls it. Holds nothing between two calls.
 public struct SamplingScratch: Sendable {
   package var candidates: [Candidate] = []
+  package var spareCandidates: [Candidate] = []
   package var weights: [Float] = []
   package var blockSums: [Double] = []
   package var rawLogits: [Float] = []

@@ -7,17 +7,17 @@ package enum MinP {
     while let last = candidates.last, last.logit < least { candidates.removeLast() }
   }
 
-  /// Fills `candidates` with the tokens that stay, best first.
+  /// Fills `scratch.candidates` with the tokens that stay, best first.
   /// - Parameter maximum: The largest logit.
   package static func select(
-    _ share: Double, from logits: Span<Float>, maximum: Float, into candidates: inout [Candidate]
+    _ share: Double, from logits: Span<Float>, maximum: Float, _ scratch: inout SamplingScratch
   ) {
-    candidates.removeAll(keepingCapacity: true)
+    scratch.candidates.removeAll(keepingCapacity: true)
     let least = maximum + Float(logarithm(share))
     VectorMath.forEach(in: logits, above: least.nextDown) { id, logit in
-      candidates.append(Candidate(id: id, logit: logit))
+      scratch.candidates.append(Candidate(id: id, logit: logit))
       return least.nextDown
     }
-    candidates.sort()
+    CandidateSort.sort(&scratch.candidates, spare: &scratch.spareCandidates)
   }
 }

@@ -96,7 +96,7 @@ public struct Sampler: Sendable {
       if parameters.minP > 0 { MinP.cut(&scratch.candidates, to: parameters.minP) }
       drawn = Draw.fromCandidates(&scratch, uniform: uniform)
     } else if parameters.minP > 0 {
-      MinP.select(parameters.minP, from: logits.span, maximum: maximum, into: &scratch.candidates)
+      MinP.select(parameters.minP, from: logits.span, maximum: maximum, &scratch)
       drawn = Draw.fromCandidates(&scratch, uniform: uniform)
     } else {
       drawn = Draw.fromAll(&logits, maximum: maximum, uniform: uniform, &scratch)

@@ -13,7 +13,9 @@ package enum TopP {
   /// Only tokens that can be in it are sorted: first those with a probability of at least (1-p)/256, then, while their
   /// sum falls short, 16 times less likely ones. Tokens below (1-p)/vocabulary sum to less than 1-p, so it ends there.
   /// - Parameter maximum: The largest logit.
-  package static func select(_ share: Double, from logits: Span<Float>, maximum: Float, _ scratch: inout SamplingScratch) {
+  package static func select(
+    _ share: Double, from logits: Span<Float>, maximum: Float, _ scratch: inout SamplingScratch
+  ) {
     let total = VectorMath.sumOfExponentials(logits, minus: maximum)
     let least = (1 - share) / Double(logits.count)
     var floor = (1 - share) / 256
@@ -27,7 +29,7 @@ package enum TopP {
         return threshold
       }
       if isLast || mass(of: scratch.candidates, minus: maximum) >= share * total {
-        scratch.candidates.sort()
+        CandidateSort.sort(&scratch.candidates, spare: &scratch.spareCandidates)
         scratch.weighCandidates()
         cut(&scratch, atWeight: share * total)
         return

@@ -30,7 +30,9 @@ package struct Scheduler: Sendable {
 
   package var isEmpty: Bool { running.isEmpty && waiting.isEmpty }
   /// Whether a sequence is under way: running, or preempted.
-  package var isAnyUnderWay: Bool { !running.isEmpty || (waiting.first.flatMap { sequences[$0]?.wasAdmitted } ?? false) }
+  package var isAnyUnderWay: Bool {
+    !running.isEmpty || (waiting.first.flatMap { sequences[$0]?.wasAdmitted } ?? false)
+  }
   package subscript(_ id: SequenceID) -> ScheduledSequence? { sequences[id] }
 
   // MARK: Coming and going

@@ -66,7 +66,9 @@ public struct StopStringMatcher: Sendable {
     var length = bytes.count
     while length > 0 {
       let end = bytes.suffix(length)
-      if stops.contains(where: { $0.bytes.count > length && $0.bytes.prefix(length).elementsEqual(end) }) { return length }
+      if stops.contains(where: { $0.bytes.count > length && $0.bytes.prefix(length).elementsEqual(end) }) {
+        return length
+      }
       length -= 1
     }
     return 0
