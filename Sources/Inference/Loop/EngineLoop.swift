@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Runs requests on an executor, many at a time: one thread that plans a step, runs it, chooses tokens, and delivers
 /// them.
 ///

@@ -103,6 +103,8 @@ final class LoopWorker {
     var results = [Result<GeneratedToken, SamplingError>?](repeating: nil, count: plan.slices.count)
     do {
       try unsafe executor.step(batch) { slice, logits in
+        // A choice moves the sampler on, so only what was asked for counts, and once.
+        guard plan.slices[slice].wantsLogits, case nil = results[slice] else { return }
         var span = unsafe logits.mutableSpan
         results[slice] = choose(for: plan.slices[slice].id, from: &span)
       }
