@@ -178,7 +178,7 @@ def permute(x, heads):
     return x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
 
 
-def gguf_model(path, c, w, kinds, tied=False):
+def gguf_model(path, c, w, kinds, extra={}):
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_block_count(c["num_hidden_layers"])
@@ -223,6 +223,8 @@ def gguf_model(path, c, w, kinds, tied=False):
         if heads:  # undo, independently of the function above
             back = back.reshape(heads, c["head_dim"] // 2, 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
         read[n] = back
+    for name, x in extra.items():
+        writer.add_tensor(name, x, raw_dtype=T.F32)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -237,6 +239,27 @@ expected["quantized.gguf"] = [expectation(c, w, "bfloat16", 1, 1), expectation(c
 c["tie_word_embeddings"] = True
 w = gguf_model(out / "tied.gguf", c, model(c), [T.F16])
 expected["tied.gguf"] = [expectation(c, w, "float16", 1, 1), expectation(c, w, "float32", 2, 1)]
+
+# Llama 3's rotary scaling, which GGUF keeps only as a table of divisors.
+def llama3_divisors(base, dimension, factor, low, high, original):
+    out = []
+    for i in range(0, dimension, 2):
+        wavelength = 2 * np.pi * base ** (i / dimension)
+        if wavelength < original / high:
+            out.append(1.0)
+        elif wavelength > original / low:
+            out.append(factor)
+        else:
+            smooth = (original / wavelength - low) / (high - low)
+            out.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(out, np.float32)
+
+
+c["rope_theta"] = 500000.0
+table = llama3_divisors(500000.0, 8, 32.0, 1.0, 4.0, 8192)
+gguf_model(out / "llama3.gguf", c, model(c), [T.Q8_0], extra={"rope_freqs.weight": table})
+table[1] *= 1.5
+gguf_model(out / "strange-rotary.gguf", c, model(c), [T.Q8_0], extra={"rope_freqs.weight": table})
 
 write("expected.json", expected)
 for path in sorted(out.rglob("*")):

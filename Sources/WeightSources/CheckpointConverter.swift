@@ -34,6 +34,9 @@ public struct CheckpointConverter: Sendable {
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
   /// - Throws: ``WeightSourceError`` for anything in the source that does not fit, before anything is written.
   public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil) throws(WeightSourceError) {
+    guard mapping.contextParallel == 1 else {
+      throw WeightSourceError(source.path.string, .sharding("context parallelism does not change weights. Convert with cp_size 1."))
+    }
     self.source = source
     self.mapping = mapping
     self.elementType = elementType ?? source.model.automaticElementType

@@ -19,9 +19,6 @@ public final class ConvertedWeights: WeightSource {
     origin = tensors.origin
     self.tensors = tensors
     self.elementType = elementType
-    guard mapping.contextParallel == 1 else {
-      throw WeightSourceError(tensors.origin, .sharding("context parallelism does not change weights. Convert with cp_size 1."))
-    }
     layout = try ShardLayout(
       family: model.family, shape: model.shape,
       features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: mapping,

@@ -104,7 +104,7 @@ public struct ShardLayout: Sendable {
   ///
   /// - Throws: ``WeightSourceError`` where the architecture is not one that can be taken apart here.
   public init(config: CheckpointConfig, origin: String) throws(WeightSourceError) {
-    let family = try ModelFamily(architecture: config.architecture, origin: origin)
+    let family = try ModelFamily(checkpointArchitecture: config.architecture, origin: origin)
     try self.init(
       family: family,
       shape: ModelShape(

@@ -103,4 +103,34 @@ struct ConversionTests {
     })
     #expect(text.contains("at most 2"))
   }
+
+  @Test func `a source that is cut short while it is read leaves nothing behind`() throws {
+    let directory = TemporaryDirectory()
+    let whole = try #require(contents(Expected.directory.appending("models/quantized.gguf")))
+    let other = directory.write("in/other.gguf", whole)
+    let broken = try CheckpointConverter(ModelSource(other), mapping: Mapping(tensorParallel: 2))
+    try truncate(other, to: whole.count / 2)
+    let text = try #require(message { try broken.write(to: directory("bad")) })
+    #expect(text.contains("other.gguf") && text.contains("cut short"))
+    #expect(names(in: directory.path) == ["in"])
+  }
+
+  @Test func `opening for an engine shards any model on the way`() throws {
+    let mapping = Mapping(tensorParallel: 2)
+    let directory = TemporaryDirectory()
+    let model = Expected.directory.appending("models/quantized.gguf")
+    try CheckpointConverter(ModelSource(model), mapping: mapping, elementType: .float16).write(to: directory("checkpoint"))
+    let converted = try OpenedWeights(model, mapping: mapping, elementType: .float16)
+    let stored = try OpenedWeights(directory("checkpoint"), mapping: mapping, elementType: .float16)
+    #expect(converted.kind == .gguf && stored.kind == .checkpoint && converted.config.json == stored.config.json)
+    for rank in 0..<2 {
+      #expect(converted.weights.names(rank: rank) == stored.weights.names(rank: rank))
+      for name in stored.weights.names(rank: rank) {
+        #expect(converted.weights.description(of: name, rank: rank) == stored.weights.description(of: name, rank: rank))
+        #expect(try converted.weights.bytes(of: name, rank: rank) == stored.weights.bytes(of: name, rank: rank))
+      }
+    }
+    let text = message { _ = try OpenedWeights(directory("checkpoint"), mapping: Mapping(), elementType: .float16) }
+    #expect(text?.contains("tp_size 2") == true && text?.contains("trtllm-convert") == true)
+  }
 }

@@ -51,3 +51,9 @@ func message(_ body: () throws -> Void) -> String? {
   do { try body() } catch { return "\(error)" }
   return nil
 }
+
+/// Cuts a file short in place, as another program might.
+func truncate(_ path: FilePath, to byteCount: Int) throws {
+  let file = try FileDescriptor.open(path, .readWrite)
+  try file.closeAfter { try file.resize(to: Int64(byteCount)) }
+}

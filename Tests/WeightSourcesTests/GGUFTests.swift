@@ -190,4 +190,12 @@ struct GGUFTests {
     #expect(tokenizer.eosTokenID == 2 && tokenizer.addsBOSToken == false && tokenizer.chatTemplate == "{{ messages }}" && tokenizer.pre == "smollm")
     #expect(source.model.isQuantized && source.model.automaticElementType == .bfloat16)
   }
+
+  @Test func `Llama 3's rotary scaling is recovered from its table, any other table is refused`() throws {
+    let scaling = try #require(ModelSource(Expected.directory.appending("models/llama3.gguf")).model.rotaryScaling)
+    #expect(scaling["rope_type"] == "llama3" && scaling["factor"]?.double == 32 && scaling["low_freq_factor"]?.double == 1)
+    #expect(scaling["high_freq_factor"]?.double == 4 && scaling["original_max_position_embeddings"] == 8192)
+    let text = message { _ = try ModelSource(Expected.directory.appending("models/strange-rotary.gguf")) }
+    #expect(text?.contains("rope_freqs.weight") == true && text?.contains("plane 1") == true)
+  }
 }

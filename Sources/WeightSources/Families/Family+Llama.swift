@@ -5,6 +5,7 @@ extension ModelFamily {
   static let llama = ModelFamily(
     name: "Llama",
     architectures: ["LlamaForCausalLM", "MistralForCausalLM"],
+    relatedArchitectures: ["InternLMForCausalLM", "SkyworkForCausalLM", "GraniteForCausalLM"],
     ggufArchitectures: ["llama"],
     tensors: [
       .init(name: "transformer.vocab_embedding.weight", place: .first, split: .embedding, parts: [

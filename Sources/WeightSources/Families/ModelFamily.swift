@@ -6,6 +6,9 @@ public struct ModelFamily: Sendable {
   public let name: String
   /// `architectures[0]` of the Hugging Face configurations that this family covers.
   public let architectures: [String]
+  /// More values of a checkpoint's `architecture` with the same tensors, which are taken apart but not converted here:
+  /// their configurations say things that this family's do not.
+  let relatedArchitectures: [String]
   /// `general.architecture` of the GGUF files that this family covers.
   public let ggufArchitectures: [String]
   /// In the order of the network.
@@ -26,6 +29,14 @@ public struct ModelFamily: Sendable {
     }
     self = family
   }
+  /// - Parameter checkpointArchitecture: `architecture` of a TensorRT-LLM configuration.
+  public init(checkpointArchitecture: String, origin: String) throws(WeightSourceError) {
+    if let family = Self.all.first(where: { $0.relatedArchitectures.contains(checkpointArchitecture) }) {
+      self = family
+    } else {
+      try self.init(architecture: checkpointArchitecture, origin: origin)
+    }
+  }
   /// - Parameter ggufArchitecture: `general.architecture`.
   public init(ggufArchitecture: String, origin: String) throws(WeightSourceError) {
     guard let family = Self.all.first(where: { $0.ggufArchitectures.contains(ggufArchitecture) }) else {
@@ -36,10 +47,11 @@ public struct ModelFamily: Sendable {
   }
 
   init(
-    name: String, architectures: [String], ggufArchitectures: [String], tensors: [TensorRule], ignoredSuffixes: [String]
+    name: String, architectures: [String], relatedArchitectures: [String], ggufArchitectures: [String], tensors: [TensorRule], ignoredSuffixes: [String]
   ) {
     self.name = name
     self.architectures = architectures
+    self.relatedArchitectures = relatedArchitectures
     self.ggufArchitectures = ggufArchitectures
     self.tensors = tensors
     self.ignoredSuffixes = ignoredSuffixes
