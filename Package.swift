@@ -42,7 +42,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -69,17 +72,48 @@ let package = Package(
     library("Serving", [
       "Inference", "Tokenizers", "JSON", logging,
       .product(name: "Hummingbird", package: "hummingbird"),
+      .product(name: "HummingbirdTLS", package: "hummingbird"),
       .product(name: "NIOCore", package: "swift-nio"),
+      .product(name: "NIOPosix", package: "swift-nio"),
+      .product(name: "NIOHTTP1", package: "swift-nio"),
+      .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+      .product(name: "HTTPTypes", package: "swift-http-types"),
       .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
     ]),
     // The commands.
     library("Commands", [
       "Serving", "Inference", "Tokenizers", "CPUBackend", "Engines", "WeightSources", "Checkpoints", "Safetensors",
-      "JSON", "Files", arguments, logging, system,
+      "CPUKernels", "JSON", "Tensors", "Files", arguments, logging, system, ordered,
     ]),
   ]
     + commands.map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
-      tests("JSONTests", ["JSON"]),
+      .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+      tests("JSONTests", ["JSON", "TestSupport"]),
+      tests("TensorsTests", ["Tensors", "TestSupport"]),
+      tests("FilesTests", ["Files", "TestSupport", system]),
+      tests("SafetensorsTests", ["Safetensors", "Files", "JSON", "Tensors", "TestSupport", system, ordered]),
+      tests("CheckpointsTests", ["Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system, ordered]),
+      tests("WeightSourcesTests", ["WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system]),
+      tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
+      tests("EnginesTests", [
+        "Engines", "CPUBackend", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
+        "TestSupport", system, ordered,
+      ]),
+      tests("InferenceTests", ["Inference", "Engines"]),
+      tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"]),
+      tests("ServingTests", [
+        "Serving", "Inference", "JSON", logging,
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+      // These run the commands as processes.
+      tests("FaultTests", ["TestSupport", system] + commands.map { .target(name: $0) }),
+      tests("CommandTests", ["JSON", "Safetensors", "TestSupport", system] + commands.map { .target(name: $0) }),
     ]
 )

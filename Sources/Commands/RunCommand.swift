@@ -52,6 +52,9 @@ public struct RunCommand: DrydockCommand {
   @Flag(help: "Print one JSON object for each prompt.")
   var json = false
 
+  @Option(help: ArgumentHelp("With --json: log-probabilities of this many likeliest tokens for each token.", valueName: "n"))
+  var logprobs: Int?
+
   @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
@@ -95,17 +98,22 @@ public struct RunCommand: DrydockCommand {
     sampling.topP = topP
     sampling.seed = seed
     sampling.maximumTokens = maximumOutputLength
+    sampling.logProbabilities = logprobs
     let request = GenerationRequest(
       id: "\(index)", promptIDs: ids, sampling: sampling, endOfSequenceIDs: tokenizer.endOfSequenceIDs)
     var decoder = tokenizer.makeIncrementalDecoder()
     var outputs: [Int32] = []
     var answer = ""
+    var likeliest: [JSONValue] = []
     var finish = "length"
     var usage: Usage?
     for try await event in try loop.submit(request) {
       switch event {
       case .token(let token):
         outputs.append(token.id)
+        if let top = token.top {
+          likeliest.append(.array(top.map { ["id": .int(Int($0.id)), "logprob": .double(Double($0.logProbability))] }))
+        }
         let piece = decoder.feed(token.id)
         answer += piece
         if streaming && !json { Terminal.write(piece) }
@@ -123,7 +131,9 @@ public struct RunCommand: DrydockCommand {
     let rest = decoder.finish()
     answer += rest
     if json {
-      Terminal.write(report(model, ids, outputs, answer, finish, usage).serialized() + "\n")
+      var object = report(model, ids, outputs, answer, finish, usage)
+      if logprobs != nil { object["top_logprobs"] = .array(likeliest) }
+      Terminal.write(JSONValue.object(object).serialized() + "\n")
     } else {
       Terminal.write(streaming ? rest + "\n" : answer + "\n")
     }
@@ -131,7 +141,7 @@ public struct RunCommand: DrydockCommand {
 
   private func report(
     _ model: OpenedModel, _ ids: [Int32], _ outputs: [Int32], _ text: String, _ finish: String, _ usage: Usage?
-  ) -> JSONValue {
+  ) -> JSONObject {
     func rate(_ tokens: Int, _ seconds: Double) -> JSONValue {
       seconds > 0 && tokens > 0 ? .double((Double(tokens) / seconds * 100).rounded() / 100) : .null
     }

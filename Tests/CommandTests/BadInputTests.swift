@@ -1,0 +1,156 @@
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+/// One clear message, the right exit code, nothing left behind.
+@Suite(.serialized) struct BadInputTests {
+  /// A converted and built tiny model to spoil.
+  private struct Bench {
+    let d = TemporaryDirectory(inMemory: true)
+    init() throws {
+      try Command.convert.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("ck").string, "--dtype", "float32")
+      try Command.build.succeed("--checkpoint_dir", d("ck").string, "--output_dir", d("e").string)
+    }
+    var out: FilePath { d("out") }
+
+    /// Expects the command to fail with these words and to leave the directory as it was.
+    func expect(
+      _ command: Command, _ arguments: [String], status: Int32 = 1, says words: [String],
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+      let before = snapshot(d.path)
+      let execution = try command(arguments)
+      #expect(execution.status == status && !execution.wasKilled, "\(execution.errors)", sourceLocation: sourceLocation)
+      for word in words { #expect(execution.errors.contains(word), "'\(word)' in: \(execution.errors)", sourceLocation: sourceLocation) }
+      #expect(execution.output == "", "standard output is for results", sourceLocation: sourceLocation)
+      #expect(snapshot(d.path) == before, "nothing is left behind", sourceLocation: sourceLocation)
+    }
+    func copy(_ from: String, _ to: String) throws {
+      #expect(try Execution.run("/usr/bin/env", ["cp", "-r", d(from).string, d(to).string]).status == 0)
+    }
+  }
+
+  @Test func `a missing or damaged rank file is named`() throws {
+    let bench = try Bench()
+    try bench.copy("ck", "missing")
+    remove(bench.d("missing/rank0.safetensors"))
+    try bench.expect(.build, ["--checkpoint_dir", bench.d("missing").string, "--output_dir", bench.out.string], says: ["rank0.safetensors"])
+    try bench.copy("ck", "short")
+    let bytes = try #require(contents(bench.d("ck/rank0.safetensors")))
+    bench.d.write("short/rank0.safetensors", Array(bytes.dropLast(100)))
+    for command in [Command.build, .prune] {
+      let flag = command == .build ? "--output_dir" : "--out_dir"
+      try bench.expect(command, ["--checkpoint_dir", bench.d("short").string, flag, bench.out.string], says: ["rank0.safetensors", "again"])
+    }
+    try bench.expect(
+      .refit, ["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("short").string, "--refit_engine_dir", bench.out.string],
+      says: ["rank0.safetensors"])
+    let engine = try #require(contents(bench.d("e/rank0.engine")))
+    try bench.copy("e", "cut")
+    for length in [0, 7, 100, 5000, engine.count - 1] {
+      bench.d.write("cut/rank0.engine", Array(engine.prefix(length)))
+      try bench.expect(.run, ["--engine_dir", bench.d("cut").string, "--input_text", "x"], says: ["cut/rank0.engine"])
+    }
+    remove(bench.d("cut/rank0.engine"))
+    try bench.expect(.run, ["--engine_dir", bench.d("cut").string, "--input_text", "x"], says: ["rank*.engine"])
+  }
+
+  @Test func `wrong shapes and architectures are told in a table`() throws {
+    let bench = try Bench()
+    try Command.convert.succeed(
+      "--model_dir", Project.at("Models/tiny").string, "--output_dir", bench.d("tp2").string, "--dtype", "float32", "--tp_size", "2")
+    try bench.expect(
+      .refit, ["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("tp2").string, "--refit_engine_dir", bench.out.string],
+      says: ["mapping.tp_size", "shape mismatch", "attention.qkv.weight", "Nothing was written"])
+    try bench.copy("ck", "other")
+    let config = try #require(text(bench.d("ck/config.json")))
+    bench.d.write("other/config.json", config.replacing("LlamaForCausalLM", with: "MistralForCausalLM"))
+    try bench.expect(
+      .refit, ["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("other").string, "--refit_engine_dir", bench.out.string],
+      says: ["architecture", "LlamaForCausalLM", "MistralForCausalLM"])
+    bench.d.write("other/config.json", config.replacing("LlamaForCausalLM", with: "BloomForCausalLM"))
+    try bench.expect(
+      .build, ["--checkpoint_dir", bench.d("other").string, "--output_dir", bench.out.string], says: ["BloomForCausalLM", "supported"])
+    bench.d.write("other/config.json", "{")
+    try bench.expect(.build, ["--checkpoint_dir", bench.d("other").string, "--output_dir", bench.out.string], says: ["config.json"])
+  }
+
+  @Test func `a stripped engine is not run, and the way out is named`() throws {
+    let bench = try Bench()
+    try Command.refit.succeed("--engine_dir", bench.d("e").string, "--strip", "--refit_engine_dir", bench.d("stripped").string)
+    try bench.expect(.run, ["--engine_dir", bench.d("stripped").string, "--input_text", "x"], says: ["stripped", "trtllm-refit"])
+    try bench.expect(.serve, [bench.d("stripped").string, "--port", "0"], says: ["stripped", "trtllm-refit"])
+    try bench.expect(
+      .refit,
+      ["--engine_dir", bench.d("stripped").string, "--checkpoint_dir", Project.at("Models/tiny-lora").string, "--refit_engine_dir", bench.out.string],
+      says: ["base_checkpoint_dir"])
+  }
+
+  @Test func `an adapter is not stacked on another`() throws {
+    let bench = try Bench()
+    let lora = Project.at("Models/tiny-lora").string
+    try Command.refit.succeed("--engine_dir", bench.d("e").string, "--checkpoint_dir", lora, "--refit_engine_dir", bench.d("once").string)
+    try bench.expect(
+      .refit, ["--engine_dir", bench.d("once").string, "--checkpoint_dir", lora, "--refit_engine_dir", bench.out.string],
+      says: ["already carry an adapter", "--base_checkpoint_dir"])
+  }
+
+  @Test func `outputs that would touch an input are refused`() throws {
+    let bench = try Bench()
+    for out in [bench.d("ck"), bench.d("ck/inside"), bench.d.path] {
+      try bench.expect(.build, ["--checkpoint_dir", bench.d("ck").string, "--output_dir", out.string], says: [out.string])
+      try bench.expect(.prune, ["--checkpoint_dir", bench.d("ck").string, "--out_dir", out.string], says: [out.string])
+    }
+    bench.d.write("mine/notes/keep.txt", "mine")
+    try bench.expect(.build, ["--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.d("mine").string], says: ["mine"])
+  }
+
+  @Test func `wrong usage is exit code 2, with the nearest flag`() throws {
+    let bench = try Bench()
+    try bench.expect(.build, ["--checkpoint_dri", "x"], status: 2, says: ["checkpoint_dir"])
+    try bench.expect(.build, ["--checkpoint_dir", "x", "--max_batch_size", "many"], status: 2, says: ["max_batch_size", "many"])
+    try bench.expect(.build, ["--checkpoint_dir", "x", "--max_batch_size", "0"], status: 2, says: ["max_batch_size"])
+    try bench.expect(.refit, ["--engine_dir", "x"], status: 2, says: ["refit_engine_dir"])
+    try bench.expect(.run, ["--engine_dir", "x"], status: 2, says: ["input_text"])
+    try bench.expect(.convert, ["--model_dir", "x", "--dtype", "int3"], status: 2, says: ["int3", "bfloat16"])
+    try bench.expect(.build, ["--max", "3", "--checkpoint_dir", "x"], status: 2, says: ["--max_batch_size"])
+  }
+
+  @Test func `upstream flags without a meaning are accepted, with a line each`() throws {
+    let bench = try Bench()
+    let built = try Command.build(
+      "--check", bench.d("ck").string, "--output_dir=\(bench.out)", "--gemm_plugin", "bfloat16", "--remove_input_padding=enable",
+      "--monitor_memory", "--dry_run")
+    #expect(built.status == 0, "\(built.errors)")
+    for flag in ["gemm_plugin", "remove_input_padding", "monitor_memory"] {
+      #expect(built.errors.contains("--\(flag) is ignored"), "\(built.errors)")
+    }
+    #expect(contents(bench.out) == nil && names(in: bench.out) == nil, "a dry run writes nothing")
+  }
+
+  @Test func `things that are not there are named`() throws {
+    let bench = try Bench()
+    let nowhere = bench.d("nowhere").string
+    try bench.expect(.convert, ["--model_dir", nowhere, "--output_dir", bench.out.string], says: [nowhere])
+    try bench.expect(.build, ["--checkpoint_dir", nowhere, "--output_dir", bench.out.string], says: [nowhere])
+    try bench.expect(.prune, ["--checkpoint_dir", nowhere, "--out_dir", bench.out.string], says: [nowhere])
+    try bench.expect(.refit, ["--engine_dir", nowhere, "--checkpoint_dir", bench.d("ck").string, "--refit_engine_dir", bench.out.string], says: [nowhere])
+    try bench.expect(.run, ["--engine_dir", nowhere, "--input_text", "x"], says: [nowhere])
+    try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--tokenizer_dir", bench.d("ck").string + "/..", "--input_text", "x"], says: ["tokenizer.json"])
+    try bench.copy("e", "strange")
+    bench.d.write("strange/tokenizer.json", #"{"model": {"type": "Unigram", "vocab": []}}"#)
+    try bench.expect(.run, ["--engine_dir", bench.d("strange").string, "--input_text", "x"], says: ["Unigram"])
+    remove(bench.d("strange/tokenizer.json"))
+    try bench.expect(.run, ["--engine_dir", bench.d("strange").string, "--input_text", "x"], says: ["tokenizer.json"])
+    bench.d.write("plan/rank0.engine", Array("ftrt".utf8) + [UInt8](repeating: 0, count: 20) + [10, 3, 0, 1])
+    bench.d.write("plan/config.json", try #require(text(bench.d("e/config.json"))))
+    try bench.expect(.run, ["--engine_dir", bench.d("plan").string, "--input_text", "x"], says: ["TensorRT plan", "10.3.0"])
+  }
+
+  @Test func `a prompt longer than the engine can hold is refused`() throws {
+    let bench = try Bench()
+    let long = String(repeating: "ship ", count: 5000)
+    try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--input_text", long], says: ["tokens"])
+  }
+}

@@ -1,0 +1,31 @@
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The same text as an independent implementation gives: convert, build, refit with a LoRA adapter, run.
+@Suite(.serialized) struct GoldenTests {
+  /// (tensor parallel, pipeline parallel)
+  static let tinyMappings = [(1, 1), (2, 1), (1, 2), (4, 1), (2, 2)]
+  static let realMappings = [(1, 1), (3, 1), (1, 2)]
+
+  @Test(arguments: ["float32", "bfloat16"], tinyMappings)
+  func `the tiny model answers as transformers does`(_ dtype: String, _ mapping: (Int, Int)) throws {
+    let engines = Engines()
+    let golden = try Golden(Project.at("Models/tiny/expected.json"))
+    let (base, adapted) = try engines.make(
+      Project.at("Models/tiny"), adapter: Project.at("Models/tiny-lora"), dtype: dtype, tensor: mapping.0, pipeline: mapping.1)
+    try golden.check("base_\(dtype)", base, "tp \(mapping.0) pp \(mapping.1)")
+    try golden.check("lora_\(dtype)", adapted, "tp \(mapping.0) pp \(mapping.1)")
+  }
+
+  @Test(.enabled(if: Extras.model != nil, Extras.noModel), arguments: ["float32", "bfloat16"], realMappings)
+  func `SmolLM2 answers as transformers does`(_ dtype: String, _ mapping: (Int, Int)) throws {
+    let model = try #require(Extras.model)
+    let engines = Engines()
+    let golden = try Golden(Project.at("Tests/Golden/smollm2-135m-instruct.json"))
+    let (base, adapted) = try engines.make(
+      model, adapter: Project.at("Models/salty-lora"), dtype: dtype, tensor: mapping.0, pipeline: mapping.1)
+    try golden.check("base_\(dtype)", base, "tp \(mapping.0) pp \(mapping.1)")
+    try golden.check("lora_\(dtype)", adapted, "tp \(mapping.0) pp \(mapping.1)")
+  }
+}

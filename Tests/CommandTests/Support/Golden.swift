@@ -1,0 +1,73 @@
+import Foundation
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Results of an independent implementation, and how closely an engine must follow them.
+struct Golden: Sendable {
+  let results: JSONValue
+
+  init(_ path: FilePath) throws {
+    results = try JSONValue(parsing: try #require(contents(path)))
+  }
+
+  /// - Parameters:
+  ///   - list: `base_float32` and so on.
+  ///   - engine: Built from the same weights.
+  func check(_ list: String, _ engine: FilePath, _ comment: String) throws {
+    let cases = try #require(results[list]?.array)
+    #expect(cases.count == 8)
+    for kind in ["raw", "chat"] {
+      let wanted = cases.filter { $0["kind"]?.string == kind }
+      let found = try Command.generate(engine, wanted.compactMap { $0["prompt"]?.string }, chat: kind == "chat")
+      try #require(found.count == wanted.count)
+      for (wanted, found) in zip(wanted, found) {
+        let isFloat = list.hasSuffix("float32")
+        try compare(wanted, found, isFloat: isFloat, "\(comment), \(list), \(wanted["prompt"]?.string ?? "")")
+      }
+    }
+  }
+
+  private func compare(_ wanted: JSONValue, _ found: JSONValue, isFloat: Bool, _ comment: String) throws {
+    #expect(found["input_ids"] == wanted["input_ids"], "\(comment): prompt tokens")
+    let ids = try #require(wanted["greedy_ids"]?.array?.compactMap(\.int))
+    let margins = try #require(wanted["margins"]?.array?.compactMap(\.double))
+    let answer = try #require(found["output_ids"]?.array?.compactMap(\.int))
+    // bfloat16 arithmetic may choose differently where two tokens were nearly as good.
+    let certain = isFloat ? ids.count : margins.firstIndex { $0 < 0.15 } ?? ids.count
+    #expect(Array(answer.prefix(certain)) == Array(ids.prefix(certain)), "\(comment): the first \(certain) tokens")
+    if isFloat { #expect(answer == ids, "\(comment): all tokens") }
+    guard isFloat else { return }
+    let first = try #require(found["top_logprobs"]?.array?.first?.array)
+    let top = Dictionary(uniqueKeysWithValues: first.compactMap { entry in entry["id"]?.int.flatMap { id in entry["logprob"]?.double.map { (id, $0) } } })
+    let wantedIDs = try #require(wanted["next_token_top10"]?["ids"]?.array?.compactMap(\.int))
+    let wantedValues = try #require(wanted["next_token_top10"]?["logprobs"]?.array?.compactMap(\.double))
+    for (id, value) in zip(wantedIDs, wantedValues) {
+      // The tenth and eleventh may change places within the tolerance.
+      guard let mine = top[id] else {
+        #expect(value - (wantedValues.last ?? value) < 2e-3, "\(comment): token \(id) is not among the first ten")
+        continue
+      }
+      #expect(abs(mine - value) <= 2e-3, "\(comment): log-probability of \(id) is \(mine), wanted \(value)")
+    }
+  }
+}
+
+/// Engines made by the commands, once for all tests of a process.
+struct Engines {
+  let directory = TemporaryDirectory()
+
+  /// Converts, builds, and refits with the adapter; gives the base and the adapted engine.
+  func make(_ model: FilePath, adapter: FilePath, dtype: String, tensor: Int, pipeline: Int) throws -> (base: FilePath, adapted: FilePath) {
+    let name = "\(dtype)-\(tensor)-\(pipeline)"
+    let (checkpoint, base, adapted) = (directory(name), directory(name + "-base"), directory(name + "-adapted"))
+    try Command.convert.succeed(
+      "--model_dir", model.string, "--output_dir", checkpoint.string, "--dtype", dtype, "--tp_size", "\(tensor)",
+      "--pp_size", "\(pipeline)")
+    try Command.build.succeed("--checkpoint_dir", checkpoint.string, "--output_dir", base.string)
+    try Command.refit.succeed(
+      "--engine_dir", base.string, "--checkpoint_dir", adapter.string, "--refit_engine_dir", adapted.string)
+    return (base, adapted)
+  }
+}

@@ -1,0 +1,56 @@
+import CPUBackend
+import CPUKernels
+import Checkpoints
+import Engines
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The operations of an engine's life, on directories below one temporary directory.
+struct Lifecycle {
+  let directory = TemporaryDirectory(inMemory: true)
+  /// Tactics differ from run to run where nothing says otherwise: that is what timing caches are for.
+  var target: any PlanTarget = CPUTarget(isa: dk_best_isa(), threadCount: 2)
+
+  @discardableResult
+  func build(
+    _ checkpoint: FilePath, _ name: String, strip: Bool = false, scope: RefitScope = .standard, timingCache: TimingCache = .init()
+  ) async throws -> EngineBuilder.Result {
+    var options = EngineBuilder.Options()
+    options.strip = strip
+    options.scope = scope
+    options.timingCache = timingCache
+    options.workers = 2
+    let builder = EngineBuilder(options: options, target: target)
+    let opened = try Checkpoint(directory: checkpoint)
+    return try await builder.write(try builder.prepare(opened), of: opened, to: directory(name))
+  }
+
+  func refit(
+    _ engine: String, with source: FilePath, to name: String, ignoresFrozen: Bool = false,
+    opening: RefitSource.OpeningOptions = .init()
+  ) async throws {
+    let opened = try EngineDirectory(directory(engine))
+    var options = Refitter.Options()
+    options.workers = 2
+    options.ignoresFrozen = ignoresFrozen
+    let refitter = Refitter(engine: opened, options: options)
+    let source = try RefitSource(source, for: opened, options: opening)
+    try await refitter.write(try await refitter.prepare(source), from: source, to: directory(name))
+  }
+
+  func strip(_ engine: String, to name: String) async throws {
+    try await Refitter(engine: try EngineDirectory(directory(engine))).strip(to: directory(name))
+  }
+
+  /// Rank files of an engine, byte for byte.
+  func rankFiles(_ name: String) -> [String: [UInt8]] {
+    snapshot(directory(name)).filter { $0.key.hasSuffix(".engine") }
+  }
+
+  func expectSame(_ one: String, _ other: String, _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation) {
+    let (left, right) = (rankFiles(one), rankFiles(other))
+    #expect(!left.isEmpty && left.keys.sorted() == right.keys.sorted(), comment, sourceLocation: sourceLocation)
+    for (name, bytes) in left { #expect(bytes == right[name], "\(comment): \(name)", sourceLocation: sourceLocation) }
+  }
+}
