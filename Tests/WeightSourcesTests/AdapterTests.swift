@@ -211,6 +211,37 @@ struct AdapterRefusalTests {
     let adapted = try AdaptedWeights(base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.layout)
     #expect(adapted.touchedNames(rank: 0) == ["lm_head.weight"])
   }
+  @Test func `one stored table takes a change that is the same for both of its uses`() throws {
+    /// An engine that stores the table once offers no output head.
+    struct Shared: WeightSource {
+      let base: ConvertedWeights
+      var origin: String { "engine" }
+      func names(rank: Int) -> [String] { base.names(rank: rank).filter { $0 != "lm_head.weight" } }
+      func description(of name: String, rank: Int) -> TensorDescription? {
+        name == "lm_head.weight" ? nil : base.description(of: name, rank: rank)
+      }
+      func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+        try unsafe base.read(name, rank: rank, rows: rows, into: destination)
+      }
+    }
+    let base = Shared(base: try AdapterTests.base(Mapping()))
+    func adapted() throws -> AdaptedWeights {
+      try AdaptedWeights(base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.base.layout, sharesEmbedding: true)
+    }
+    copy()
+    try tensors([("base_model.model.model.embed_tokens.weight", [22, 16]), ("base_model.model.lm_head.weight", [22, 16])])
+    #expect(try adapted().touchedNames(rank: 0) == ["transformer.vocab_embedding.weight"])
+    copy("whole-modules")  // both, with different values
+    #expect(message { _ = try adapted() }?.contains("differently") == true)
+    try tensors([("base_model.model.model.embed_tokens.weight", [22, 16])])
+    #expect(message { _ = try adapted() }?.contains("alone") == true)
+    try edit { $0["ensure_weight_tying"] = true }
+    #expect(try adapted().touchedNames(rank: 0) == ["transformer.vocab_embedding.weight"])
+    let untied = try AdapterTests.base(Mapping())
+    let both = try AdaptedWeights(base: untied, adapter: LoRAAdapter(directory: directory.path), layout: untied.layout)
+    #expect(both.touchedNames(rank: 0) == ["lm_head.weight", "transformer.vocab_embedding.weight"])
+    #expect(try both.bytes(of: "lm_head.weight", rank: 0) == both.bytes(of: "transformer.vocab_embedding.weight", rank: 0))
+  }
   @Test func `an emptied base weight is named`() throws {
     struct Emptied: WeightSource {
       let base: ConvertedWeights

@@ -43,7 +43,11 @@ public final class AdaptedWeights: WeightSource {
     replacements = AdapterTensors(adapter)
     let plan = AdapterPlan(adapter, layout, sharesEmbedding: sharesEmbedding)
     try plan.check()
-    touched = (0..<layout.mapping.worldSize).map { plan.touched(rank: $0) }
+    touched = (0..<layout.mapping.worldSize).map { rank in
+      plan.touched(rank: rank).filter { name, _ in
+        !(sharesEmbedding && plan.isTiedCopy(name) && base.description(of: name, rank: rank) == nil)
+      }
+    }
     try checkBase()
   }
 

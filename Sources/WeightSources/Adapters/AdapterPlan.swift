@@ -84,17 +84,42 @@ struct AdapterPlan {
       adapter.origin, .shape(tensor: tensor, found: found, expected: expected, why: "base weight '\(module)' is \(base)"))
   }
 
+  /// Whether a tensor of the checkpoint is the copy that models with tied embeddings do without.
+  func isTiedCopy(_ name: String) -> Bool { layout.family.tensors.contains { $0.tiedTo != nil && $0.name == name } }
+
+  /// One stored table takes only a change that is meant for both of its uses.
   private func checkSharing() throws(WeightSourceError) {
-    guard sharesEmbedding, !adapter.keepsEmbeddingsTied else { return }
+    guard sharesEmbedding else { return }
     for rule in layout.family.tensors {
       guard let table = rule.tiedTo, let head = rule.parts.first?.huggingFace else { continue }
       let changed = [table, head].filter { name in
         adapter.replacements[name] != nil || adapter.lowRank[String(name.dropLast(".weight".count))] != nil
       }
-      guard changed.count == 1 else { continue }
-      throw WeightSourceError(adapter.origin, .other(
-        "the adapter changes '\(changed[0])' alone, but the base stores '\(table)' and '\(head)' as one table. "
-          + "Build an engine from the merged model instead."))
+      let isMeantForBoth = changed.isEmpty || (adapter.keepsEmbeddingsTied && changed == [table]) || (changed.count == 2 && isSame(table, head))
+      guard isMeantForBoth else {
+        throw WeightSourceError(adapter.origin, .other(
+          "the adapter changes \(changed.map { "'\($0)'" }.joined(separator: " and ")) \(changed.count == 1 ? "alone" : "differently"), "
+            + "but the base stores '\(table)' and '\(head)' as one table. Build an engine from the merged model instead."))
+      }
     }
+  }
+
+  /// Whether the adapter replaces both weights by the same bytes.
+  private func isSame(_ one: String, _ other: String) -> Bool {
+    guard let first = adapter.replacements[one], let second = adapter.replacements[other],
+      let description = adapter.file.header[first]?.description, description == adapter.file.header[second]?.description
+    else { return false }
+    for name in [one, other] where adapter.lowRank[String(name.dropLast(".weight".count))] != nil { return false }
+    guard let a = adapter.file.header[first]?.range, let b = adapter.file.header[second]?.range else { return false }
+    let start = adapter.file.header.dataStart
+    let step = 1 << 20
+    for offset in stride(from: 0, to: a.count, by: step) {
+      let count = min(step, a.count - offset)
+      guard let left = try? adapter.file.file.bytes(start + a.lowerBound + offset..<start + a.lowerBound + offset + count),
+        let right = try? adapter.file.file.bytes(start + b.lowerBound + offset..<start + b.lowerBound + offset + count),
+        left == right
+      else { return false }
+    }
+    return true
   }
 }
