@@ -50,7 +50,7 @@ struct Exchange: Sendable {
 }
 
 func withServer<R>(
-  _ engine: ScriptedEngine = ScriptedEngine(), options: ServerOptions = testOptions(), _ setup: TestingSetup = .router,
+  _ engine: any CompletionEngine = ScriptedEngine(), options: ServerOptions = testOptions(), _ setup: TestingSetup = .router,
   logger: Logger = quietLogger(), _ body: @Sendable (Exchange) async throws -> R
 ) async throws -> R {
   try await Server(engine: engine, options: options, logger: logger).application().test(setup) {

@@ -74,7 +74,7 @@ struct RawConnection {
 }
 
 func withLiveServer<R: Sendable>(
-  _ engine: ScriptedEngine = ScriptedEngine(), options: ServerOptions = testOptions(), logger: Logger = quietLogger(),
+  _ engine: any CompletionEngine = ScriptedEngine(), options: ServerOptions = testOptions(), logger: Logger = quietLogger(),
   _ body: @escaping @Sendable (LiveServer) async throws -> R
 ) async throws -> R {
   let (ports, whenListening) = AsyncStream<Int>.makeStream()
