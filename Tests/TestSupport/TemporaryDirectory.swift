@@ -5,8 +5,12 @@ public import SystemPackage
 public final class TemporaryDirectory: Sendable {
   public let path: FilePath
 
-  public init() {
-    let base = FileManager.default.temporaryDirectory.path
+  /// - Parameter inMemory: Prefer a file system without a disk, where syncing costs nothing.
+  public init(inMemory: Bool = false) {
+    let memory = "/dev/shm"
+    let base =
+      inMemory && FileManager.default.isWritableFile(atPath: memory)
+      ? memory : FileManager.default.temporaryDirectory.path
     path = FilePath(base).appending("drydock-tests-\(UUID().uuidString)")
     try! FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
   }
@@ -48,3 +52,5 @@ public func snapshot(_ directory: FilePath) -> [String: [UInt8]] {
   for case let name as String in walk { found[name] = contents(directory.appending(name)) ?? [] }
   return found
 }
+/// Removes a file or a directory with all that is in it; it need not be there.
+public func remove(_ path: FilePath) { try? FileManager.default.removeItem(atPath: path.string) }

@@ -1,0 +1,92 @@
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Runs one command again and again, with a fault at each of its calls in turn, and checks the promise each time:
+/// sources untouched, the target old, new or absent, and the next run succeeds.
+struct Exhaustion {
+  let executable: FilePath
+  let arguments: [String]
+  /// Files and directories that the command reads.
+  let sources: [FilePath]
+  /// The directory that the command writes, in a directory of its own.
+  let target: FilePath
+  /// Puts the old target there; nil: there is none, so it may also be absent afterwards.
+  let makeOld: (() -> Void)?
+
+  struct Tried: CustomStringConvertible {
+    var kills = 0
+    var full = 0
+    var faults = 0
+    var reads = 0
+    var description: String {
+      "\(kills) kills, \(full) times disk full, \(faults) faults of the disk, \(reads) read errors: \(kills + full + faults + reads) fault points"
+    }
+    mutating func add(_ other: Tried) {
+      kills += other.kills
+      full += other.full
+      faults += other.faults
+      reads += other.reads
+    }
+  }
+
+  /// - Parameter stride: Try every so-manieth call only.
+  @discardableResult
+  func run(_ label: String, stride step: Int = 1, withoutExchange: Bool = false) throws -> Tried {
+    let before = sources.map(snapshot)
+    reset()
+    let old = snapshot(target)
+    // What a run without faults gives, and how many calls of each kind it makes.
+    let undisturbed = try FaultHook(kind: .none, calls: FaultHook.changes, withoutExchange: withoutExchange).run(executable, arguments)
+    try #require(undisturbed.execution.status == 0, "\(label): \(undisturbed.execution.errors)")
+    let new = snapshot(target)
+    try #require(!new.isEmpty && undisturbed.count > 3)
+
+    var tried = Tried()
+    func attempt(_ kind: FaultHook.Kind, _ errno: Errno, _ calls: String, _ count: inout Int) throws {
+      reset()
+      let total = try FaultHook(kind: .none, calls: calls, withoutExchange: withoutExchange).run(executable, arguments).count
+      for number in Swift.stride(from: 1, through: total, by: step) {
+        let what: Comment = "\(label): \(kind.rawValue) \(errno) at call \(number) of \(total) [\(calls)]"
+        reset()
+        let hook = FaultHook(kind: kind, at: number, errno: errno, calls: calls, withoutExchange: withoutExchange)
+        let (execution, reached) = try hook.run(executable, arguments)
+        count += 1
+        #expect(reached >= number, "the fault was reached: \(what)")
+        if kind == .kill {
+          #expect(execution.wasKilled && execution.status == 9, what)
+        } else {
+          #expect(!execution.wasKilled && (execution.status == 0 || execution.status == 1), "\(what): \(execution.errors)")
+          if execution.status == 1 { #expect(execution.errors.contains("error: "), what) }
+        }
+        let now = snapshot(target)
+        let isAbsent = names(in: target) == nil
+        // Without a way to swap names there is one moment at which a kill leaves neither; the next run mends it.
+        let mayBeAbsent = makeOld == nil || withoutExchange
+        #expect(isAbsent ? mayBeAbsent : now == new || (makeOld != nil && now == old), "the target is old, new or absent: \(what)")
+        if execution.status == 0 && !execution.wasKilled { #expect(now == new, what) }
+        #expect(sources.map(snapshot) == before, "sources are untouched: \(what)")
+        let next = try Execution.run(executable, arguments)
+        #expect(next.status == 0, "the next run succeeds: \(what): \(next.errors)")
+        #expect(snapshot(target) == new, "the next run's result is whole: \(what)")
+        #expect(
+          names(in: target.removingLastComponent())?.filter { $0.contains("drydock") } == [], "nothing is left over: \(what)")
+      }
+    }
+    try attempt(.kill, .ioError, FaultHook.changes, &tried.kills)
+    try attempt(.from, .noSpace, "wnt", &tried.full)
+    try attempt(.once, .ioError, FaultHook.changes, &tried.faults)
+    try attempt(.from, .ioError, FaultHook.changes, &tried.faults)
+    try attempt(.once, .ioError, "r", &tried.reads)
+    print("\(label): \(tried)")
+    return tried
+  }
+
+  private func reset() {
+    remove(target)
+    for name in names(in: target.removingLastComponent()) ?? [] where name.contains("drydock") {
+      remove(target.removingLastComponent().appending(name))
+    }
+    makeOld?()
+  }
+}
