@@ -20,6 +20,11 @@ public struct TemplateError: Error, Equatable, Sendable, CustomStringConvertible
   public let line: Int
   public let problem: Problem
 
+  public init(line: Int, problem: Problem) {
+    self.line = line
+    self.problem = problem
+  }
+
   public var description: String {
     if case .raised(let message) = problem { return "the chat template refuses these messages: \(message)" }
     let what =
@@ -56,6 +61,6 @@ func nearestName(to name: String, among candidates: some Sequence<String>) -> St
     }
     if row[other.count] < best?.distance ?? .max { best = (candidate, row[other.count]) }
   }
-  guard let best, best.distance <= max(1, min(wanted.count, best.name.utf8.count) / 2) else { return nil }
+  guard let best, best.distance <= (min(wanted.count, best.name.utf8.count) + 1) / 2 else { return nil }
   return best.name
 }

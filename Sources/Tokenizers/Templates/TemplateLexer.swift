@@ -83,6 +83,7 @@ struct TemplateLexer {
     while position < source.count {
       guard let open = nextDelimiter() else {
         addText(position..<source.count)
+        advance(to: source.count)
         break
       }
       let sign = open + 2 < source.count ? source[open + 2] : " "

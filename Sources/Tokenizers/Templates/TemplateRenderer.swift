@@ -4,11 +4,11 @@
 final class TemplateRenderer {
   struct Limits: Sendable {
     /// Expressions evaluated, items touched, and sixteenths of bytes copied.
-    var work = 20_000_000
+    var work = 5_000_000
     /// Bytes of one string, the output among them.
-    var stringBytes = 64 << 20
-    /// Expressions, statements and macro calls inside each other.
-    var depth = 400
+    var stringBytes = 16 << 20
+    /// Expressions, statements and macro calls inside each other; they fit a thread's stack of 512 KiB.
+    var depth = 200
     /// What Jinja's sandbox allows as well.
     var rangeCount = 100_000
   }

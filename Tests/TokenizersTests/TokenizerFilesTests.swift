@@ -1,0 +1,201 @@
+import JSON
+import Testing
+import Tokenizers
+
+@Suite struct TokenizerFilesTests {
+  /// A GGUF file's tokenizer with the vocabulary and merges of one of the small ones.
+  func metadata(_ name: String, pre: String) throws -> GGUFTokenizer {
+    let json = try Expected.json("Expected/tokenizer-\(name).json")
+    let vocabulary = try #require(json["model"]?["vocab"]?.object)
+    var tokens = [String](repeating: "", count: vocabulary.count)
+    for (token, id) in vocabulary {
+      let id = try #require(id.int)
+      tokens[id] = token
+    }
+    let merges = try #require(json["model"]?["merges"]?.array).map { merge in
+      merge.string ?? (merge.array ?? []).compactMap(\.string).joined(separator: " ")
+    }
+    let types = tokens.map { $0.hasPrefix("<|") ? 3 : 1 }
+    return GGUFTokenizer(
+      model: "gpt2", preTokenizer: pre, tokens: tokens, tokenTypes: types, merges: merges, beginningID: 1, endID: 0,
+      endOfTurnID: 2, unknownID: 0, paddingID: 2, chatTemplate: "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}")
+  }
+
+  @Test(arguments: [("gpt2", "gpt-2"), ("llama3", "llama-bpe"), ("qwen2", "qwen2"), ("smollm", "smollm")])
+  func `a GGUF file's tokenizer gives the ids of the published one`(name: String, pre: String) throws {
+    let files = try TokenizerFiles.fromGGUF(metadata: try metadata(name, pre: pre))
+    #expect(Set(files.keys) == ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: files.mapValues { Array($0.serialized().utf8) }))
+    let published = try Expected.json("Expected/tokenizer-\(name).json")
+    #expect(files["tokenizer.json"]?["pre_tokenizer"] == published["pre_tokenizer"])
+    #expect(files["tokenizer.json"]?["normalizer"] == published["normalizer"])
+    #expect(files["tokenizer.json"]?["model"]?["ignore_merges"] == published["model"]?["ignore_merges"])
+
+    let results = try Expected.json("Expected/tokenizer-results.json")
+    let texts = try #require(results["texts"]?.array).compactMap(\.string)
+    let all = try #require(results["tokenizers"]?[name]?["ids"]?.array)
+    // Added tokens that only the published file has.
+    let own = (published["added_tokens"]?.array ?? []).compactMap { $0["content"]?.string }.filter { !$0.hasPrefix("<|") }
+    var compared = 0
+    for (text, ids) in zip(texts, all) where !own.contains(where: { text.contains($0) }) {
+      #expect(JSONValue.ints(tokenizer.encode(text).map(Int.init)) == ids, "\(text.debugDescription)")
+      compared += 1
+    }
+    #expect(compared > 80)
+
+    #expect(tokenizer.specialTokens.beginning == "<|im_start|>" && tokenizer.specialTokens.end == "<|end|>")
+    #expect(tokenizer.specialTokens.padding == "<|im_end|>")
+    #expect(tokenizer.endOfSequenceIDs == [0, 2])
+    #expect(try tokenizer.applyChatTemplate(messages: [["content": "Hi"]]) == "<|im_start|>Hi<|end|>")
+  }
+
+  @Test func `what a GGUF file wants around a text is added`() throws {
+    var metadata = try metadata("smollm", pre: "smollm")
+    metadata.addsBeginning = true
+    metadata.addsEnd = true
+    let files = try TokenizerFiles.fromGGUF(metadata: metadata)
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: files.mapValues { Array($0.serialized().utf8) }))
+    let plain = tokenizer.encode("the", addSpecialTokens: false)
+    #expect(tokenizer.encode("the") == [1] + plain + [0])
+  }
+
+  @Test func `a GGUF tokenizer that is not known is refused by name`() throws {
+    var metadata = try metadata("smollm", pre: "newest-model")
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+    do { _ = try TokenizerFiles.fromGGUF(metadata: metadata) } catch {
+      #expect(error.description.contains("'newest-model'") && error.description.contains("smollm, gpt-2, llama-bpe, qwen2"))
+    }
+    metadata.preTokenizer = "smollm"
+    metadata.model = "t5"
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+    metadata.model = "gpt2"
+    metadata.endID = 1 << 30
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+    metadata.endID = 0
+    metadata.tokenTypes = [1]
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+    metadata.tokenTypes = []
+    metadata.tokens[5] = metadata.tokens[6]
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+  }
+
+  @Test func `files are asked for by name, and a template of its own wins`() throws {
+    var asked: Set<String> = []
+    let files = try TokenizerFiles { name in
+      asked.insert(name)
+      switch name {
+      case "tokenizer.json": return try Expected.bytes("Expected/tokenizer-gpt2.json")
+      case "tokenizer_config.json":
+        return Array(
+          #"{"bos_token":null,"eos_token":{"content":"<|im_end|>"},"chat_template":[{"name":"default","template":"a"},{"name":"tool_use","template":"t"}]}"#
+            .utf8)
+      case "special_tokens_map.json": return Array(#"{"bos_token":"<|im_start|>","sep_token":"<|end|>"}"#.utf8)
+      case "chat_template.jinja": return Array("b{{ sep_token }}".utf8)
+      default: return nil
+      }
+    }
+    #expect(asked == Set(TokenizerFiles.names))
+    let tokenizer = try Tokenizer(files: files)
+    #expect(tokenizer.chatTemplateNames == ["default", "tool_use"])
+    #expect(try tokenizer.applyChatTemplate(messages: []) == "b<|end|>")
+    #expect(try tokenizer.applyChatTemplate(messages: [], tools: []) == "t")
+    #expect(tokenizer.endOfSequenceIDs == [2])
+  }
+
+  @Test func `a template that cannot be read leaves the tokenizer usable`() throws {
+    let tokenizer = try Tokenizer(
+      tokenizerJSON: try Expected.bytes("Expected/tokenizer-gpt2.json"), chatTemplate: "line\n{% include 'x' %}")
+    #expect(tokenizer.encode("the").count > 0)
+    do { _ = try tokenizer.applyChatTemplate(messages: []) } catch {
+      #expect("\(error)".hasPrefix("chat_template.jinja: chat template, line 2: the tag 'include'"))
+    }
+    #expect(throws: TokenizerError.self) { try tokenizer.chatTemplate() }
+    #expect(throws: TokenizerError(file: "tokenizer_config.json", problem: .noChatTemplate(available: ["default"]))) {
+      try tokenizer.chatTemplate(named: "other")
+    }
+  }
+
+  /// What is put in place of a member of a good file, and words that the message must hold.
+  static let damage: [(path: [String], value: JSONValue, words: [String])] = [
+    (["model"], nil, ["model"]),
+    (["model", "type"], "WordPiece", ["'WordPiece'", "BPE"]),
+    (["model", "vocab"], [1], ["model.vocab"]),
+    (["model", "vocab"], ["a": -1], ["'a'", "-1"]),
+    (["model", "vocab"], ["a": 1_000_000_000_000], ["'a'"]),
+    (["model", "vocab"], ["a": 1, "b": 1], ["'b'"]),
+    (["model", "merges"], ["a"], ["merges[0]"]),
+    (["model", "merges"], ["a b c"], ["merges[0]"]),
+    (["model", "merges"], [["a", "no such"]], ["merges[0]", "no such"]),
+    (["model", "dropout"], 0.1, ["dropout", "chance"]),
+    (["model", "end_of_word_suffix"], "</w>", ["end_of_word_suffix", "</w>"]),
+    (["model", "ignore_merges"], "yes", ["ignore_merges", "true or false"]),
+    (["model", "unk_token"], "<none>", ["<none>"]),
+    (["pre_tokenizer"], ["type": "Whitespace"], ["pre_tokenizer", "'Whitespace'"]),
+    (["pre_tokenizer"], ["type": "Split", "pattern": ["Regex": "[a-z]+x"], "behavior": "Isolated"], ["[a-z]+x", "Llama 3"]),
+    (["pre_tokenizer"], ["type": "Split", "pattern": ["String": " "], "behavior": "Odd"], ["Odd"]),
+    (
+      ["pre_tokenizer"],
+      ["type": "Sequence", "pretokenizers": [["type": "ByteLevel"], ["type": "Digits"]]], ["ByteLevel", "last"]
+    ),
+    (["pre_tokenizer"], nil, ["byte-level"]),
+    (["normalizer"], ["type": "BertNormalizer"], ["BertNormalizer"]),
+    (["normalizer"], ["type": "Replace", "pattern": ["Regex": "x"], "content": ""], ["Replace"]),
+    (["decoder"], ["type": "WordPiece"], ["WordPiece"]),
+    (["decoder"], nil, ["decoder"]),
+    (["post_processor"], ["type": "BertProcessing"], ["BertProcessing"]),
+    (
+      ["post_processor"],
+      ["type": "TemplateProcessing", "single": [["SpecialToken": ["id": "<s>"]]], "special_tokens": [:]], ["<s>"]
+    ),
+    (
+      ["post_processor"],
+      [
+        "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "x"]], ["Sequence": ["id": "A"]]],
+        "special_tokens": ["x": ["ids": [99999]]],
+      ], ["99999"]
+    ),
+    (["added_tokens"], [["id": 1]], ["added_tokens[0].content"]),
+    (["added_tokens"], [["id": 20_000_000, "content": "x"]], ["added_tokens[0].id"]),
+    (["added_tokens"], [["id": 1, "content": "x"], ["id": 2, "content": "x"]], ["'x'"]),
+  ]
+
+  @Test(arguments: damage.indices)
+  func `a file that asks for what is not there is refused by name`(index: Int) throws {
+    let (path, value, words) = Self.damage[index]
+    var json = try #require(try Expected.json("Expected/tokenizer-gpt2.json").object)
+    if path.count == 1 { json[path[0]] = value } else {
+      var inner = try #require(json[path[0]]?.object)
+      inner[path[1]] = value
+      json[path[0]] = .object(inner)
+    }
+    do {
+      _ = try Tokenizer(tokenizerJSON: Array(JSONValue.object(json).serialized().utf8))
+      Issue.record("\(path) = \(value.serialized()) was accepted")
+    } catch {
+      #expect(error.file == "tokenizer.json")
+      for word in words { #expect(error.description.contains(word), "\(error)") }
+    }
+  }
+
+  @Test func `damaged bytes are an error, whatever they are`() throws {
+    let good = try Expected.bytes("Expected/tokenizer-gpt2.json")
+    var numbers = SeededNumbers(state: 3)
+    var refused = 0
+    for _ in 0..<300 {
+      var bytes = good
+      switch Int.random(in: 0...2, using: &numbers) {
+      case 0: bytes = Array(bytes.prefix(Int.random(in: 0..<bytes.count, using: &numbers)))
+      case 1:
+        for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &numbers)] = UInt8.random(in: 0...255, using: &numbers) }
+      default:
+        let start = Int.random(in: 0..<bytes.count - 40, using: &numbers)
+        bytes.removeSubrange(start..<start + Int.random(in: 1...40, using: &numbers))
+      }
+      do { _ = try Tokenizer(tokenizerJSON: bytes).encode("the harbour") } catch { refused += 1 }
+    }
+    #expect(refused > 200)
+    #expect(throws: TokenizerError(file: "tokenizer.json", problem: .missing)) {
+      try Tokenizer(files: TokenizerFiles(contents: [:]))
+    }
+  }
+}
