@@ -225,6 +225,7 @@ import Testing
     #expect(scheduler.running == scheduler.running.sorted())
     if let last = scheduler.running.last, let first = scheduler.waiting.first { #expect(last < first, "overtaken") }
     #expect(Set(plan.slices.map(\.id)).count == plan.slices.count)
+    #expect(Set(plan.admitted).isDisjoint(with: plan.preempted), "yielded and came straight back")
     var holders: [Int32: [SequenceID]] = [:]
     for id in scheduler.running {
       let sequence = try #require(scheduler[id])
