@@ -36,8 +36,8 @@ public final class GGUFFile: NamedTensors {
     let unreadable = names.filter { tensors[$0]?.type.delivered == nil }
     guard let first = unreadable.first else { return }
     let types = Set(unreadable.compactMap { tensors[$0]?.type.name }).sorted().joined(separator: ", ")
-    throw WeightSourceError(
-      origin, .elementType(tensor: first + (unreadable.count > 1 ? "' and \(unreadable.count - 1) more, '" : ""), found: types, supported: GGUFTensorType.supportedNames))
+    let found = unreadable.count > 1 ? "\(types) (and \(unreadable.count - 1) more such tensors)" : types
+    throw WeightSourceError(origin, .elementType(tensor: first, found: found, supported: GGUFTensorType.supportedNames))
   }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
