@@ -166,6 +166,20 @@ import Testing
     }
   }
 
+  @Test func `a client that asks before it sends its body is told to go on`() async throws {
+    try await withLiveServer { server in
+      try await server.connect { connection in
+        try await connection.send(
+          "POST /detokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 15\r\nExpect: 100-continue\r\n\r\n")
+        #expect(await connection.read { $0.hasPrefix("HTTP/1.1 100 ") && $0.hasSuffix("\r\n\r\n") })
+        connection.forget()
+        try await connection.send("{\"tokens\":[97]}")
+        #expect(await connection.read { $0.hasSuffix("{\"prompt\":\"a\"}") })
+        #expect(connection.received.hasPrefix("HTTP/1.1 200 "))
+      }
+    }
+  }
+
   @Test func `a client that reads nothing does not keep its connection`() async throws {
     // More than the sockets' buffers hold: each token comes with log-probabilities of twenty others.
     let engine = slowEngine(tokens: 900, delay: .microseconds(1))

@@ -92,6 +92,21 @@ import Tokenizers
     }
   }
 
+  @Test func `a text that is surely too long is refused unread`() async throws {
+    let loop = try LoopEngine(maximumSequenceLength: 64)
+    let limit = try #require(loop.engine.limits.maximumPromptBytes)
+    // The longest token over and over is the shortest that a text of its length can be.
+    let longest = try #require(
+      (0..<Int32(loop.tokenizer.vocabularySize)).map { loop.tokenizer.bytes(ofID: $0) }.max { $0.count < $1.count })
+    #expect(limit >= longest.count * 64)
+    try await withServer(loop.engine, options: testOptions { $0.maximumBodyBytes = 1 << 20 }) {
+      let reply = try await $0.post("/v1/completions", request(("prompt", .string(String(repeating: "a", count: limit + 1)))))
+      #expect(reply.status == 400)
+      #expect(reply.error["code"] == "context_length_exceeded")
+      #expect(reply.error["message"]?.string?.contains("\(limit + 1) bytes") == true)
+    }
+  }
+
   @Test func `a client that leaves frees its place in the loop`() async throws {
     let loop = try LoopEngine(delay: .milliseconds(2))
     try await withLiveServer(loop.engine) { server in

@@ -11,9 +11,9 @@ struct ChatEndpoint: Sendable {
       try await request.jsonObject(limit: core.options.maximumBodyBytes), limits: core.limits)
     try core.checkModel(call.model)
     context.noteUnknown(call.unknownFields)
+    let place = try core.admit()
     let prompt = call.sampling.truncated(try tokens(of: call))
     guard !prompt.isEmpty else { throw APIError.invalid("messages", "The chat template made no tokens of these messages.") }
-    let place = try core.admit()
     let fields = call.sampling
     let group = try AnswerGroup(
       engine: core.engine, prompts: [prompt], fields: fields, makesText: true, metrics: core.metrics)
@@ -52,6 +52,7 @@ struct ChatEndpoint: Sendable {
 
   private func tokens(of call: ChatRequest) throws -> [Int32] {
     if let ids = call.promptIDs { return ids }
-    return try core.engine.tokenize(core.prompt(of: call.conversation), addSpecialTokens: call.addsSpecialTokens)
+    return try core.tokenize(
+      core.prompt(of: call.conversation), addSpecialTokens: call.addsSpecialTokens, fields: call.sampling)
   }
 }

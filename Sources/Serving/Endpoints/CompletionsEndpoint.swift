@@ -12,8 +12,8 @@ struct CompletionsEndpoint: Sendable {
       try await request.jsonObject(limit: core.options.maximumBodyBytes), limits: core.limits)
     try core.checkModel(call.model)
     context.noteUnknown(call.unknownFields)
-    let prompts = try call.prompts.map { try tokens(of: $0, call) }
     let place = try core.admit()
+    let prompts = try call.prompts.map { try tokens(of: $0, call) }
     var fields = call.sampling
     if fields.candidateCount > fields.choiceCount, fields.parameters.logProbabilityCount == nil {
       fields.parameters.logProbabilityCount = 0  // what the candidates are compared by
@@ -53,7 +53,8 @@ struct CompletionsEndpoint: Sendable {
     let ids =
       switch prompt {
       case .tokens(let ids): ids
-      case .text(let text): try core.engine.tokenize(text, addSpecialTokens: call.addsSpecialTokens)
+      case .text(let text):
+        try core.tokenize(text, addSpecialTokens: call.addsSpecialTokens, fields: call.sampling)
       }
     guard !ids.isEmpty else {
       throw APIError.invalid("prompt", "The prompt has no tokens; this model needs at least one to start from.")

@@ -53,9 +53,12 @@ public struct EngineLimits: Sendable, Hashable {
   /// Tokens of prompt and answer together.
   public var maximumSequenceLength: Int
   public var vocabularySize: Int
-  public init(maximumSequenceLength: Int, vocabularySize: Int) {
+  /// A text of more bytes has too many tokens whatever it says; nil where there is no telling without tokenizing.
+  public var maximumPromptBytes: Int?
+  public init(maximumSequenceLength: Int, vocabularySize: Int, maximumPromptBytes: Int? = nil) {
     self.maximumSequenceLength = maximumSequenceLength
     self.vocabularySize = vocabularySize
+    self.maximumPromptBytes = maximumPromptBytes
   }
 }
 

@@ -14,8 +14,11 @@ public final class LoopCompletionEngine: CompletionEngine {
     self.loop = loop
     self.tokenizer = tokenizer
     self.weightVersion = weightVersion
+    let longestToken = (0..<Int32(tokenizer.vocabularySize)).reduce(1) { max($0, tokenizer.bytes(ofID: $1).count) }
     limits = EngineLimits(
-      maximumSequenceLength: loop.limits.longestSequence, vocabularySize: loop.limits.vocabularySize)
+      maximumSequenceLength: loop.limits.longestSequence, vocabularySize: loop.limits.vocabularySize,
+      // Normalization may shorten a text before it is cut into tokens, but not to less than a quarter.
+      maximumPromptBytes: loop.limits.longestSequence * longestToken * 4)
   }
 
   /// A failed step ends its own requests; the loop goes on.

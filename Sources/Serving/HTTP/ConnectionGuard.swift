@@ -59,8 +59,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     if isLingering { return }
     switch unwrapInboundIn(data) {
-    case .head:
+    case .head(let head):
       requestsInProgress += 1
+      // Clients that ask before they send a large body wait for this.
+      if head.headerFields[.expect]?.lowercased() == "100-continue", requestsInProgress == 1 {
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      }
       readDeadline?.cancel()
       let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
       let seconds = Int(limits.body.components.seconds)

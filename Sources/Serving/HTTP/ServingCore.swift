@@ -25,6 +25,18 @@ struct ServingCore: Sendable {
     throw .unknownModel(name, served: options.modelName)
   }
 
+  /// The text's token ids. One that is surely too long is refused unread: tokenizing megabytes takes seconds.
+  func tokenize(_ text: String, addSpecialTokens: Bool, fields: SamplingFields) throws -> [Int32] {
+    if let limit = engine.limits.maximumPromptBytes, fields.truncatesPromptTo == nil, text.utf8.count > limit {
+      throw APIError.invalid(
+        nil,
+        "The prompt has \(text.utf8.count) bytes, too many to fit into \(engine.limits.maximumSequenceLength) tokens."
+          + " Shorten it, or set truncate_prompt_tokens.",
+        code: "context_length_exceeded")
+    }
+    return try engine.tokenize(text, addSpecialTokens: addSpecialTokens)
+  }
+
   /// Room for one more request with answers in the making.
   func admit() throws(APIError) -> RequestLimiter.Place {
     if case .failed(let reason) = engine.health { throw .unavailable(reason) }
