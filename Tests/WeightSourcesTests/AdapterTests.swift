@@ -211,6 +211,17 @@ struct AdapterRefusalTests {
     let adapted = try AdaptedWeights(base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.layout)
     #expect(adapted.touchedNames(rank: 0) == ["lm_head.weight"])
   }
+  @Test func `a table saved beside its change is what the change is added to`() throws {
+    copy()
+    try tensors([
+      ("base_model.model.lm_head.base_layer.weight", [22, 16]), ("base_model.model.lm_head.lora_A.weight", [3, 16]),
+      ("base_model.model.lm_head.lora_B.weight", [22, 3]),
+    ])
+    let base = try AdapterTests.base(Mapping())
+    let adapted = try AdaptedWeights(base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.layout)
+    #expect(try adapted.bytes(of: "lm_head.weight", rank: 0).allSatisfy { $0 == 0 })
+    #expect(try !base.bytes(of: "lm_head.weight", rank: 0).allSatisfy { $0 == 0 })
+  }
   @Test func `one stored table takes a change that is the same for both of its uses`() throws {
     /// An engine that stores the table once offers no output head.
     struct Shared: WeightSource {
