@@ -131,12 +131,18 @@ struct PreTokenizer: Sendable {
 }
 
 extension PreTokenizer {
+  /// Steps run inside each other, so their number is bounded.
+  private static let maximumStepCount = 32
+
   init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
     guard let json, !json.isNull else { return }
     switch json["type"]?.string {
     case "Sequence":
       for (index, step) in try reader.array(json, "pretokenizers").enumerated() {
         steps += try PreTokenizer(step, reader: reader.inside(reader.place("pretokenizers[\(index)]"))).steps
+        guard steps.count <= Self.maximumStepCount else {
+          throw reader.invalid("pretokenizers", "at most \(Self.maximumStepCount) steps")
+        }
       }
     case "ByteLevel":
       let pattern = try reader.bool(json, "use_regex", default: true) ? WordPattern.gpt2 : nil

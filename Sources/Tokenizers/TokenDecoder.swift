@@ -74,7 +74,7 @@ extension TokenDecoder.Kind {
           replacement = step["pattern"]?["String"]?.string
         case "ByteFallback", "Fuse": break
         case "Strip" where step["content"]?.string == " " && step["stop"]?.int == 0:
-          stripped = step["start"]?.int ?? 0
+          stripped = max(0, step["start"]?.int ?? 0)
         case let type:
           throw reader.unsupported("decoder step", type ?? "without a type", "Replace to space, ByteFallback, Fuse, Strip of leading spaces")
         }

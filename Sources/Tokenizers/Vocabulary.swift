@@ -3,7 +3,7 @@
 /// Tokens are compared by their bytes: Swift's `String` holds two spellings of `é` equal, a vocabulary does not.
 struct Vocabulary: Sendable {
   /// Ids at or above this are refused, so that a file cannot make us allocate at will.
-  static let maximumID: Int32 = 1 << 24
+  static let maximumID: Int32 = 1 << 22
 
   private var storage: [UInt8] = []
   /// Where each id's string lies in `storage`; an empty slot for an id that no token has.

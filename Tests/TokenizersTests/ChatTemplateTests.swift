@@ -108,7 +108,9 @@ import Tokenizers
     "{% set ns = namespace(x=none) %}{% for i in range(100000) %}{% set ns.x = namespace(x=ns.x) %}{% endfor %}",
     "{% set ns = namespace(x='ab') %}{% for i in range(64) %}{% set ns.x = ns.x | replace('a', ns.x) %}{% endfor %}",
     "{% set ns = namespace(x='ab') %}{% for i in range(64) %}{% set ns.x = [ns.x, ns.x] | join(ns.x) %}{% endfor %}",
-    "{{ 'a' * 10000000000 }}", "{{ [1] * 10000000000 }}", "{{ 'a'.ljust(10000000000) }}", "{{ [1] | tojson(indent=10000000000) }}",
+    "{{ 'a'.ljust(2305843009213693951) }}", "{{ [1] * 9223372036854775807 }}", "{{ [1] | batch(9223372036854775807, 'x') }}",
+    "{% set x = [1] * 9 %}{{ x * 1024819115206086200 }}", "{{ -(-9223372036854775807 - 1) }}", "{{ (-9223372036854775807 - 1) // -1 }}",
+    "{{ (-9223372036854775807 - 1) | abs }}", "{{ 'a' * 10000000000 }}", "{{ [1] * 10000000000 }}", "{{ 'a'.ljust(10000000000) }}", "{{ [1] | tojson(indent=10000000000) }}",
     "{{ 'a\nb' | indent(10000000000) }}", "{{ 9 ** 99 }}",
     "{% for i in range(100000) %}{{ 'x' * 1000 }}{% endfor %}",
     "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
@@ -143,6 +145,17 @@ import Tokenizers
   @Test func `deep blocks and long sources are refused`() {
     #expect(throws: TemplateError.self) { try ChatTemplate(source: String(repeating: "{% if x %}", count: 50_000)) }
     #expect(throws: TemplateError.self) { try ChatTemplate(source: String(repeating: " ", count: 2 << 20)) }
+  }
+
+  @Test func `numbers at the ends of their range never crash`() throws {
+    let source = """
+      {% set least = -9223372036854775807 - 1 %}{% set most = 9223372036854775807 %}
+      {{ 'ab'[least:most] }}{{ 'ab'[most:least:least] }}{{ 'ab'[::most] }}{{ 'ab'[least] }}{{ [1][most] }}{{ 'a'.center(least) }}
+      {{- 'a'.split('b', least) | length }}{{ 'a' * least }}{{ [1] * least }}{{ 'a' | indent(least) }}{{ least is divisibleby(-1) }}
+      {{- range(least, least + 2) | length }}{{ range(most, most - 2, least) | length }}{{ [1] | batch(most) | length }}{{ least is odd }}
+      {{- most | float }}{{ 1e308 * 10 }}{{ (1e308 * 10) | int }}{{ 'a'.replace('a', 'b', least) }}{{ [1] | tojson(indent=least) }}
+      """
+    #expect(try render(source, [:]).contains("9.223372036854776e+18"))
   }
 
   @Test func `sources at random never crash`() throws {

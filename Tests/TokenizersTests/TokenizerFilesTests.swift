@@ -138,6 +138,10 @@ import Tokenizers
       ["type": "Sequence", "pretokenizers": [["type": "ByteLevel"], ["type": "Digits"]]], ["ByteLevel", "last"]
     ),
     (["pre_tokenizer"], nil, ["byte-level"]),
+    (
+      ["pre_tokenizer"],
+      ["type": "Sequence", "pretokenizers": .array(Array(repeating: ["type": "Digits"], count: 100_000))], ["at most"]
+    ),
     (["normalizer"], ["type": "BertNormalizer"], ["BertNormalizer"]),
     (["normalizer"], ["type": "Replace", "pattern": ["Regex": "x"], "content": ""], ["Replace"]),
     (["decoder"], ["type": "WordPiece"], ["WordPiece"]),

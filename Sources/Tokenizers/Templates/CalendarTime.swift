@@ -42,16 +42,19 @@ public struct CalendarTime: Sendable, Equatable {
   ]
   private static let weekdays = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 
+  /// 0 to 11, also for a month that no calendar has.
+  private var monthIndex: Int { ((month - 1) % 12 + 12) % 12 }
   private var dayOfYear: Int {
     let isLeap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
     let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
-    return before[(month - 1) % 12] + day + (isLeap && month > 2 ? 1 : 0)
+    return before[monthIndex] + day + (isLeap && month > 2 ? 1 : 0)
   }
   /// 0 is Sunday. Sakamoto's rule for the Gregorian calendar.
   private var weekday: Int {
     let offsets = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4]
     let y = month < 3 ? year - 1 : year
-    return (y + y / 4 - y / 100 + y / 400 + offsets[(month - 1) % 12] + day) % 7
+    let days = (y + y / 4 - y / 100 + y / 400 + offsets[monthIndex] + day) % 7
+    return (days + 7) % 7
   }
 
   /// `strftime` in English. Nil for a directive that is not known, which is then in `unknown`.
@@ -81,8 +84,8 @@ public struct CalendarTime: Sendable, Equatable {
       case "S": result += padded(second, width)
       case "j": result += padded(dayOfYear, plain ? 0 : 3)
       case "p": result += hour < 12 ? "AM" : "PM"
-      case "B": result += Self.months[(month - 1) % 12]
-      case "b", "h": result += Self.months[(month - 1) % 12].prefix(3)
+      case "B": result += Self.months[monthIndex]
+      case "b", "h": result += Self.months[monthIndex].prefix(3)
       case "A": result += Self.weekdays[weekday]
       case "a": result += Self.weekdays[weekday].prefix(3)
       case "w": result += String(weekday)

@@ -104,10 +104,11 @@ extension TemplateRenderer {
       guard size > 0 else { throw mismatch("batch needs a size above 0") }
       let fill = arguments.take("fill_with")
       let items = try items(of: value)
+      if fill != nil { try charge(size) }
       result = .list(
         stride(from: 0, to: items.count, by: size).map { start in
           let row = Array(items[start..<min(start + size, items.count)])
-          return .list(fill.map { row + Array(repeating: $0, count: min(size, items.count) - row.count) } ?? row)
+          return .list(fill.map { row + Array(repeating: $0, count: size - row.count) } ?? row)
         })
     case "map", "select", "reject", "selectattr", "rejectattr": result = try choose(name, value, &arguments)
     case "sort", "dictsort", "unique", "min", "max", "groupby": result = try order(name, value, &arguments)

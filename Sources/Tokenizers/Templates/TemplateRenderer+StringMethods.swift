@@ -100,8 +100,9 @@ extension TemplateRenderer {
 
   private func padded(_ name: String, _ text: String, _ width: Int, _ fill: String) throws(TemplateError) -> String {
     guard fill.unicodeScalars.count == 1 else { throw mismatch("a text is filled up with one character") }
-    let missing = max(0, width - text.unicodeScalars.count)
-    try charge(bytes: try exact(missing.multipliedReportingOverflow(by: 4)) + text.utf8.count)
+    let length = text.unicodeScalars.count
+    let missing = width > length ? width - length : 0
+    try charge(bytes: try exact(missing.multipliedReportingOverflow(by: 4)))
     func fills(_ count: Int) -> String { String(repeating: fill, count: count) }
     switch name {
     case "ljust": return text + fills(missing)

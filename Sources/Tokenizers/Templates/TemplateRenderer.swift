@@ -50,8 +50,8 @@ final class TemplateRenderer {
   func limit(_ what: String) -> TemplateError { TemplateError(line: line, problem: .limit(what)) }
 
   func charge(_ amount: Int = 1) throws(TemplateError) {
+    guard amount <= limits.work - work else { throw limit("it does more than \(limits.work) steps of work") }
     work += amount
-    guard work <= limits.work else { throw limit("it does more than \(limits.work) steps of work") }
   }
   /// Charges for making a string; call it before making it.
   func charge(bytes: Int) throws(TemplateError) {
