@@ -1,0 +1,107 @@
+import CPUBackend
+import CPUKernels
+import Engines
+import TestSupport
+import Testing
+
+@Suite struct ExecutorTests {
+  /// Steps of one sequence, or several, with blocks handed out in an odd order.
+  private final class Driver {
+    let engine: CPUEngine
+    private var free: [Int32]
+    init(_ directory: EngineDirectory, isa: dk_isa, threads: Int) throws {
+      var options = CPUEngine.Options()
+      options.threadCount = threads
+      options.isa = isa
+      options.maximumSequences = 4
+      engine = try CPUEngine(directory, options: options)
+      free = (0..<Int32(engine.cacheBlockCount)).reversed().map { $0 }
+    }
+    func blocks(_ tokens: Int) -> [Int32] { (0..<(tokens + 15) / 16).map { _ in free.removeLast() } }
+
+    /// Runs slices given as (tokens, first position, blocks, phase); gives each slice's logits.
+    func step(_ slices: [(tokens: [Int32], first: Int, blocks: [Int32], phase: SequenceSlice.Phase)]) throws -> [[Float]] {
+      var batch = Batch(tokens: [], sequences: [])
+      for slice in slices {
+        let start = batch.tokens.count
+        batch.tokens += slice.tokens
+        batch.sequences.append(
+          SequenceSlice(
+            rows: start..<batch.tokens.count, firstPosition: slice.first, blockTable: slice.blocks, phase: slice.phase, wantsLogits: true))
+      }
+      var result = [[Float]](repeating: [], count: slices.count)
+      try engine.step(batch) { index, logits in unsafe result[index] = Array(logits) }
+      return result
+    }
+  }
+
+  private func tokens(_ count: Int, _ vocabulary: Int, seed: UInt64) -> [Int32] {
+    var random = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in Int32.random(in: 0..<Int32(vocabulary), using: &random) }
+  }
+  static var sets: [dk_isa] { (0...dk_best_isa().rawValue).compactMap { dk_isa(rawValue: $0) } }
+
+  @Test(arguments: SmallModel.all)
+  func `logits agree with a reference in doubles`(_ model: SmallModel) async throws {
+    let life = Lifecycle()
+    try await life.build(try model.write(life.directory, "A", seed: 11), "engine")
+    let directory = try EngineDirectory(life.directory("engine"))
+    let prompt = tokens(21, model.vocabulary, seed: 12)
+    let wanted = ReferenceModel(model, seed: 11).logits(prompt)
+    for isa in Self.sets {
+      let driver = try Driver(directory, isa: isa, threads: 2)
+      let blocks = driver.blocks(prompt.count)
+      // A prompt of 18, then three tokens one by one.
+      var found = [17: try driver.step([(Array(prompt[0..<18]), 0, blocks, .prefill)])[0]]
+      for position in 18..<21 { found[position] = try driver.step([([prompt[position]], position, blocks, .decode)])[0] }
+      // Prefill rounds activations to bfloat16 where the weights are bfloat16.
+      let tolerance = model.type == .bfloat16 ? 0.06 : 2e-4
+      for (position, logits) in found {
+        #expect(logits.count == model.vocabulary)
+        for (mine, reference) in zip(logits, wanted[position]) {
+          #expect(abs(Double(mine) - reference) <= tolerance, "\(InstructionSet.name(isa)), position \(position): \(mine), wanted \(reference)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [SmallModel.all[0], SmallModel.all[2], SmallModel.all[4], SmallModel.all[6]], [1, 2, 3])
+  func `a sequence's logits do not depend on chunks, company or threads`(_ model: SmallModel, _ threads: Int) async throws {
+    let life = Lifecycle()
+    try await life.build(try model.write(life.directory, "A", seed: 13), "engine")
+    let directory = try EngineDirectory(life.directory("engine"))
+    let isa = dk_best_isa()
+    let (prompt, other) = (tokens(40, model.vocabulary, seed: 14), tokens(23, model.vocabulary, seed: 15))
+    let alone = try Driver(directory, isa: isa, threads: 1)
+    let aloneBlocks = alone.blocks(44)
+    var wanted = [try alone.step([(prompt, 0, aloneBlocks, .prefill)])[0]]
+    for position in 40..<44 { wanted.append(try alone.step([([Int32(position % model.vocabulary)], position, aloneBlocks, .decode)])[0]) }
+
+    let crowd = try Driver(directory, isa: isa, threads: threads)
+    let (mine, theirs, third) = (crowd.blocks(44), crowd.blocks(64), crowd.blocks(64))
+    _ = try crowd.step([(Array(other[0..<5]), 0, theirs, .prefill), (Array(prompt[0..<7]), 0, mine, .prefill)])
+    _ = try crowd.step([([other[5]], 5, theirs, .decode), (Array(prompt[7..<33]), 7, mine, .prefill), (other, 0, third, .prefill)])
+    var found = [try crowd.step([(Array(prompt[33..<40]), 33, mine, .prefill), ([other[6]], 6, theirs, .decode)])[0]]
+    for position in 40..<42 {
+      found.append(try crowd.step([([other[7]], position - 33, theirs, .decode), ([Int32(position % model.vocabulary)], position, mine, .decode)])[1])
+    }
+    // Two known tokens in one decode slice, as after a preemption.
+    let last = (42..<44).map { Int32($0 % model.vocabulary) }
+    found.append(try crowd.step([(last, 42, mine, .decode)])[0])
+    #expect(found[0] == wanted[0], "prompt in three chunks")
+    #expect(found[1] == wanted[1] && found[2] == wanted[2], "decoded in company")
+    #expect(found[3] == wanted[4], "two rows of one sequence")
+  }
+
+  @Test func `a batch that does not fit is refused before anything is computed`() async throws {
+    let life = Lifecycle()
+    try await life.build(try SmallModel().write(life.directory, "A", seed: 16), "engine")
+    let driver = try Driver(try EngineDirectory(life.directory("engine")), isa: dk_best_isa(), threads: 1)
+    let blocks = driver.blocks(16)
+    for (tokens, first, blocks) in [
+      ([Int32(37)], 0, blocks), ([-1], 0, blocks), ([1], 16, blocks), ([1], -1, blocks), ([1], 128, blocks), ([1], 0, [Int32(9999)]), ([1], 0, [-1]), ([], 0, blocks),
+    ] {
+      #expect(throws: CPUEngine.BatchError.self, "\(tokens) at \(first) in \(blocks)") { try driver.step([(tokens, first, blocks, .decode)]) }
+    }
+  }
+}

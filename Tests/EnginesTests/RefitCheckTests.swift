@@ -1,0 +1,112 @@
+import Engines
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Everything that is wrong is found before anything is written, and all of it is told.
+@Suite struct RefitCheckTests {
+  private func problems(_ life: Lifecycle, _ source: FilePath, ignoresFrozen: Bool = false) async throws -> [RefitProblem] {
+    let before = snapshot(life.directory.path)
+    do {
+      try await life.refit("engine", with: source, to: "out", ignoresFrozen: ignoresFrozen)
+      Issue.record("the refit should have been refused")
+      return []
+    } catch let error as RefitError {
+      #expect(snapshot(life.directory.path) == before, "nothing was written")
+      return error.problems
+    }
+  }
+  private func built(_ model: SmallModel, strip: Bool = false) async throws -> (Lifecycle, FilePath) {
+    let life = Lifecycle()
+    let checkpoint = try model.write(life.directory, "A", seed: 30)
+    try await life.build(checkpoint, "engine", strip: strip)
+    return (life, checkpoint)
+  }
+
+  @Test func `missing, misshapen and empty tensors are told together`() async throws {
+    let model = SmallModel(tied: false)
+    let (life, _) = try await built(model)
+    let bad = try model.write(life.directory, "bad", seed: 31) { tensors in
+      tensors.removeAll { $0.name == "transformer.layers.1.attention.dense.weight" || $0.name == "transformer.ln_f.weight" }
+      let index = tensors.firstIndex { $0.name == "transformer.layers.0.mlp.proj.weight" }!
+      tensors[index] = (tensors[index].name, [model.intermediate, model.hidden], tensors[index].matrix)
+      let empty = tensors.firstIndex { $0.name == "transformer.layers.2.mlp.fc.weight" }!
+      tensors[empty] = (tensors[empty].name, [0], Matrix(rows: 0, columns: 0, values: []))
+    }
+    let found = try await problems(life, bad)
+    #expect(found.contains(.missing(tensor: "transformer.layers.1.attention.dense.weight", rank: 0)))
+    #expect(found.contains(.missing(tensor: "transformer.ln_f.weight", rank: 0)))
+    #expect(
+      found.contains(
+        .shapeMismatch(
+          tensor: "transformer.layers.0.mlp.proj.weight", rank: 0, engine: [model.hidden, model.intermediate],
+          checkpoint: [model.intermediate, model.hidden])))
+    #expect(found.contains(.notInitialized(tensor: "transformer.layers.2.mlp.fc.weight", rank: 0)))
+    #expect(found.count == 4)
+    let report = RefitProblem.report(found)
+    for heading in [
+      "Missing refittable weights from checkpoint", "Failed to refit weight: shape mismatch",
+      "Failed because weight is not initialized in model",
+    ] { #expect(report.contains(heading), "upstream's words") }
+  }
+
+  @Test func `other frozen weights are refused, kept on demand, or changed by the wider scope`() async throws {
+    let model = SmallModel()
+    let (life, _) = try await built(model)
+    let other = try model.write(life.directory, "B", seed: 32)
+    #expect(try await problems(life, other) == [.frozenDiffers(weight: "transformer.vocab_embedding.weight", rank: 0)])
+    try await life.refit("engine", with: other, to: "kept", ignoresFrozen: true)
+    let (kept, engine) = (try EngineFile(life.directory("kept/rank0.engine")), try EngineFile(life.directory("engine/rank0.engine")))
+    let name = "transformer.vocab_embedding.weight"
+    #expect(try kept.tensors.bytes(of: name) == engine.tensors.bytes(of: name))
+    #expect(try kept.tensors.bytes(of: "transformer.ln_f.weight") != engine.tensors.bytes(of: "transformer.ln_f.weight"))
+  }
+
+  @Test func `tied and untied embeddings do not mix`() async throws {
+    let (life, _) = try await built(SmallModel())
+    let untied = try SmallModel(tied: false).write(life.directory, "untied", seed: 30) { tensors in
+      // The same embedding table as the engine's; only lm_head differs.
+      let same = SmallModel().tensors(rank: 0, seed: 30).first { $0.name.contains("vocab_embedding") }!
+      tensors[tensors.firstIndex { $0.name.contains("vocab_embedding") }!] = same
+    }
+    #expect(try await problems(life, untied).contains(.untied))
+
+    let (other, _) = try await built(SmallModel(tied: false))
+    let tied = try SmallModel(tied: false).write(other.directory, "tied", seed: 30) { $0.removeAll { $0.name == "lm_head.weight" } }
+    #expect(try await problems(other, tied) == [.tied(rank: 0)])
+  }
+
+  @Test func `every structural field that differs is told with both values`() async throws {
+    let (life, _) = try await built(SmallModel())
+    let other = try SmallModel(hidden: 52, heads: 4, keyValueHeads: 4, headSize: 13, layers: 2).write(life.directory, "B", seed: 33)
+    let found = try await problems(life, other)
+    func told(_ field: String) -> Bool { found.contains { if case .configuration(field, _, _) = $0 { true } else { false } } }
+    for field in ["hidden_size", "num_hidden_layers", "num_key_value_heads", "head_size"] { #expect(told(field), "\(field)") }
+    #expect(!told("vocab_size"))
+  }
+
+  @Test func `a second adapter is not stacked on the first`() async throws {
+    let model = SmallModel()
+    let (life, _) = try await built(model)
+    let adapter = try Adapter.write(model, life.directory, "lora", seed: 34)
+    try await life.refit("engine", with: adapter, to: "once")
+    remove(life.directory("engine"))
+    try await life.refit("once", with: life.directory("A"), to: "engine")  // back at the base: fine again
+    try await life.refit("engine", with: adapter, to: "engine")
+    let found = try await problems(life, adapter)
+    guard case .adapterOnAdapter(let adapters, let parent)? = found.first else { Issue.record("\(found)"); return }
+    #expect(adapters == [adapter.string] && !parent.isEmpty)
+  }
+
+  @Test func `surplus tensors are only warned of`() async throws {
+    let model = SmallModel()
+    let (life, _) = try await built(model)
+    let more = try model.write(life.directory, "more", seed: 30) { tensors in
+      tensors.append(("transformer.layers.0.surplus.weight", [1, 1], Matrix(rows: 1, columns: 1, values: [1])))
+    }
+    let opened = try EngineDirectory(life.directory("engine"))
+    let refitter = Refitter(engine: opened)
+    let prepared = try await refitter.prepare(try RefitSource(more, for: opened))
+    #expect(prepared.warnings.contains { $0.contains("surplus") })
+  }
+}

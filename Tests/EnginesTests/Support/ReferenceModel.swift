@@ -1,0 +1,80 @@
+import Tensors
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A Llama in doubles, as plainly as it can be written: what an engine must agree with.
+struct ReferenceModel {
+  let model: SmallModel
+  let tensors: [String: Matrix]
+
+  /// Of the unsharded model (`model.tensorParallel` and `pipelineParallel` are taken as 1).
+  init(_ model: SmallModel, seed: UInt64) {
+    var whole = model
+    whole.tensorParallel = 1
+    whole.pipelineParallel = 1
+    whole.parallelEmbedding = nil
+    self.model = whole
+    tensors = Dictionary(uniqueKeysWithValues: whole.tensors(rank: 0, seed: seed).map { ($0.name, $0.matrix.rounded(model.type)) })
+  }
+
+  private func vector(_ name: String) -> [Double] { tensors[name]!.values.map(Double.init) }
+  private func linear(_ x: [Double], _ module: String) -> [Double] {
+    let weight = tensors[module + ".weight"]!
+    let bias = model.biases ? tensors[module + ".bias"].map { $0.values.map(Double.init) } : nil
+    return (0..<weight.rows).map { row in
+      (0..<weight.columns).reduce(bias?[row] ?? 0) { $0 + Double(weight.values[row * weight.columns + $1]) * x[$1] }
+    }
+  }
+  private func norm(_ x: [Double], _ name: String) -> [Double] {
+    let scale = 1 / (x.reduce(0) { $0 + $1 * $1 } / Double(x.count) + 1e-5).squareRoot()
+    return zip(x, vector(name + ".weight")).map { $0 * scale * $1 }
+  }
+  private func turn(_ head: [Double], _ position: Int) -> [Double] {
+    var result = head
+    let half = head.count / 2
+    for plane in 0..<half {
+      let angle = Double(position) * pow(10000, -2 * Double(plane) / Double(head.count))
+      result[plane] = head[plane] * cos(angle) - head[plane + half] * sin(angle)
+      result[plane + half] = head[plane + half] * cos(angle) + head[plane] * sin(angle)
+    }
+    return result
+  }
+
+  /// Logits `[tokens, vocabulary]` of every position.
+  func logits(_ tokens: [Int32]) -> [[Double]] {
+    var states = tokens.map { token in
+      (0..<model.hidden).map { Double(tensors["transformer.vocab_embedding.weight"]!.values[Int(token) * model.hidden + $0]) }
+    }
+    let (heads, keyValueHeads, size) = (model.heads, model.keyValueHeads, model.headSize)
+    for layer in 0..<model.layers {
+      let prefix = "transformer.layers.\(layer)."
+      let qkv = states.map { linear(norm($0, prefix + "input_layernorm"), prefix + "attention.qkv") }
+      func head(_ row: Int, _ index: Int) -> [Double] { Array(qkv[row][index * size..<(index + 1) * size]) }
+      for row in states.indices {
+        var attended: [Double] = []
+        for h in 0..<heads {
+          let keyHead = heads + h / (heads / keyValueHeads)
+          let query = turn(head(row, h), row)
+          let scores = (0...row).map { past in zip(query, turn(head(past, keyHead), past)).reduce(0) { $0 + $1.0 * $1.1 } / Double(size).squareRoot() }
+          let top = scores.max()!
+          let weights = scores.map { exp($0 - top) }
+          let sum = weights.reduce(0, +)
+          for d in 0..<size {
+            attended.append((0...row).reduce(0) { $0 + weights[$1] / sum * head($1, keyHead + keyValueHeads)[d] })
+          }
+        }
+        states[row] = zip(states[row], linear(attended, prefix + "attention.dense")).map(+)
+      }
+      for row in states.indices {
+        let x = norm(states[row], prefix + "post_layernorm")
+        let product = zip(linear(x, prefix + "mlp.fc"), linear(x, prefix + "mlp.gate")).map { $0 / (1 + exp(-$0)) * $1 }
+        states[row] = zip(states[row], linear(product, prefix + "mlp.proj")).map(+)
+      }
+    }
+    return states.map { linear(norm($0, "transformer.ln_f"), "lm_head") }
+  }
+}
