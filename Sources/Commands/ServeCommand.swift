@@ -1,10 +1,12 @@
 public import ArgumentParser
 import CPUBackend
 import Engines
+import Files
 import Inference
 import Logging
 import Serving
 import SystemPackage
+import Tokenizers
 
 #if canImport(Glibc)
   import Glibc
@@ -43,6 +45,11 @@ public struct ServeCommand: DrydockCommand {
     name: .customLong("served_model_name"),
     help: ArgumentHelp("The name clients give as model; the directory's name by default.", valueName: "name"))
   var servedModelName: String?
+
+  @Option(
+    name: .customLong("chat_template"),
+    help: ArgumentHelp("A Jinja file, or the template itself, instead of the model's own.", valueName: "file"))
+  var chatTemplate: String?
 
   @Option(
     name: .customLong("api_key"),
@@ -117,6 +124,7 @@ public struct ServeCommand: DrydockCommand {
     let logger = makeLogger()
     // Before the model is loaded: that takes longer than to find the port in use.
     try await ListeningAddress.check(host: host, port: port)
+    let template = try makeChatTemplate()
     var engineOptions = CPUEngine.Options()
     engineOptions.maximumSequences = maximumBatchSize
     engineOptions.maximumBatchRows = maximumTokens
@@ -128,7 +136,8 @@ public struct ServeCommand: DrydockCommand {
     logger.info(
       "engine opened",
       metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))"])
-    let engine = LoopCompletionEngine(loop: loop, tokenizer: model.tokenizer, weightVersion: version)
+    let engine = LoopCompletionEngine(
+      loop: loop, tokenizer: model.tokenizer, weightVersion: version, chatTemplate: template)
     let options = serverOptions(path)
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
       logger.info(
@@ -155,6 +164,17 @@ public struct ServeCommand: DrydockCommand {
       options.certificates = CertificateFiles(certificateChain: certificate, privateKey: certificateKey)
     }
     return options
+  }
+
+  /// What holds a brace is a template, all else the path of one.
+  private func makeChatTemplate() throws -> ChatTemplate? {
+    guard let chatTemplate else { return nil }
+    let isPath = !chatTemplate.contains("{")
+    let source =
+      isPath ? String(decoding: try ReadableFile.contents(of: FilePath(chatTemplate)), as: UTF8.self) : chatTemplate
+    do { return try ChatTemplate(source: source) } catch {
+      throw UsageError("--chat_template: \(isPath ? chatTemplate + ": " : "")\(error)")
+    }
   }
 
   private func makeLogger() -> Logger {

@@ -63,6 +63,10 @@ import Tokenizers
       let own = try await $0.post(
         "/tokenize", ["messages": [["role": "user", "content": "Hi"]], "chat_template": "{{ messages[0].content }}"])
       #expect(own.json["tokens"] == .ints(loop.tokenizer.encode("Hi", addSpecialTokens: false).map(Int.init)))
+      let template = try ChatTemplate(source: "<{{ messages[-1].content }}>")
+      let other = LoopCompletionEngine(
+        loop: loop.loop, tokenizer: loop.tokenizer, weightVersion: "fp", chatTemplate: template)
+      #expect(try other.applyChatTemplate(Conversation(messages: [["role": "user", "content": "Hi"]])) == "<Hi>")
       let broken = try await $0.post(
         "/tokenize", ["messages": [["role": "user", "content": "Hi"]], "chat_template": "{% for %}"])
       #expect(broken.status == 400)

@@ -6,13 +6,17 @@ public import Tokenizers
 public final class LoopCompletionEngine: CompletionEngine {
   private let loop: EngineLoop
   private let tokenizer: Tokenizer
+  private let chatTemplate: ChatTemplate?
   public let weightVersion: String
   public let limits: EngineLimits
 
-  /// - Parameter weightVersion: What names the loop's weights; the server hands it out.
-  public init(loop: EngineLoop, tokenizer: Tokenizer, weightVersion: String) {
+  /// - Parameters:
+  ///   - weightVersion: What names the loop's weights; the server hands it out.
+  ///   - chatTemplate: Replaces the tokenizer's own.
+  public init(loop: EngineLoop, tokenizer: Tokenizer, weightVersion: String, chatTemplate: ChatTemplate? = nil) {
     self.loop = loop
     self.tokenizer = tokenizer
+    self.chatTemplate = chatTemplate
     self.weightVersion = weightVersion
     let longestToken = (0..<Int32(tokenizer.vocabularySize)).reduce(1) { max($0, tokenizer.bytes(ofID: $1).count) }
     limits = EngineLimits(
@@ -37,12 +41,12 @@ public final class LoopCompletionEngine: CompletionEngine {
 
   public func applyChatTemplate(_ conversation: Conversation) throws -> String {
     let extra = Dictionary(uniqueKeysWithValues: conversation.extra.map { ($0.key, $0.value) })
-    guard let source = conversation.template else {
+    guard let template = try conversation.template.map({ try ChatTemplate(source: $0) }) ?? chatTemplate else {
       return try tokenizer.applyChatTemplate(
         messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, extra: extra)
     }
     let special = tokenizer.specialTokens.byName.mapValues { JSONValue.string($0) }
-    return try ChatTemplate(source: source).render(
+    return try template.render(
       messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt,
       extra: special.merging(extra) { $1 })
   }
