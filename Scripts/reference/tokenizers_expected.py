@@ -1,7 +1,8 @@
 """Trains small tokenizers, one for each rule of cutting words, and writes what the `tokenizers` package makes of texts.
 
 Run with a Python that has tokenizers:  python Scripts/reference/tokenizers_expected.py
-Writes Tests/TokenizersTests/Expected/tokenizer-*.json and tokenizer-results.json.
+Writes tokenizer-*.json, tokenizer-results.json and gguf-llama.json into Tests/TokenizersTests/Expected.
+(tokenizers, and transformers for the merges of a SentencePiece vocabulary.)
 """
 import json
 import random
@@ -98,6 +99,24 @@ def sentence_piece(metaspace):
     return tree
 
 
+def sentence_piece_gguf(texts):
+    """A vocabulary as a GGUF file holds it, and what transformers and tokenizers make of it."""
+    from transformers.convert_slow_tokenizer import generate_merges
+    tree = sentence_piece(False)
+    vocabulary = tree["model"]["vocab"]
+    tokens = sorted(vocabulary, key=vocabulary.get)
+    types = [2 if t == "<unk>" else 3 if t in ("<s>", "</s>") else 6 if t.startswith("<0x") else 1 for t in tokens]
+    # As SentencePiece does, scores fall with the id; a few are equal here, so that their order counts.
+    scores = [0.0 if kind != 1 else -float(id // 3) for id, kind in enumerate(types)]
+    plain = {t: id for id, t in enumerate(tokens) if types[id] == 1}
+    merges = generate_merges(plain, {t: scores[id] for t, id in plain.items()})
+    tree["model"]["merges"] = merges
+    tokenizer = Tokenizer.from_str(json.dumps(tree))
+    result = {"tokens": tokens, "types": types, "scores": scores, "merges": [" ".join(pair) for pair in merges],
+              "ids": [tokenizer.encode(text).ids for text in texts]}
+    (OUT / "gguf-llama.json").write_text(json.dumps(result, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
 def main():
     generator = random.Random(5)
     texts = TEXTS + ["".join(generator.choice(alphabet) for _ in range(generator.randrange(1, 24))) for alphabet in ALPHABETS for _ in range(12)]
@@ -118,6 +137,7 @@ def main():
             "decoded": [{"ids": ids, "text": tokenizer.decode(ids), "with_special": tokenizer.decode(ids, skip_special_tokens=False)} for ids in lists],
         }
         print(path.name, path.stat().st_size, size)
+    sentence_piece_gguf(texts)
     (OUT / "tokenizer-results.json").write_text(json.dumps(results, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

@@ -1,6 +1,6 @@
 /// A tokenizer as a GGUF file's `tokenizer.ggml.*` keys describe it.
 public struct GGUFTokenizer: Sendable {
-  /// `tokenizer.ggml.model`: `gpt2` is byte-level byte-pair encoding.
+  /// `tokenizer.ggml.model`: `gpt2` is byte-level byte-pair encoding, `llama` SentencePiece's.
   public var model: String
   /// `tokenizer.ggml.pre`: which rule cuts text into words.
   public var preTokenizer: String?
@@ -10,6 +10,8 @@ public struct GGUFTokenizer: Sendable {
   public var tokenTypes: [Int]
   /// `tokenizer.ggml.merges`, best first, two tokens with a space between them.
   public var merges: [String]
+  /// `tokenizer.ggml.scores`, by id: of a SentencePiece vocabulary, whose pieces with a higher score join first.
+  public var scores: [Float]
   /// `tokenizer.ggml.bos_token_id` and kin.
   public var beginningID: Int?
   public var endID: Int?
@@ -27,7 +29,7 @@ public struct GGUFTokenizer: Sendable {
   public init(
     model: String, preTokenizer: String? = nil, tokens: [String], tokenTypes: [Int] = [], merges: [String] = [],
     beginningID: Int? = nil, endID: Int? = nil, endOfTurnID: Int? = nil, unknownID: Int? = nil, paddingID: Int? = nil,
-    addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil
+    addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil, scores: [Float] = []
   ) {
     self.model = model
     self.preTokenizer = preTokenizer
@@ -43,5 +45,6 @@ public struct GGUFTokenizer: Sendable {
     self.addsEnd = addsEnd
     self.addsSpacePrefix = addsSpacePrefix
     self.chatTemplate = chatTemplate
+    self.scores = scores
   }
 }

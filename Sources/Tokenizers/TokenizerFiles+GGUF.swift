@@ -4,57 +4,105 @@ extension TokenizerFiles {
   /// Writes the files that Hugging Face publishes with a model from what a GGUF file says about its tokenizer.
   ///
   /// - Returns: `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`.
-  /// - Throws: ``TokenizerError`` for a kind of tokenizer that is not known, or ids that do not exist.
+  /// - Throws: ``TokenizerError`` for a kind of tokenizer that is not known, or ids that do not exist. A vocabulary
+  ///   that holds two spellings of one character has no place in a ``JSONValue``: use ``contents(fromGGUF:)``.
   public static func fromGGUF(metadata: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
-    let reader = JSONMembers(file: "GGUF metadata")
-    guard metadata.model == "gpt2" else {
-      throw reader.unsupported("tokenizer.ggml.model", metadata.model, "gpt2 (byte-level byte-pair encoding)")
-    }
-    let family = try WordRule(named: metadata.preTokenizer, reader)
-    guard metadata.tokenTypes.isEmpty || metadata.tokenTypes.count == metadata.tokens.count else {
-      throw reader.inconsistent(
-        "there are \(metadata.tokens.count) tokens but \(metadata.tokenTypes.count) token types")
-    }
-
+    var files = try filesWithoutVocabulary(metadata)
     var vocabulary = JSONObject(minimumCapacity: metadata.tokens.count)
     for (id, token) in metadata.tokens.enumerated() {
       guard vocabulary.updateValue(.int(id), forKey: token) == nil else {
-        throw reader.inconsistent("the token '\(token)' is listed twice, the second time with id \(id)")
+        throw JSONMembers(file: "GGUF metadata").inconsistent(
+          "the token '\(token)' is listed twice, or in two spellings, the second time with id \(id)")
       }
     }
-    let added = zip(metadata.tokens, metadata.tokenTypes).enumerated().filter { $0.element.1 == 3 || $0.element.1 == 4 }
-    let tokenizer: JSONValue = [
-      "version": "1.0",
-      "truncation": nil,
-      "padding": nil,
-      "added_tokens": .array(
-        added.map { id, token in
-          [
-            "id": .int(id), "content": .string(token.0), "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": .bool(token.1 == 3),
-          ]
-        }),
-      "normalizer": family.normalizer,
-      "pre_tokenizer": family.preTokenizer,
-      "post_processor": try postProcessor(metadata, family, reader),
-      "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
-      "model": [
-        "type": "BPE",
-        "dropout": nil,
-        "unk_token": nil,
-        "continuing_subword_prefix": nil,
-        "end_of_word_suffix": nil,
-        "fuse_unk": false,
-        "byte_fallback": false,
-        "ignore_merges": .bool(family.takesWholeWords),
-        "vocab": .object(vocabulary),
-        "merges": .strings(metadata.merges),
-      ],
-    ]
+    if var tokenizer = files["tokenizer.json"]?.object, var model = tokenizer["model"]?.object {
+      model["vocab"] = .object(vocabulary)
+      tokenizer["model"] = .object(model)
+      files["tokenizer.json"] = .object(tokenizer)
+    }
+    return files
+  }
+
+  /// The same files as bytes, ready to be written: this also serves vocabularies with two spellings of one character.
+  public static func contents(fromGGUF metadata: GGUFTokenizer) throws(TokenizerError) -> [String: [UInt8]] {
+    let files = try filesWithoutVocabulary(metadata)
+    var contents: [String: [UInt8]] = [:]
+    for (name, json) in files { contents[name] = Array((json.serialized(indent: 2) + "\n").utf8) }
+    // No text of the file can hold these bytes otherwise: there, quotation marks are escaped.
+    let empty = Array("\"vocab\": {}".utf8)
+    var vocabulary = Array("\"vocab\": {".utf8)
+    for (id, token) in metadata.tokens.enumerated() {
+      vocabulary += "\(id > 0 ? "," : "")\n      \(JSONValue.string(token).serialized()): \(id)".utf8
+    }
+    vocabulary += "\n    }".utf8
+    contents["tokenizer.json"] = contents["tokenizer.json"].map { Normalizer.replacing(empty, in: $0, with: vocabulary) }
+    return contents
+  }
+
+  private static func filesWithoutVocabulary(_ metadata: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
+    let reader = JSONMembers(file: "GGUF metadata")
+    for (name, count) in [("types", metadata.tokenTypes.count), ("scores", metadata.scores.count)]
+    where count != 0 && count != metadata.tokens.count {
+      throw reader.inconsistent("there are \(metadata.tokens.count) tokens but \(count) token \(name)")
+    }
+    var members: JSONObject = ["version": "1.0", "truncation": nil, "padding": nil]
+    members["added_tokens"] = .array(addedTokens(metadata))
+    switch metadata.model {
+    case "gpt2":
+      let rule = try WordRule(named: metadata.preTokenizer, reader)
+      members["normalizer"] = rule.normalizer
+      members["pre_tokenizer"] = rule.preTokenizer
+      // llama.cpp adds the beginning to Llama 3's texts unless the file says otherwise.
+      members["post_processor"] = try postProcessor(metadata, addsBeginning: rule == .llama3, reader)
+      members["decoder"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+      members["model"] = model(metadata.merges, takesWholeWords: rule.takesWholeWords)
+    case "llama":
+      guard metadata.scores.count == metadata.tokens.count || !metadata.merges.isEmpty else {
+        throw reader.inconsistent("tokenizer.ggml.model is llama, but there are no scores")
+      }
+      members.merge(SentencePieceRule.members(metadata)) { $1 }
+      members["post_processor"] = try postProcessor(metadata, addsBeginning: true, reader)
+      var merges = metadata.merges
+      if merges.isEmpty { merges = SentencePieceRule.merges(metadata) }
+      let unknown = try token(metadata.unknownID, "unknown_token_id", metadata, reader)
+      members["model"] = model(merges, takesWholeWords: false, byteFallback: true, unknown: unknown)
+    case let other:
+      throw reader.unsupported(
+        "tokenizer.ggml.model", other, "gpt2 (byte-level byte-pair encoding), llama (SentencePiece)")
+    }
     return [
-      "tokenizer.json": tokenizer,
+      "tokenizer.json": .object(members),
       "tokenizer_config.json": try configuration(metadata, reader),
       "generation_config.json": generationConfiguration(metadata),
+    ]
+  }
+
+  /// Control tokens (3) are special, user-defined ones (4) are not; SentencePiece's unknown (2) is.
+  private static func addedTokens(_ metadata: GGUFTokenizer) -> [JSONValue] {
+    zip(metadata.tokens, metadata.tokenTypes).enumerated().compactMap { id, token -> JSONValue? in
+      let (content, type) = token
+      guard type == 3 || type == 4 || (type == 2 && metadata.model == "llama") else { return nil }
+      return [
+        "id": .int(id), "content": .string(content), "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": .bool(type != 4),
+      ]
+    }
+  }
+
+  private static func model(
+    _ merges: [String], takesWholeWords: Bool, byteFallback: Bool = false, unknown: String? = nil
+  ) -> JSONValue {
+    [
+      "type": "BPE",
+      "dropout": nil,
+      "unk_token": unknown.map { .string($0) } ?? nil,
+      "continuing_subword_prefix": nil,
+      "end_of_word_suffix": nil,
+      "fuse_unk": .bool(byteFallback),
+      "byte_fallback": .bool(byteFallback),
+      "ignore_merges": .bool(takesWholeWords),
+      "vocab": [:],
+      "merges": .strings(merges),
     ]
   }
 
@@ -70,10 +118,9 @@ extension TokenizerFiles {
   }
 
   private static func postProcessor(
-    _ metadata: GGUFTokenizer, _ family: WordRule, _ reader: JSONMembers
+    _ metadata: GGUFTokenizer, addsBeginning: Bool, _ reader: JSONMembers
   ) throws(TokenizerError) -> JSONValue {
-    // llama.cpp adds the beginning to Llama 3's texts unless the file says otherwise.
-    let addsBeginning = metadata.addsBeginning ?? (family == .llama3)
+    let addsBeginning = metadata.addsBeginning ?? addsBeginning
     var around: [(name: String, id: Int, isFirst: Bool)] = []
     if addsBeginning, let id = metadata.beginningID,
       let name = try token(id, "bos_token_id", metadata, reader)

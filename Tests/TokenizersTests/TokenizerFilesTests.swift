@@ -49,6 +49,30 @@ import Tokenizers
     #expect(try tokenizer.applyChatTemplate(messages: [["content": "Hi"]]) == "<|im_start|>Hi<|end|>")
   }
 
+  @Test func `a SentencePiece vocabulary in a GGUF file gives the ids of its Hugging Face conversion`() throws {
+    let expected = try Expected.json("Expected/gguf-llama.json")
+    let metadata = GGUFTokenizer(
+      model: "llama", tokens: try #require(expected["tokens"]?.array).compactMap(\.string),
+      tokenTypes: try #require(expected["types"]?.array).compactMap(\.int), beginningID: 1, endID: 2, unknownID: 0,
+      scores: try #require(expected["scores"]?.array).compactMap(\.double).map { Float($0) })
+    #expect(try TokenizerFiles.fromGGUF(metadata: metadata)["tokenizer.json"]?["model"]?["merges"] == expected["merges"])
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: try TokenizerFiles.contents(fromGGUF: metadata)))
+    let texts = try #require(try Expected.json("Expected/tokenizer-results.json")["texts"]?.array).compactMap(\.string)
+    for (text, ids) in zip(texts, try #require(expected["ids"]?.array)) {
+      #expect(JSONValue.ints(tokenizer.encode(text).map(Int.init)) == ids, "\(text.debugDescription)")
+    }
+    #expect(tokenizer.endOfSequenceIDs == [2] && tokenizer.decode(tokenizer.encode("  the quay")) == "  the quay")
+  }
+
+  @Test func `a GGUF vocabulary may hold two spellings of one character`() throws {
+    let metadata = GGUFTokenizer(
+      model: "llama", tokens: ["<unk>", "▁", "\u{1F71}", "\u{3AC}", "\"vocab\": {}"], tokenTypes: [2, 1, 1, 1, 4], unknownID: 0,
+      addsBeginning: false, addsSpacePrefix: false, scores: [0, 0, 0, 0, 0])
+    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: try TokenizerFiles.contents(fromGGUF: metadata)))
+    #expect(tokenizer.encode(" \u{3AC}\u{1F71}\"vocab\": {}") == [1, 3, 2, 4])
+  }
+
   @Test func `what a GGUF file wants around a text is added`() throws {
     var metadata = try metadata("smollm", pre: "smollm")
     metadata.addsBeginning = true

@@ -7,7 +7,7 @@ final class TemplateRenderer {
     var work = 5_000_000
     /// Bytes of one string, the output among them.
     var stringBytes = 16 << 20
-    /// Expressions, statements and macro calls inside each other; they fit a thread's stack of 512 KiB.
+    /// Expressions, statements and macro calls inside each other; in a release build they fit a stack of 512 KiB.
     var depth = 200
     /// What Jinja's sandbox allows as well.
     var rangeCount = 100_000
