@@ -84,6 +84,11 @@ int32_t drydock_clone_range(int32_t from, int64_t from_offset, int32_t to, int64
 }
 int32_t drydock_set_size(int32_t file, int64_t byte_count) { REPEATED(int32_t, ftruncate(file, byte_count)); }
 int32_t drydock_sync(int32_t file) { REPEATED(int32_t, fsync(file)); }
+void drydock_start_writing(int32_t file, int64_t offset, int64_t count) {
+#ifdef __linux__
+  (void)sync_file_range(file, offset, count, SYNC_FILE_RANGE_WRITE);
+#endif
+}
 
 int32_t drydock_make_directory(const char *path) { return mkdir(path, 0777) < 0 ? -errno : 0; }
 int32_t drydock_remove_file(const char *path) { return unlink(path) < 0 ? -errno : 0; }

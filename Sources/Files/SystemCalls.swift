@@ -54,6 +54,11 @@ enum SystemCalls {
     _ = try check(path, "fsync", drydock_sync(file))
   }
 
+  /// A hint: the disk may begin before ``sync(_:path:)`` waits for it.
+  static func startWriting(_ file: Int32, at offset: Int, count: Int) {
+    drydock_start_writing(file, Int64(offset), Int64(count))
+  }
+
   static func makeDirectory(_ path: FilePath) throws(FileError) {
     _ = try check(path, "mkdir", unsafe path.withCString { unsafe drydock_make_directory($0) })
   }

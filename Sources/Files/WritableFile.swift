@@ -32,16 +32,19 @@ public import SystemPackage
   /// Copies `count` bytes of `source` at `offset` to `target` here, cheapest way first: shared blocks, a copy inside
   /// the kernel, a copy through a buffer of 1 MiB.
   ///
-  /// - Parameter progress: Told the bytes of each finished piece; a piece is at most 64 MiB.
+  /// - Parameter progress: Told the bytes of each finished piece; a piece is at most 16 MiB.
   public func copyRange(
     from source: ReadableFile, at offset: Int, to target: Int, count: Int, progress: ((Int) -> Void)? = nil
   ) throws(FileError) {
     var done = cloned(from: source, at: offset, to: target, count: count, progress)
     while done < count {
-      let piece = min(count - done, 64 << 20)
+      let piece = min(count - done, 16 << 20)
       let copied = SystemCalls.copyRange(
         from: source.descriptor, at: offset + done, to: descriptor, at: target + done, count: piece)
       if copied > 0 {
+        if copied == piece, piece == 16 << 20 {  // the disk works while the next piece is copied
+          SystemCalls.startWriting(descriptor, at: target + done, count: copied)
+        }
         done += copied
         progress?(copied)
         continue

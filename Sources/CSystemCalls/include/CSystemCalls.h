@@ -36,6 +36,8 @@ int64_t drydock_copy_range(int32_t from, int64_t from_offset, int32_t to, int64_
 int32_t drydock_clone_range(int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, int64_t count);
 int32_t drydock_set_size(int32_t file, int64_t byte_count);
 int32_t drydock_sync(int32_t file);
+/* Asks for a range to be written to the disk soon, and does not wait: less is left for drydock_sync. A hint. */
+void drydock_start_writing(int32_t file, int64_t offset, int64_t count);
 
 int32_t drydock_make_directory(const char *path);
 int32_t drydock_remove_file(const char *path);
