@@ -15,6 +15,7 @@ struct AccessLogMiddleware: RouterMiddleware {
     let id = request.headers[.requestID].flatMap(Self.usable) ?? "req_" + RandomID.hexadecimal()
     context.record.note { $0.requestID = id }
     var context = context
+    context.logger[metadataKey: "hb.request.id"] = nil  // one id is enough
     context.logger[metadataKey: "request_id"] = .string(id)
     let entry = AccessLogEntry(core: core, request: request, context: context, countedPath: path(request))
     var response = try await next(request, context)
