@@ -89,7 +89,7 @@ let package = Package(
   ]
     + commands.map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
-      .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+      .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),
       tests("FilesTests", ["Files", "TestSupport", system]),
