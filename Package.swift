@@ -53,13 +53,13 @@ let package = Package(
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "CSystemCalls"),
     // Foundations.
-    library("JSON", [ordered]),
-    library("Tensors"),
+    .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
+    library("Tensors", ["CPUKernels"]),
     library("Files", ["CSystemCalls", system]),
     // Formats.
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system]),
-    library("WeightSources", ["Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system]),
+    library("WeightSources", ["Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [

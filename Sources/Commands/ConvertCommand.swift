@@ -93,12 +93,11 @@ extension TokenizerFiles {
   /// The tokenizer's files, as bytes by name, made from a GGUF file's metadata.
   static func fromGGUF(_ file: GGUFFile) throws -> [String: [UInt8]] {
     let found = try file.metadata.tokenizer()
-    let files = try TokenizerFiles.fromGGUF(
-      metadata: Tokenizers.GGUFTokenizer(
+    return try TokenizerFiles.contents(
+      fromGGUF: Tokenizers.GGUFTokenizer(
         model: found.model, preTokenizer: found.pre, tokens: found.tokens, tokenTypes: found.tokenTypes, merges: found.merges,
         beginningID: found.bosTokenID, endID: found.eosTokenID, endOfTurnID: found.eotTokenID, unknownID: found.unknownTokenID,
         paddingID: found.paddingTokenID, addsBeginning: found.addsBOSToken, addsEnd: found.addsEOSToken,
-        addsSpacePrefix: found.addsSpacePrefix, chatTemplate: found.chatTemplate))
-    return files.mapValues { Array(($0.serialized(indent: 2) + "\n").utf8) }
+        addsSpacePrefix: found.addsSpacePrefix, chatTemplate: found.chatTemplate, scores: found.scores))
   }
 }

@@ -1,3 +1,5 @@
+import CPUKernels
+
 extension NumberFormat {
   /// Converts as many elements as `source` holds. Neither buffer needs alignment; they must not overlap.
   ///
@@ -17,21 +19,28 @@ extension NumberFormat {
     let count = source.count * 8 / sourceType.bitWidth
     precondition(destination.count >= count * targetType.bitWidth / 8, "no room for \(count) elements of \(targetType.rawValue)")
     guard count > 0, let from = source.baseAddress, let to = destination.baseAddress else { return }
-    // A closed set of pairs, each its own loop, so that the compiler vectorises every one.
+    if let narrow = kernelType(sourceType), let target = kernelType(targetType) {
+      unsafe dk_convert(dk_best_isa(), to, target, from, narrow, Int64(count))
+      return
+    }
     switch (sourceType, targetType) {
-    case (.bfloat16, .float32): unsafe map(from, to, count) { (x: UInt16) -> Float in float(fromBFloat16: x) }
-    case (.bfloat16, .float16): unsafe map(from, to, count) { (x: UInt16) -> UInt16 in float16(from: float(fromBFloat16: x)) }
     case (.bfloat16, .float64): unsafe map(from, to, count) { (x: UInt16) -> Double in Double(float(fromBFloat16: x)) }
-    case (.float16, .float32): unsafe map(from, to, count) { (x: UInt16) -> Float in float(fromFloat16: x) }
-    case (.float16, .bfloat16): unsafe map(from, to, count) { (x: UInt16) -> UInt16 in bfloat16(from: float(fromFloat16: x)) }
     case (.float16, .float64): unsafe map(from, to, count) { (x: UInt16) -> Double in Double(float(fromFloat16: x)) }
-    case (.float32, .bfloat16): unsafe map(from, to, count) { (x: Float) -> UInt16 in bfloat16(from: x) }
-    case (.float32, .float16): unsafe map(from, to, count) { (x: Float) -> UInt16 in float16(from: x) }
     case (.float32, .float64): unsafe map(from, to, count) { (x: Float) -> Double in Double(x) }
     case (.float64, .float32): unsafe map(from, to, count) { (x: Double) -> Float in Float(x) }
     case (.float64, .float16): unsafe map(from, to, count) { (x: Double) -> UInt16 in Float16(x).bitPattern }
     case (.float64, .bfloat16): unsafe map(from, to, count) { (x: Double) -> UInt16 in bfloat16(from: oddRounded(x)) }
     default: preconditionFailure("no conversion from \(sourceType.rawValue) to \(targetType.rawValue)")
+    }
+  }
+
+  /// The types that models are stored in have vector kernels, which round alike on every instruction set.
+  private static func kernelType(_ type: ElementType) -> dk_type? {
+    switch type {
+    case .float32: DK_F32
+    case .float16: DK_F16
+    case .bfloat16: DK_BF16
+    default: nil
     }
   }
 
