@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test func `told to stop, the server ends running answers and refuses new requests`() async throws {
-    let engine = engine(tokens: 50, delay: .milliseconds(20))
+    let engine = engine(tokens: 100, delay: .milliseconds(20))
     try await withLiveServer(engine) { server in
       try await server.connect { connection in
         try await connection.post("/v1/completions", Self.body)
@@ -39,7 +39,7 @@ import Testing
       }
     }
     #expect(engine.cancelled == 0)
-    #expect(engine.delivered == 50)
+    #expect(engine.delivered == 100)
   }
 
   @Test func `an answer that does not end in time is told why`() async throws {

@@ -69,7 +69,7 @@ import Testing
       }
       let start = ContinuousClock.now
       try await eventually("the answer goes on for nobody") { engine.running == 0 }
-      #expect(ContinuousClock.now - start < .seconds(2))
+      #expect(ContinuousClock.now - start < .seconds(5))
       #expect(engine.cancelled == 1)
       #expect(engine.delivered < 900)
       // The server is none the worse for it.

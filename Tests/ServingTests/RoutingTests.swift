@@ -114,7 +114,7 @@ import Testing
 
   @Test func `more requests than may run at once are told to come back`() async throws {
     let engine = ScriptedEngine { _ in
-      var script = ScriptedEngine.Script("abc")
+      var script = ScriptedEngine.Script("0123456789")
       script.delay = .milliseconds(100)
       return script
     }

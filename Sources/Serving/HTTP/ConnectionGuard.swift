@@ -18,14 +18,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     var body: Duration
     var writeStall: Duration
   }
-  /// A client may close its sending half and still wait for a short answer; one that runs longer than this is taken
-  /// to be for nobody. (Closing a socket looks the same from here until something is written to it.)
+  /// A client may close its sending half and still wait for a short answer; one that is generated for longer than this
+  /// is taken to be for nobody. (Closing a socket looks the same from here until something is written to it.)
   static let halfCloseGrace: TimeAmount = .milliseconds(100)
   /// How long bytes that nobody wants are read, so that the client gets to read its answer before the reset.
   static let lingerTime: TimeAmount = .seconds(1)
 
   private let limits: Limits
-  /// Opens when the connection has ended.
+  /// Opens when the connection has ended, or soon will.
   let clientGone = Latch()
   private var requestsInProgress = 0
   private var readDeadline: Scheduled<Void>?
@@ -82,11 +82,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case ChannelEvent.inputClosed = event {
-      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
       if isLingering {
         context.close(promise: nil)
       } else if requestsInProgress > 0 {
-        context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { bound.value.close(promise: nil) }
+        // Only answers of the engine end by this; what needs no engine is still sent.
+        context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { [clientGone] in clientGone.open() }
       }
     }
     context.fireUserInboundEventTriggered(event)
