@@ -32,8 +32,9 @@ public struct Execution: Sendable {
       output: text(folder("out")) ?? "", errors: text(folder("err")) ?? "")
   }
 
-  /// One of our commands, built beside the tests.
+  /// One of our commands, built beside the tests; those in the directory `DRYDOCK_COMMANDS`, where that is set.
   public static func command(_ name: String) -> FilePath? {
+    if let given = ProcessInfo.processInfo.environment["DRYDOCK_COMMANDS"] { return FilePath(given).appending(name) }
     let here = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
     var directories = [FilePath(here).removingLastComponent()]
     // Where a helper runs the tests, their bundle is among its arguments.
