@@ -105,7 +105,7 @@ let package = Package(
       tests("InferenceTests", ["Inference", "Engines"]),
       tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
-        "Serving", "Inference", "JSON", logging,
+        "Serving", "Inference", "Engines", "Tokenizers", "JSON", logging,
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
