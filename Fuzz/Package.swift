@@ -24,7 +24,8 @@ let package = Package(
   targets: [
     .target(name: "CSystemCalls"),
     .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings),
-    .target(name: "Tensors", swiftSettings: swiftSettings),
+    .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Tensors", dependencies: ["CPUKernels"], swiftSettings: swiftSettings),
     .target(name: "Files", dependencies: ["CSystemCalls", system], swiftSettings: swiftSettings),
     .target(name: "Safetensors", dependencies: ["JSON", "Tensors", "Files", system, ordered], swiftSettings: swiftSettings),
     .target(

@@ -81,6 +81,31 @@ struct NumberFormatTests {
       == bytes(brain.map { NumberFormat.float16(from: NumberFormat.float(fromBFloat16: $0)) }))
     #expect(convert(bytes(floats.map(Double.init)), .float64, .float32) == bytes(floats))
   }
+  @Test func `bulk conversion agrees with the scalar one on subnormals, infinities, NaN and every 16-bit value`() {
+    // Each value at each place of a vector, and in the tail.
+    let values = Self.interesting + [.nan, -.nan, .signalingNaN, Float(bitPattern: 1), Float(bitPattern: 0x8000_FFFF), Float(bitPattern: 70000), Float(bitPattern: 0x8000_0800), 6e-8, 5.9e-8]
+    for shift in 0..<3 {
+      let floats = Array(values.dropFirst(shift))
+      func same(_ bytes: [UInt8], _ want: [UInt16], _ widen: (UInt16) -> Float) -> Bool {
+        let got = stride(from: 0, to: bytes.count, by: 2).map { UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8 }
+        return got.count == want.count && zip(got, want).allSatisfy { $0 == $1 || (widen($0).isNaN && widen($1).isNaN) }
+      }
+      #expect(same(convert(bytes(floats), .float32, .bfloat16), floats.map(NumberFormat.bfloat16(from:)), NumberFormat.float(fromBFloat16:)))
+      #expect(same(convert(bytes(floats), .float32, .float16), floats.map(NumberFormat.float16(from:)), NumberFormat.float(fromFloat16:)))
+      let all = Array((UInt16.min...UInt16.max).dropFirst(shift))
+      for (type, widen) in [(ElementType.bfloat16, NumberFormat.float(fromBFloat16:)), (.float16, NumberFormat.float(fromFloat16:))] {
+        let got = convert(bytes(all), type, .float32)
+        let wide = stride(from: 0, to: got.count, by: 4).map { index in
+          Float(bitPattern: (0..<4).reduce(0) { $0 | UInt32(got[index + $1]) << (8 * $1) })
+        }
+        #expect(zip(wide, all).allSatisfy { $0 == widen($1) || ($0.isNaN && widen($1).isNaN) }, "\(type)")
+        let other: ElementType = type == .bfloat16 ? .float16 : .bfloat16
+        let narrow = type == .bfloat16 ? NumberFormat.float16(from:) : NumberFormat.bfloat16(from:)
+        let back = type == .bfloat16 ? NumberFormat.float(fromFloat16:) : NumberFormat.float(fromBFloat16:)
+        #expect(same(convert(bytes(all), type, other), all.map { narrow(widen($0)) }, back), "\(type) to \(other)")
+      }
+    }
+  }
   @Test func `float64 to bfloat16 rounds once, not twice`() {
     // Halfway between two bfloat16 after rounding to float32, but above it before.
     let value = 1 + 0x1p-8 + 0x1p-40
