@@ -223,7 +223,7 @@ def main():
         with open(options.list, "w") as file: json.dump(names, file, indent=0); file.write("\n")
         print(f"{len(names)} names, {sum(names.values())} of them pruned")
     if not options.command: return
-    work = tempfile.mkdtemp(prefix="drydock-families-")
+    work = tempfile.mkdtemp(prefix="drydock-families-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     checked = emptied = 0
     try:
         for family in FAMILIES:

@@ -15,6 +15,10 @@ final class LockedDirectory: Sendable {
     while true {
       do throws(FileError) { try SystemCalls.makeDirectory(path) } catch {
         guard error.errno == .fileExists else { throw error }
+        // What is not a directory is not ours: a link would lead the clearing below to someone else's files.
+        if let there = try OutputDirectory.existing(path), there.kind != .directory {
+          throw FileError(path, .refused(reason: "stands where the output is prepared and is not a directory. Remove it."))
+        }
       }
       let directory: LockedDirectory
       do throws(FileError) { directory = try lockExisting(path, waiting: false) } catch {

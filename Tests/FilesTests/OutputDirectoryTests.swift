@@ -105,6 +105,15 @@ struct OutputDirectoryTests {
     try output.commit()
     #expect(names(in: directory("out")) == ["config.json"] && names(in: directory.path) == ["out"])
   }
+  @Test func `what stands in the way of preparing is refused, and a link there is not followed`() {
+    directory.write("victim/precious", "dear")
+    makeSymbolicLink(directory(".out.drydock-new"), to: "victim")
+    directory.write(".out2.drydock-new", "file")
+    directory.write(".out3.drydock-new/sub/file", "deep")
+    let before = snapshot(directory.path)
+    for name in ["out", "out2", "out3"] { #expect(refusal(directory(name)) != nil, "\(name)") }
+    #expect(snapshot(directory.path) == before)
+  }
   @Test func `a run that died between two renames is undone`() throws {
     directory.write(".out.drydock-old/config.json", "old")
     try output(directory("out")).abandon()
