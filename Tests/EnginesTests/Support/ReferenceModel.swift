@@ -25,13 +25,16 @@ struct ReferenceModel {
   private func linear(_ x: [Double], _ module: String) -> [Double] {
     let weight = tensors[module + ".weight"]!
     let bias = model.biases ? tensors[module + ".bias"].map { $0.values.map(Double.init) } : nil
-    return (0..<weight.rows).map { row in
-      (0..<weight.columns).reduce(bias?[row] ?? 0) { $0 + Double(weight.values[row * weight.columns + $1]) * x[$1] }
+    return (0..<weight.rows).map { (row: Int) -> Double in
+      var sum: Double = bias?[row] ?? 0
+      for column in 0..<weight.columns { sum += Double(weight.values[row * weight.columns + column]) * x[column] }
+      return sum
     }
   }
   private func norm(_ x: [Double], _ name: String) -> [Double] {
-    let scale = 1 / (x.reduce(0) { $0 + $1 * $1 } / Double(x.count) + 1e-5).squareRoot()
-    return zip(x, vector(name + ".weight")).map { $0 * scale * $1 }
+    let squares = x.reduce(0.0) { $0 + $1 * $1 }
+    let scale = 1 / (squares / Double(x.count) + 1e-5).squareRoot()
+    return zip(x, vector(name + ".weight")).map { (a: Double, b: Double) -> Double in a * scale * b }
   }
   private func turn(_ head: [Double], _ position: Int) -> [Double] {
     var result = head
@@ -59,19 +62,27 @@ struct ReferenceModel {
         for h in 0..<heads {
           let keyHead = heads + h / (heads / keyValueHeads)
           let query = turn(head(row, h), row)
-          let scores = (0...row).map { past in zip(query, turn(head(past, keyHead), past)).reduce(0) { $0 + $1.0 * $1.1 } / Double(size).squareRoot() }
+          let scores = (0...row).map { (past: Int) -> Double in
+            let key = turn(head(past, keyHead), past)
+            var sum = 0.0
+            for d in 0..<size { sum += query[d] * key[d] }
+            return sum / Double(size).squareRoot()
+          }
           let top = scores.max()!
           let weights = scores.map { exp($0 - top) }
           let sum = weights.reduce(0, +)
           for d in 0..<size {
-            attended.append((0...row).reduce(0) { $0 + weights[$1] / sum * head($1, keyHead + keyValueHeads)[d] })
+            var mixed = 0.0
+            for past in 0...row { mixed += weights[past] / sum * head(past, keyHead + keyValueHeads)[d] }
+            attended.append(mixed)
           }
         }
         states[row] = zip(states[row], linear(attended, prefix + "attention.dense")).map(+)
       }
       for row in states.indices {
         let x = norm(states[row], prefix + "post_layernorm")
-        let product = zip(linear(x, prefix + "mlp.fc"), linear(x, prefix + "mlp.gate")).map { $0 / (1 + exp(-$0)) * $1 }
+        let (fc, gate) = (linear(x, prefix + "mlp.fc"), linear(x, prefix + "mlp.gate"))
+        let product = zip(fc, gate).map { (a: Double, b: Double) -> Double in a / (1 + exp(-a)) * b }
         states[row] = zip(states[row], linear(product, prefix + "mlp.proj")).map(+)
       }
     }

@@ -4,6 +4,7 @@ import Safetensors
 import SystemPackage
 import Tensors
 import TestSupport
+import Testing
 
 /// A Llama checkpoint of random numbers, written as the format says and by nobody's converter.
 struct SmallModel: CustomTestStringConvertible {
