@@ -95,7 +95,8 @@ import Testing
 enum Pruned {
   static func write(_ source: FilePath, _ directory: TemporaryDirectory, _ name: String, everything: Bool) throws -> FilePath {
     makeDirectory(directory(name))
-    var config = try #require(try JSONValue(parsing: contents(source.appending("config.json")) ?? []).object)
+    let json = try JSONValue(parsing: contents(source.appending("config.json")) ?? [])
+    var config = try #require(json.object)
     config["is_pruned"] = true
     directory.write("\(name)/config.json", JSONValue.object(config).serialized())
     directory.write("\(name)/tokenizer.json", "{}")
