@@ -29,20 +29,32 @@ struct Golden: Sendable {
     }
   }
 
+  private func integers(_ value: JSONValue?) throws -> [Int] {
+    let list = try #require(value?.array)
+    return list.compactMap(\.int)
+  }
+  private func numbers(_ value: JSONValue?) throws -> [Double] {
+    let list = try #require(value?.array)
+    return list.compactMap(\.double)
+  }
+
   private func compare(_ wanted: JSONValue, _ found: JSONValue, isFloat: Bool, _ comment: String) throws {
     #expect(found["input_ids"] == wanted["input_ids"], "\(comment): prompt tokens")
-    let ids = try #require(wanted["greedy_ids"]?.array?.compactMap(\.int))
-    let margins = try #require(wanted["margins"]?.array?.compactMap(\.double))
-    let answer = try #require(found["output_ids"]?.array?.compactMap(\.int))
+    let ids = try integers(wanted["greedy_ids"])
+    let margins = try numbers(wanted["margins"])
+    let answer = try integers(found["output_ids"])
     // bfloat16 arithmetic may choose differently where two tokens were nearly as good.
     let certain = isFloat ? ids.count : margins.firstIndex { $0 < 0.15 } ?? ids.count
     #expect(Array(answer.prefix(certain)) == Array(ids.prefix(certain)), "\(comment): the first \(certain) tokens")
     if isFloat { #expect(answer == ids, "\(comment): all tokens") }
     guard isFloat else { return }
     let first = try #require(found["top_logprobs"]?.array?.first?.array)
-    let top = Dictionary(uniqueKeysWithValues: first.compactMap { entry in entry["id"]?.int.flatMap { id in entry["logprob"]?.double.map { (id, $0) } } })
-    let wantedIDs = try #require(wanted["next_token_top10"]?["ids"]?.array?.compactMap(\.int))
-    let wantedValues = try #require(wanted["next_token_top10"]?["logprobs"]?.array?.compactMap(\.double))
+    var top: [Int: Double] = [:]
+    for entry in first {
+      if let id = entry["id"]?.int { top[id] = entry["logprob"]?.double }
+    }
+    let wantedIDs = try integers(wanted["next_token_top10"]?["ids"])
+    let wantedValues = try numbers(wanted["next_token_top10"]?["logprobs"])
     for (id, value) in zip(wantedIDs, wantedValues) {
       // The tenth and eleventh may change places within the tolerance.
       guard let mine = top[id] else {
