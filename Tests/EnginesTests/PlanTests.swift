@@ -102,7 +102,7 @@ import Testing
     for model in SmallModel.all {
       let (_, file) = try await engine(model)
       let plan = file.plan
-      #expect(plan.slots.widths.count < plan.values.count / 2, "sharing happens")
+      #expect(plan.slots.widths.count < plan.values.count, "sharing happens")
       var lastUse: [Int: Int] = [:], firstUse: [Int: Int] = [:]
       for (index, operation) in plan.operations.enumerated() {
         for value in operation.uses.reads + operation.uses.writes {
