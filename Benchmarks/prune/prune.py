@@ -31,14 +31,14 @@ config["is_pruned"] = True
 json.dump(config, open(target + "/config.json", "w"))
 '''
 
-def make(directory, ranks, total):
-    """One float16 model over `ranks` files; about an eighth of the bytes is kept."""
+def make(directory, ranks, total, share, dense):
+    """One float16 model over `ranks` files; about `share` of the bytes is kept."""
     os.makedirs(directory)
     per_rank, kept = total // ranks, 0
     hidden = 4096
     for rank in range(ranks):
-        tensors = [("transformer.vocab_embedding.weight", [per_rank // 16 // 2 // hidden, hidden], True)]
-        left, layer = per_rank * 7 // 8, 0
+        tensors = [("transformer.vocab_embedding.weight", [int(per_rank * share / 4) // hidden, hidden], True)]
+        left, layer = int(per_rank * (1 - share)), 0
         while left > 0:
             prefix = f"transformer.layers.{layer}."
             for name, shape in (("attention.qkv.weight", [6144, hidden]), ("attention.dense.weight", [hidden, hidden]),
@@ -49,7 +49,7 @@ def make(directory, ranks, total):
                 tensors.append((prefix + name, [hidden], True))
             layer += 1
         tensors.append(("transformer.ln_f.weight", [hidden], True))
-        tensors.append(("lm_head.weight", [per_rank // 16 // 2 // hidden, hidden], True))
+        tensors.append(("lm_head.weight", [int(per_rank * share / 4) // hidden, hidden], True))
         header, place = {}, 0
         for name, shape, _ in tensors:
             size = 2
@@ -64,8 +64,8 @@ def make(directory, ranks, total):
             block = os.urandom(1 << 20)
             for name, _, is_kept in tensors:
                 begin, end = header[name]["data_offsets"]
-                if not is_kept: continue
-                kept += end - begin
+                kept += end - begin if is_kept else 0
+                if not is_kept and not dense: continue
                 file.seek(start + begin)
                 for at in range(begin, end, len(block)): file.write(block[: end - at])
             file.truncate(start + place)
@@ -88,15 +88,17 @@ def main():
     parser.add_argument("--command", default=".build/release/trtllm-prune")
     parser.add_argument("--dir", default=None, help="where to work; a temporary directory by default")
     parser.add_argument("--gigabytes", type=float, default=4)
+    parser.add_argument("--kept", type=float, default=0.125, help="share that is kept: 0.125 is an 8B Llama's, 0.03 a 70B's")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--dense", action="store_true", help="real bytes instead of holes where weights are pruned")
     parser.add_argument("--cold", action="store_true", help="drop the sources' pages from memory before each run")
     parser.add_argument("--python", default=sys.executable, help="a Python with safetensors and torch")
     options = parser.parse_args()
     work = tempfile.mkdtemp(prefix="drydock-prune-", dir=options.dir)
     try:
         full, out, one = work + "/full", work + "/out", work + "/kept.bin"
-        kept = make(full, options.ranks, int(options.gigabytes * 1e9))
+        kept = make(full, options.ranks, int(options.gigabytes * 1e9), options.kept, options.dense)
         total = sum(os.path.getsize(f"{full}/{name}") for name in os.listdir(full))
         with open(one, "wb") as file:  # what is kept, as one file
             block = os.urandom(1 << 20)
@@ -124,7 +126,7 @@ def main():
                 seconds, peak = run(command)
                 if turn > 0: times[label].append(seconds)
                 memory[label] = max(memory.get(label, 0), peak)
-        print(f"{total / 1e9:.2f} GB in {options.ranks} rank files, {kept / 1e9:.2f} GB kept; {'cold' if options.cold else 'warm'} sources; "
+        print(f"{total / 1e9:.2f} GB in {options.ranks} rank files, {kept / 1e9:.2f} GB kept; {'cold' if options.cold else 'warm'} sources{', no holes' if options.dense else ''}; "
               f"median of {options.repeat} (lowest to highest); {os.cpu_count()} processors")
         print()
         print("| way | seconds | range | kept GB/s | peak memory |")
