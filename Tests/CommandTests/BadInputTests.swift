@@ -139,7 +139,7 @@ import Testing
     try bench.expect(.run, ["--engine_dir", nowhere, "--input_text", "x"], says: [nowhere])
     try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--tokenizer_dir", bench.d("ck").string + "/..", "--input_text", "x"], says: ["tokenizer.json"])
     try bench.copy("e", "strange")
-    bench.d.write("strange/tokenizer.json", #"{"model": {"type": "Unigram", "vocab": []}}"#)
+    bench.d.write("strange/tokenizer.json", #"{"model": {"type": "Unigram", "vocab": []}, "decoder": {"type": "ByteLevel"}, "pre_tokenizer": {"type": "ByteLevel"}}"#)
     try bench.expect(.run, ["--engine_dir", bench.d("strange").string, "--input_text", "x"], says: ["Unigram"])
     remove(bench.d("strange/tokenizer.json"))
     try bench.expect(.run, ["--engine_dir", bench.d("strange").string, "--input_text", "x"], says: ["tokenizer.json"])

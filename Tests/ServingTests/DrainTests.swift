@@ -43,8 +43,8 @@ import Testing
   }
 
   @Test func `an answer that does not end in time is told why`() async throws {
-    let engine = engine(tokens: 900, delay: .milliseconds(20))
-    let start = ContinuousClock.now
+    // Half an hour's worth: only giving up can end it.
+    let engine = engine(tokens: 90_000, delay: .milliseconds(20))
     try await withLiveServer(engine, options: testOptions { $0.drainTimeLimit = .milliseconds(300) }) { server in
       try await server.connect { connection in
         try await connection.post("/v1/completions", Self.body)
@@ -55,13 +55,13 @@ import Testing
         #expect(connection.received.contains("data: [DONE]"))
       }
     }
-    #expect(ContinuousClock.now - start < .seconds(5))
+    #expect(engine.delivered < 90_000)
     try await eventually("the answer goes on") { engine.running == 0 }
   }
 
-  @Test func `an idle server stops at once, open connections or not`() async throws {
-    let start = ContinuousClock.now
-    try await withLiveServer { server in
+  /// Waiting for the open connection would take an hour.
+  @Test(.timeLimit(.minutes(5))) func `an idle server stops at once, open connections or not`() async throws {
+    try await withLiveServer(options: testOptions { $0.drainTimeLimit = .seconds(3600) }) { server in
       try await server.connect { connection in
         try await connection.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(await connection.read { $0.hasSuffix("\r\n\r\n") })
@@ -69,7 +69,6 @@ import Testing
         await connection.read()
       }
     }
-    #expect(ContinuousClock.now - start < .seconds(3))
   }
 
   @Test func `a port in use is named, with the way out`() async throws {

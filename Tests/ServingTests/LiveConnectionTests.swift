@@ -194,7 +194,7 @@ import Testing
         try await eventually("the server still writes to nobody", { engine.running == 0 && engine.submissions.count < 160 })
       }
       try await server.connect { connection in
-        for _ in 0..<200 where !connection.received.contains("drydock_answering_requests 0\n") {
+        for _ in 0..<2000 where !connection.received.contains("drydock_answering_requests 0\n") {
           connection.forget()
           try await connection.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
           await connection.read { $0.contains("drydock_token_interval_seconds_count") }
