@@ -113,7 +113,8 @@ public struct EngineBuilder: Sendable {
       let digests = try await writer.write(prepared.ranks, to: output)
       let lineage = Lineage(
         action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: "checkpoint",
-        sourcePath: checkpoint.directory.string, adapters: [], parent: [], ranks: digests)
+        sourcePath: checkpoint.directory.string, sourceDigest: try SourceFingerprint.of(checkpoint.directory), adapters: [],
+        parent: [], ranks: digests)
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
     } catch {

@@ -33,10 +33,16 @@ struct EngineWriter {
     /// The engine that kept weights come from.
     var previous: EngineFile?
     var source: any WeightSource
+    /// Digests that the previous engine's lineage gives.
+    var known: OrderedDictionary<String, String> = [:]
   }
 
   var workers: Int
   var progress: ProgressCounter?
+  /// Compute how far weights move.
+  var measures = false
+  /// Gets what became of each weight.
+  var written = WrittenWeights()
 
   /// Creates all rank files in `output` and fills them, every weight read once and written once.
   func write(_ ranks: [Rank], to output: OutputDirectory) async throws -> [RankDigest] {
@@ -61,28 +67,24 @@ struct EngineWriter {
       }
     }
     let digests = DigestTable(rankCount: ranks.count)
-    let (allRanks, allWriters, progress) = (ranks, writers, progress)
+    let (allRanks, allWriters, progress, measures, written) = (ranks, writers, progress, measures, written)
     try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
       let rank = allRanks[job.rank]
       let writer = allWriters[job.rank]
-      var digest = SHA256()
+      let result: (digest: String, written: WrittenWeight)
       switch job.disposition {
       case .make:
         guard let program = RecipeProgram(job.weight) else { preconditionFailure("\(job.name): the plan was checked") }
-        unsafe try maker.make(program, from: rank.source, rank: rank.plan.rank) { rows, bytes in
-          unsafe try writer.write(job.name, rows: rows, bytes)
-          unsafe digest.update(bufferPointer: bytes)
-          progress?.add(bytes.count)
-        }
+        result = try maker.write(
+          job.name, program, from: rank.source, rank: rank.plan.rank, previous: rank.previous, to: writer,
+          measures: measures, progress: progress)
       case .keep:
         guard let previous = rank.previous else { preconditionFailure("\(job.name): nothing to keep it from") }
-        unsafe try maker.copy(job.name, from: previous, to: writer) { bytes in
-          unsafe digest.update(bufferPointer: bytes)
-          progress?.add(bytes.count)
-        }
-      case .absent: break
+        result = try maker.keep(job.name, from: previous, known: rank.known[job.name], to: writer, progress: progress)
+      case .absent: return
       }
-      digests.set(rank: job.rank, name: job.name, digest.finalize().hexadecimal)
+      digests.set(rank: job.rank, name: job.name, result.digest)
+      written.add(result.written)
     }
     return ranks.indices.map { index in
       let weights = digests.ordered(rank: index, ranks[index].plan.weights.keys)

@@ -27,37 +27,42 @@ public struct Lineage: Sendable, Equatable {
   /// `checkpoint`, `huggingface`, `gguf`, `engine`; and its path.
   public var sourceKind: String
   public var sourcePath: String
+  /// See ``SourceFingerprint``; empty in files of earlier versions.
+  public var sourceDigest: String
   public var adapters: [Adapter]
   /// Root digests of the engine that was refitted.
   public var parent: [String]
   public var ranks: [RankDigest]
+  /// What several processes did together, so that one that comes late knows that it is done; nil for one process.
+  public var job: String?
 
   public init(
-    action: String, tool: String, created: String, sourceKind: String, sourcePath: String, adapters: [Adapter],
-    parent: [String], ranks: [RankDigest]
+    action: String, tool: String, created: String, sourceKind: String, sourcePath: String, sourceDigest: String = "",
+    adapters: [Adapter], parent: [String], ranks: [RankDigest], job: String? = nil
   ) {
     self.action = action
     self.tool = tool
     self.created = created
     self.sourceKind = sourceKind
     self.sourcePath = sourcePath
+    self.sourceDigest = sourceDigest
+    self.job = job
     self.adapters = adapters
     self.parent = parent
     self.ranks = ranks
   }
 
   public var json: JSONValue {
-    [
+    var members: JSONObject = [
       "formatVersion": 1, "action": .string(action), "tool": .string(tool), "created": .string(created),
-      "source": ["kind": .string(sourceKind), "path": .string(sourcePath)],
+      "source": ["kind": .string(sourceKind), "path": .string(sourcePath), "sha256": .string(sourceDigest)],
       "adapters": .array(
         adapters.map { ["path": .string($0.path), "sha256": .string($0.digest), "scale": .double($0.scale)] }),
       "parent": .strings(parent),
-      "ranks": .array(
-        ranks.map {
-          ["file": .string($0.file), "root": .string($0.root), "weights": .object($0.weights.mapValues { .string($0) })]
-        }),
+      "ranks": .array(ranks.map(\.json)),
     ]
+    if let job { members["job"] = .string(job) }
+    return .object(members)
   }
 
   public init?(json: JSONValue) {
@@ -69,15 +74,13 @@ public struct Lineage: Sendable, Equatable {
     created = json["created"]?.string ?? ""
     sourceKind = json["source"]?["kind"]?.string ?? ""
     sourcePath = json["source"]?["path"]?.string ?? ""
+    sourceDigest = json["source"]?["sha256"]?.string ?? ""
+    job = json["job"]?.string
     adapters = (json["adapters"]?.array ?? []).map {
       Adapter(path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "", scale: $0["scale"]?.double ?? 1)
     }
     parent = (json["parent"]?.array ?? []).compactMap(\.string)
-    self.ranks = ranks.map { rank in
-      RankDigest(
-        file: rank["file"]?.string ?? "", root: rank["root"]?.string ?? "",
-        weights: (rank["weights"]?.object ?? [:]).mapValues { $0.string ?? "" })
-    }
+    self.ranks = ranks.map(RankDigest.init(json:))
   }
 
   /// The lineage beside an engine, or nil where there is none.
@@ -93,5 +96,16 @@ public struct Lineage: Sendable, Equatable {
     } catch let error as JSONError {
       throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
     }
+  }
+}
+
+extension RankDigest {
+  var json: JSONValue {
+    ["file": .string(file), "root": .string(root), "weights": .object(weights.mapValues { .string($0) })]
+  }
+  init(json: JSONValue) {
+    self.init(
+      file: json["file"]?.string ?? "", root: json["root"]?.string ?? "",
+      weights: (json["weights"]?.object ?? [:]).mapValues { $0.string ?? "" })
   }
 }

@@ -11,6 +11,10 @@ struct RefitCheck {
   let lineage: Lineage?
   let ignoresFrozen: Bool
   let workers: Int
+  /// Ranks whose weights are asked for; each process of several looks after its own.
+  let ranks: Set<Int>
+  /// Warnings are errors, so values are looked at too.
+  let isStrict: Bool
 
   struct Outcome: Sendable {
     var dispositions: [OrderedDictionary<String, Disposition>] = []
@@ -19,18 +23,21 @@ struct RefitCheck {
     var refitted = 0
     var filled = 0
     var kept = 0
+    /// Tensors of the source that no weight uses.
+    var ignored = 0
   }
 
   func run() async throws -> Outcome {
     var outcome = Outcome()
-    outcome.problems += configurationProblems()
+    outcome.problems += configurationProblems() + editedFiles()
+    outcome.warnings += typeWarnings()
     if source.usesEngineWeights, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent))
     }
     var frozen: [(rank: Int, name: String)] = []
-    var unused = 0
     for (rank, file) in engine.ranks.enumerated() {
       var dispositions: OrderedDictionary<String, Disposition> = [:]
+      guard ranks.contains(rank), rank < source.rankCount else { outcome.dispositions.append(dispositions); continue }
       var used: Set<String> = []
       let touched = source.touched?(rank)
       for (name, weight) in file.plan.weights {
@@ -67,7 +74,7 @@ struct RefitCheck {
         }
       }
       let surplus = source.weights.names(rank: rank).filter { !used.contains($0) && $0 != EmbeddingSharing.logits }
-      unused += surplus.count
+      outcome.ignored += surplus.count
       if !surplus.isEmpty {
         outcome.warnings.append(
           "rank \(rank): \(surplus.count) tensor(s) of the source are in no engine weight: "
@@ -77,6 +84,11 @@ struct RefitCheck {
     }
     // Values are read only where names and shapes are in order.
     if outcome.problems.isEmpty { outcome.problems += try await valueProblems(frozen) }
+    if isStrict {
+      if outcome.problems.isEmpty { outcome.warnings += try await nonFiniteWarnings(outcome.dispositions) }
+      outcome.problems += outcome.warnings.map(RefitProblem.warning)
+      outcome.warnings = []
+    }
     return outcome
   }
 
@@ -140,10 +152,55 @@ struct RefitCheck {
     compare("rotary_scaling") { $0.rotaryScaling.flatMap { $0.isNull ? nil : $0.serialized() } ?? "null" }
     compare("attn_bias", \.attentionBias)
     compare("mlp_bias", \.mlpBias)
-    compare("mapping.tp_size", \.mapping.tensorParallel)
-    compare("mapping.pp_size", \.mapping.pipelineParallel)
     compare("quantization.quant_algo") { $0.quantization.algorithm?.rawValue ?? "null" }
+    for (field, size) in [("mapping.tp_size", \Mapping.tensorParallel), ("mapping.pp_size", \.pipelineParallel)]
+    where mine.mapping[keyPath: size] != config.mapping[keyPath: size] {
+      problems.append(
+        .sharding(
+          field: field, engine: mine.mapping[keyPath: size], checkpoint: config.mapping[keyPath: size],
+          tensorParallel: mine.mapping.tensorParallel, pipelineParallel: mine.mapping.pipelineParallel))
+    }
     return problems
+  }
+
+  /// Plans that are not those the lineage was written for. (Weights are not read for it: `--verify_engine` does.)
+  private func editedFiles() -> [RefitProblem] {
+    guard let lineage else { return [] }
+    return engine.ranks.compactMap { file in
+      guard let name = file.path.lastComponent?.string, let digest = lineage.ranks.first(where: { $0.file == name }),
+        EngineWriter.rootDigest(planText: file.planText, weights: digest.weights) != digest.root
+      else { return nil }
+      return .edited(file: name)
+    }
+  }
+
+  private func typeWarnings() -> [String] {
+    guard let type = source.config?.elementType, type != engine.pretrained.elementType else { return [] }
+    return ["the source holds \(type.rawValue), the engine \(engine.pretrained.elementType.rawValue): values are rounded to the engine's"]
+  }
+
+  /// Makes every weight once without writing it, to see whether all values are numbers.
+  private func nonFiniteWarnings(_ dispositions: [OrderedDictionary<String, Disposition>]) async throws -> [String] {
+    var jobs: [(cost: Int, job: (rank: Int, name: String, program: RecipeProgram))] = []
+    for (rank, table) in dispositions.enumerated() {
+      for (name, disposition) in table where disposition == .make {
+        guard let weight = engine.ranks[rank].plan.weights[name], let program = RecipeProgram(weight) else { continue }
+        jobs.append((weight.stored.byteCount, (rank, name, program)))
+      }
+    }
+    let found = WrittenWeights()
+    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { [source] maker, job in
+      var count = 0
+      unsafe try maker.make(job.program, from: source.weights, rank: job.rank) { _, bytes in
+        unsafe count += NonFinite.count(bytes, job.program.elementType)
+      }
+      if count > 0 { found.add(WrittenWeight(rank: job.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: count)) }
+    }
+    return Self.nonFiniteWarnings(found.ordered(engine.ranks.map(\.plan)))
+  }
+
+  static func nonFiniteWarnings(_ weights: [WrittenWeight]) -> [String] {
+    weights.filter { $0.nonFiniteCount > 0 }.map { "rank \($0.rank): \($0.name): \($0.nonFiniteCount) value(s) are NaN or infinite" }
   }
 }
 

@@ -15,6 +15,12 @@ public enum RefitProblem: Sendable, Equatable {
   case tied(rank: Int)
   /// A LoRA adapter over an engine whose weights carry one already.
   case adapterOnAdapter(adapters: [String], parent: [String])
+  /// The checkpoint is sharded in another way than the engine.
+  case sharding(field: String, engine: Int, checkpoint: Int, tensorParallel: Int, pipelineParallel: Int)
+  /// The engine's plan is not the one that its lineage was written for.
+  case edited(file: String)
+  /// A warning, where every warning is to be an error.
+  case warning(String)
 
   /// The first words of upstream's message for the same thing, so that scripts and searches find it.
   public var heading: String {
@@ -26,6 +32,9 @@ public enum RefitProblem: Sendable, Equatable {
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
     case .untied, .tied: "Tied and untied embeddings"
     case .adapterOnAdapter: "The engine's weights already carry an adapter"
+    case .sharding: "The checkpoint is sharded for other ranks"
+    case .edited: "The engine was changed after it was written"
+    case .warning: "Warnings, which --strict makes errors"
     }
   }
 
@@ -40,6 +49,9 @@ public enum RefitProblem: Sendable, Equatable {
     case .frozenDiffers(let weight, let rank): "rank \(rank)  \(weight)"
     case .untied: "the engine uses its embedding table as lm_head; the checkpoint has a different lm_head.weight"
     case .tied(let rank): "rank \(rank)  the engine has its own lm_head.weight; the checkpoint has none (tied)"
+    case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
+    case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
+    case .warning(let text): text
     case .adapterOnAdapter(let adapters, let parent):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
     }
@@ -53,6 +65,10 @@ public enum RefitProblem: Sendable, Equatable {
     case .configuration: "These are part of the plan: build a new engine with trtllm-build, or convert the model like the engine's."
     case .frozenDiffers:
       "Build a new engine, or build with --refit_scope all so that they can change, or pass --ignore_frozen to keep the engine's."
+    case .sharding(_, _, _, let tensor, let pipeline):
+      "Make a checkpoint that fits: trtllm-convert --model_dir MODEL --output_dir CHECKPOINT --tp_size \(tensor) --pp_size \(pipeline)"
+    case .edited: "trtllm-refit --verify_engine DIR tells what differs. Copy the engine again, or build it again with trtllm-build."
+    case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
     case .adapterOnAdapter:

@@ -1,6 +1,7 @@
 import Checkpoints
 import Crypto
 import Files
+import JSON
 import Safetensors
 public import SystemPackage
 import Tensors
@@ -39,19 +40,30 @@ extension RefitSource {
         weights: EngineWeights(engine.ranks), config: nil, kind: kind.rawValue, path: path, usesEngineWeights: true)
     }
     guard !adapters.isEmpty else { self = source; return }
+    if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {
+      throw EngineError(
+        engine.path,
+        .source(reason: "the engine is stripped: it has no weights that the adapter could change. Give them with --base_checkpoint_dir."))
+    }
     let ranks = engine.ranks.count
     var touched = [Set<String>](repeating: [], count: ranks)
     let layout = try ShardLayout(config: engine.pretrained, origin: engine.path.string)
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
     for adapterPath in adapters {
       let adapter = try LoRAAdapter(directory: adapterPath)
-      let adapted = try AdaptedWeights(
-        base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares)
+      let adapted: AdaptedWeights
+      do {
+        adapted = try AdaptedWeights(
+          base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares)
+      } catch {
+        throw EngineError(adapterPath, .source(reason: "the adapter does not fit. \(error)" + Self.trainedOn(adapterPath)))
+      }
       for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
       source.weights = adapted
       source.adapters.append(
         Lineage.Adapter(path: adapterPath.string, digest: try Self.digest(adapterPath), scale: options.loraScale))
     }
+    source.basePath = kind == .adapter ? basePath : nil
     source.path = path
     if source.usesEngineWeights {
       let names = touched
@@ -82,6 +94,14 @@ extension RefitSource {
     case .adapter:
       throw EngineError(path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Name a base model here."))
     }
+  }
+
+  /// What the adapter says of its base, for messages.
+  private static func trainedOn(_ adapter: FilePath) -> String {
+    guard let text = try? ReadableFile.contents(of: adapter.appending("adapter_config.json")),
+      let base = try? JSONValue(parsing: text, allowsNonFinite: true)["base_model_name_or_path"]?.string
+    else { return "" }
+    return " Its adapter_config.json names \(base) as the base it was trained on: use an engine of that model."
   }
 
   /// SHA-256 over the adapter's two files, one after the other.

@@ -10,11 +10,16 @@ public struct RefitSource: Sendable {
   /// For the lineage: `checkpoint`, `huggingface`, `gguf`, `adapter`, `engine`.
   public var kind: String
   public var path: FilePath
+  /// Base weights for an adapter, where they are not the engine's own.
+  public var basePath: FilePath?
   public var adapters: [Lineage.Adapter]
   /// The base weights are the engine's own.
   public var usesEngineWeights: Bool
   /// Tensors of a rank that differ from the engine's; nil where all may.
   public var touched: (@Sendable (_ rank: Int) -> Set<String>)?
+
+  /// How many ranks the weights are sharded for.
+  var rankCount: Int { config?.mapping.worldSize ?? .max }
 
   public init(
     weights: any WeightSource, config: CheckpointConfig?, kind: String, path: FilePath,

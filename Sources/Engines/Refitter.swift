@@ -1,3 +1,4 @@
+import Crypto
 import Files
 import JSON
 import OrderedCollections
@@ -6,11 +7,31 @@ import WeightSources
 
 /// Puts new weights into an engine without building it again: checks everything, then writes a whole new engine
 /// directory that takes the target's name in one step.
+///
+/// ```swift
+/// let engine = try EngineDirectory("engines/v1")
+/// let source = try RefitSource("finetuned", for: engine)
+/// let refitter = Refitter(engine: engine)
+/// let prepared = try await refitter.prepare(source)      // throws RefitError with every problem there is
+/// let summary = try await refitter.write(prepared, from: source, to: "engines/v2")
+/// ```
+///
+/// Cancelling the task ends the work at the next tile; the target is then as it was.
 public struct Refitter: Sendable {
   public struct Options: Sendable {
     public var workers = 1
     /// Keep the engine's frozen weights where the source's differ, instead of refusing.
     public var ignoresFrozen = false
+    /// Every warning is an error; weights are made once for it before anything is written, to see NaN and infinity.
+    public var isStrict = false
+    /// Read the new engine back before it takes the target's name, and compare every weight with what the source gives.
+    public var verifies = false
+    /// Compute how far each weight moves (``RefitSummary/movements(in:)``).
+    public var measures = false
+    /// Ranks to write, where several processes share the work; nil: all. See ``Refitter/write(_:from:to:progress:)``.
+    public var ranks: Set<Int>?
+    /// Tells runs of several processes apart, such as a batch system's number of the job.
+    public var runName = ""
     public init() {}
   }
   /// What was found, before anything is written.
@@ -20,6 +41,8 @@ public struct Refitter: Sendable {
     public var refitted: Int { outcome.refitted }
     public var filled: Int { outcome.filled }
     public var kept: Int { outcome.kept }
+    /// Tensors of the source that no weight uses.
+    public var ignored: Int { outcome.ignored }
     public var warnings: [String] { outcome.warnings }
     /// Bytes that will be written.
     public let byteCount: Int
@@ -33,37 +56,59 @@ public struct Refitter: Sendable {
     self.options = options
   }
 
+  /// The ranks that this process writes.
+  var ranks: [Int] { engine.ranks.indices.filter { options.ranks?.contains($0) ?? true } }
+
   /// - Throws: ``RefitError`` with every problem there is.
   public func prepare(_ source: RefitSource) async throws -> Prepared {
     let lineage = try Lineage(directory: engine.path)
     let check = RefitCheck(
-      engine: engine, source: source, lineage: lineage, ignoresFrozen: options.ignoresFrozen, workers: options.workers)
+      engine: engine, source: source, lineage: lineage, ignoresFrozen: options.ignoresFrozen, workers: options.workers,
+      ranks: Set(ranks), isStrict: options.isStrict)
     let outcome = try await check.run()
     guard outcome.problems.isEmpty else { throw RefitError(problems: outcome.problems) }
-    let bytes = engine.ranks.reduce(0) { $0 + $1.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
+    let bytes = ranks.reduce(0) { $0 + engine.ranks[$1].plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
     return Prepared(outcome: outcome, lineage: lineage, byteCount: bytes)
   }
 
   /// Writes the refitted engine to `target`, which may be the engine's own directory.
+  ///
+  /// Where ``Options/ranks`` names only some ranks, each of them is put, complete, into a directory beside the target,
+  /// and the process that finds all of them there joins them and puts the result in place. Whatever order the
+  /// processes run in and whichever of them dies, the target is the old engine, the new one, or absent.
+  ///
+  /// - Throws: ``VerificationError`` where ``Options/verifies`` is set and what was written is not what was meant.
+  @discardableResult
   public func write(
     _ prepared: Prepared, from source: RefitSource, to target: FilePath, progress: ProgressCounter? = nil
-  ) async throws {
-    let ranks = engine.ranks.indices.map { rank in
+  ) async throws -> RefitSummary {
+    let sourceDigest = try SourceFingerprint.of(source.path)
+    let ranks = ranks.map { rank in
       EngineWriter.Rank(
         plan: engine.ranks[rank].plan, planText: engine.ranks[rank].planText,
-        dispositions: prepared.outcome.dispositions[rank], previous: engine.ranks[rank], source: source.weights)
+        dispositions: prepared.outcome.dispositions[rank], previous: engine.ranks[rank], source: source.weights,
+        known: known(rank, prepared.lineage))
     }
-    try await write(
-      ranks, action: "refit", inputs: [source.path], to: target, progress: progress
-    ) { digests in
-      Lineage(
-        action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind,
-        sourcePath: source.path.string, adapters: source.adapters, parent: parent(prepared.lineage), ranks: digests)
+    var lineage = Lineage(
+      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
+      sourceDigest: sourceDigest, adapters: source.adapters, parent: parent(prepared.lineage), ranks: [])
+    var summary: RefitSummary
+    let inputs = [source.path] + (source.basePath.map { [$0] } ?? [])
+    if ranks.count < engine.ranks.count {
+      lineage.job = try job(source, sourceDigest: sourceDigest)
+      let shares = RefitShares(refitter: self, target: target, inputs: inputs, lineage: lineage)
+      summary = try await shares.write(ranks, progress: progress)
+    } else {
+      summary = try await write(ranks, inputs: inputs, to: target, progress: progress, lineage: lineage)
     }
+    summary.ignored = prepared.ignored
+    summary.warnings = RefitCheck.nonFiniteWarnings(summary.weights)
+    return summary
   }
 
   /// Writes the engine without its refittable weights.
-  public func strip(to target: FilePath, progress: ProgressCounter? = nil) async throws {
+  @discardableResult
+  public func strip(to target: FilePath, progress: ProgressCounter? = nil) async throws -> RefitSummary {
     let lineage = try Lineage(directory: engine.path)
     let ranks = engine.ranks.map { file in
       var dispositions: OrderedDictionary<String, Disposition> = [:]
@@ -72,33 +117,102 @@ public struct Refitter: Sendable {
       }
       return EngineWriter.Rank(
         plan: file.plan, planText: file.planText, dispositions: dispositions, previous: file,
-        source: EngineWeights(engine.ranks))
+        source: EngineWeights(engine.ranks), known: known(file.plan.rank, lineage))
     }
-    try await write(ranks, action: "strip", inputs: [], to: target, progress: progress) { digests in
-      Lineage(
-        action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine",
-        sourcePath: engine.path.string, adapters: [], parent: parent(lineage), ranks: digests)
-    }
+    return try await write(
+      ranks, inputs: [], to: target, progress: progress,
+      lineage: Lineage(
+        action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
+        sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], parent: parent(lineage), ranks: []))
   }
 
   private func parent(_ lineage: Lineage?) -> [String] { lineage?.ranks.map(\.root) ?? [] }
 
+  private func known(_ rank: Int, _ lineage: Lineage?) -> OrderedDictionary<String, String> {
+    lineage?.ranks.first { $0.file == EngineDirectory.fileName(rank: rank) }?.weights ?? [:]
+  }
+
+  /// Equal for processes that do parts of one refit, and for no others.
+  private func job(_ source: RefitSource, sourceDigest: String) throws -> String {
+    var hash = SHA256()
+    var lines = [try SourceFingerprint.of(engine.path), sourceDigest, "\(options.ignoresFrozen)", options.runName]
+    if let base = source.basePath { lines.append(try SourceFingerprint.of(base)) }
+    lines += source.adapters.map { "\($0.digest) \($0.scale)" }
+    if DirectoryListing.has(Lineage.fileName, in: engine.path) {
+      lines.append(String(decoding: try ReadableFile.contents(of: engine.path.appending(Lineage.fileName)), as: UTF8.self))
+    }
+    hash.update(data: Array(lines.joined(separator: "\n").utf8))
+    return hash.finalize().hexadecimal
+  }
+
   private func write(
-    _ ranks: [EngineWriter.Rank], action: String, inputs: [FilePath], to target: FilePath,
-    progress: ProgressCounter?, lineage: ([RankDigest]) -> Lineage
-  ) async throws {
+    _ ranks: [EngineWriter.Rank], inputs: [FilePath], to target: FilePath, progress: ProgressCounter?, lineage: Lineage
+  ) async throws -> RefitSummary {
     let output = try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, inPlace: true)
     do {
-      for name in engine.auxiliaryFiles + ["config.json"] {
-        try output.copyFile(from: engine.path.appending(name), name: name)
-      }
-      let writer = EngineWriter(workers: options.workers, progress: progress)
-      let digests = try await writer.write(ranks, to: output)
-      try output.write(Lineage.fileName, text: lineage(digests).json.serialized(indent: 2) + "\n")
+      try copyCompanions(to: output)
+      var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)
+      if options.verifies { summary.verifiedCount = try await verify(ranks, digests, in: output.path) }
+      var lineage = lineage
+      lineage.ranks = digests
+      try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
+      return summary
     } catch {
       output.abandon()
       throw error
     }
   }
+
+  /// Tokenizer and such, and the configuration.
+  func copyCompanions(to output: OutputDirectory) throws {
+    for name in engine.auxiliaryFiles + ["config.json"] {
+      try output.copyFile(from: engine.path.appending(name), name: name)
+    }
+  }
+
+  func writeRanks(
+    _ ranks: [EngineWriter.Rank], to output: OutputDirectory, progress: ProgressCounter?
+  ) async throws -> (RefitSummary, [RankDigest]) {
+    var writer = EngineWriter(workers: options.workers, progress: progress)
+    writer.measures = options.measures
+    let digests = try await writer.write(ranks, to: output)
+    var summary = RefitSummary()
+    summary.weights = writer.written.ordered(ranks.map(\.plan))
+    return (summary, digests)
+  }
+
+  /// Reads written files again: their bytes against the digests taken while writing, and every weight that was made
+  /// against what the source gives now.
+  func verify(_ ranks: [EngineWriter.Rank], _ digests: [RankDigest], in directory: FilePath) async throws -> Int {
+    let files = try ranks.map { try EngineFile(directory.appending(EngineDirectory.fileName(rank: $0.plan.rank))) }
+    let result = try await EngineVerifier(workers: options.workers).verify(files, against: digests)
+    var differences = result.differences.map(\.description)
+    struct Job: Sendable {
+      let rank: Int
+      let name: String
+      let program: RecipeProgram
+    }
+    var jobs: [(cost: Int, job: Job)] = []
+    for (index, rank) in ranks.enumerated() {
+      for (name, disposition) in rank.dispositions where disposition == .make {
+        guard let weight = rank.plan.weights[name], let program = RecipeProgram(weight) else { continue }
+        jobs.append((weight.stored.byteCount, Job(rank: index, name: name, program: program)))
+      }
+    }
+    let found = WrittenWeights()
+    try await Work.run(jobs, workers: options.workers, makeWorker: { WeightMaker() }) { maker, job in
+      let rank = ranks[job.rank]
+      if try !maker.agrees(job.name, job.program, source: rank.source, engine: files[job.rank]) {
+        found.add(WrittenWeight(rank: rank.plan.rank, name: job.name, fate: .refitted, byteCount: 0))
+      }
+    }
+    differences += found.ordered(ranks.map(\.plan)).map { "rank \($0.rank): \($0.name) is not what the source gives" }
+    guard differences.isEmpty else { throw VerificationError(differences: differences) }
+    return result.weightCount
+  }
+}
+
+extension DirectoryListing {
+  static func has(_ name: String, in path: FilePath) -> Bool { ((try? names(in: path)) ?? []).contains(name) }
 }

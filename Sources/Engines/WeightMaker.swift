@@ -14,6 +14,8 @@ import WeightSources
   private var raw = Scratch()
   private var wide = Scratch()
   private var packed = Scratch()
+  /// What the engine held, next to what it will.
+  var held = Scratch(), oldWide = Scratch(), newWide = Scratch()
 
   /// Makes all of a weight, lending its bytes in the order of the file.
   ///
@@ -96,20 +98,6 @@ import WeightSources
 }
 
 extension WeightMaker {
-  /// Copies a weight that stays as it is, inside the kernel where the file system can, and lends its bytes.
-  func copy(
-    _ name: String, from engine: EngineFile, to writer: SafetensorsWriter,
-    _ body: (_ bytes: UnsafeRawBufferPointer) -> Void
-  ) throws {
-    guard let entry = engine.tensors.header[name] else { preconditionFailure("\(name): checked to be in \(engine.path)") }
-    let source = engine.tensors
-    guard let target = writer.header[name] else { preconditionFailure("\(name): not in the file that is being written") }
-    try writer.file.copyRange(
-      from: source.file, at: source.header.dataStart + entry.range.lowerBound,
-      to: writer.header.dataStart + target.range.lowerBound, count: entry.range.count)
-    unsafe try read(entry.description, name, from: engine, body)
-  }
-
   /// Lends a stored weight's bytes in order, a tile at a time.
   func read(
     _ description: TensorDescription, _ name: String, from engine: EngineFile,

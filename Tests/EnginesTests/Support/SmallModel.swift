@@ -5,6 +5,7 @@ import SystemPackage
 import Tensors
 import TestSupport
 import Testing
+import Testing
 
 /// A Llama checkpoint of random numbers, written as the format says and by nobody's converter.
 struct SmallModel: CustomTestStringConvertible {

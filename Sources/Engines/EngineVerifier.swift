@@ -1,0 +1,100 @@
+import Crypto
+import Files
+import OrderedCollections
+import Synchronization
+import SystemPackage
+
+/// Compares an engine with its own lineage: every weight's bytes, every plan.
+public struct EngineVerifier: Sendable {
+  public enum Difference: Sendable, Equatable, CustomStringConvertible {
+    /// The bytes of a weight are not those that were written.
+    case weight(String, file: String)
+    /// The lineage speaks of a weight that the file lacks.
+    case missing(String, file: String)
+    /// The file holds a weight that the lineage does not know.
+    case unknown(String, file: String)
+    /// All weights are as written, but the plan is not, or the lineage itself was changed.
+    case plan(file: String)
+    /// The lineage has no entry for a rank file.
+    case unlisted(file: String)
+
+    public var description: String {
+      switch self {
+      case .weight(let name, let file): "\(file): \(name) holds other bytes than were written"
+      case .missing(let name, let file): "\(file): \(name) is missing"
+      case .unknown(let name, let file): "\(file): \(name) was not there when the engine was written"
+      case .plan(let file): "\(file): the plan, or lineage.json, is not what was written"
+      case .unlisted(let file): "\(file): lineage.json does not speak of it"
+      }
+    }
+  }
+  public struct Result: Sendable, Equatable {
+    public var weightCount: Int
+    public var byteCount: Int
+    public var differences: [Difference]
+  }
+  public var workers: Int
+  public init(workers: Int = 1) { self.workers = workers }
+
+  /// - Throws: ``EngineError`` where there is no engine, or none with a lineage.
+  public func verify(_ engine: EngineDirectory, progress: ProgressCounter? = nil) async throws -> Result {
+    guard let lineage = try Lineage(directory: engine.path) else {
+      throw EngineError(
+        engine.path, .source(reason: "there is no lineage.json, so nothing says what the engine should hold. Build or refit it again."))
+    }
+    return try await verify(engine.ranks, against: lineage.ranks, progress: progress)
+  }
+
+  func verify(_ files: [EngineFile], against digests: [RankDigest], progress: ProgressCounter? = nil) async throws -> Result {
+    struct Job: Sendable {
+      let file: EngineFile
+      let name: String
+      let wanted: String
+    }
+    var jobs: [(cost: Int, job: Job)] = []
+    var result = Result(weightCount: 0, byteCount: 0, differences: [])
+    for file in files {
+      let name = file.path.lastComponent?.string ?? file.path.string
+      guard let digest = digests.first(where: { $0.file == name }) else {
+        result.differences.append(.unlisted(file: name))
+        continue
+      }
+      for (weight, wanted) in digest.weights {
+        guard let entry = file.tensors.header[weight] else { result.differences.append(.missing(weight, file: name)); continue }
+        jobs.append((entry.range.count, Job(file: file, name: weight, wanted: wanted)))
+      }
+      for weight in file.plan.weights.keys where file.contains(weight) && digest.weights[weight] == nil {
+        result.differences.append(.unknown(weight, file: name))
+      }
+      if EngineWriter.rootDigest(planText: file.planText, weights: digest.weights) != digest.root {
+        result.differences.append(.plan(file: name))
+      }
+    }
+    result.weightCount = jobs.count
+    result.byteCount = jobs.reduce(0) { $0 + $1.cost }
+    let found = Mutex<[Difference]>([])
+    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
+      guard let entry = job.file.tensors.header[job.name] else { return }
+      var digest = SHA256()
+      unsafe try maker.read(entry.description, job.name, from: job.file) { bytes in
+        unsafe digest.update(bufferPointer: bytes)
+        progress?.add(bytes.count)
+      }
+      if digest.finalize().hexadecimal != job.wanted {
+        found.withLock { $0.append(.weight(job.name, file: job.file.path.lastComponent?.string ?? "")) }
+      }
+    }
+    result.differences += found.withLock { $0 }.sorted { $0.description < $1.description }
+    return result
+  }
+}
+
+/// A refitted engine that is not what it should be; it was not put in place.
+public struct VerificationError: Error, Sendable, CustomStringConvertible {
+  public let differences: [String]
+  public var description: String {
+    "verification failed, and the new engine was not put in place:\n  " + differences.prefix(20).joined(separator: "\n  ")
+      + (differences.count > 20 ? "\n  … and \(differences.count - 20) more" : "")
+      + "\nWhat was written is not what the source gives: run again; if this repeats, check the memory and the disk, and the engine with --verify_engine."
+  }
+}

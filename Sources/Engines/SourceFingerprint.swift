@@ -1,0 +1,33 @@
+import Crypto
+import Files
+public import SystemPackage
+
+/// Tells one model directory or file from another, cheaply.
+public enum SourceFingerprint {
+  /// How much is read at either end of a file.
+  static let sampleByteCount = 1 << 20
+
+  /// SHA-256 of one line for each configuration or weights file (`.json`, `.safetensors`, `.engine`, `.gguf`, all but
+  /// `lineage.json`) in order of names: name, size, and the SHA-256 of its first and last MiB.
+  ///
+  /// Small files are covered in full, large ones by their headers and ends. It names what was used; that the bytes in an
+  /// engine are right is what the digests of its weights prove.
+  public static func of(_ path: FilePath) throws -> String {
+    var hash = SHA256()
+    let isDirectory = Directory.kind(of: path) == .directory
+    let names = isDirectory ? try Directory.files(in: path).filter(isPart) : [path.lastComponent?.string ?? ""]
+    for name in names {
+      let file = try ReadableFile(isDirectory ? path.appending(name) : path)
+      var sample = SHA256()
+      let first = min(file.byteCount, sampleByteCount)
+      sample.update(data: try file.bytes(0..<first))
+      sample.update(data: try file.bytes(max(first, file.byteCount - sampleByteCount)..<file.byteCount))
+      hash.update(data: Array("\(name) \(file.byteCount) \(sample.finalize().hexadecimal)\n".utf8))
+    }
+    return hash.finalize().hexadecimal
+  }
+
+  private static func isPart(_ name: String) -> Bool {
+    name != Lineage.fileName && [".json", ".safetensors", ".engine", ".gguf"].contains { name.hasSuffix($0) }
+  }
+}

@@ -1,0 +1,37 @@
+import Synchronization
+
+/// What became of one weight of one rank.
+public struct WrittenWeight: Sendable, Equatable {
+  public enum Fate: String, Sendable {
+    /// New bytes in the place of others.
+    case refitted
+    /// The recipe gave the bytes that the engine had; they were cloned.
+    case unchanged
+    /// The engine had no such weight, now it has.
+    case filled
+    /// Not computed: nothing in the source concerns it, or the engine does not let a refit change it.
+    case kept
+  }
+  public var rank: Int
+  public var name: String
+  public var fate: Fate
+  public var byteCount: Int
+  /// NaN and infinite values.
+  public var nonFiniteCount = 0
+  /// Only where it was asked for and the engine had the weight before.
+  public var movement: WeightMovement?
+}
+
+/// What became of all weights, from many threads.
+final class WrittenWeights: Sendable {
+  private let weights = Mutex<[WrittenWeight]>([])
+  func add(_ weight: WrittenWeight) { weights.withLock { $0.append(weight) } }
+  /// By rank, in plan order.
+  func ordered(_ plans: [Plan]) -> [WrittenWeight] {
+    let all = Dictionary(grouping: weights.withLock { $0 }, by: \.rank)
+    return plans.flatMap { plan in
+      let mine = Dictionary((all[plan.rank] ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+      return plan.weights.keys.compactMap { mine[$0] }
+    }
+  }
+}
