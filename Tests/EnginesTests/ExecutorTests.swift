@@ -30,7 +30,7 @@ import Testing
             rows: start..<batch.tokens.count, firstPosition: slice.first, blockTable: slice.blocks, phase: slice.phase, wantsLogits: true))
       }
       var result = [[Float]](repeating: [], count: slices.count)
-      try engine.step(batch) { index, logits in unsafe result[index] = Array(logits) }
+      unsafe try engine.step(batch) { index, logits in unsafe result[index] = Array(logits) }
       return result
     }
   }

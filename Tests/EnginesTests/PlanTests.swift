@@ -84,7 +84,7 @@ import Testing
         let opened = try CPUEngine(directory, options: options)
         let batch = Batch(
           tokens: [1, 2], sequences: [SequenceSlice(rows: 0..<2, firstPosition: 0, blockTable: [0], phase: .prefill, wantsLogits: true)])
-        try opened.step(batch) { _, _ in }
+        unsafe try opened.step(batch) { _, _ in }
       } catch {}
     }
   }

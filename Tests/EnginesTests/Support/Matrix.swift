@@ -33,9 +33,9 @@ struct Matrix: Equatable {
   func bytes(_ type: ElementType) -> [UInt8] {
     values.flatMap { value -> [UInt8] in
       switch type {
-      case .float32: withUnsafeBytes(of: value.bitPattern.littleEndian) { unsafe Array($0) }
-      case .bfloat16: withUnsafeBytes(of: NumberFormat.bfloat16(from: value).littleEndian) { unsafe Array($0) }
-      case .float16: withUnsafeBytes(of: NumberFormat.float16(from: value).littleEndian) { unsafe Array($0) }
+      case .float32: unsafe withUnsafeBytes(of: value.bitPattern.littleEndian) { unsafe Array($0) }
+      case .bfloat16: unsafe withUnsafeBytes(of: NumberFormat.bfloat16(from: value).littleEndian) { unsafe Array($0) }
+      case .float16: unsafe withUnsafeBytes(of: NumberFormat.float16(from: value).littleEndian) { unsafe Array($0) }
       default: preconditionFailure("no such test data")
       }
     }
