@@ -69,7 +69,30 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
         positions: length, cacheBlockCount: blocks)
     }
     keyValueHeads = executors.map(\.plan.cache.keyValueHeads)
+    fileWeights = WeightVersion(executors.map(\.inUse))
     workers = executors.map { RankWorker($0, ownThread: worldSize > 1) }
+  }
+
+  // MARK: Weights
+
+  /// What the engine was opened with: the weights of its files.
+  public let fileWeights: WeightVersion
+
+  /// A version in which some weights of each rank are replaced; ``WeightMemory`` is kept alive by it.
+  ///
+  /// May be called beside a running step: nothing of it is in use before ``activate(_:)``.
+  /// - Parameter made: For each rank, weights of this engine's plan by name.
+  public func makeVersion(_ made: [[String: WeightMemory]]) -> WeightVersion {
+    precondition(made.count == workers.count, "weights for each of the \(workers.count) ranks")
+    return WeightVersion(zip(workers, made).map { $0.executor.resolve(made: $1) })
+  }
+
+  /// Computes with `version` from the next step on: a pointer for each rank changes, all or none.
+  ///
+  /// Not during a step. What the key-value cache holds stays.
+  /// - Parameter version: Of this engine.
+  public func activate(_ version: WeightVersion) {
+    for (worker, steps) in zip(workers, version.ranks) { worker.executor.use(steps) }
   }
 
   /// A batch that does not fit the engine.

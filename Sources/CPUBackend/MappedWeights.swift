@@ -5,7 +5,7 @@ import Networks
 import OrderedCollections
 import Tensors
 
-/// One version of a rank's weights: the engine file's bytes, used where they lie.
+/// A rank's weights in the engine file, used where they lie.
 @safe final class MappedWeights: Sendable {
   private let mapping: MappedFile
   private let offsets: [String: Int]

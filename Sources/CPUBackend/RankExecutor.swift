@@ -7,11 +7,12 @@ import Tensors
 /// Walks one rank's plan. Used from one thread at a time, which becomes thread 0 of its team.
 @safe final class RankExecutor: @unchecked Sendable {  // handed from one caller to the next, never shared
   let plan: Plan
-  private let weights: MappedWeights
+  private let file: MappedWeights
   private let communicator: any Communicator
   private let team: ThreadTeam
   private let isa: dk_isa
-  private let steps: [Step]
+  /// Changes between two steps only.
+  private var current: ResolvedSteps
   private let slots: [AlignedBuffer]
   /// Activations of one linear operation rounded to bfloat16.
   private let rounded: AlignedBuffer
@@ -22,19 +23,6 @@ import Tensors
   private let shape: dk_attention_shape
   private let queue = WorkQueue()
 
-  /// An operation with its names looked up.
-  @safe private struct Step {
-    var operation: Operation
-    var linear: dk_linear?
-    var decodeTactic: Int32 = 0
-    var prefillTactic: Int32 = 0
-    /// Norm weight or embedding table.
-    var vector: UnsafeRawPointer?
-    var vectorType: dk_type = DK_F32
-    var isPanel = false
-    var tableRows = 0
-  }
-
   /// - Parameters:
   ///   - rows: Most token rows of a step.
   ///   - selected: Most rows that want logits.
@@ -44,7 +32,7 @@ import Tensors
     positions: Int, cacheBlockCount: Int
   ) throws {
     plan = engine.plan
-    weights = try MappedWeights(engine)
+    file = try MappedWeights(engine)
     self.communicator = communicator
     self.isa = isa
     team = ThreadTeam(threadCount: threadCount)
@@ -62,34 +50,20 @@ import Tensors
     (cosines, sines) = plan.rotary?.tables(positions: positions) ?? ([], [])
     let widest = plan.operations.map { if case .linear(let input, _, _, _) = $0 { plan.values[input.index].width } else { 0 } }.max() ?? 0
     rounded = AlignedBuffer(byteCount: 2 * rows * Int(dk_rounded_stride(Int64(widest))))
-    let (weights, isaChosen) = (weights, isa)
-    steps = plan.operations.map { Self.resolve($0, plan: plan, weights: weights, isa: isaChosen) }
+    current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
-  private static func resolve(_ operation: Operation, plan: Plan, weights: MappedWeights, isa: dk_isa) -> Step {
-    var step = unsafe Step(operation: operation)
-    switch operation {
-    case .linear(_, let name, let bias, _):
-      guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
-      let type = dk_type(weight.elementType)
-      unsafe step.linear = unsafe dk_linear(
-        panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
-        k: Int64(weight.shape[1]), type: type, bias_type: bias.flatMap { plan.weights[$0] }.map { dk_type($0.elementType) } ?? type)
-      let tactics = plan.tactics.first {
-        $0.outputs == weight.shape[0] && $0.inputs == weight.shape[1] && $0.elementType == weight.elementType
-      }
-      step.decodeTactic = Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0)
-      step.prefillTactic = Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0)
-    case .rmsNorm(_, let name, _, _), .addRMSNorm(_, _, let name, _, _), .embed(let name, _, _, _):
-      guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
-      unsafe step.vector = weights.pointer(name)
-      step.vectorType = dk_type(weight.elementType)
-      step.isPanel = weight.layout != .rows
-      step.tableRows = weight.shape[0]
-    default: break
+  /// The steps with some weights replaced. From any thread: nothing of this is in use before ``use(_:)``.
+  func resolve(made: [String: WeightMemory]) -> ResolvedSteps {
+    for (name, memory) in made {
+      precondition(memory.byteCount == plan.weights[name]?.stored.byteCount, "\(name): made by the plan's recipe")
     }
-    return step
+    return ResolvedSteps(plan: plan, weights: RankWeights(file, made: made), isa: isa)
   }
+
+  /// Computes with other weights from the next step on. Not during a step.
+  func use(_ steps: ResolvedSteps) { current = steps }
+  var inUse: ResolvedSteps { current }
 
   private func floats(_ value: ValueID) -> UnsafeMutablePointer<Float> { unsafe slots[plan.slots.slot[value.index]].floats }
   private func width(_ value: ValueID) -> Int { plan.values[value.index].width }
@@ -99,6 +73,7 @@ import Tensors
 
   /// Computes a step. Nothing can fail: the batch was checked by ``CPUEngine``.
   func step(_ batch: Batch, _ layout: StepLayout) {
+    let steps = current.steps
     team.run { thread, count in
       for step in steps {
         perform(step, batch, layout, thread, count)
@@ -113,7 +88,7 @@ import Tensors
     return unsafe (floats(value), width(value))
   }
 
-  private func perform(_ step: Step, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
+  private func perform(_ step: ResolvedStep, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
     func share(_ total: Int) -> Range<Int> { total * thread / count..<total * (thread + 1) / count }
     switch step.operation {
     case .embed(_, let first, let scale, let output):
@@ -163,7 +138,7 @@ import Tensors
     }
   }
 
-  private func embed(_ step: Step, _ batch: Batch, _ rows: Range<Int>, _ first: Int, _ scale: Float, _ output: ValueID) {
+  private func embed(_ step: ResolvedStep, _ batch: Batch, _ rows: Range<Int>, _ first: Int, _ scale: Float, _ output: ValueID) {
     let n = width(output)
     guard let table = unsafe step.vector else { return }
     for row in rows {
@@ -181,7 +156,7 @@ import Tensors
     }
   }
 
-  private func linear(_ step: Step, _ layout: StepLayout, _ input: ValueID, _ output: ValueID, _ thread: Int, _ count: Int) {
+  private func linear(_ step: ResolvedStep, _ layout: StepLayout, _ input: ValueID, _ output: ValueID, _ thread: Int, _ count: Int) {
     guard var weight = unsafe step.linear else { return }
     let panels = dk_panel_count(unsafe weight.n)
     let (first, end) = (panels * Int64(thread) / Int64(count), panels * Int64(thread + 1) / Int64(count))

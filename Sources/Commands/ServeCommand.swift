@@ -25,6 +25,7 @@ public struct ServeCommand: DrydockCommand {
       Examples:
         trtllm-serve ./engines/v1
         trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key "$KEY"
+        trtllm-serve ./engines/v1 --admin_key "$ADMIN_KEY" --weights_root ./finetunes
       """)
 
   public static let ignoredFlags = UpstreamFlags.serve
@@ -55,6 +56,23 @@ public struct ServeCommand: DrydockCommand {
     name: .customLong("api_key"),
     help: ArgumentHelp("What clients must send as bearer token; also from DRYDOCK_API_KEY. None by default.", valueName: "key"))
   var apiKey: String?
+
+  @Option(
+    name: .customLong("admin_key"),
+    help: ArgumentHelp(
+      "What callers of /admin/v1/ must send as bearer token; also from DRYDOCK_ADMIN_KEY. Without it, these paths do not exist.",
+      valueName: "key"))
+  var adminKey: String?
+
+  @Option(
+    name: .customLong("weights_root"),
+    help: ArgumentHelp("Directory below which /admin/v1/ may read new weights; needed with --admin_key.", valueName: "dir"))
+  var weightsRoot: String?
+
+  @Option(
+    name: .customLong("weights_workers"),
+    help: ArgumentHelp("Threads of lowest priority that make new weights while serving.", valueName: "n"))
+  var weightsWorkers: Int = 1
 
   @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file"))
   var certificate: String?
@@ -108,13 +126,17 @@ public struct ServeCommand: DrydockCommand {
     guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
       ("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_queue_size", maximumQueueSize),
-      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1),
+      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers),
     ] where value < 1 {
       throw ValidationError("--\(name) is \(value); it must be at least 1")
     }
     guard drainSeconds >= 0 else { throw ValidationError("--drain_seconds is \(drainSeconds); it must be at least 0") }
     guard (certificate == nil) == (certificateKey == nil) else {
       throw ValidationError("--tls_certificate and --tls_key go together; give both or none")
+    }
+    if adminKey == "" { throw ValidationError("--admin_key is empty; leave it out to serve without administration") }
+    if adminKey != nil && weightsRoot == nil {
+      throw ValidationError("--admin_key needs --weights_root, the directory below which new weights may be read")
     }
     if apiKey == "" { throw ValidationError("--api_key is empty; leave it out to serve without a key") }
   }
@@ -132,17 +154,21 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.threadCount = threads
     let model = try OpenedModel(engineDirectory: path, tokenizerPath: tokenizer, options: engineOptions)
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
-    let version = try Self.weightVersion(FilePath(path))
+    let administration = try await administration(of: model, loop)
+    let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(FilePath(path)))
+    let version = versions.current
     logger.info(
       "engine opened",
       metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))"])
     let engine = LoopCompletionEngine(
-      loop: loop, tokenizer: model.tokenizer, weightVersion: version, chatTemplate: template)
-    let options = serverOptions(path)
+      loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template)
+    var options = serverOptions(path)
+    options.administration = administration?.options
+    let modelName = options.modelName
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
       logger.info(
         "listening",
-        metadata: ["url": "\(certificate == nil ? "http" : "https")://\(host):\(port)", "model": .string(options.modelName)])
+        metadata: ["url": "\(certificate == nil ? "http" : "https")://\(host):\(port)", "model": .string(modelName)])
     }
     do { try await server.runUntilSignal() } catch {
       await loop.stop(drain: false)
@@ -150,6 +176,22 @@ public struct ServeCommand: DrydockCommand {
     }
     await loop.stop(drain: false)
     logger.info("stopped")
+  }
+
+  /// What changes weights while serving, where there is a key for it.
+  private func administration(
+    of model: OpenedModel, _ loop: EngineLoop
+  ) async throws -> (weights: LiveWeights, options: Administration)? {
+    guard let key = adminKey ?? Self.environment("DRYDOCK_ADMIN_KEY") else { return nil }
+    guard let weightsRoot else {
+      throw UsageError("DRYDOCK_ADMIN_KEY needs --weights_root, the directory below which new weights may be read")
+    }
+    guard let root = WeightsRoot(weightsRoot) else {
+      throw UsageError("--weights_root: \(weightsRoot) is no directory that can be read")
+    }
+    let weights = try LiveWeights(
+      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers)
+    return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights)))
   }
 
   private func serverOptions(_ path: String) -> ServerOptions {
@@ -196,9 +238,7 @@ public struct ServeCommand: DrydockCommand {
 
   /// Names the weights by their digests, so that two servers of the same weights say the same.
   static func weightVersion(_ directory: FilePath) throws -> String {
-    guard let lineage = try Lineage(directory: directory), !lineage.ranks.isEmpty else { return "fp_unknown" }
-    let digits = lineage.ranks.count == 1 ? 16 : 8
-    return "fp_" + lineage.ranks.map { String($0.root.prefix(digits)) }.joined(separator: "_")
+    LiveWeights.name(of: try Lineage(directory: directory)?.ranks ?? [])
   }
 
   private static func environment(_ name: String) -> String? {

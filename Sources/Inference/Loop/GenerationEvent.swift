@@ -27,10 +27,12 @@ public struct Usage: Sendable, Hashable {
   public var prefillSeconds: Double
   /// From the first token to the last.
   public var decodeSeconds: Double
+  /// Number of the engine step that made the last choice; 0 where there was none. See ``GeneratedToken/step``.
+  public var lastStep: UInt64
 
   public init(
     promptTokens: Int, cachedPromptTokens: Int, generatedTokens: Int, queueSeconds: Double = 0,
-    prefillSeconds: Double = 0, decodeSeconds: Double = 0
+    prefillSeconds: Double = 0, decodeSeconds: Double = 0, lastStep: UInt64 = 0
   ) {
     self.promptTokens = promptTokens
     self.cachedPromptTokens = cachedPromptTokens
@@ -38,5 +40,6 @@ public struct Usage: Sendable, Hashable {
     self.queueSeconds = queueSeconds
     self.prefillSeconds = prefillSeconds
     self.decodeSeconds = decodeSeconds
+    self.lastStep = lastStep
   }
 }

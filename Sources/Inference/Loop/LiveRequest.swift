@@ -7,6 +7,8 @@ struct LiveRequest {
   var firstRan: ContinuousClock.Instant?
   var firstToken: ContinuousClock.Instant?
   var lastToken: ContinuousClock.Instant?
+  /// The step that made the last choice.
+  var lastStep: UInt64 = 0
   let continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
 
   init(
@@ -23,7 +25,8 @@ struct LiveRequest {
     Usage(
       promptTokens: sequence.promptCount, cachedPromptTokens: sequence.cachedPromptTokens,
       generatedTokens: sampler.generatedTokens, queueSeconds: seconds(from: submitted, to: firstRan),
-      prefillSeconds: seconds(from: firstRan, to: firstToken), decodeSeconds: seconds(from: firstToken, to: lastToken))
+      prefillSeconds: seconds(from: firstRan, to: firstToken), decodeSeconds: seconds(from: firstToken, to: lastToken),
+      lastStep: lastStep)
   }
 
   /// What a step brings to a stream; handed over after the step, when the loop's state says so too.

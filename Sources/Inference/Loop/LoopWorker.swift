@@ -162,6 +162,7 @@ final class LoopWorker {
       return end(id, .failure(SamplingError(problem: .missing, generatedTokens: request.sampler.generatedTokens)))
     case .failure(let error): return end(id, .failure(error))
     case .success(let token):
+      requests[id]?.lastStep = token.step
       if let last = request.lastToken {
         statistics.timeBetweenTokens.record(seconds(from: last, to: now))
       } else {

@@ -40,7 +40,7 @@ struct ChatEndpoint: Sendable {
     let chunks = reply(object: "chat.completion.chunk")
     return Response.eventStream(context: context) { events in
       var writer = ChatStreamWriter(reply: chunks, fields: stream)
-      defer { context.record.note(writer.usage, writer.finishReasons) }
+      defer { context.record.note(writer.usage, writer.finishReasons, writer.versions) }
       for chunk in writer.opening() { try await events.send(chunk) }
       try await group.run(interruptions: interruptions) {
         for chunk in writer.chunks($0) { try await events.send(chunk) }

@@ -7,22 +7,30 @@ public final class LoopCompletionEngine: CompletionEngine {
   private let loop: EngineLoop
   private let tokenizer: Tokenizer
   private let chatTemplate: ChatTemplate?
-  public let weightVersion: String
+  private let versions: WeightVersionLog
+  public var weightVersion: String { versions.current }
   public let limits: EngineLimits
 
   /// - Parameters:
-  ///   - weightVersion: What names the loop's weights; the server hands it out.
+  ///   - versions: What names the loop's weights, step by step; the server hands it out.
   ///   - chatTemplate: Replaces the tokenizer's own.
-  public init(loop: EngineLoop, tokenizer: Tokenizer, weightVersion: String, chatTemplate: ChatTemplate? = nil) {
+  public init(loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil) {
     self.loop = loop
     self.tokenizer = tokenizer
     self.chatTemplate = chatTemplate
-    self.weightVersion = weightVersion
+    self.versions = versions
     let longestToken = (0..<Int32(tokenizer.vocabularySize)).reduce(1) { max($0, tokenizer.bytes(ofID: $1).count) }
     limits = EngineLimits(
       maximumSequenceLength: loop.limits.longestSequence, vocabularySize: loop.limits.vocabularySize,
       // Normalization may shorten a text before it is cut into tokens, but not to less than a quarter.
       maximumPromptBytes: loop.limits.longestSequence * longestToken * 4)
+  }
+
+  /// An engine whose weights do not change.
+  public convenience init(
+    loop: EngineLoop, tokenizer: Tokenizer, weightVersion: String, chatTemplate: ChatTemplate? = nil
+  ) {
+    self.init(loop: loop, tokenizer: tokenizer, versions: WeightVersionLog(weightVersion), chatTemplate: chatTemplate)
   }
 
   /// A failed step ends its own requests; the loop goes on.
@@ -55,7 +63,7 @@ public final class LoopCompletionEngine: CompletionEngine {
     let request = GenerationRequest(
       promptIDs: promptIDs, sampling: SamplingParameters(parameters), endOfSequenceIDs: tokenizer.endOfSequenceIDs)
     do {
-      return try loop.submit(request).map { CompletionEvent($0) }
+      return VersionedEvents(events: try loop.submit(request), versions: versions)
     } catch {
       switch error {
       case .queueFull: throw EngineRefusal.queueFull(retryAfter: 1)
@@ -105,29 +113,5 @@ extension SamplingParameters {
     stopTokenIDs = parameters.stopTokenIDs
     ignoreEndOfSequence = parameters.ignoresEndOfSequence
     logProbabilities = parameters.logProbabilityCount
-  }
-}
-
-extension CompletionEvent {
-  fileprivate init(_ event: GenerationEvent) {
-    switch event {
-    case .token(let token):
-      self = .token(
-        ChosenToken(
-          id: token.id, logProbability: token.logProbability,
-          alternatives: (token.top ?? []).map { TokenProbability(id: $0.id, logProbability: $0.logProbability) }))
-    case .finished(let reason, let usage):
-      let end: CompletionEnd =
-        switch reason {
-        case .stop(let token): .stopToken(token)
-        case .length: .length
-        case .cancelled: .cancelled
-        }
-      self = .finished(
-        end,
-        CompletionUsage(
-          promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens,
-          generatedTokens: usage.generatedTokens))
-    }
   }
 }

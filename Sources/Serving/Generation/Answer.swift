@@ -27,7 +27,7 @@ struct AnswerPiece: Sendable {
   var text = ""
   /// The tokens behind the text, and those that gave no text.
   var tokens: [ChosenToken] = []
-  /// Set where tokens from here on come from other weights.
+  /// The weights that chose the tokens, all of them; nil before the engine has said.
   var weightVersion: String?
   /// Set in the last piece.
   var end: AnswerEnd?
@@ -53,14 +53,16 @@ extension Answer {
     for try await event in events {
       switch event {
       case .weightsChanged(let version):
-        piece.weightVersion = version
+        // A piece is of one version, even where its text is still held back.
+        if !piece.tokens.isEmpty { emit(piece) }
+        piece = AnswerPiece(index: index, weightVersion: version)
       case .token(let token):
         generated += 1
         timing.token()
         piece.tokens.append(token)
         guard makesText else {
           emit(piece)
-          piece = AnswerPiece(index: index)
+          piece = AnswerPiece(index: index, weightVersion: piece.weightVersion)
           continue
         }
         piece.text += text.append(token.id)
@@ -72,7 +74,7 @@ extension Answer {
         // A token may end within a character, or within what may become a stop string: nothing to show yet.
         guard !piece.text.isEmpty else { continue }
         emit(piece)
-        piece = AnswerPiece(index: index)
+        piece = AnswerPiece(index: index, weightVersion: piece.weightVersion)
       case .finished(let end, let usage):
         piece.end = try finished(end, usage, &text, &piece)
         return emit(piece)

@@ -6,6 +6,7 @@ struct AnswerSheet {
     var text = ""
     var tokens: [ChosenToken] = []
     var end: AnswerEnd?
+    var versions = WeightVersions()
     /// Mean log-probability of a token; what `best_of` compares.
     var quality: Double {
       guard !tokens.isEmpty else { return -.infinity }
@@ -13,7 +14,9 @@ struct AnswerSheet {
     }
   }
   private(set) var entries: [Entry]
-  private(set) var weightVersion: String?
+  private(set) var versions = WeightVersions()
+  /// All weights that chose something; nil where nothing was chosen.
+  var weightVersion: String? { versions.description }
 
   init(count: Int) { entries = Array(repeating: Entry(), count: count) }
 
@@ -21,7 +24,8 @@ struct AnswerSheet {
     entries[piece.index].text += piece.text
     entries[piece.index].tokens += piece.tokens
     if let end = piece.end { entries[piece.index].end = end }
-    if let version = piece.weightVersion { weightVersion = version }
+    versions.add(piece)
+    entries[piece.index].versions.add(piece)
   }
 
   /// The `kept` best of each prompt's `candidates`, best first; all, in order, where none is dropped.

@@ -1,4 +1,5 @@
 import Hummingbird
+import Inference
 public import JSON
 
 /// An answer that is no success, in OpenAI's shape: `{"error": {message, type, param, code}}`.
@@ -69,6 +70,12 @@ extension APIError {
       message: "This server needs its API key, as the header 'Authorization: Bearer KEY'; there was none or another.",
       type: "invalid_request_error", code: "invalid_api_key")
   }
+  static var wrongAdminKey: APIError {
+    APIError(
+      status: 401,
+      message: "This path needs the server's admin key, as the header 'Authorization: Bearer KEY'; there was none or another.",
+      type: "invalid_request_error", code: "invalid_admin_key")
+  }
   static func bodyTooLarge(limit: Int) -> APIError {
     var error = APIError(
       status: 413, message: "The request body is larger than the limit of \(limit) bytes.",
@@ -122,6 +129,9 @@ extension APIError {
     case EngineRefusal.shuttingDown: self = .draining
     case EngineRefusal.invalid(let message): self = .invalid(nil, message)
     case is CancellationError: self = .clientGone
+    case let error as WeightsReplaced:
+      self.init(status: 503, message: error.description, type: "server_error", code: "weights_replaced")
+      retryAfter = 1
     default: self = .failed("\(error)")
     }
   }

@@ -37,7 +37,7 @@ struct AccessLogMiddleware: RouterMiddleware {
 
   /// The path as metrics count it.
   private func path(_ request: Request) -> String {
-    routes.contains { $0.path == request.uri.path } ? request.uri.path : "other"
+    routes.first { $0.matches(request.uri.path) }?.path ?? "other"
   }
 
   /// A client's own id, where it is short and printable: it goes into headers and logs.

@@ -4,21 +4,30 @@ import Hummingbird
 struct AuthenticationMiddleware: RouterMiddleware {
   typealias Context = ServingContext
   let key: String
+  /// Whether there are paths that the admin key opens.
+  var hasAdministration = false
   /// Paths for anybody: what load balancers ask.
   static let open: Set<String> = ["/health", "/version"]
 
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
   ) async throws -> Response {
-    guard Self.open.contains(request.uri.path) || isAuthorized(request) else { throw APIError.wrongKey }
+    guard Self.open.contains(request.uri.path) || hasOwnKey(request) || Self.isBearer(request, of: key) else {
+      throw APIError.wrongKey
+    }
     return try await next(request, context)
   }
 
-  private func isAuthorized(_ request: Request) -> Bool {
+  /// Whether the path asks for another key.
+  private func hasOwnKey(_ request: Request) -> Bool {
+    hasAdministration && AdminAuthenticationMiddleware.guards(request.uri.path)
+  }
+
+  static func isBearer(_ request: Request, of key: String) -> Bool {
     guard let header = request.headers[.authorization] else { return false }
     let parts = header.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, parts[0].lowercased() == "bearer" else { return false }
-    return Self.equal(Array(parts[1].utf8), Array(key.utf8))
+    return equal(Array(parts[1].utf8), Array(key.utf8))
   }
 
   /// Compares in a time that depends on the length of what was sent, not on how much of it is right.

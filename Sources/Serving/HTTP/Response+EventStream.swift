@@ -36,13 +36,14 @@ extension Response {
 }
 
 extension RequestRecord {
-  func note(_ usage: Usage, _ finishReasons: [String]) {
+  func note(_ usage: Usage, _ finishReasons: [String], _ versions: WeightVersions) {
     note {
+      if let versions = versions.description { $0.weightVersion = versions }
       $0.completionTokens = usage.completionTokens
       $0.finishReasons = finishReasons
     }
   }
   func note(_ usage: Usage, _ sheet: AnswerSheet) {
-    note(usage, sheet.entries.compactMap { $0.end?.reason })
+    note(usage, sheet.entries.compactMap { $0.end?.reason }, sheet.versions)
   }
 }

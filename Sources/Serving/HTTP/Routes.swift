@@ -15,6 +15,13 @@ struct Route: Sendable {
     self.path = path
     self.respond = respond
   }
+
+  /// Whether a request's path is this one; `{name}` stands for any one part.
+  func matches(_ other: String) -> Bool {
+    guard path.contains("{") else { return path == other }
+    let (mine, its) = (path.split(separator: "/"), other.split(separator: "/"))
+    return mine.count == its.count && zip(mine, its).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+  }
 }
 
 extension ServingCore {
@@ -24,7 +31,7 @@ extension ServingCore {
       HealthEndpoint(core: self).route, HealthGenerateEndpoint(core: self).route, VersionEndpoint(core: self).route,
       ModelsEndpoint(core: self).route, CompletionsEndpoint(core: self).route, ChatEndpoint(core: self).route,
       TokenizeEndpoint(core: self).route, DetokenizeEndpoint(core: self).route, MetricsEndpoint(core: self).route,
-    ]
+    ] + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
   }
 
   func makeRouter() -> Router<ServingContext> {
@@ -33,7 +40,11 @@ extension ServingCore {
     router.add(middleware: AccessLogMiddleware(core: self, routes: routes))
     router.add(middleware: ErrorMiddleware(routes: routes))
     router.add(middleware: DrainMiddleware(drain: drain))
-    if let key = options.apiKey { router.add(middleware: AuthenticationMiddleware(key: key)) }
+    let administration = options.administration
+    if let key = options.apiKey {
+      router.add(middleware: AuthenticationMiddleware(key: key, hasAdministration: administration != nil))
+    }
+    if let administration { router.add(middleware: AdminAuthenticationMiddleware(key: administration.key)) }
     for route in routes {
       router.on(RouterPath(route.path), method: route.method) { try await route.respond($0, $1) }
     }

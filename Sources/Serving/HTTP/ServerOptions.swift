@@ -11,6 +11,8 @@ public struct ServerOptions: Sendable {
   /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
   public var apiKey: String?
   public var certificates: CertificateFiles?
+  /// Nil: there are no paths below `/admin/v1/`.
+  public var administration: Administration?
 
   public var maximumBodyBytes = 8 << 20
   /// Requests with an answer in the making, streamed or not; more are told to come back (429).

@@ -23,12 +23,14 @@ struct ChatReply: Sendable {
     var usage = Usage(prompts: [promptLength])
     let choices = sheet.entries.enumerated().map { index, entry -> JSONValue in
       if let end = entry.end { usage.add(end.usage, isFirstOfPrompt: index == 0) }
-      return [
+      var choice: JSONObject = [
         "index": .int(index),
         "message": ["role": "assistant", "content": .string(echo + entry.text), "refusal": nil],
         "logprobs": logProbabilities(entry.tokens),
         "finish_reason": entry.end.map { .string($0.reason) } ?? nil, "stop_reason": entry.end?.stop ?? nil,
       ]
+      if let versions = entry.versions.json { choice["weight_versions"] = versions }
+      return .object(choice)
     }
     var head = head
     if let version = sheet.weightVersion { head.fingerprint = version }
@@ -42,6 +44,7 @@ struct ChatStreamWriter {
   private let fields: StreamFields
   private(set) var usage: Usage
   private(set) var finishReasons: [String] = []
+  private(set) var versions = WeightVersions()
   private var generated: [Int]
 
   init(reply: ChatReply, fields: StreamFields) {
@@ -59,6 +62,7 @@ struct ChatStreamWriter {
   /// A piece's text, then, where it is the last, how the answer ended.
   mutating func chunks(_ piece: AnswerPiece) -> [JSONValue] {
     if let version = piece.weightVersion { reply.head.fingerprint = version }
+    versions.add(piece)
     count(piece)
     var chunks: [JSONValue] = []
     if !piece.text.isEmpty || !piece.tokens.isEmpty {

@@ -17,7 +17,7 @@ struct CompletionReply: Sendable {
   }
 
   func choice(
-    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, textOffset: inout Int
+    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, versions: WeightVersions? = nil, textOffset: inout Int
   ) -> JSONValue {
     let logProbabilities = call.sampling.parameters.logProbabilityCount.map {
       LogProbabilities(engine: core.engine, count: $0).completion(tokens, offset: &textOffset)
@@ -27,6 +27,7 @@ struct CompletionReply: Sendable {
       "finish_reason": end.map { .string($0.reason) } ?? nil, "stop_reason": end?.stop ?? nil,
     ]
     if !call.detokenizes { members["token_ids"] = .ints(tokens.map { Int($0.id) }) }
+    if let versions = versions?.json { members["weight_versions"] = versions }
     return .object(members)
   }
 
@@ -42,7 +43,7 @@ struct CompletionReply: Sendable {
       let start = echo(index / call.sampling.choiceCount)
       // No tokens were asked for: only the prompt comes back.
       let end = entry.end ?? AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
-      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, textOffset: &offset)
+      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions, textOffset: &offset)
     }
     var head = head
     if let version = sheet.weightVersion { head.fingerprint = version }
@@ -56,6 +57,7 @@ struct CompletionStreamWriter {
   let fields: StreamFields
   private(set) var usage: Usage
   private(set) var finishReasons: [String] = []
+  private(set) var versions = WeightVersions()
   private var offsets: [Int]
   private var generated: [Int]
 
@@ -83,6 +85,7 @@ struct CompletionStreamWriter {
 
   mutating func chunk(_ piece: AnswerPiece) -> JSONValue {
     if let version = piece.weightVersion { reply.head.fingerprint = version }
+    versions.add(piece)
     count(piece)
     let choice = reply.choice(
       piece.index, text: piece.text, tokens: piece.tokens, end: piece.end, textOffset: &offsets[piece.index])

@@ -1,0 +1,174 @@
+import Crypto
+import Files
+import OrderedCollections
+import SystemPackage
+import WeightSources
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// New weights for a running engine, in memory beside the old ones. Nothing uses them yet.
+public struct MadeWeights: Sendable {
+  /// For each rank, the weights that differ from the engine file's, by name; all others are the file's.
+  public var ranks: [[String: WeightMemory]]
+  /// As a refit into a new directory would have written it: the digests are the same.
+  public var lineage: Lineage
+  /// Weights that were made, over all ranks, and those of them that came out as the engine file has them.
+  public var made: Int
+  public var unchanged: Int
+  /// Weights that were not touched.
+  public var kept: Int
+  public var warnings: [String]
+
+  public var byteCount: Int { ranks.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
+}
+
+/// Makes new weights for an engine whose files stay as they are, with the checks and recipes of a refit.
+public struct LiveRefitter: Sendable {
+  public let engine: EngineDirectory
+  /// Of the engine's files: those of its lineage, or computed where it has none.
+  public let digests: [RankDigest]
+
+  public init(_ engine: EngineDirectory) async throws {
+    self.engine = engine
+    if let lineage = try Lineage(directory: engine.path), lineage.ranks.count == engine.ranks.count {
+      digests = lineage.ranks
+    } else {
+      digests = try await Self.computeDigests(engine)
+    }
+  }
+
+  /// Runs every check, then every recipe that the source calls for, on threads of the lowest priority.
+  ///
+  /// Cancelling the task ends it after the weights in hand; what was made is given back.
+  /// - Throws: ``RefitError`` with every problem there is, ``LiveWeightsError``, or what reading throws.
+  public func make(_ source: LiveSource, workers: Int = 1, progress: ProgressCounter? = nil) async throws -> MadeWeights {
+    try await BackgroundExecutor.run(threadCount: workers) { [self] in
+      var opening = RefitSource.OpeningOptions()
+      opening.basePath = source.basePath.map { FilePath($0) }
+      opening.loraScale = source.loraScale
+      opening.adapters = source.adapters.map { FilePath($0) }
+      let opened = try RefitSource(FilePath(source.path), for: engine, options: opening)
+      var options = Refitter.Options()
+      options.workers = workers
+      options.ignoresFrozen = source.ignoresFrozen
+      let prepared = try await Refitter(engine: engine, options: options).prepare(opened)
+      return try await make(prepared, from: opened, workers: workers, progress: progress)
+    }
+  }
+
+  private func make(
+    _ prepared: Refitter.Prepared, from source: RefitSource, workers: Int, progress: ProgressCounter?
+  ) async throws -> MadeWeights {
+    struct Job: Sendable {
+      let rank: Int
+      let name: String
+      let program: RecipeProgram
+      let byteCount: Int
+    }
+    var jobs: [(cost: Int, job: Job)] = []
+    var kept = 0
+    for (rank, file) in engine.ranks.enumerated() {
+      for (name, weight) in file.plan.weights {
+        guard prepared.outcome.dispositions[rank][name] == .make else {
+          kept += 1
+          continue
+        }
+        guard let program = RecipeProgram(weight) else { preconditionFailure("\(name): the plan was checked") }
+        let bytes = weight.stored.byteCount
+        jobs.append((bytes, Job(rank: rank, name: name, program: program, byteCount: bytes)))
+      }
+    }
+    let wanted = jobs.reduce(0) { $0 + $1.cost }
+    if let available = Self.availableMemory, wanted > available {
+      throw LiveWeightsError.outOfMemory(wanted: wanted, available: available)
+    }
+    progress?.report(0, of: wanted)
+    let table = DigestTable(rankCount: engine.ranks.count)
+    let made = MadeTable(rankCount: engine.ranks.count)
+    let (engine, old) = (engine, digests)
+    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
+      let memory = try WeightMemory(byteCount: job.byteCount)
+      var digest = SHA256()
+      var offset = 0
+      unsafe try maker.make(job.program, from: source.weights, rank: engine.ranks[job.rank].plan.rank) { _, bytes in
+        try Task.checkCancellation()
+        unsafe memory.write(bytes, at: offset)
+        offset += bytes.count
+        unsafe digest.update(bufferPointer: bytes)
+        progress?.add(bytes.count)
+      }
+      precondition(offset == job.byteCount, "\(job.name): a recipe fills its weight")
+      let text = digest.finalize().hexadecimal
+      table.set(rank: job.rank, name: job.name, text)
+      // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
+      if old[job.rank].weights[job.name] == text, try memory.equals(job.name, of: engine.ranks[job.rank]) {
+        made.countUnchanged()
+      } else {
+        made.set(rank: job.rank, name: job.name, memory)
+      }
+    }
+    var ranks: [RankDigest] = []
+    for (index, file) in engine.ranks.enumerated() {
+      var weights = table.ordered(rank: index, file.plan.weights.keys)
+      for name in file.plan.weights.keys where weights[name] == nil { weights[name] = old[index].weights[name] }
+      // In plan order, as the root digest wants it.
+      var ordered: OrderedDictionary<String, String> = [:]
+      for name in file.plan.weights.keys { ordered[name] = weights[name] }
+      ranks.append(
+        RankDigest(
+          file: EngineDirectory.fileName(rank: file.plan.rank),
+          root: EngineWriter.rootDigest(planText: file.planText, weights: ordered), weights: ordered))
+    }
+    let lineage = Lineage(
+      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind,
+      sourcePath: source.path.string, adapters: source.adapters, parent: digests.map(\.root), ranks: ranks)
+    return MadeWeights(
+      ranks: made.ranks, lineage: lineage, made: jobs.count, unchanged: made.unchanged, kept: kept,
+      warnings: prepared.warnings)
+  }
+
+  private static func computeDigests(_ engine: EngineDirectory) async throws -> [RankDigest] {
+    try await BackgroundExecutor.run(threadCount: 1) {
+      try engine.ranks.map { file in
+        let maker = WeightMaker()
+        var weights: OrderedDictionary<String, String> = [:]
+        for (name, weight) in file.plan.weights where file.contains(name) {
+          var digest = SHA256()
+          unsafe try maker.read(weight.stored, name, from: file) { unsafe digest.update(bufferPointer: $0) }
+          weights[name] = digest.finalize().hexadecimal
+        }
+        return RankDigest(
+          file: EngineDirectory.fileName(rank: file.plan.rank),
+          root: EngineWriter.rootDigest(planText: file.planText, weights: weights), weights: weights)
+      }
+    }
+  }
+
+  /// What the system could give without swapping, in bytes; nil where it does not say.
+  private static var availableMemory: Int? {
+    guard let text = try? String(decoding: ReadableFile.contents(of: "/proc/meminfo"), as: UTF8.self) else { return nil }
+    for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+      return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    }
+    return nil
+  }
+}
+
+extension WeightMemory {
+  /// Whether the engine's file holds the same bytes.
+  fileprivate func equals(_ name: String, of file: EngineFile) throws -> Bool {
+    guard let weight = file.plan.weights[name], file.contains(name) else { return false }
+    var offset = 0
+    var isEqual = true
+    unsafe try WeightMaker().read(weight.stored, name, from: file) { held in
+      let mine = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + held.count])
+      if isEqual, unsafe !sameBytes(mine, held) { isEqual = false }
+      offset += held.count
+    }
+    return isEqual
+  }
+}

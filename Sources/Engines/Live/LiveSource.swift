@@ -1,0 +1,23 @@
+/// Where new weights for a running engine come from; the same kinds as for a refit of files.
+public struct LiveSource: Sendable, Hashable {
+  /// A checkpoint, a Hugging Face directory, a GGUF file, an engine, or a PEFT adapter.
+  public var path: String
+  /// Base weights of an adapter; nil: those of the engine file, whatever version is active.
+  public var basePath: String?
+  /// More adapters on top.
+  public var adapters: [String]
+  /// Multiplies what adapters change.
+  public var loraScale: Double
+  /// Keep the engine's frozen weights where the source's differ, instead of refusing.
+  public var ignoresFrozen: Bool
+
+  public init(
+    path: String, basePath: String? = nil, adapters: [String] = [], loraScale: Double = 1, ignoresFrozen: Bool = false
+  ) {
+    self.path = path
+    self.basePath = basePath
+    self.adapters = adapters
+    self.loraScale = loraScale
+    self.ignoresFrozen = ignoresFrozen
+  }
+}

@@ -1,0 +1,34 @@
+public import JSON
+
+/// What changes an engine's weights while it serves.
+///
+/// Whatever is thrown reaches the client: an ``APIError`` as it is, all else as 500.
+public protocol WeightAdministration: Sendable {
+  /// Checks a source and makes its weights beside those in use. Cancelling the task leaves everything as it was.
+  /// - Returns: The version: an object whose `version` names it.
+  func prepare(_ source: WeightSourceRequest) async throws -> JSONValue
+  /// - Returns: The change.
+  func activate(version: String, inFlight: InFlightPolicy) async throws -> JSONValue
+  /// Goes back to the version that was active before.
+  func undo(inFlight: InFlightPolicy) async throws -> JSONValue
+  func delete(version: String) async throws -> JSONValue
+  func overview() async throws -> JSONValue
+}
+
+/// Where new weights come from. Paths are canonical and below the root that the server was given.
+public struct WeightSourceRequest: Sendable, Hashable {
+  public var source: String
+  /// Base weights of an adapter; nil: the engine's own.
+  public var base: String?
+  public var adapters: [String]
+  public var loraScale: Double
+  public var ignoresFrozen: Bool
+}
+
+/// What becomes of answers in the making when weights change.
+public enum InFlightPolicy: Sendable, Hashable {
+  case finish
+  case switchKeepingCache
+  case switchRecomputing
+  case abort
+}

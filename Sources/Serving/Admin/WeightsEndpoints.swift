@@ -1,0 +1,121 @@
+import HTTPTypes
+import Hummingbird
+import JSON
+
+/// `/admin/v1/weights`: versions of the engine's weights, made, activated, undone and dropped while it serves.
+struct WeightsEndpoints: Sendable {
+  let core: ServingCore
+  let administration: Administration
+
+  private var weights: any WeightAdministration { administration.weights }
+
+  var routes: [Route] {
+    let path = Administration.prefix + "weights"
+    return [
+      Route(.get, path) { _, context in Response(json: try await logged(context) { try await weights.overview() }) },
+      Route(.post, path + "/prepare") { request, context in
+        var fields = try await fields(request)
+        let source = try source(&fields)
+        try refuseUnknown(fields)
+        return Response(json: try await logged(context) { try await weights.prepare(source) })
+      },
+      Route(.post, path + "/activate") { request, context in
+        var fields = try await fields(request)
+        guard let version = try fields.string("version") else {
+          throw APIError.invalid("version", "version is missing; it must be one of those that GET \(path) lists.")
+        }
+        let inFlight = try inFlight(&fields)
+        try refuseUnknown(fields)
+        return Response(json: try await logged(context) { try await weights.activate(version: version, inFlight: inFlight) })
+      },
+      Route(.post, path + "/undo") { request, context in
+        var fields = try await fields(request, optional: true)
+        let inFlight = try inFlight(&fields)
+        try refuseUnknown(fields)
+        return Response(json: try await logged(context) { try await weights.undo(inFlight: inFlight) })
+      },
+      Route(.post, path + "/refit") { request, context in
+        var fields = try await fields(request)
+        let source = try source(&fields)
+        let inFlight = try inFlight(&fields)
+        try refuseUnknown(fields)
+        return Response(
+          json: try await logged(context) {
+            let made = try await weights.prepare(source)
+            try Task.checkCancellation()
+            guard let version = made["version"]?.string else { throw APIError.failed("The new weights have no name.") }
+            let change = try await weights.activate(version: version, inFlight: inFlight)
+            return ["prepared": made, "activated": change]
+          })
+      },
+      Route(.delete, path + "/{version}") { request, context in
+        let version = String(request.uri.path.split(separator: "/").last ?? "")
+        return Response(json: try await logged(context) { try await weights.delete(version: version) })
+      },
+    ]
+  }
+
+  // MARK: Fields
+
+  private func fields(_ request: Request, optional: Bool = false) async throws -> FieldReader {
+    if optional, request.headers[.contentLength].flatMap({ Int($0) }) ?? 0 == 0, request.headers[.transferEncoding] == nil {
+      return FieldReader(JSONObject())
+    }
+    return FieldReader(try await request.jsonObject(limit: min(core.options.maximumBodyBytes, 1 << 20)))
+  }
+
+  private func source(_ fields: inout FieldReader) throws -> WeightSourceRequest {
+    let root = administration.weightsRoot
+    guard let name = try fields.string("source") else {
+      throw APIError.invalid("source", "source is missing; it must be the path of weights below this server's weights root.")
+    }
+    let base = try fields.string("base")
+    let adapters = try fields.strings("adapters", limit: 16)
+    let scale = try fields.number("lora_scale", in: -1000...1000) ?? 1
+    let ignoresFrozen = try fields.bool("ignore_frozen")
+    return WeightSourceRequest(
+      source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
+      adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
+      ignoresFrozen: ignoresFrozen)
+  }
+
+  private func inFlight(_ fields: inout FieldReader) throws -> InFlightPolicy {
+    let name = try fields.string("in_flight") ?? "finish"
+    let cache = try fields.string("cache")
+    if let cache, !["keep", "recompute"].contains(cache) {
+      throw fields.wrong("cache", .string(cache), allowed: "\"keep\" or \"recompute\"")
+    }
+    if cache != nil, name != "switch" {
+      throw APIError.invalid("cache", "cache is only for \"in_flight\": \"switch\"; in_flight is \"\(name)\".")
+    }
+    switch name {
+    case "finish": return .finish
+    case "abort": return .abort
+    case "switch": return cache == "recompute" ? .switchRecomputing : .switchKeepingCache
+    default: throw fields.wrong("in_flight", .string(name), allowed: "\"finish\", \"switch\" or \"abort\"")
+    }
+  }
+
+  /// A misspelt field here would change weights in another way than was meant.
+  private func refuseUnknown(_ fields: FieldReader) throws {
+    guard let name = fields.unknown.first else { return }
+    throw APIError.invalid(name, "\(name) is not a field of this request; it knows \(fields.known.sorted().joined(separator: ", ")).")
+  }
+
+  // MARK: Running
+
+  /// Runs until done, the client leaves or the server stops, whichever is first; notes the weights in use afterwards.
+  private func logged(
+    _ context: ServingContext, _ body: @Sendable @escaping () async throws -> JSONValue
+  ) async throws -> JSONValue {
+    defer { context.record.note { $0.weightVersion = core.engine.weightVersion } }
+    let interruptions = await core.interruptions(context)
+    return try await withThrowingTaskGroup(of: JSONValue.self) { group in
+      defer { group.cancelAll() }
+      group.addTask { try await body() }
+      for interruption in interruptions { group.addTask { throw await interruption() } }
+      guard let first = try await group.next() else { throw CancellationError() }
+      return first
+    }
+  }
+}
