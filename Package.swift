@@ -104,6 +104,7 @@ let package = Package(
         "TestSupport", system, ordered,
       ]),
       tests("InferenceTests", ["Inference", "Engines"]),
+      tests("LiveTests", ["Inference", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
         "Serving", "Inference", "Engines", "Tokenizers", "JSON", logging,
