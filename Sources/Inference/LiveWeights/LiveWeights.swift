@@ -130,7 +130,9 @@ public actor LiveWeights {
   public func activate(_ name: String, inFlight: InFlightRequests = .finish) async throws -> Change {
     let from = active
     let change = try await change(to: name, inFlight)
-    if from != name { history.append(from) }
+    guard from != name else { return change }
+    history.append(from)
+    if history.count > 1024 { history.removeFirst() }
     return change
   }
 
