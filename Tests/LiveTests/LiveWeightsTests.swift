@@ -43,7 +43,7 @@ import Testing
       return (0..<count).map { _ in Int32.random(in: 0..<Int32(model.vocabulary), using: &random) }
     }
     /// Starts an answer and holds the loop before one of its steps.
-    func held(_ prompt: [Int32], tokens: Int, after steps: Int) async throws -> Task<Running.Answer, any Error> {
+    func held(_ prompt: [Int32], tokens: Int, after steps: Int...) async throws -> Task<Running.Answer, any Error> {
       running.hold.after(steps: steps)
       let stream = try running.start(prompt, tokens: tokens)
       try await running.hold.reached()
@@ -189,6 +189,23 @@ import Testing
         #expect(answer.ids[count] == (try scene.reference.next(prompt, Array(answer.ids[..<count]), by: b)))
       }
     }
+  }
+
+  @Test func `weights that chose nothing leave nothing in the cache of an answer that names other ones`() async throws {
+    let scene = try await Scene(SmallModel())
+    let b = try await scene.weights.prepare(LiveSource(path: scene.b.string)).name
+    let stream = try await scene.held(scene.prompt(6), tokens: 60, after: 5, 6)
+    let first = try await scene.ask { try await $0.activate(b, inFlight: .switchRecomputing) }
+    scene.running.hold.release()
+    // Now B reads the prompt again, and chooses nothing in this step.
+    try await scene.running.hold.reached(1)
+    _ = try await first.value
+    let second = try await scene.ask { try await $0.undo(.switchKeepingCache) }
+    scene.running.hold.release()
+    _ = try await second.value
+    let answer = try await stream.value
+    #expect(answer.versions.allSatisfy { $0 == scene.names.a })
+    #expect(answer.ids == (try scene.reference.answer(scene.prompt(6), by: scene.names.a, tokens: 60)))
   }
 
   @Test func `aborted requests end with the reason, waiting ones are answered by the new weights`() async throws {

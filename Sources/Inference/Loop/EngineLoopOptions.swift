@@ -14,7 +14,8 @@ public struct EngineLoopOptions: Sendable, Hashable {
 
 /// What becomes of requests that are under way when ``EngineLoop/perform(running:forgettingPrefixes:_:)`` acts.
 public enum RunningRequests: Sendable {
-  /// They go on, with what the cache holds of them.
+  /// They go on, with what the cache holds of them. Where prefixes are to be forgotten, those that have not chosen
+  /// anything from it yet begin anew.
   case keep
   /// They go on; everything they said so far is computed again first.
   case recompute

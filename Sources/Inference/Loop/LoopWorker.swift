@@ -80,7 +80,9 @@ final class LoopWorker {
       let outcome = action.run()
       if outcome.succeeded {
         switch action.running {
-        case .keep, .finish: break
+        case .finish: break
+        case .keep:
+          if action.forgetsPrefixes { statistics.preemptions += UInt64(scheduler.preemptSilent()) }
         case .recompute:
           statistics.preemptions += UInt64(scheduler.running.count)
           scheduler.preemptAll()

@@ -4,6 +4,8 @@ package struct ScheduledSequence: Sendable {
   package let promptCount: Int
   /// Prompt, then generated tokens.
   package internal(set) var tokens: [Int32]
+  /// Whether a token was chosen from what the cache holds of it.
+  package internal(set) var hasChosen = false
   /// How many of the tokens have keys and values in the cache.
   package internal(set) var computed = 0
   /// Cache blocks in order of position.

@@ -51,6 +51,7 @@ package struct Scheduler: Sendable {
   package mutating func append(_ token: Int32, to id: SequenceID) {
     precondition(sequences[id]?.pending == 0, "a token was chosen for \(id) before its last one was computed")
     sequences[id]?.tokens.append(token)
+    sequences[id]?.hasChosen = true
   }
 
   /// Removes a sequence, finished or not, and frees its blocks.
@@ -64,6 +65,14 @@ package struct Scheduler: Sendable {
   /// Makes every running sequence give up its blocks and wait to be computed again.
   package mutating func preemptAll() {
     while let last = running.last { preempt(last) }
+  }
+
+  /// Makes those yield that have chosen nothing from what the cache holds of them: prompts half read, and answers being
+  /// computed again. Whoever changes weights would else mix in a version that no choice names.
+  package mutating func preemptSilent() -> Int {
+    let silent = running.filter { sequences[$0]?.hasChosen == false }
+    for id in silent.reversed() { preempt(id) }
+    return silent.count
   }
 
   /// Forgets what the cache holds of prompts, as when weights changed. Running sequences keep their blocks, but these
@@ -162,6 +171,7 @@ package struct Scheduler: Sendable {
       sequence.mayPublish = true
       if !sequence.wasAdmitted { sequence.cachedPromptTokens = sequence.computed }
       sequence.wasAdmitted = true
+      sequence.hasChosen = false
       sequences[id] = sequence
       waiting.removeFirst()
       running.insert(id, at: running.firstIndex { id < $0 } ?? running.count)

@@ -70,27 +70,33 @@ struct Running {
   func answer(_ prompt: [Int32], tokens: Int = 24) async throws -> Answer { try await start(prompt, tokens: tokens).value }
 }
 
-/// Stops the loop before one of its steps, so that a test can act at a known moment.
+/// Stops the loop before some of its steps, so that a test can act at a known moment.
 final class Hold: Sendable {
-  private let countdown = Atomic(0)
-  private let isHeld = Atomic(false)
-  private let isReleased = Atomic(true)
-
-  /// Lets so many more steps begin, then holds.
-  func after(steps: Int) {
-    isReleased.store(false, ordering: .sequentiallyConsistent)
-    countdown.store(steps + 1, ordering: .sequentiallyConsistent)
+  private struct State {
+    var steps = 0
+    var points: [Int] = []
+    var held = 0
+    var released = 0
   }
-  func reached() async throws { while !isHeld.load(ordering: .sequentiallyConsistent) { try await Task.sleep(for: .milliseconds(1)) } }
-  func release() { isReleased.store(true, ordering: .sequentiallyConsistent) }
+  private let state = Mutex(State())
+
+  /// Lets so many more steps end, then holds the next, for each.
+  func after(steps: [Int]) { state.withLock { state in state.points = steps.map { state.steps + $0 + 1 } } }
+  /// Returns when the loop is held for the first, second, … time.
+  func reached(_ index: Int = 0) async throws {
+    while !state.withLock({ $0.held == $0.points[index] }) { try await Task.sleep(for: .milliseconds(1)) }
+  }
+  func release() { state.withLock { $0.released = $0.held } }
 
   fileprivate func step() {
-    guard countdown.load(ordering: .sequentiallyConsistent) > 0,
-      countdown.subtract(1, ordering: .sequentiallyConsistent).newValue == 0
-    else { return }
-    isHeld.store(true, ordering: .sequentiallyConsistent)
-    while !isReleased.load(ordering: .sequentiallyConsistent) { usleep(500) }
-    isHeld.store(false, ordering: .sequentiallyConsistent)
+    let step = state.withLock { state -> Int? in
+      state.steps += 1
+      guard state.points.contains(state.steps) else { return nil }
+      state.held = state.steps
+      return state.steps
+    }
+    guard let step else { return }
+    while state.withLock({ $0.released < step }) { usleep(500) }
   }
 }
 
