@@ -278,7 +278,9 @@ import Testing
       var random = SeededGenerator(seed: 47)
       var changes = 0
       while !ended.isSet {
-        let policy: InFlightRequests = [.finish, .switchKeepingCache, .switchRecomputing][Int.random(in: 0..<3, using: &random)]
+        // Not keeping the cache: after recomputing under one version and switching back before a token was chosen, a
+        // kept cache is of a version that no token names, which this oracle could not tell.
+        let policy: InFlightRequests = Bool.random(using: &random) ? .finish : .switchRecomputing
         if Bool.random(using: &random) {
           _ = try await weights.activate(all[Int.random(in: 0..<3, using: &random)], inFlight: policy)
         } else {
