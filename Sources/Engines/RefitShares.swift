@@ -27,11 +27,15 @@ struct RefitShares {
   func write(_ ranks: [EngineWriter.Rank], progress: ProgressCounter?) async throws -> RefitSummary {
     var summary = RefitSummary()
     if isDone {
-      // An earlier run of this very job was finished by another process.
-      OutputDirectory.discardShares(stage)
+      // An earlier run of this very job finished it, and may have died while it tidied up.
+      if let leftover = try? OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, inPlace: true) {
+        leftover.abandon()
+      }
+      OutputDirectory.discardShares(stage, mark: Self.shareName)
       return summary
     }
     for rank in ranks {
+      if try digest(rank.plan.rank) == nil { OutputDirectory.discardShare(place(rank.plan.rank), mark: Self.shareName) }
       let output = try OutputDirectory.begin(place(rank.plan.rank), notOverlapping: [refitter.engine.path] + inputs)
       do {
         try output.copyFile(from: refitter.engine.path.appending("config.json"), name: "config.json")
@@ -50,23 +54,36 @@ struct RefitShares {
     return summary
   }
 
+  /// Whether the target is the result of this very job. In place, the job named the engine as it was before, so there
+  /// the request alone tells.
   private var isDone: Bool {
-    guard let finished = try? Lineage(directory: target), finished.job == job else { return false }
+    guard let finished = try? Lineage(directory: target), let job = finished.job else { return false }
+    guard job == self.job || (isInPlace && job.hasPrefix(request)) else { return false }
     return (try? EngineDirectory(target)) != nil
   }
+  private var request: String { String(job.prefix { $0 != "." }) + "." }
+  private var isInPlace: Bool {
+    guard let target = try? Directory.resolve(target), let engine = try? Directory.resolve(refitter.engine.path) else { return false }
+    return target == engine
+  }
 
-  private func digest(_ rank: Int) -> RankDigest? {
-    guard let bytes = try? ReadableFile.contents(of: place(rank).appending(Self.shareName)),
-      let json = try? JSONValue(parsing: bytes), json["job"]?.string == job, let digest = json["digests"]?.array?.first
+  /// The digests of a rank's share, or nil where it has none of this job.
+  private func digest(_ rank: Int) throws -> RankDigest? {
+    let bytes: [UInt8]
+    do throws(FileError) { bytes = try ReadableFile.contents(of: place(rank).appending(Self.shareName)) } catch {
+      if case .system(_, .noSuchFileOrDirectory) = error.problem { return nil }
+      throw error  // a share that cannot be read is not one that is missing
+    }
+    guard let json = try? JSONValue(parsing: bytes), json["job"]?.string == job, let digest = json["digests"]?.array?.first
     else { return nil }
     return RankDigest(json: digest)
   }
-  private var pending: [Int] { refitter.engine.ranks.indices.filter { digest($0) == nil } }
+  private func pending() throws -> [Int] { try refitter.engine.ranks.indices.filter { try digest($0) == nil } }
 
   /// - Returns: Ranks that are not there yet; none where the target is complete, whoever completed it.
   private func joinWhenComplete() async throws -> [Int] {
     while true {
-      let missing = pending
+      let missing = try pending()
       if !missing.isEmpty { return isDone ? [] : missing }
       let output: OutputDirectory
       do throws(FileError) {
@@ -78,13 +95,13 @@ struct RefitShares {
         continue
       }
       do {
-        guard pending.isEmpty else {
+        guard try pending().isEmpty else {
           output.abandon()
           continue
         }
         var lineage = lineage
         for rank in refitter.engine.ranks.indices {
-          guard let digest = digest(rank) else { throw FileError(place(rank), .refused(reason: "went away while it was needed.")) }
+          guard let digest = try digest(rank) else { throw FileError(place(rank), .refused(reason: "went away while it was needed.")) }
           let name = EngineDirectory.fileName(rank: rank)
           try output.adopt(place(rank).appending(name), name: name)
           lineage.ranks.append(digest)
@@ -96,7 +113,7 @@ struct RefitShares {
         output.abandon()
         throw error
       }
-      OutputDirectory.discardShares(stage)
+      OutputDirectory.discardShares(stage, mark: Self.shareName)
       return []
     }
   }

@@ -132,17 +132,18 @@ public struct Refitter: Sendable {
     lineage?.ranks.first { $0.file == EngineDirectory.fileName(rank: rank) }?.weights ?? [:]
   }
 
-  /// Equal for processes that do parts of one refit, and for no others.
+  /// Equal for processes that do parts of one refit, and for no others: a digest of what is asked for, and one of the
+  /// engine as it is.
   private func job(_ source: RefitSource, sourceDigest: String) throws -> String {
-    var hash = SHA256()
-    var lines = [try SourceFingerprint.of(engine.path), sourceDigest, "\(options.ignoresFrozen)", options.runName]
-    if let base = source.basePath { lines.append(try SourceFingerprint.of(base)) }
-    lines += source.adapters.map { "\($0.digest) \($0.scale)" }
-    if DirectoryListing.has(Lineage.fileName, in: engine.path) {
-      lines.append(String(decoding: try ReadableFile.contents(of: engine.path.appending(Lineage.fileName)), as: UTF8.self))
+    var asked = [sourceDigest, "\(options.ignoresFrozen)", options.runName, SourceFingerprint.times(source.path)]
+    if let base = source.basePath { asked += [try SourceFingerprint.of(base), SourceFingerprint.times(base)] }
+    asked += source.adapters.map { "\($0.digest) \($0.scale)" }
+    var engine = [try SourceFingerprint.of(engine.path)]
+    if DirectoryListing.has(Lineage.fileName, in: self.engine.path) {
+      engine.append(String(decoding: try ReadableFile.contents(of: self.engine.path.appending(Lineage.fileName)), as: UTF8.self))
     }
-    hash.update(data: Array(lines.joined(separator: "\n").utf8))
-    return hash.finalize().hexadecimal
+    func digest(_ lines: [String]) -> String { SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)).hexadecimal }
+    return digest(asked) + "." + digest(engine)
   }
 
   private func write(

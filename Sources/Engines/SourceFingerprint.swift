@@ -27,6 +27,16 @@ public enum SourceFingerprint {
     return hash.finalize().hexadecimal
   }
 
+  /// When each of those files was last changed, for telling runs apart where equal bytes are not proof enough.
+  static func times(_ path: FilePath) -> String {
+    let isDirectory = Directory.kind(of: path) == .directory
+    let files = isDirectory ? ((try? Directory.files(in: path)) ?? []).filter(isPart).map { path.appending($0) } : [path]
+    return files.map { file in
+      guard let time = try? file.stat().st_mtim else { return "?" }
+      return "\(time.tv_sec).\(time.tv_nsec)"
+    }.joined(separator: " ")
+  }
+
   private static func isPart(_ name: String) -> Bool {
     name != Lineage.fileName && [".json", ".safetensors", ".engine", ".gguf"].contains { name.hasSuffix($0) }
   }
