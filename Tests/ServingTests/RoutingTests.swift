@@ -115,7 +115,7 @@ import Testing
   @Test func `more requests than may run at once are told to come back`() async throws {
     let engine = ScriptedEngine { _ in
       var script = ScriptedEngine.Script("0123456789")
-      script.delay = .milliseconds(500)
+      script.delay = .milliseconds(200)
       return script
     }
     try await withServer(engine, options: testOptions { $0.maximumConcurrentAnswers = 1 }) { exchange in
