@@ -117,6 +117,17 @@ import Testing
     try bench.expect(.build, ["--max", "3", "--checkpoint_dir", "x"], status: 2, says: ["--max_batch_size"])
   }
 
+  @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])
+  func `help is a page on standard output`(_ command: Command) throws {
+    for flag in ["--help", "-h"] {
+      let help = try command(flag)
+      #expect(help.status == 0 && help.errors == "", "\(help.errors)")
+      for word in ["OVERVIEW:", "USAGE: trtllm-\(command.rawValue)", "--log_level", "OPTIONS:"] where !(command == .prune && word == "--log_level") {
+        #expect(help.output.contains(word), "\(word) in: \(help.output)")
+      }
+    }
+  }
+
   @Test func `upstream flags without a meaning are accepted, with a line each`() throws {
     let bench = try Bench()
     let built = try Command.build(

@@ -40,10 +40,9 @@ public enum CommandRunner {
       printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
       exit(2)
     } catch {
-      let isClean = Command.exitCode(for: error) == .success
-      let message = Command.fullMessage(for: error)
-      if isClean { print(message) } else { printError(message) }
-      exit(isClean ? 0 : 2)
+      exitWithHelp(of: type, error)
+      printError(Command.fullMessage(for: error))
+      exit(2)
     }
     do {
       if var asynchronous = command as? any AsyncParsableCommand {
@@ -61,9 +60,17 @@ public enum CommandRunner {
       printError("\(name): error: \(error.message)")
       exit(2)
     } catch {
+      exitWithHelp(of: type, error)
       printError("\(name): error: \(error)")
       exit(1)
     }
+  }
+
+  /// Ends the process where the "error" is that help was asked for.
+  private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
+    guard Command.exitCode(for: error) == .success else { return }
+    print(Command.fullMessage(for: error))
+    exit(0)
   }
 
   /// Takes ignored flags out, with a line for each, and completes unambiguous beginnings of flags, as argparse does.
