@@ -27,6 +27,10 @@ public struct CPUTarget: PlanTarget {
   /// Float32: exact, and small beside the weights for the models and lengths that a CPU serves.
   public func cacheElementType(_ elementType: ElementType) -> ElementType { .float32 }
 
+  public func hasKernels(for tactics: LinearTactics) -> Bool {
+    TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.elementType)).contains(tactics.prefill)
+  }
+
   public func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
     TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, elementType: elementType).run()
   }

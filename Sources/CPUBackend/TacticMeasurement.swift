@@ -20,6 +20,7 @@ struct TacticMeasurement {
     let type = dk_type(elementType)
     // A huge output layer behaves like a smaller one of many panels.
     let outputs = min(self.outputs, 4096)
+    let inputs = min(self.inputs, 1 << 15)
     let panels = dk_panel_count(Int64(outputs))
     let weightBytes = Int(dk_panel_bytes(type, Int64(inputs)) * panels)
     let copies = max(1, Self.decodeByteCount / max(1, weightBytes))
@@ -60,7 +61,7 @@ struct TacticMeasurement {
           isa, tactic, &weight, x.base, Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first, end)
       }
     }
-    return LinearTactics(outputs: self.outputs, inputs: inputs, elementType: elementType, decode: decode, prefill: prefill)
+    return LinearTactics(outputs: self.outputs, inputs: self.inputs, elementType: elementType, decode: decode, prefill: prefill)
   }
 
   /// The name with the least minimum over interleaved runs; the first of equals.

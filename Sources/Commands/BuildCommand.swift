@@ -32,7 +32,7 @@ public struct BuildCommand: DrydockCommand {
   @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
   var maximumBatchSize: Int = 2048
 
-  @Option(name: .customLong("max_input_len"), help: ArgumentHelp("Longest prompt.", valueName: "n"))
+  @Option(name: .customLong("max_input_len"), help: ArgumentHelp("Longest prompt; recorded, not enforced: as upstream with its defaults, the sequence length is the limit.", valueName: "n"))
   var maximumInputLength: Int = 1024
 
   @Option(
@@ -80,6 +80,14 @@ public struct BuildCommand: DrydockCommand {
     ] where value < 1 || value > 1 << 24 { throw ValidationError("--\(name) is \(value); it must be from 1 to 16777216") }
   }
 
+  /// A file that is there must be a timing cache, and its directory must exist: told before an hour's build, not after.
+  private func checkReplaceable(_ path: String) throws {
+    let file = FilePath(path)
+    let parent = file.removingLastComponent()
+    guard let name = file.lastComponent?.string else { throw UsageError("--output_timing_cache is \"\(path)\"; name a file") }
+    if try DirectoryListing.names(in: parent.isEmpty ? "." : parent).contains(name) { _ = try TimingCache(path: file) }
+  }
+
   public func run() async throws {
     let log = logOptions.log("trtllm-build")
     var phases = Phases()
@@ -94,6 +102,7 @@ public struct BuildCommand: DrydockCommand {
     options.strip = stripPlan
     options.scope = refitScope
     options.workers = workers ?? Processors.count
+    if let outputTimingCache { try checkReplaceable(outputTimingCache) }
     if let inputTimingCache { options.timingCache = try TimingCache(path: FilePath(inputTimingCache)) }
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
     let builder = EngineBuilder(options: options, target: target)
@@ -115,6 +124,7 @@ public struct BuildCommand: DrydockCommand {
       }
     }
     if let outputTimingCache {
+      try checkReplaceable(outputTimingCache)
       try AtomicFile.write(FilePath(outputTimingCache), bytes: Array((result.timingCache.json.serialized(indent: 2) + "\n").utf8))
     }
     log.verbose(phases.description)

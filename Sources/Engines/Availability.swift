@@ -3,25 +3,27 @@ import Networks
 import Tensors
 import WeightSources
 
-/// Whether a source can make a weight.
-enum Availability: Equatable {
-  case available
+/// Why a source cannot give one part of a weight.
+enum Unavailable: Equatable {
   case missing(part: String)
   /// There, but with no elements: pruned.
   case emptied(part: String)
   case shape(part: String, wanted: [Int], found: [Int])
+  /// Elements that cannot become the weight's, such as whole numbers.
+  case elementType(part: String, wanted: ElementType, found: ElementType)
 
-  static func of(_ weight: PlannedWeight, from source: any WeightSource, rank: Int) -> Availability {
-    for (name, shape) in weight.recipe.inputs {
+  /// Every part that is in the way; none means that the recipe can run.
+  static func parts(of weight: Recipe, _ elementType: ElementType, from source: any WeightSource, rank: Int) -> [Unavailable] {
+    weight.inputs.compactMap { name, shape in
       guard let found = source.description(of: name, rank: rank) else { return .missing(part: name) }
       if found.shape != shape {
         return found.elementCount == 0 ? .emptied(part: name) : .shape(part: name, wanted: shape, found: found.shape)
       }
-      guard NumberFormat.converts(found.elementType, to: weight.elementType) else {
-        return .shape(part: "\(name) (\(found.elementType.rawValue))", wanted: shape, found: found.shape)
+      guard NumberFormat.converts(found.elementType, to: elementType) else {
+        return .elementType(part: name, wanted: elementType, found: found.elementType)
       }
+      return nil
     }
-    return .available
   }
 }
 

@@ -56,13 +56,19 @@ public struct EngineBuilder: Sendable {
     let config = checkpoint.config
     let source = CheckpointWeights(checkpoint)
     let limits = try limits(config, checkpoint.directory)
+    let tensorCount = checkpoint.ranks.reduce(0) { $0 + $1.names.count }
+    guard config.layerCount <= tensorCount else {
+      throw EngineError(
+        checkpoint.directory,
+        .source(reason: "config.json speaks of \(config.layerCount) layers, and the rank files hold only \(tensorCount) tensors. Convert the model again."))
+    }
     var planner = Planner(target: target, limits: limits, scope: options.scope, timingCache: options.timingCache)
     let strip = options.strip || config.isPruned
     var ranks: [EngineWriter.Rank] = []
     var problems: [String] = []
     for rank in 0..<config.mapping.worldSize {
       let shares = try EmbeddingSharing.decide(config: config, source: source, rank: rank)
-      let plan: Plan
+      var plan: Plan
       do {
         plan = try planner.plan(config: config, rank: rank, sharesEmbedding: shares)
       } catch {
@@ -70,20 +76,13 @@ public struct EngineBuilder: Sendable {
       }
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in plan.weights {
-        if strip && weight.isRefittable {
-          dispositions[name] = .absent
-          continue
-        }
-        switch Availability.of(weight, from: source, rank: rank) {
-        case .available: dispositions[name] = .make
-        case .emptied where config.isPruned: dispositions[name] = .absent
-        case .emptied(let part):
-          problems.append("rank \(rank): \(part) is empty, but config.json does not say is_pruned")
-        case .missing(let part): problems.append("rank \(rank): \(part) is missing")
-        case .shape(let part, let wanted, let found):
-          problems.append("rank \(rank): \(part) has shape \(found), the configuration needs \(wanted)")
-        }
+        let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source, rank: rank)
+        dispositions[name] = (strip && weight.isRefittable) || !obstacles.isEmpty ? .absent : .make
+        problems += obstacles.compactMap { problem($0, config).map { "rank \(rank): \($0)" } }
       }
+      // Measuring takes time and memory by the configuration's sizes: only after the tensors have confirmed them.
+      guard problems.isEmpty else { continue }
+      planner.chooseTactics(&plan)
       ranks.append(
         EngineWriter.Rank(
           plan: plan, planText: plan.json.serialized(), dispositions: dispositions, previous: nil, source: source))
@@ -97,6 +96,16 @@ public struct EngineBuilder: Sendable {
     return Prepared(
       ranks: ranks, timingCache: planner.timingCache, isStripped: strip,
       configuration: configuration(config, limits: limits, isStripped: strip))
+  }
+
+  private func problem(_ obstacle: Unavailable, _ config: CheckpointConfig) -> String? {
+    switch obstacle {
+    case .emptied where config.isPruned: nil
+    case .emptied(let part): "\(part) is empty, but config.json does not say is_pruned"
+    case .missing(let part): "\(part) is missing"
+    case .shape(let part, let wanted, let found): "\(part) has shape \(found), the configuration needs \(wanted)"
+    case .elementType(let part, let wanted, let found): "\(part) holds \(found.rawValue), which cannot become \(wanted.rawValue)"
+    }
   }
 
   /// Writes the engine: complete under its name, or not at all.

@@ -10,6 +10,8 @@ public protocol PlanTarget: Sendable {
   /// How a linear weight of this type is stored; nil where the target has no kernels for it.
   func linearLayout(_ elementType: ElementType) -> WeightLayout?
   func cacheElementType(_ elementType: ElementType) -> ElementType
+  /// Whether the target has the kernel variants that a timing cache names.
+  func hasKernels(for tactics: LinearTactics) -> Bool
   /// Measures every kernel variant for a linear weight `[outputs, inputs]` and names the fastest.
   func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics
 }

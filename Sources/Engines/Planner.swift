@@ -17,6 +17,8 @@ public struct Planner {
     self.timingCache = timingCache
   }
 
+  /// The plan without tactics; see ``chooseTactics(_:)``.
+  ///
   /// - Parameter sharesEmbedding: lm_head and the embedding table are one weight.
   /// - Throws: ``UnsupportedModel``.
   public mutating func plan(
@@ -45,15 +47,18 @@ public struct Planner {
         layers: attention.count, keyValueHeads: attention.first?.keyValueHeads ?? 1,
         headSize: attention.first?.headSize ?? config.headSize, elementType: target.cacheElementType(type)),
       values: network.values, slots: BufferSlots(values: network.values, operations: network.operations),
-      operations: network.operations, tactics: tactics(for: weights.filter { linears.contains($0.key) }), weights: weights)
+      operations: network.operations, tactics: [], weights: weights)
   }
 
-  private mutating func tactics(for weights: OrderedDictionary<String, PlannedWeight>) -> [LinearTactics] {
+  /// Fills in the kernel variants of a plan's linear weights: from the timing cache, or measured now.
+  public mutating func chooseTactics(_ plan: inout Plan) {
     var tactics: [LinearTactics] = []
-    for weight in weights.values {
+    for weight in plan.weights.values where weight.layout != .rows {
       let (outputs, inputs, type) = (weight.shape[0], weight.shape[1], weight.elementType)
       guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs }) else { continue }
-      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, elementType: type) {
+      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, elementType: type),
+        target.hasKernels(for: known)
+      {
         tactics.append(known)
       } else {
         let measured = target.measure(outputs: outputs, inputs: inputs, elementType: type)
@@ -61,6 +66,6 @@ public struct Planner {
         tactics.append(measured)
       }
     }
-    return tactics
+    plan.tactics = tactics
   }
 }

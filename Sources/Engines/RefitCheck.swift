@@ -48,30 +48,18 @@ struct RefitCheck {
           outcome.kept += 1
           continue
         }
-        let availability = Availability.of(weight, from: source.weights, rank: rank)
-        if isPresent && !weight.isRefittable {
+        let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source.weights, rank: rank)
+        let stays = isPresent && !weight.isRefittable
+        if stays {
           dispositions[name] = .keep
           outcome.kept += 1
-          // Pruned or not given, the engine's own stays; given, it must be the same.
-          switch availability {
-          case .available: if !ignoresFrozen { frozen.append((rank, name)) }
-          case .shape(let part, let wanted, let found):
-            outcome.problems.append(.shapeMismatch(tensor: part, rank: rank, engine: wanted, checkpoint: found))
-          case .missing, .emptied: break
-          }
-          continue
-        }
-        switch availability {
-        case .available:
+          if obstacles.isEmpty && !ignoresFrozen { frozen.append((rank, name)) }
+        } else if obstacles.isEmpty {
           dispositions[name] = .make
           if isPresent { outcome.refitted += 1 } else { outcome.filled += 1 }
-        case .missing(let part) where part == EmbeddingSharing.logits && hasEmbedding(rank):
-          outcome.problems.append(.tied(rank: rank))
-        case .missing(let part): outcome.problems.append(.missing(tensor: part, rank: rank))
-        case .emptied(let part): outcome.problems.append(.notInitialized(tensor: part, rank: rank))
-        case .shape(let part, let wanted, let found):
-          outcome.problems.append(.shapeMismatch(tensor: part, rank: rank, engine: wanted, checkpoint: found))
         }
+        // Pruned or not given, a frozen weight of the engine's own stays; given, it must be the same.
+        outcome.problems += obstacles.compactMap { problem($0, rank: rank, isOptional: stays) }
       }
       let surplus = source.weights.names(rank: rank).filter { !used.contains($0) && $0 != EmbeddingSharing.logits }
       outcome.ignored += surplus.count
@@ -90,6 +78,19 @@ struct RefitCheck {
       outcome.warnings = []
     }
     return outcome
+  }
+
+  private func problem(_ obstacle: Unavailable, rank: Int, isOptional: Bool) -> RefitProblem? {
+    switch obstacle {
+    case .missing where isOptional, .emptied where isOptional: nil
+    case .missing(let part) where part == EmbeddingSharing.logits && hasEmbedding(rank): .tied(rank: rank)
+    case .missing(let part): .missing(tensor: part, rank: rank)
+    case .emptied(let part): .notInitialized(tensor: part, rank: rank)
+    case .shape(let part, let wanted, let found):
+      .shapeMismatch(tensor: part, rank: rank, engine: wanted, checkpoint: found)
+    case .elementType(let part, let wanted, let found):
+      .elementType(tensor: part, rank: rank, engine: wanted.rawValue, checkpoint: found.rawValue)
+    }
   }
 
   private func hasEmbedding(_ rank: Int) -> Bool {

@@ -3,6 +3,7 @@ public enum RefitProblem: Sendable, Equatable {
   /// A tensor that a refittable or absent weight needs is not in the source.
   case missing(tensor: String, rank: Int)
   case shapeMismatch(tensor: String, rank: Int, engine: [Int], checkpoint: [Int])
+  case elementType(tensor: String, rank: Int, engine: String, checkpoint: String)
   /// The tensor is there with no elements.
   case notInitialized(tensor: String, rank: Int)
   /// A field that decides the structure differs.
@@ -27,6 +28,7 @@ public enum RefitProblem: Sendable, Equatable {
     switch self {
     case .missing: "Missing refittable weights from checkpoint"
     case .shapeMismatch: "Failed to refit weight: shape mismatch"
+    case .elementType: "Failed to refit weight: element type mismatch"
     case .notInitialized: "Failed because weight is not initialized in model"
     case .configuration: "Configurations differ"
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
@@ -43,6 +45,8 @@ public enum RefitProblem: Sendable, Equatable {
     switch self {
     case .missing(let tensor, let rank): "rank \(rank)  \(tensor)"
     case .shapeMismatch(let tensor, let rank, let engine, let checkpoint):
+      "rank \(rank)  \(tensor)  engine \(engine)  checkpoint \(checkpoint)"
+    case .elementType(let tensor, let rank, let engine, let checkpoint):
       "rank \(rank)  \(tensor)  engine \(engine)  checkpoint \(checkpoint)"
     case .notInitialized(let tensor, let rank): "rank \(rank)  \(tensor)  (empty: pruned?)"
     case .configuration(let field, let engine, let checkpoint): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
@@ -61,6 +65,7 @@ public enum RefitProblem: Sendable, Equatable {
     switch self {
     case .missing: "Give the complete checkpoint the engine was built for, converted with the same --tp_size and --pp_size."
     case .shapeMismatch: "Shapes are part of the plan: build a new engine with trtllm-build."
+    case .elementType: "Convert the model again to float16, bfloat16 or float32."
     case .notInitialized: "Give the checkpoint before it was pruned."
     case .configuration: "These are part of the plan: build a new engine with trtllm-build, or convert the model like the engine's."
     case .frozenDiffers:

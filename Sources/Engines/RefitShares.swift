@@ -28,7 +28,7 @@ struct RefitShares {
     var summary = RefitSummary()
     if isDone {
       // An earlier run of this very job finished it, and may have died while it tidied up.
-      if let leftover = try? OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, inPlace: true) {
+      if let leftover = try? OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path) {
         leftover.abandon()
       }
       OutputDirectory.discardShares(stage, mark: Self.shareName)
@@ -87,7 +87,7 @@ struct RefitShares {
       if !missing.isEmpty { return isDone ? [] : missing }
       let output: OutputDirectory
       do throws(FileError) {
-        output = try OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, inPlace: true)
+        output = try OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path)
       } catch {
         guard error.problem == .locked else { throw error }
         // Another process is joining them, or checks whether it has to. If it dies, the work is ours.

@@ -93,7 +93,7 @@ public struct Refitter: Sendable {
       action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
       sourceDigest: sourceDigest, adapters: source.adapters, parent: parent(prepared.lineage), ranks: [])
     var summary: RefitSummary
-    let inputs = [source.path] + (source.basePath.map { [$0] } ?? [])
+    let inputs = [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
     if ranks.count < engine.ranks.count {
       lineage.job = try job(source, sourceDigest: sourceDigest)
       let shares = RefitShares(refitter: self, target: target, inputs: inputs, lineage: lineage)
@@ -149,7 +149,7 @@ public struct Refitter: Sendable {
   private func write(
     _ ranks: [EngineWriter.Rank], inputs: [FilePath], to target: FilePath, progress: ProgressCounter?, lineage: Lineage
   ) async throws -> RefitSummary {
-    let output = try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, inPlace: true)
+    let output = try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, replaceable: engine.path)
     do {
       try copyCompanions(to: output)
       var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)

@@ -16,6 +16,9 @@ public struct TimingCache: Sendable, Equatable {
   }
 
   public mutating func add(_ tactics: LinearTactics, device: String) {
+    entries[device, default: []].removeAll {
+      $0.outputs == tactics.outputs && $0.inputs == tactics.inputs && $0.elementType == tactics.elementType
+    }
     entries[device, default: []].append(tactics)
     entries[device]?.sort { ($0.elementType.rawValue, $0.outputs, $0.inputs) < ($1.elementType.rawValue, $1.outputs, $1.inputs) }
     entries.sort { $0.key < $1.key }

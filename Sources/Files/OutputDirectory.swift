@@ -28,13 +28,13 @@ public final class OutputDirectory: Sendable {
   ///   - target: Need not exist; missing parents are made. If it exists it must be a directory that is empty or holds
   ///     a `config.json`, and no sub-directories.
   ///   - inputs: Files and directories that must not be touched. The target may not be one, lie inside one, or contain one.
-  ///   - inPlace: Allows the target to be one of the inputs; it is still replaced as a whole, and only at the end.
+  ///   - replaceable: The one input that the target may be; it is still replaced as a whole, and only at the end.
   ///   - belongs: See above; the default knows the files of checkpoints and engines.
   public static func begin(
-    _ target: FilePath, notOverlapping inputs: [FilePath], inPlace: Bool = false,
+    _ target: FilePath, notOverlapping inputs: [FilePath], replaceable: FilePath? = nil,
     belongs: @escaping @Sendable (String) -> Bool = OutputDirectory.isCheckpointOrEngineFile
   ) throws(FileError) -> OutputDirectory {
-    let place = try OutputPlace(target, notOverlapping: inputs, inPlace: inPlace)
+    let place = try OutputPlace(target, notOverlapping: inputs, replaceable: replaceable)
     return try OutputDirectory(place, belongs: belongs)
   }
 
@@ -200,6 +200,12 @@ extension OutputDirectory {
         .refused(
           reason: "the output exists, is not empty and has no config.json, so it is neither a checkpoint nor an "
             + "engine and is not replaced. Choose another output or empty it."))
+    }
+    for suffix in [".safetensors", ".gguf", ".bin"] {
+      guard let model = names.first(where: { $0.hasSuffix(suffix) && !isCheckpointOrEngineFile($0) }) else { continue }
+      throw FileError(
+        target,
+        .refused(reason: "the output exists and holds '\(model)': it is somebody's model, not a checkpoint or engine of ours, and is not replaced. Choose another output."))
     }
     for name in names where try SystemCalls.status(target.appending(name), following: false).kind == .directory {
       throw FileError(

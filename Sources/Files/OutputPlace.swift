@@ -5,7 +5,8 @@ struct OutputPlace {
   let parent: FilePath
   let name: String
 
-  init(_ target: FilePath, notOverlapping inputs: [FilePath], inPlace: Bool) throws(FileError) {
+  /// - Parameter replaceable: The one input that the output may be; it is still replaced as a whole, at the end.
+  init(_ target: FilePath, notOverlapping inputs: [FilePath], replaceable: FilePath?) throws(FileError) {
     let normal = target.lexicallyNormalized()
     guard let last = normal.lastComponent, last.kind == .regular else {
       throw FileError(target, .refused(reason: "the output needs a name of its own. Name a directory other than '.', '..' or '/'."))
@@ -15,18 +16,27 @@ struct OutputPlace {
     let head = target.removingLastComponent()
     parent = target.lastComponent == last ? (head.isEmpty ? "." : head) : normal.removingLastComponent()
     try OutputDirectory.checkReplaceable(target)
-    try checkOverlap(inputs, inPlace: inPlace)
+    try checkNoWayBack()
+    try checkOverlap(inputs, replaceable: replaceable)
+  }
+
+  /// `missing/../input` is `input` once the missing directory has been made: such a path cannot be checked before.
+  private func checkNoWayBack() throws(FileError) {
+    guard parent.components.contains(where: { $0.kind == .parentDirectory }), try OutputDirectory.existing(parent) == nil else { return }
+    throw FileError(
+      parent.appending(name),
+      .refused(reason: "the path goes back ('..') and some directory on it does not exist. Give the output's path without '..'."))
   }
 
   /// Compares files by device and inode, so neither links nor mounts nor spellings hide an overlap.
-  private func checkOverlap(_ inputs: [FilePath], inPlace: Bool) throws(FileError) {
+  private func checkOverlap(_ inputs: [FilePath], replaceable: FilePath?) throws(FileError) {
     let target = parent.appending(name)
     let targetChain = try Self.ancestors(of: target)
     let targetItself = try OutputDirectory.existing(target)
     for input in inputs {
       let status = try SystemCalls.status(input, following: true)
       if let targetItself, targetItself.isSameFile(as: status) {
-        if inPlace { continue }
+        if input == replaceable { continue }
         throw FileError(target, .refused(reason: "the output is the same directory as the input \(input). Choose another output."))
       }
       if targetChain.contains(where: { $0.isSameFile(as: status) }) {

@@ -51,12 +51,21 @@ struct Normalizer: Sendable {
 }
 
 extension Normalizer {
+  /// Published normalisers triple a space at most ("▁" is three bytes).
+  private static let largestGrowth = 64
+
   init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
     guard let json, !json.isNull else { return }
     switch json["type"]?.string {
     case "Sequence":
       for (index, step) in try reader.array(json, "normalizers", at: "normalizer").enumerated() {
         steps += try Normalizer(step, reader: reader.inside("normalizer.normalizers[\(index)]")).steps
+      }
+      // Replacements of replacements multiply: a file must not turn a line into gigabytes.
+      var growth = 1
+      for case .replace(let pattern, let content) in steps where growth <= Self.largestGrowth { growth *= min(1 << 20, max(1, (content.count + pattern.count - 1) / pattern.count)) }
+      guard growth <= Self.largestGrowth else {
+        throw reader.unsupported("normalizer", "that makes text \(growth) times as long", "at most \(Self.largestGrowth) times")
       }
     case "NFC": steps = [.composed]
     case "Prepend": steps = [.prepend(Array(try reader.string(json, "prepend").utf8))]

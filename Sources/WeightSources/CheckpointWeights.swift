@@ -11,10 +11,11 @@ public final class CheckpointWeights: WeightSource {
   public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
   public var origin: String { checkpoint.directory.string }
-  public func names(rank: Int) -> [String] { checkpoint.file(ofRank: rank).names }
+  private func has(_ rank: Int) -> Bool { rank >= 0 && rank < checkpoint.config.mapping.worldSize }
+  public func names(rank: Int) -> [String] { has(rank) ? checkpoint.file(ofRank: rank).names : [] }
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
-    checkpoint.file(ofRank: rank).header[name]?.description
+    has(rank) ? checkpoint.file(ofRank: rank).header[name]?.description : nil
   }
   public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     try unsafe checkpoint.file(ofRank: rank).read(name, rows: rows, into: destination)

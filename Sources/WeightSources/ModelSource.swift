@@ -36,10 +36,18 @@ public struct ModelSource: Sendable {
     }
   }
 
+  /// A layer has several tensors: a count beyond the file's is a lie that tables must not be made for.
+  private static func checkLayers(_ model: SourceModel, tensorCount: Int, _ path: FilePath) throws(WeightSourceError) {
+    guard model.shape.layerCount > tensorCount else { return }
+    throw WeightSourceError(
+      path.string, .other("the configuration speaks of \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again."))
+  }
+
   public init(gguf file: GGUFFile, path: FilePath) throws {
     try file.requireReadable()
     self.path = path
     model = try SourceModel(gguf: file)
+    try Self.checkLayers(model, tensorCount: file.tensors.count, path)
     tensors = GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize)
     gguf = file
     auxiliaryFiles = []
@@ -48,6 +56,7 @@ public struct ModelSource: Sendable {
   public init(huggingFace directory: HuggingFaceDirectory) throws {
     path = directory.path
     model = try SourceModel(huggingFace: directory)
+    try Self.checkLayers(model, tensorCount: directory.names.count, path)
     tensors = directory
     gguf = nil
     auxiliaryFiles = Self.auxiliaryNames.filter { Directory.kind(of: directory.path.appending($0)) == .file }

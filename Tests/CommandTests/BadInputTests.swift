@@ -106,6 +106,59 @@ import Testing
     try bench.expect(.build, ["--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.d("mine").string], says: ["mine"])
   }
 
+  @Test func `no spelling of an output reaches an input`() throws {
+    let bench = try Bench()
+    let (ck, e) = (bench.d("ck").string, bench.d("e").string)
+    let lora = Project.at("Models/tiny-lora").string
+    #expect(try Execution.run("/usr/bin/env", ["cp", "-r", Project.at("Models/tiny").string, bench.d("hf").string]).status == 0)
+    // Only the engine itself may be replaced by a refit.
+    try bench.expect(.refit, ["--engine_dir", e, "--checkpoint_dir", ck, "--refit_engine_dir", ck], says: ["same directory"])
+    try bench.expect(
+      .refit, ["--engine_dir", e, "--checkpoint_dir", lora, "--base_checkpoint_dir", ck, "--refit_engine_dir", ck], says: ["same directory"])
+    try bench.expect(.refit, ["--engine_dir", e, "--checkpoint_dir", bench.d("hf").string, "--refit_engine_dir", bench.d("hf").string], says: ["hf"])
+    // A missing directory would be made first, and then the path would lead back.
+    for way in ["nosuch/../ck", "no/such/../../ck", "nosuch/../ck/sub"] {
+      try bench.expect(.build, ["--checkpoint_dir", ck, "--output_dir", bench.d(way).string], says: ["'..'"])
+      try bench.expect(.prune, ["--checkpoint_dir", ck, "--out_dir", bench.d(way).string], says: ["'..'"])
+    }
+    // Somebody's model holds a config.json too.
+    try bench.expect(.convert, ["--model_dir", Project.at("Models/tiny").string, "--output_dir", bench.d("hf").string], says: ["model.safetensors"])
+    // A timing cache replaces only a timing cache.
+    for file in ["ck/rank0.safetensors", "ck/config.json"] {
+      try bench.expect(.build, ["--checkpoint_dir", ck, "--output_dir", bench.out.string, "--output_timing_cache", bench.d(file).string], says: [file])
+    }
+    try bench.expect(
+      .build, ["--checkpoint_dir", ck, "--output_dir", bench.out.string, "--output_timing_cache", bench.d("no/cache").string], says: ["no"])
+  }
+
+  /// Sizes are compared with the tensors before anything is allocated or measured by them.
+  @Test(arguments: ["head_size", "num_attention_heads", "num_hidden_layers", "hidden_size", "vocab_size", "intermediate_size"])
+  func `a configuration that speaks of more than there is is refused at once`(_ field: String) throws {
+    let bench = try Bench()
+    let parsed = try JSONValue(parsing: contents(bench.d("ck/config.json")) ?? [])
+    var config = try #require(parsed.object)
+    config[field] = 10_000_000
+    bench.d.write("ck/config.json", JSONValue.object(config).serialized())
+    try bench.expect(.build, ["--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.out.string], says: ["ck"])
+    #expect(try Execution.run("/usr/bin/env", ["cp", "-r", Project.at("Models/tiny").string, bench.d("hf").string]).status == 0)
+    let parsedModel = try JSONValue(parsing: contents(bench.d("hf/config.json")) ?? [])
+    var model = try #require(parsedModel.object)
+    model[field == "head_size" ? "head_dim" : field] = 10_000_000
+    bench.d.write("hf/config.json", JSONValue.object(model).serialized())
+    try bench.expect(.convert, ["--model_dir", bench.d("hf").string, "--output_dir", bench.out.string], says: ["hf"])
+  }
+
+  @Test func `kernels that a timing cache makes up are measured instead`() throws {
+    let bench = try Bench()
+    let cache = bench.d("cache.json").string
+    try Command.build.succeed("--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.d("one").string, "--output_timing_cache", cache)
+    let spoiled = try #require(text(bench.d("cache.json"))).replacing("panels=", with: "panels=99")
+    bench.d.write("spoiled.json", spoiled)
+    try Command.build.succeed("--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.d("two").string, "--input_timing_cache", bench.d("spoiled.json").string)
+    let engine = String(decoding: (contents(bench.d("two/rank0.engine")) ?? []).prefix(200_000), as: UTF8.self)
+    #expect(engine.contains("panels=") && !engine.contains("panels=99"))
+  }
+
   @Test func `wrong usage is exit code 2, with the nearest flag`() throws {
     let bench = try Bench()
     try bench.expect(.build, ["--checkpoint_dri", "x"], status: 2, says: ["checkpoint_dir"])

@@ -6,11 +6,11 @@ import Testing
 struct OutputDirectoryTests {
   let directory = TemporaryDirectory()
 
-  func output(_ target: FilePath, inputs: [FilePath] = [], inPlace: Bool = false) throws(FileError) -> OutputDirectory {
-    try OutputDirectory.begin(target, notOverlapping: inputs, inPlace: inPlace)
+  func output(_ target: FilePath, inputs: [FilePath] = [], replaceable: FilePath? = nil) throws(FileError) -> OutputDirectory {
+    try OutputDirectory.begin(target, notOverlapping: inputs, replaceable: replaceable)
   }
-  func refusal(_ target: FilePath, inputs: [FilePath] = [], inPlace: Bool = false) -> String? {
-    do throws(FileError) { try output(target, inputs: inputs, inPlace: inPlace).abandon() } catch { return error.description }
+  func refusal(_ target: FilePath, inputs: [FilePath] = [], replaceable: FilePath? = nil) -> String? {
+    do throws(FileError) { try output(target, inputs: inputs, replaceable: replaceable).abandon() } catch { return error.description }
     return nil
   }
 
@@ -82,8 +82,8 @@ struct OutputDirectoryTests {
   }
   @Test func `in place, the input itself may be replaced, and is until then untouched`() throws {
     directory.write("in/config.json", "old")
-    #expect(refusal(directory("in/sub"), inputs: [directory("in")], inPlace: true) != nil)
-    let output = try output(directory("in"), inputs: [directory("in")], inPlace: true)
+    #expect(refusal(directory("in/sub"), inputs: [directory("in")], replaceable: directory("in")) != nil)
+    let output = try output(directory("in"), inputs: [directory("in")], replaceable: directory("in"))
     try output.write("config.json", text: "new")
     #expect(text(directory("in/config.json")) == "old")
     try output.commit()

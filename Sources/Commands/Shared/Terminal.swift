@@ -13,7 +13,10 @@ enum Terminal {
     var offset = 0
     while offset < bytes.count {
       let written = unsafe bytes[offset...].withUnsafeBytes { unsafe Glibc.write(1, $0.baseAddress, $0.count) }
-      if written <= 0 { return }
+      guard written > 0 else {
+        CommandRunner.printError("error: standard output cannot be written to, errno \(errno). Check the disk or the reader.")
+        exit(1)
+      }
       offset += written
     }
   }
