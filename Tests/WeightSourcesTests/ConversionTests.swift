@@ -114,23 +114,4 @@ struct ConversionTests {
     #expect(text.contains("other.gguf") && text.contains("cut short"))
     #expect(names(in: directory.path) == ["in"])
   }
-
-  @Test func `opening for an engine shards any model on the way`() throws {
-    let mapping = Mapping(tensorParallel: 2)
-    let directory = TemporaryDirectory()
-    let model = Expected.directory.appending("models/quantized.gguf")
-    try CheckpointConverter(ModelSource(model), mapping: mapping, elementType: .float16).write(to: directory("checkpoint"))
-    let converted = try OpenedWeights(model, mapping: mapping, elementType: .float16)
-    let stored = try OpenedWeights(directory("checkpoint"), mapping: mapping, elementType: .float16)
-    #expect(converted.kind == .gguf && stored.kind == .checkpoint && converted.config.json == stored.config.json)
-    for rank in 0..<2 {
-      #expect(converted.weights.names(rank: rank) == stored.weights.names(rank: rank))
-      for name in stored.weights.names(rank: rank) {
-        #expect(converted.weights.description(of: name, rank: rank) == stored.weights.description(of: name, rank: rank))
-        #expect(try converted.weights.bytes(of: name, rank: rank) == stored.weights.bytes(of: name, rank: rank))
-      }
-    }
-    let text = message { _ = try OpenedWeights(directory("checkpoint"), mapping: Mapping(), elementType: .float16) }
-    #expect(text?.contains("tp_size 2") == true && text?.contains("trtllm-convert") == true)
-  }
 }
