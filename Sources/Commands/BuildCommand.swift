@@ -85,7 +85,7 @@ public struct BuildCommand: DrydockCommand {
     let file = FilePath(path)
     let parent = file.removingLastComponent()
     guard let name = file.lastComponent?.string else { throw UsageError("--output_timing_cache is \"\(path)\"; name a file") }
-    if try DirectoryListing.names(in: parent.isEmpty ? "." : parent).contains(name) { _ = try TimingCache(path: file) }
+    if try Directory.names(in: parent.isEmpty ? "." : parent).contains(name) { _ = try TimingCache(path: file) }
   }
 
   public func run() async throws {

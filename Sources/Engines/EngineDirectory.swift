@@ -16,12 +16,7 @@ public struct EngineDirectory: Sendable {
 
   public init(_ path: FilePath) throws {
     self.path = path
-    let entries: [String]
-    do {
-      entries = try DirectoryListing.names(in: path)
-    } catch {
-      throw error
-    }
+    let entries = try Directory.names(in: path)
     guard entries.contains(where: { Self.rank(ofFile: $0) != nil }) else { throw EngineError(path, .noEngine) }
     let configPath = path.appending("config.json")
     do {
@@ -68,6 +63,6 @@ public struct EngineDirectory: Sendable {
 
   /// Whether the directory looks like one of these (its files are not opened).
   public static func looksLike(_ path: FilePath) -> Bool {
-    ((try? DirectoryListing.names(in: path)) ?? []).contains { rank(ofFile: $0) != nil }
+    ((try? Directory.names(in: path)) ?? []).contains { rank(ofFile: $0) != nil }
   }
 }

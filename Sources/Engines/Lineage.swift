@@ -87,7 +87,7 @@ public struct Lineage: Sendable, Equatable {
   /// - Throws: where there is one that cannot be read.
   public init?(directory: FilePath) throws {
     let path = directory.appending(Self.fileName)
-    guard try DirectoryListing.names(in: directory).contains(Self.fileName) else { return nil }
+    guard try Directory.names(in: directory).contains(Self.fileName) else { return nil }
     do {
       guard let lineage = Lineage(json: try JSONValue(parsing: try ReadableFile.contents(of: path))) else {
         throw EngineError(path, .invalidConfiguration(reason: "not a lineage of this version; remove it to go on without"))

@@ -139,7 +139,7 @@ public struct Refitter: Sendable {
     if let base = source.basePath { asked += [try SourceFingerprint.of(base), SourceFingerprint.times(base)] }
     asked += source.adapters.map { "\($0.digest) \($0.scale)" }
     var engine = [try SourceFingerprint.of(engine.path)]
-    if DirectoryListing.has(Lineage.fileName, in: self.engine.path) {
+    if Directory.has(Lineage.fileName, in: self.engine.path) {
       engine.append(String(decoding: try ReadableFile.contents(of: self.engine.path.appending(Lineage.fileName)), as: UTF8.self))
     }
     func digest(_ lines: [String]) -> String { SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)).hexadecimal }
@@ -214,6 +214,6 @@ public struct Refitter: Sendable {
   }
 }
 
-extension DirectoryListing {
+extension Directory {
   static func has(_ name: String, in path: FilePath) -> Bool { ((try? names(in: path)) ?? []).contains(name) }
 }

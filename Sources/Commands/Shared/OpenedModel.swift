@@ -32,7 +32,7 @@ struct OpenedModel {
   }
 
   private static func tokenizer(_ path: FilePath, isGiven: Bool) throws -> Tokenizer {
-    let names = try DirectoryListing.names(in: path)
+    let names = try Directory.names(in: path)
     guard names.contains("tokenizer.json") else {
       throw EngineError(
         path, .unsupported(reason: "no tokenizer.json here. " + (isGiven
