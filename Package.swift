@@ -59,7 +59,7 @@ let package = Package(
     // Formats.
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
-    library("WeightSources", ["Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("WeightSources", ["CPUKernels", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
@@ -101,7 +101,7 @@ let package = Package(
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
         "Engines", "CPUBackend", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
-        "TestSupport", system, ordered,
+        "TestSupport", crypto, system, ordered,
       ]),
       tests("InferenceTests", ["Inference", "Engines"]),
       tests("LiveTests", ["Inference", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),

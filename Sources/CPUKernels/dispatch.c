@@ -61,6 +61,15 @@ void dk_convert(dk_isa isa, void *out, dk_type out_type, const void *x, dk_type 
   table(isa)->convert(out, out_type, x, x_type, count);
 }
 
+int64_t dk_count_nonfinite(dk_isa isa, const void *x, dk_type type, int64_t count) {
+  return table(isa)->count_nonfinite(x, type, count);
+}
+
+void dk_add_low_rank(dk_isa isa, float *w, int64_t w_stride, const float *b, const float *a, int64_t a_stride, int64_t rows,
+                     int64_t columns, int64_t rank, float scale) {
+  table(isa)->add_low_rank(w, w_stride, b, a, a_stride, rows, columns, rank, scale);
+}
+
 void dk_round_rows(dk_isa isa, uint16_t *out, const float *x, int64_t x_stride, int64_t rows, int64_t k) {
   const int64_t stride = dk_rounded_stride(k);
   for (int64_t r = 0; r < rows; r++) {

@@ -28,29 +28,35 @@ static inline void transpose8(v8 m[8]) {
   }
 }
 
+/* Units done together: a whole cache line of every row, since lines of rows that lie a page apart share their place in
+ * the first cache and would be thrown out between two visits. */
+enum { BLOCK = 16 };
+
 /* panel[i][r] = rows[r][i] for i in 0..<units. */
 static void interleave32(char *panel, const char *rows, int64_t row_bytes, int64_t units) {
   int64_t i = 0;
-  for (; i + 4 <= units; i += 4)
-    for (int r = 0; r < PANEL; r += 4) {
-      v4 m[4];
-      for (int j = 0; j < 4; j++) memcpy(&m[j], rows + (r + j) * row_bytes + i * 4, 16);
-      transpose4(m);
-      for (int j = 0; j < 4; j++) memcpy(panel + (i + j) * 64 + r * 4, &m[j], 16);
-    }
+  for (; i + BLOCK <= units; i += BLOCK)
+    for (int r = 0; r < PANEL; r += 4)
+      for (int64_t u = i; u < i + BLOCK; u += 4) {
+        v4 m[4];
+        for (int j = 0; j < 4; j++) memcpy(&m[j], rows + (r + j) * row_bytes + u * 4, 16);
+        transpose4(m);
+        for (int j = 0; j < 4; j++) memcpy(panel + (u + j) * 64 + r * 4, &m[j], 16);
+      }
   for (; i < units; i++)
     for (int r = 0; r < PANEL; r++) memcpy(panel + i * 64 + r * 4, rows + r * row_bytes + i * 4, 4);
 }
 
 static void interleave16(char *panel, const char *rows, int64_t row_bytes, int64_t units) {
   int64_t i = 0;
-  for (; i + 8 <= units; i += 8)
-    for (int r = 0; r < PANEL; r += 8) {
-      v8 m[8];
-      for (int j = 0; j < 8; j++) memcpy(&m[j], rows + (r + j) * row_bytes + i * 2, 16);
-      transpose8(m);
-      for (int j = 0; j < 8; j++) memcpy(panel + (i + j) * 32 + r * 2, &m[j], 16);
-    }
+  for (; i + BLOCK <= units; i += BLOCK)
+    for (int r = 0; r < PANEL; r += 8)
+      for (int64_t u = i; u < i + BLOCK; u += 8) {
+        v8 m[8];
+        for (int j = 0; j < 8; j++) memcpy(&m[j], rows + (r + j) * row_bytes + u * 2, 16);
+        transpose8(m);
+        for (int j = 0; j < 8; j++) memcpy(panel + (u + j) * 32 + r * 2, &m[j], 16);
+      }
   for (; i < units; i++)
     for (int r = 0; r < PANEL; r++) memcpy(panel + i * 32 + r * 2, rows + r * row_bytes + i * 2, 2);
 }
@@ -58,26 +64,28 @@ static void interleave16(char *panel, const char *rows, int64_t row_bytes, int64
 /* rows[r][i] = panel[i][r]. */
 static void separate32(char *rows, int64_t row_bytes, const char *panel, int64_t units) {
   int64_t i = 0;
-  for (; i + 4 <= units; i += 4)
-    for (int r = 0; r < PANEL; r += 4) {
-      v4 m[4];
-      for (int j = 0; j < 4; j++) memcpy(&m[j], panel + (i + j) * 64 + r * 4, 16);
-      transpose4(m);
-      for (int j = 0; j < 4; j++) memcpy(rows + (r + j) * row_bytes + i * 4, &m[j], 16);
-    }
+  for (; i + BLOCK <= units; i += BLOCK)
+    for (int r = 0; r < PANEL; r += 4)
+      for (int64_t u = i; u < i + BLOCK; u += 4) {
+        v4 m[4];
+        for (int j = 0; j < 4; j++) memcpy(&m[j], panel + (u + j) * 64 + r * 4, 16);
+        transpose4(m);
+        for (int j = 0; j < 4; j++) memcpy(rows + (r + j) * row_bytes + u * 4, &m[j], 16);
+      }
   for (; i < units; i++)
     for (int r = 0; r < PANEL; r++) memcpy(rows + r * row_bytes + i * 4, panel + i * 64 + r * 4, 4);
 }
 
 static void separate16(char *rows, int64_t row_bytes, const char *panel, int64_t units) {
   int64_t i = 0;
-  for (; i + 8 <= units; i += 8)
-    for (int r = 0; r < PANEL; r += 8) {
-      v8 m[8];
-      for (int j = 0; j < 8; j++) memcpy(&m[j], panel + (i + j) * 32 + r * 2, 16);
-      transpose8(m);
-      for (int j = 0; j < 8; j++) memcpy(rows + (r + j) * row_bytes + i * 2, &m[j], 16);
-    }
+  for (; i + BLOCK <= units; i += BLOCK)
+    for (int r = 0; r < PANEL; r += 8)
+      for (int64_t u = i; u < i + BLOCK; u += 8) {
+        v8 m[8];
+        for (int j = 0; j < 8; j++) memcpy(&m[j], panel + (u + j) * 32 + r * 2, 16);
+        transpose8(m);
+        for (int j = 0; j < 8; j++) memcpy(rows + (r + j) * row_bytes + u * 2, &m[j], 16);
+      }
   for (; i < units; i++)
     for (int r = 0; r < PANEL; r++) memcpy(rows + r * row_bytes + i * 2, panel + i * 32 + r * 2, 2);
 }

@@ -11,6 +11,8 @@ typedef struct {
   void (*linear_prefill)(int32_t, const dk_linear *, const void *, int64_t, float *, int64_t, int64_t, int64_t, int64_t,
                          int64_t);
   void (*convert)(void *, dk_type, const void *, dk_type, int64_t);
+  int64_t (*count_nonfinite)(const void *, dk_type, int64_t);
+  void (*add_low_rank)(float *, int64_t, const float *, const float *, int64_t, int64_t, int64_t, int64_t, float);
   void (*rmsnorm)(float *, int64_t, const float *, int64_t, const void *, dk_type, int64_t, int64_t, float);
   void (*add_rmsnorm)(float *, int64_t, float *, int64_t, const float *, int64_t, const void *, dk_type, int64_t, int64_t,
                       float);

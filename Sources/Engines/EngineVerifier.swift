@@ -1,4 +1,3 @@
-import Crypto
 import Files
 import OrderedCollections
 import Synchronization
@@ -73,14 +72,10 @@ public struct EngineVerifier: Sendable {
     result.weightCount = jobs.count
     result.byteCount = jobs.reduce(0) { $0 + $1.cost }
     let found = Mutex<[Difference]>([])
-    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
-      guard let entry = job.file.tensors.header[job.name] else { return }
-      var digest = SHA256()
-      unsafe try maker.read(entry.description, job.name, from: job.file) { bytes in
-        unsafe digest.update(bufferPointer: bytes)
-        progress?.add(bytes.count)
-      }
-      if digest.finalize().hexadecimal != job.wanted {
+    try await Work.runDigested(jobs, workers: workers) { maker, job in
+      guard let entry = job.file.tensors.header[job.name] else { return nil }
+      return WeightReading(maker, job.name, entry.description, of: job.file, progress: progress) { digest in
+        guard digest != job.wanted else { return }
         found.withLock { $0.append(.weight(job.name, file: job.file.path.lastComponent?.string ?? "")) }
       }
     }

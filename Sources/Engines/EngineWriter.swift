@@ -68,23 +68,36 @@ struct EngineWriter {
     }
     let digests = DigestTable(rankCount: ranks.count)
     let (allRanks, allWriters, progress, measures, written) = (ranks, writers, progress, measures, written)
-    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
+    try await Work.runDigested(jobs, workers: workers) { maker, job in
       let rank = allRanks[job.rank]
       let writer = allWriters[job.rank]
-      let result: (digest: String, written: WrittenWeight)
+      let name = job.name
+      let done: (String, WrittenWeight) -> Void = { digest, weight in
+        digests.set(rank: job.rank, name: name, digest)
+        written.add(weight)
+      }
       switch job.disposition {
       case .make:
-        guard let program = RecipeProgram(job.weight) else { preconditionFailure("\(job.name): the plan was checked") }
-        result = try maker.write(
-          job.name, program, from: rank.source, rank: rank.plan.rank, previous: rank.previous, to: writer,
-          measures: measures, progress: progress)
+        guard let program = RecipeProgram(job.weight) else { preconditionFailure("\(name): the plan was checked") }
+        return WeightWriting(
+          maker, name, program, from: rank.source, rank: rank.plan.rank, previous: rank.previous, to: writer,
+          measures: measures, progress: progress, done: done)
       case .keep:
-        guard let previous = rank.previous else { preconditionFailure("\(job.name): nothing to keep it from") }
-        result = try maker.keep(job.name, from: previous, known: rank.known[job.name], to: writer, progress: progress)
-      case .absent: return
+        guard let previous = rank.previous, let entry = previous.tensors.header[name] else {
+          preconditionFailure("\(name): nothing to keep it from")
+        }
+        try writer.clone(name, rows: entry.description.rowCount, from: previous)
+        let kept = WrittenWeight(rank: rank.plan.rank, name: name, fate: .kept, byteCount: entry.range.count)
+        // The digest by the engine's own lineage: taking that over, rather than hashing whatever the file holds now, keeps
+        // a damaged file's damage visible to every later check.
+        if let known = rank.known[name] {
+          progress?.add(entry.range.count)
+          done(known, kept)
+          return nil
+        }
+        return WeightReading(maker, name, entry.description, of: previous, progress: progress) { done($0, kept) }
+      case .absent: return nil
       }
-      digests.set(rank: job.rank, name: job.name, result.digest)
-      written.add(result.written)
     }
     return ranks.indices.map { index in
       let weights = digests.ordered(rank: index, ranks[index].plan.weights.keys)

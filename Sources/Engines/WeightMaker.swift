@@ -24,25 +24,31 @@ import WeightSources
     _ program: RecipeProgram, from source: any WeightSource, rank: Int,
     _ body: (_ storedRows: Range<Int>, _ bytes: UnsafeRawBufferPointer) throws -> Void
   ) throws {
+    var row = 0
+    while let tile = unsafe try next(program, from: source, rank: rank, row: &row) { unsafe try body(tile.storedRows, tile.bytes) }
+  }
+
+  /// Makes the next tile of a weight; the bytes are valid until this worker makes another.
+  ///
+  /// - Parameter row: The first row of the weight that is not made yet; 0 at the start.
+  /// - Returns: nil after the last.
+  func next(
+    _ program: RecipeProgram, from source: any WeightSource, rank: Int, row: inout Int
+  ) throws -> (storedRows: Range<Int>, bytes: UnsafeRawBufferPointer)? {
+    guard row < program.rowCount else { return nil }
     let type = program.elementType
     let rowBytes = program.columns * type.bitWidth / 8
     let isPacked = program.layout != .rows
     let unit = isPacked ? WeightLayout.panelRows : 1
     let tileRows = max(1, Self.tileByteCount / max(1, rowBytes * unit)) * unit
-    var row = 0
-    while row < program.rowCount {
-      let rows = row..<min(row + tileRows, program.rowCount)
-      let plain = unsafe try tile(program, from: source, rank: rank, rows: rows)
-      if isPacked {
-        let panels = rows.lowerBound / unit..<(rows.upperBound + unit - 1) / unit
-        let bytes = unsafe packed.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, type))
-        unsafe PanelPacking.pack(plain, rows: rows.count, columns: program.columns, type, into: bytes)
-        unsafe try body(panels, UnsafeRawBufferPointer(bytes))
-      } else {
-        unsafe try body(rows, plain)
-      }
-      row = rows.upperBound
-    }
+    let rows = row..<min(row + tileRows, program.rowCount)
+    let plain = unsafe try tile(program, from: source, rank: rank, rows: rows)
+    row = rows.upperBound
+    guard isPacked else { return unsafe (rows, plain) }
+    let panels = rows.lowerBound / unit..<(rows.upperBound + unit - 1) / unit
+    let bytes = unsafe packed.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, type))
+    unsafe PanelPacking.pack(plain, rows: rows.count, columns: program.columns, type, into: bytes)
+    return (panels, UnsafeRawBufferPointer(bytes))
   }
 
   /// Row-major rows of the result in the engine's element type, before packing.
@@ -103,15 +109,20 @@ extension WeightMaker {
     _ description: TensorDescription, _ name: String, from engine: EngineFile,
     _ body: (_ bytes: UnsafeRawBufferPointer) -> Void
   ) throws {
-    let rowBytes = description.rowByteCount
-    let tileRows = max(1, Self.tileByteCount / max(1, rowBytes))
     var row = 0
-    while row < description.rowCount {
-      let rows = row..<min(row + tileRows, description.rowCount)
-      let buffer = unsafe raw.bytes(rows.count * rowBytes)
-      unsafe try engine.tensors.read(name, rows: rows, into: buffer)
-      unsafe body(UnsafeRawBufferPointer(buffer))
-      row = rows.upperBound
-    }
+    while let bytes = unsafe try next(of: description, name, from: engine, row: &row) { unsafe body(bytes) }
+  }
+
+  /// Reads the next tile of a stored weight; the bytes are valid until this worker makes or reads another.
+  func next(
+    of description: TensorDescription, _ name: String, from engine: EngineFile, row: inout Int
+  ) throws -> UnsafeRawBufferPointer? {
+    guard row < description.rowCount else { return nil }
+    let rowBytes = description.rowByteCount
+    let rows = row..<min(row + max(1, Self.tileByteCount / max(1, rowBytes)), description.rowCount)
+    let buffer = unsafe raw.bytes(rows.count * rowBytes)
+    unsafe try engine.tensors.read(name, rows: rows, into: buffer)
+    row = rows.upperBound
+    return UnsafeRawBufferPointer(buffer)
   }
 }

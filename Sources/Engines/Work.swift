@@ -9,17 +9,24 @@ enum Work {
     _ jobs: [(cost: Int, job: Job)], workers: Int, makeWorker: @escaping @Sendable () -> Worker,
     _ body: @escaping @Sendable (Worker, Job) throws -> Void
   ) async throws {
+    try await share(jobs, workers: workers, makeWorker: makeWorker) { worker, take in
+      while let job = take() {
+        try Task.checkCancellation()
+        try body(worker, job)
+      }
+    }
+  }
+
+  /// - Parameter body: Called once on each worker; takes jobs until there are none.
+  static func share<Job: Sendable, Worker>(
+    _ jobs: [(cost: Int, job: Job)], workers: Int, makeWorker: @escaping @Sendable () -> Worker,
+    _ body: @escaping @Sendable (Worker, _ take: () -> Job?) throws -> Void
+  ) async throws {
     let ordered = jobs.enumerated().sorted { ($1.element.cost, $0.offset) < ($0.element.cost, $1.offset) }.map(\.element.job)
     let next = Counter()
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<max(1, min(workers, ordered.count)) {
-        group.addTask {
-          let worker = makeWorker()
-          while let index = next.take(below: ordered.count) {
-            try Task.checkCancellation()
-            try body(worker, ordered[index])
-          }
-        }
+        group.addTask { try body(makeWorker()) { next.take(below: ordered.count).map { ordered[$0] } } }
       }
       // The first error cancels the others; each stops after the job in its hands.
       for try await _ in group {}

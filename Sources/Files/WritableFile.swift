@@ -20,7 +20,10 @@ public import SystemPackage
       let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
       done += try unsafe SystemCalls.write(descriptor, at: offset + done, rest, path: path)
     }
+    // The disk works while the next bytes are made, so that little is left for the sync at the end.
+    if bytes.count >= Self.promptByteCount { SystemCalls.startWriting(descriptor, at: offset, count: bytes.count) }
   }
+  private static let promptByteCount = 256 << 10
   public func write(at offset: Int, _ bytes: [UInt8]) throws(FileError) {
     var failure: FileError?
     unsafe bytes.withUnsafeBytes { buffer in

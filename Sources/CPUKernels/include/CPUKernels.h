@@ -98,11 +98,21 @@ void dk_round_rows(dk_isa isa, uint16_t *out, const float *x, int64_t x_stride, 
  * the bits. Unaligned pointers are fine. */
 void dk_convert(dk_isa isa, void *out, dk_type out_type, const void *x, dk_type x_type, int64_t count);
 
+/* How many of `count` elements are NaN or infinite. Unaligned pointers are fine. */
+int64_t dk_count_nonfinite(dk_isa isa, const void *x, dk_type type, int64_t count);
+
 /* Packs up to 16 rows of W [n, k], row-major, into one panel; rows from `rows` to 16 become zero.
  * x_stride in elements; panel as in dk_linear, 64-byte aligned for speed. Bits are copied, never rounded. */
 void dk_pack_panel(dk_type type, void *panel, const void *x, int64_t x_stride, int64_t rows, int64_t k);
 /* The inverse: writes `rows` rows of k elements. */
 void dk_unpack_panel(dk_type type, void *out, int64_t out_stride, const void *panel, int64_t rows, int64_t k);
+
+/* LoRA: W += scale * (B A) over a tile, in float32 (arXiv:2106.09685).
+ *   w [rows, columns], rows w_stride apart;  b [rows, rank], packed;  a [rank, columns], rows a_stride apart
+ * Each element is s = 0; s = s + b[r, k] * a[k, c] for k from 0 on; w = w + scale * s, every operation rounded: equal
+ * to the bit on every instruction set, whatever the tile. */
+void dk_add_low_rank(dk_isa isa, float *w, int64_t w_stride, const float *b, const float *a, int64_t a_stride, int64_t rows,
+                     int64_t columns, int64_t rank, float scale);
 
 /* Embedding rows: out[r, i] = scale * W[ids[r], i], r in 0..<rows. The caller has checked every id.
  * W row-major [vocabulary, k] in `type`. */
@@ -111,6 +121,15 @@ void dk_gather_rows(dk_type type, float *out, int64_t out_stride, const void *w,
 /* The same from panels, as shared with the output layer. */
 void dk_gather_panels(dk_type type, float *out, int64_t out_stride, const void *panels, int64_t k, const int32_t *ids,
                       int64_t rows, float scale);
+
+/* ---- Digests ---------------------------------------------------------------------------------------------- */
+
+/* Whether the functions below may be called: the processor has SHA instructions for them. */
+bool dk_has_sha256(void);
+/* Takes `blocks` blocks of 64 bytes into a SHA-256 state (FIPS 180-4; a to h, at the start its section 5.3.3). */
+void dk_sha256(uint32_t state[8], const void *data, int64_t blocks);
+/* The same for two streams in step, in little more time than one takes. */
+void dk_sha256_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks);
 
 /* ---- Norms, activations, sums --------------------------------------------------------------------------- */
 

@@ -1,3 +1,4 @@
+import CPUKernels
 import Tensors
 
 /// Some rows of one touched tensor, on their way to float32.
@@ -172,9 +173,9 @@ private struct Factors {
     unsafe up.withUnsafeBufferPointer { up in
       unsafe down.withUnsafeBufferPointer { down in
         guard let w = weights.baseAddress, let b = up.baseAddress, let a = down.baseAddress else { return }
-        unsafe LowRankUpdate.add(
-          to: w, rows: rowCount, columns: columns.count, up: b, rank: rank, down: a + columns.lowerBound, stride: stride,
-          scale: Float(strength * scale))
+        unsafe dk_add_low_rank(
+          dk_best_isa(), w, Int64(columns.count), b, a + columns.lowerBound, Int64(stride), Int64(rowCount), Int64(columns.count),
+          Int64(rank), Float(strength * scale))
       }
     }
   }
