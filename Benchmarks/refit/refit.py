@@ -4,8 +4,9 @@
 
 MODEL is a Hugging Face directory or a GGUF file (the small engine); --size-gb makes a second engine of random weights of
 at least that size. Ways are measured in turn, round by round; figures are medians with their range. Everything is on the
-disk when a way ends, so `cp` is followed by `sync` of what it wrote. Where Python has torch and safetensors, the
-replacement of a checkpoint's weights is timed with them too.
+disk when a way of ours ends, so `cp` is timed alone and with `sync` of what it wrote. On a file system that shares
+blocks (XFS, Btrfs; name a folder of one with --work) refit shares what does not change; `cp` is told not to. Where
+Python has torch and safetensors, the same replacements in the checkpoint are timed with them too.
 """
 import argparse
 import json
@@ -21,14 +22,36 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "engine"))
 from measuring import Samples, directory_bytes, run, say  # noqa: E402
 
+# What people do without us: the checkpoint's tensors loaded, replaced, saved. Arguments: the checkpoint's file, the new
+# file, and either the file of the other checkpoint or an adapter's directory.
 MERGE = """
-import sys, torch
+import json, os, sys, torch
 from safetensors.torch import load_file, save_file
-source, target = sys.argv[1:]
-tensors = load_file(source)
-save_file({name: value.clone() for name, value in tensors.items()}, target)
-import os
-file = os.open(target, os.O_RDONLY); os.fsync(file)
+base, target, source = sys.argv[1:]
+tensors = load_file(base)
+if source.endswith('.safetensors'):
+    for name, value in load_file(source).items():
+        tensors[name].copy_(value)
+else:
+    config = json.load(open(os.path.join(source, 'adapter_config.json')))
+    adapter = load_file(os.path.join(source, 'adapter_model.safetensors'))
+    scale = config['lora_alpha'] / config['r']
+    places = {'self_attn.o_proj': 'attention.dense', 'mlp.gate_proj': 'mlp.fc', 'mlp.up_proj': 'mlp.gate', 'mlp.down_proj': 'mlp.proj'}
+    for name in [name for name in adapter if name.endswith('.lora_A.weight')]:
+        layer, _, module = name.removesuffix('.lora_A.weight').split('layers.')[1].partition('.')
+        down, up = adapter[name], adapter[name.replace('lora_A', 'lora_B')]
+        prefix = f'transformer.layers.{layer}.'
+        if module in places:
+            weight = tensors[prefix + places[module] + '.weight']
+        else:  # q, k and v lie one after another
+            fused = tensors[prefix + 'attention.qkv.weight']
+            keys = (fused.shape[0] - fused.shape[1]) // 2
+            start = {'self_attn.q_proj': 0, 'self_attn.k_proj': fused.shape[1], 'self_attn.v_proj': fused.shape[1] + keys}[module]
+            weight = fused[start:start + up.shape[0]]
+        weight.copy_((weight.float() + scale * (up @ down)).to(weight.dtype))
+save_file(tensors, target)
+file = os.open(target, os.O_RDONLY)
+os.fsync(file)
 """
 
 
@@ -116,11 +139,13 @@ def change(checkpoint: Path, target: Path) -> None:
                 position += len(piece)
 
 
-def timed_copy(source: Path, target: Path) -> float:
+def timed_copy(source: Path, target: Path) -> tuple[float, float]:
+    """Seconds of `cp`, and of `cp` with the copy on the disk."""
     start = time.perf_counter()
-    run("cp", "-r", source, target)
+    run("cp", "-r", "--reflink=never", source, target)
+    copied = time.perf_counter() - start
     run("sync", *sorted(target.iterdir()))
-    return time.perf_counter() - start
+    return copied, time.perf_counter() - start
 
 
 def measure(name: str, checkpoint: Path, work: Path, bin: Path, rounds: int) -> None:
@@ -146,24 +171,29 @@ def measure(name: str, checkpoint: Path, work: Path, bin: Path, rounds: int) -> 
                     samples.add(key + " memory", peak)
             shutil.rmtree(out, ignore_errors=True)
 
-        record("cp and sync", timed_copy(engine, out))
+        copied, synced = timed_copy(engine, out)
+        record("cp", copied)
+        record("cp and sync", synced)
         for key, source in [("full", other), ("same", checkpoint), ("all", work / f"{name}-all"), ("two", work / f"{name}-two")]:
             done = run(commands["refit"], "--engine_dir", engine, "--checkpoint_dir", source, "--refit_engine_dir", out)
             record(key, done.seconds, done.peak_bytes)
         done = run(commands["build"], "--checkpoint_dir", other, "--output_dir", out, "--refit_scope", "all", "--input_timing_cache", work / "timing.json")
         record("build", done.seconds, done.peak_bytes)
         if has_torch:
-            out.mkdir()
-            record("torch", run(python, "-c", MERGE, other / "rank0.safetensors", out / "x.safetensors").seconds)
-    print(f"\n### {name}: {size / 1e9:.2f} GB, {rounds} rounds\n\n| way | time | of cp and sync | peak memory |\n|---|---|---|---|")
+            for key, source in [("torch", other / "rank0.safetensors"), ("torch all", work / f"{name}-all")]:
+                out.mkdir()
+                done = run(python, "-c", MERGE, checkpoint / "rank0.safetensors", out / "x.safetensors", source)
+                record(key, done.seconds, done.peak_bytes)
+    print(f"\n### {name}: {size / 1e9:.2f} GB, {rounds} rounds\n\n| way | time | of cp | of cp and sync | peak memory |\n|---|---|---|---|---|")
     for key, label in [
-        ("cp and sync", "`cp -r` of the engine, on the disk"), ("full", "refit with a full checkpoint, every byte new"),
+        ("cp", "`cp -r` of the engine"), ("cp and sync", "`cp -r` of the engine, on the disk"), ("full", "refit with a full checkpoint, every byte new"),
         ("same", "refit with a full checkpoint, nothing new"), ("all", "refit with a LoRA over all linear layers, rank 16"),
         ("two", "refit with a LoRA over two weights"), ("build", "`trtllm-build` with a timing cache"),
-        ("torch", "load and save of the checkpoint with safetensors and torch"),
+        ("torch", "full replacement of the checkpoint in Python, safetensors and torch"),
+        ("torch all", "the LoRA over all linear layers in Python, safetensors and torch"),
     ]:
         memory = samples.median(key + " memory")
-        print(f"| {label} | {samples.show(key, 1e3, ' ms', 0)} | {samples.ratio(key, 'cp and sync')} | {f'{memory / 1e6:.0f} MB' if memory else '–'} |")
+        print(f"| {label} | {samples.show(key, 1e3, ' ms', 0)} | {samples.ratio(key, 'cp')} | {samples.ratio(key, 'cp and sync')} | {f'{memory / 1e6:.0f} MB' if memory else '–'} |")
 
 
 def main() -> None:

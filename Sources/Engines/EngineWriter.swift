@@ -53,10 +53,12 @@ struct EngineWriter {
       let disposition: Disposition
     }
     var writers: [SafetensorsWriter] = []
+    var shares: [Bool] = []
     var jobs: [(cost: Int, job: Job)] = []
     for (index, rank) in ranks.enumerated() {
       let tensors = EngineFile.layout(plan: rank.plan) { rank.dispositions[$0] != .absent }
       let file = try output.createFile(EngineDirectory.fileName(rank: rank.plan.rank))
+      shares.append(rank.previous.map { file.sharesBlocks(with: $0.tensors.file) } ?? false)
       writers.append(
         try SafetensorsWriter(
           file: file, metadata: EngineFile.metadata(planText: rank.planText), tensors: tensors,
@@ -67,7 +69,7 @@ struct EngineWriter {
       }
     }
     let digests = DigestTable(rankCount: ranks.count)
-    let (allRanks, allWriters, progress, measures, written) = (ranks, writers, progress, measures, written)
+    let (allRanks, allWriters, allShares, progress, measures, written) = (ranks, writers, shares, progress, measures, written)
     try await Work.runDigested(jobs, workers: workers) { maker, job in
       let rank = allRanks[job.rank]
       let writer = allWriters[job.rank]
@@ -81,7 +83,7 @@ struct EngineWriter {
         guard let program = RecipeProgram(job.weight) else { preconditionFailure("\(name): the plan was checked") }
         return WeightWriting(
           maker, name, program, from: rank.source, rank: rank.plan.rank, previous: rank.previous, to: writer,
-          measures: measures, progress: progress, done: done)
+          sharesBlocks: allShares[job.rank], measures: measures, progress: progress, done: done)
       case .keep:
         guard let previous = rank.previous, let entry = previous.tensors.header[name] else {
           preconditionFailure("\(name): nothing to keep it from")

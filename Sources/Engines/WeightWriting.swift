@@ -3,9 +3,9 @@ import Safetensors
 import Tensors
 import WeightSources
 
-/// A weight that its recipe makes, on its way into a rank file: written only from the first tile on that differs from
-/// the engine's; what comes before is cloned. So a weight that is right already is read and compared and never written,
-/// and one that is not costs one tile more than it must.
+/// A weight that its recipe makes, on its way into a rank file, compared with the engine's up to the first tile that
+/// differs. Where files can share blocks, what comes before that tile is cloned, so a weight that is right already is
+/// never written; elsewhere writing the bytes at hand costs less than copying the engine's.
 struct WeightWriting: DigestedJob {
   private let maker: WeightMaker
   private let name: String
@@ -15,6 +15,7 @@ struct WeightWriting: DigestedJob {
   /// The engine, where it has the weight.
   private let previous: EngineFile?
   private let writer: SafetensorsWriter
+  private let sharesBlocks: Bool
   private let measures: Bool
   private let progress: ProgressCounter?
   private let done: (_ digest: String, _ written: WrittenWeight) -> Void
@@ -28,10 +29,11 @@ struct WeightWriting: DigestedJob {
 
   /// - Parameters:
   ///   - maker: Not used by anything else until the weight is written.
+  ///   - sharesBlocks: Whether the new file can share blocks with the engine's.
   ///   - measures: Whether to compute how far it moved, for which all old bytes are read.
   init(
     _ maker: WeightMaker, _ name: String, _ program: RecipeProgram, from source: any WeightSource, rank: Int,
-    previous: EngineFile?, to writer: SafetensorsWriter, measures: Bool, progress: ProgressCounter?,
+    previous: EngineFile?, to writer: SafetensorsWriter, sharesBlocks: Bool, measures: Bool, progress: ProgressCounter?,
     done: @escaping (_ digest: String, _ written: WrittenWeight) -> Void
   ) {
     self.maker = maker
@@ -41,6 +43,7 @@ struct WeightWriting: DigestedJob {
     self.rank = rank
     self.previous = previous.flatMap { $0.contains(name) ? $0 : nil }
     self.writer = writer
+    self.sharesBlocks = sharesBlocks
     self.measures = measures
     self.progress = progress
     self.done = done
@@ -52,7 +55,7 @@ struct WeightWriting: DigestedJob {
     try Task.checkCancellation()
     guard let (rows, bytes) = unsafe try maker.next(program, from: source, rank: rank, row: &row) else {
       if let previous, matches {
-        try writer.clone(name, rows: matched, from: previous)
+        if sharesBlocks { try writer.clone(name, rows: matched, from: previous) }
         written.fate = .unchanged
       }
       if measures, previous != nil { written.movement = movement }
@@ -68,10 +71,11 @@ struct WeightWriting: DigestedJob {
       if matches {
         if unsafe sameBytes(bytes, UnsafeRawBufferPointer(old)) {
           matched = rows.upperBound
-          return unsafe bytes
+          if sharesBlocks { return unsafe bytes }
+        } else {
+          matches = false
+          if sharesBlocks { try writer.clone(name, rows: matched, from: previous) }
         }
-        matches = false
-        try writer.clone(name, rows: matched, from: previous)
       }
     }
     unsafe try writer.write(name, rows: rows, bytes)

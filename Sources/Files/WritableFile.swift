@@ -45,9 +45,7 @@ public import SystemPackage
       let copied = SystemCalls.copyRange(
         from: source.descriptor, at: offset + done, to: descriptor, at: target + done, count: piece)
       if copied > 0 {
-        if copied == piece, piece == 16 << 20 {  // the disk works while the next piece is copied
-          SystemCalls.startWriting(descriptor, at: target + done, count: copied)
-        }
+        if copied >= Self.promptByteCount { SystemCalls.startWriting(descriptor, at: target + done, count: copied) }
         done += copied
         progress?(copied)
         continue
@@ -62,6 +60,14 @@ public import SystemPackage
       }
       return try bufferedCopy(from: source, at: offset + done, to: target + done, count: count - done, progress)
     }
+  }
+
+  /// Whether the file system lets this file share blocks with `source`. Tried on the first block: to be asked of a new
+  /// file, before anything is written.
+  public func sharesBlocks(with source: ReadableFile) -> Bool {
+    let block = 4096
+    return source.byteCount >= block
+      && SystemCalls.cloneRange(from: source.descriptor, at: 0, to: descriptor, at: 0, count: block)
   }
 
   /// Shares the whole blocks inside the range and copies the two ends.
