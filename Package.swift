@@ -107,7 +107,7 @@ let package = Package(
       tests("LiveTests", ["Inference", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
-        "Serving", "Inference", "Engines", "Tokenizers", "JSON", logging,
+        "Serving", "Inference", "Engines", "Tokenizers", "JSON", "TestSupport", logging, system,
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -116,6 +116,7 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
       // These run the commands as processes.
+      tests("ServerTests", ["JSON", "TestSupport", system] + commands.map { .target(name: $0) }),
       tests("FaultTests", ["TestSupport", system] + commands.map { .target(name: $0) }, exclude: ["fault_hook.c"]),
       tests("CommandTests", ["JSON", "Safetensors", "TestSupport", system] + commands.map { .target(name: $0) }),
     ]

@@ -22,7 +22,7 @@ ABOUT = """Reference results for Models/tiny, computed in float32 by Hugging Fac
 (Scripts/reference/expected_results.py). *_float32: weights as they are. *_bfloat16: the same rounded to bfloat16 \
 (nearest, ties to even), still evaluated in float32. lora_*: after merging Models/tiny-lora, W + alpha/r * B@A in \
 float32 on the weights of that kind, for *_bfloat16 rounded again. 'text' is the exact input string (for chat, after \
-the chat template). greedy_ids end after id 2 (<|im_end|>) or 48 tokens. margins[i] is the gap between best and \
+the chat template). prompt_logprobs are those of the prompt's tokens after the first. greedy_ids end after id 2 (<|im_end|>) or 48 tokens. margins[i] is the gap between best and \
 second-best logit at step i: an engine that computes in bfloat16 may differ from a step on whose margin is below 0.15, \
 a float32 engine below 0.01."""
 
@@ -52,6 +52,7 @@ def answer(model, tokenizer, kind: str, prompt: str) -> dict:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     greedy, margins, top = [], [], None
+    scores = torch.log_softmax(model(torch.tensor([ids])).logits[0, :-1], -1)
     while len(greedy) < LONGEST and (not greedy or greedy[-1] != STOP_ID):
         logits = model(torch.tensor([ids + greedy])).logits[0, -1]
         if top is None:
@@ -69,6 +70,7 @@ def answer(model, tokenizer, kind: str, prompt: str) -> dict:
         "margins": margins,
         "greedy_text": tokenizer.decode(greedy),
         "next_token_top10": top,
+        "prompt_logprobs": [round(v, 5) for v in scores[range(len(ids) - 1), ids[1:]].tolist()],
     }
 
 

@@ -4,7 +4,8 @@
     serve_golden_check.py BASE_URL MODEL GOLDEN.json SET
 
 SET is a key of the golden file: base_float32, base_bfloat16, lora_float32 or lora_bfloat16. Prompt ids must be equal.
-Greedy ids must be equal for float32, and for bfloat16 up to the first step whose margin is below 0.15, where rounding may
+Log-probabilities of the prompt's own tokens (echo), where the golden file has them, must agree within 0.002, and within
+0.15 for bfloat16, alone and under load, bit by bit the same. Greedy ids must be equal for float32, and for bfloat16 up to the first step whose margin is below 0.15, where rounding may
 choose the other token. Under load every prompt must be answered as it was alone, whatever the margins.
 """
 
@@ -28,6 +29,16 @@ async def answer(case):
     return reply.choices[0].model_extra["token_ids"], reply.choices[0].finish_reason
 
 
+async def scores(case):
+    """Log-probabilities of the prompt's tokens after the first."""
+    reply = await client.completions.create(
+        model=model, prompt=case["input_ids"], temperature=0, max_tokens=0, echo=True, logprobs=1)
+    values = reply.choices[0].logprobs.token_logprobs
+    assert values[0] is None and len(values) == len(case["input_ids"]), values
+    assert reply.usage.completion_tokens == 0, reply.usage
+    return values[1:]
+
+
 async def tokens(case):
     body = {"prompt": case["prompt"]} if case["kind"] == "raw" else {
         "messages": [{"role": "user", "content": case["prompt"]}]}
@@ -48,6 +59,10 @@ def wrong(case, ids, reason):
     return None
 
 
+async def together():
+    return await asyncio.gather(*(answer(case) for _ in range(4) for case in cases))
+
+
 async def main():
     failures = 0
     alone = []
@@ -61,7 +76,18 @@ async def main():
         exact = sum(a == b for a, b in zip(ids, case["greedy_ids"]))
         print(f"{'ok    ' if step is None and prompt == case['input_ids'] else 'FAILED'} {case['prompt'][:40]!r}: "
               f"{exact} of {len(case['greedy_ids'])} ids equal, prompt {'equal' if prompt == case['input_ids'] else prompt}")
-    crowd = await asyncio.gather(*(answer(case) for _ in range(4) for case in cases))
+    scored = [case for case in cases if "prompt_logprobs" in case]
+    scores_alone = [await scores(case) for case in scored]
+    for case, found in zip(scored, scores_alone):
+        wanted = case["prompt_logprobs"]
+        worst = max((abs(a - b) for a, b in zip(wanted, found)), default=0)
+        failures += (bad := len(found) != len(wanted) or not worst <= (0.15 if "bfloat16" in name else 0.002))
+        print(f"{'FAILED' if bad else 'ok    '} prompt scores of {case['prompt'][:40]!r}: {worst:.5f} off at most")
+    *crowd_scores, crowd = await asyncio.gather(
+        *(scores(case) for _ in range(2) for case in scored), together())
+    different = sum(got != scores_alone[index % len(scored)] for index, got in enumerate(crowd_scores))
+    failures += different
+    print(f"{'ok    ' if not different else 'FAILED'} under load: {len(crowd_scores) - different} of {len(crowd_scores)} prompts scored as alone")
     different = sum(got != alone[index % len(cases)] for index, got in enumerate(crowd))
     print(f"{'ok    ' if not different else 'FAILED'} under load: {len(crowd) - different} of {len(crowd)} answers as alone")
     return failures + different

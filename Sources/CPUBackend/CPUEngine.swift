@@ -28,10 +28,19 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
   public let maximumSequenceLength: Int
   public let maximumBatchRows: Int
   public let maximumSequences: Int
+  /// Most rows of a step that want logits: one for each sequence, and room to score prompts with.
+  public let maximumLogitRows: Int
   public let cacheBlockCount: Int
   public var cacheBlockTokens: Int { Int(DK_BLOCK_TOKENS) }
+  /// Threads that compute, over all ranks.
+  let threadCount: Int
+  /// Weights that every step reads, and keys and values of one position, over all ranks.
+  let weightByteCount: Int
+  let cacheByteCountPerToken: Int
   private let workers: [RankWorker]
   private let keyValueHeads: [Int]
+  /// Rows of prompts that can be scored in one step. Each costs memory for the logits of a whole vocabulary.
+  private static let scoredRows = 48
 
   /// - Throws: ``EngineError`` for a stripped engine or one for another target.
   public init(_ engine: EngineDirectory, options: Options = Options()) throws {
@@ -48,6 +57,7 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     maximumSequenceLength = length
     maximumBatchRows = max(1, min(options.maximumBatchRows, first.limits.tokens))
     maximumSequences = max(1, min(options.maximumSequences, first.limits.batchSize, maximumBatchRows))
+    maximumLogitRows = min(maximumBatchRows, maximumSequences + Self.scoredRows)
     let perBlock = engine.ranks.reduce(0) { sum, file in
       let cache = file.plan.cache
       var shape = dk_attention_shape(
@@ -62,16 +72,22 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)
     let communicators = InProcessCommunicator.ranks(
       tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
-    let (rows, selected, blocks) = (maximumBatchRows, maximumSequences, cacheBlockCount)
+    let (rows, selected, blocks) = (maximumBatchRows, maximumLogitRows, cacheBlockCount)
     let executors = try zip(engine.ranks, communicators).map { file, communicator in
       try RankExecutor(
         engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: rows, selected: selected,
         positions: length, cacheBlockCount: blocks)
     }
+    threadCount = threads * worldSize
+    weightByteCount = executors.reduce(0) { sum, executor in unsafe executor.stepWeights.reduce(sum) { $0 + $1.count } }
+    cacheByteCountPerToken = executors.reduce(0) { $0 + $1.cacheByteCountPerToken }
     keyValueHeads = executors.map(\.plan.cache.keyValueHeads)
     fileWeights = WeightVersion(executors.map(\.inUse))
     workers = executors.map { RankWorker($0, ownThread: worldSize > 1) }
   }
+
+  /// Weights in the engine's files that every step reads.
+  var stepWeights: [UnsafeRawBufferPointer] { unsafe workers.flatMap { unsafe $0.executor.stepWeights } }
 
   // MARK: Weights
 
@@ -110,9 +126,11 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     guard let last = workers.last(where: { $0.executor.plan.tensorRank == 0 }), let result = unsafe last.executor.logits
     else { return }
     var row = 0
-    for (index, slice) in batch.sequences.enumerated() where slice.wantsLogits {
-      unsafe logits(index, UnsafeMutableBufferPointer(start: result.base + row * result.stride, count: vocabularySize))
-      row += 1
+    for (index, slice) in batch.sequences.enumerated() {
+      for _ in 0..<slice.logitRows {
+        unsafe logits(index, UnsafeMutableBufferPointer(start: result.base + row * result.stride, count: vocabularySize))
+        row += 1
+      }
     }
   }
 
@@ -126,10 +144,14 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     for token in batch.tokens {
       try require(token >= 0 && token < vocabularySize, "token \(token) is outside the vocabulary of \(vocabularySize)")
     }
+    let selected = batch.sequences.reduce(0) { $0 + max(0, $1.logitRows) }
+    try require(selected <= maximumLogitRows, "a step wants logits of \(selected) rows, at most \(maximumLogitRows) fit")
     var next = 0
     for slice in batch.sequences {
       try require(slice.rows.lowerBound == next && !slice.rows.isEmpty, "the rows of a step's sequences do not follow each other")
       next = slice.rows.upperBound
+      try require(
+        (0...slice.rows.count).contains(slice.logitRows), "a slice of \(slice.rows.count) rows wants logits of \(slice.logitRows)")
       let end = slice.firstPosition + slice.rows.count
       try require(slice.firstPosition >= 0 && end <= maximumSequenceLength, "a sequence of \(end) tokens is longer than \(maximumSequenceLength)")
       try require(slice.blockTable.count * cacheBlockTokens >= end, "a block table is too short for \(end) tokens")

@@ -53,6 +53,25 @@ import Tensors
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
+  /// Weights in the file that every step reads in full.
+  var stepWeights: [UnsafeRawBufferPointer] {
+    var names: Set<String> = []
+    for operation in plan.operations {
+      switch operation {
+      case .linear(_, let name, _, _), .rmsNorm(_, let name, _, _), .addRMSNorm(_, _, let name, _, _): names.insert(name)
+      default: break
+      }
+    }
+    return unsafe names.sorted().map { name in
+      unsafe UnsafeRawBufferPointer(start: file.pointer(name), count: plan.weights[name]?.stored.byteCount ?? 0)
+    }
+  }
+  /// Keys and values of one position in all layers.
+  var cacheByteCountPerToken: Int {
+    var shape = shape
+    return plan.cache.layers * (unsafe Int(dk_cache_block_bytes(&shape))) / Int(DK_BLOCK_TOKENS)
+  }
+
   /// The steps with some weights replaced. From any thread: nothing of this is in use before ``use(_:)``.
   func resolve(made: [String: WeightMemory]) -> ResolvedSteps {
     for (name, memory) in made {

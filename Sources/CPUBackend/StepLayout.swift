@@ -35,8 +35,8 @@ struct StepLayout {
       } else {
         runs.append(Run(rows: slice.rows, phase: slice.phase))
       }
-      if slice.wantsLogits {
-        selectedRows.append(slice.rows.upperBound - 1)
+      for row in slice.rows.suffix(slice.logitRows) {
+        selectedRows.append(row)
         selectedSlices.append(index)
       }
       for first in stride(from: 0, to: slice.rows.count, by: Self.attentionRows) {

@@ -109,6 +109,7 @@ public struct RunCommand: DrydockCommand {
     var usage: Usage?
     for try await event in try loop.submit(request) {
       switch event {
+      case .promptScored: break
       case .token(let token):
         outputs.append(token.id)
         if let top = token.top {

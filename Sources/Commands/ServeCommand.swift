@@ -80,13 +80,13 @@ public struct ServeCommand: DrydockCommand {
   @Option(name: .customLong("tls_key"), help: ArgumentHelp("PEM file with the certificate's private key.", valueName: "file"))
   var certificateKey: String?
 
-  @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
-  var maximumBatchSize: Int = 16
+  @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step; 16 by default.", valueName: "n"))
+  var maximumBatchSize: Int?
 
   @Option(
     name: .customLong("max_num_tokens"),
-    help: ArgumentHelp("Most tokens in one step; longer prompts are read in parts.", valueName: "n"))
-  var maximumTokens: Int = 512
+    help: ArgumentHelp("Most tokens in one step; longer prompts are read in parts. 512 by default.", valueName: "n"))
+  var maximumTokens: Int?
 
   @Option(
     name: .customLong("max_seq_len"),
@@ -125,7 +125,7 @@ public struct ServeCommand: DrydockCommand {
     }
     guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
-      ("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_queue_size", maximumQueueSize),
+      ("max_batch_size", maximumBatchSize ?? 1), ("max_num_tokens", maximumTokens ?? 1), ("max_queue_size", maximumQueueSize),
       ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers),
     ] where value < 1 {
       throw ValidationError("--\(name) is \(value); it must be at least 1")
@@ -144,25 +144,29 @@ public struct ServeCommand: DrydockCommand {
   public func run() async throws {
     guard let path = modelPath else { throw UsageError("give one engine directory") }
     let logger = makeLogger()
+    DescriptorLimit.raise()
     // Before the model is loaded: that takes longer than to find the port in use.
     try await ListeningAddress.check(host: host, port: port)
     let template = try makeChatTemplate()
     var engineOptions = CPUEngine.Options()
-    engineOptions.maximumSequences = maximumBatchSize
-    engineOptions.maximumBatchRows = maximumTokens
+    engineOptions.maximumSequences = maximumBatchSize ?? engineOptions.maximumSequences
+    engineOptions.maximumBatchRows = maximumTokens ?? engineOptions.maximumBatchRows
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
     let model = try OpenedModel(engineDirectory: path, tokenizerPath: tokenizer, options: engineOptions)
+    warnOfClipped(model.engine, logger)
+    let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
     let administration = try await administration(of: model, loop)
     let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(FilePath(path)))
     let version = versions.current
     logger.info(
       "engine opened",
-      metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))"])
+      metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
+        "memory_read_gigabytes_per_second": "\((readRate / 1e8).rounded() / 10)"])
     let engine = LoopCompletionEngine(
-      loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template)
-    var options = serverOptions(path)
+      loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate)
+    var options = try serverOptions(path)
     options.administration = administration?.options
     let modelName = options.modelName
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
@@ -194,10 +198,27 @@ public struct ServeCommand: DrydockCommand {
     return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights)))
   }
 
-  private func serverOptions(_ path: String) -> ServerOptions {
+  /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
+  private func warnOfClipped(_ engine: CPUEngine, _ logger: Logger) {
+    for (name, asked, held) in [
+      ("max_batch_size", maximumBatchSize, engine.maximumSequences), ("max_num_tokens", maximumTokens, engine.maximumBatchRows),
+      ("max_seq_len", maximumSequenceLength, engine.maximumSequenceLength),
+    ] {
+      guard let asked, asked > held else { continue }
+      logger.warning("--\(name) is \(asked), but the engine was built for \(held): \(held) it is. Build another for more.")
+    }
+  }
+
+  /// The engine directory's last component; of the directory itself where the path does not say, as `.` does not.
+  static func directoryName(_ path: String) throws -> String {
+    let written = FilePath(path).lexicallyNormalized()
+    if let name = written.lastComponent, name.kind == .regular { return name.string }
+    return try Directory.resolve(written.isEmpty ? "." : written).lastComponent?.string ?? path
+  }
+
+  private func serverOptions(_ path: String) throws -> ServerOptions {
     var options = ServerOptions(
-      modelName: servedModelName ?? FilePath(path).lexicallyNormalized().lastComponent?.string ?? path,
-      version: Tool.version)
+      modelName: try servedModelName ?? Self.directoryName(path), version: Tool.version)
     options.host = host
     options.port = port
     options.apiKey = apiKey ?? Self.environment("DRYDOCK_API_KEY")

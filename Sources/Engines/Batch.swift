@@ -34,14 +34,21 @@ public struct SequenceSlice: Sendable, Hashable {
   /// every layer's pool.
   public var blockTable: [Int32]
   public var phase: Phase
-  /// Whether the logits of the slice's last row are asked for.
-  public var wantsLogits: Bool
+  /// How many of the slice's last rows want logits: none, the last where a token is to be chosen, more where tokens that
+  /// are known are to be scored.
+  public var logitRows: Int
+  public var wantsLogits: Bool { logitRows > 0 }
 
   public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, wantsLogits: Bool) {
+    self.init(
+      rows: rows, firstPosition: firstPosition, blockTable: blockTable, phase: phase, logitRows: wantsLogits ? 1 : 0)
+  }
+
+  public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, logitRows: Int) {
     self.rows = rows
     self.firstPosition = firstPosition
     self.blockTable = blockTable
     self.phase = phase
-    self.wantsLogits = wantsLogits
+    self.logitRows = logitRows
   }
 }

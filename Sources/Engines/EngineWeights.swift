@@ -15,11 +15,14 @@ public final class EngineWeights: WeightSource {
     let program: RecipeProgram
   }
   private let engine: [EngineFile]
+  private let made: [[String: WeightMemory]]
   private let origins: [OrderedDictionary<String, Origin>]
 
   /// Offers the weights that the files hold; an absent weight is not offered.
-  public init(_ ranks: [EngineFile]) {
+  /// - Parameter made: For each rank, weights in memory that stand for the files', by name.
+  public init(_ ranks: [EngineFile], made: [[String: WeightMemory]] = []) {
     engine = ranks
+    self.made = made
     origins = ranks.map { file in
       var table: OrderedDictionary<String, Origin> = [:]
       for (name, weight) in file.plan.weights where file.contains(name) {
@@ -47,20 +50,30 @@ public final class EngineWeights: WeightSource {
     guard origins.indices.contains(rank), let origin = origins[rank][name] else {
       throw WeightSourceError(self.origin, .missing(names: ["rank \(rank): \(name)"]))
     }
-    let file = engine[rank].tensors
     let program = origin.program
     let wanted = rows.lowerBound + origin.firstRow..<rows.upperBound + origin.firstRow
     guard program.layout != .rows else {
-      unsafe try file.read(origin.weight, rows: wanted, into: destination)
+      unsafe try readStored(origin.weight, rank: rank, rows: wanted, into: destination)
       return
     }
     let unit = WeightLayout.panelRows
     let panels = wanted.lowerBound / unit..<(wanted.upperBound + unit - 1) / unit
     var scratch = Scratch()
     let packed = unsafe scratch.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, program.elementType))
-    unsafe try file.read(origin.weight, rows: panels, into: packed)
+    unsafe try readStored(origin.weight, rank: rank, rows: panels, into: packed)
     unsafe PanelPacking.unpack(
       UnsafeRawBufferPointer(packed), rows: wanted.lowerBound - panels.lowerBound * unit..<wanted.upperBound - panels.lowerBound * unit,
       columns: program.columns, program.elementType, into: destination)
+  }
+  /// Rows of a weight as it is stored, from memory where it was made anew.
+  private func readStored(
+    _ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    guard made.indices.contains(rank), let memory = made[rank][name], let weight = engine[rank].plan.weights[name] else {
+      return unsafe try engine[rank].tensors.read(name, rows: rows, into: destination)
+    }
+    let rowBytes = weight.stored.rowByteCount
+    let range = rows.lowerBound * rowBytes..<rows.upperBound * rowBytes
+    unsafe destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
   }
 }

@@ -31,7 +31,7 @@ struct RefitCheck {
     var outcome = Outcome()
     outcome.problems += configurationProblems() + editedFiles()
     outcome.warnings += typeWarnings()
-    if source.usesEngineWeights, let lineage, !lineage.adapters.isEmpty {
+    if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent))
     }
     var frozen: [(rank: Int, name: String)] = []

@@ -12,6 +12,8 @@ extension RefitSource {
   public struct OpeningOptions: Sendable {
     /// Base weights for an adapter, where they are not to be the engine's own.
     public var basePath: FilePath?
+    /// Stands for the engine's own weights: a version of a running engine.
+    public var base: LiveBase?
     /// Multiplies an adapter's change.
     public var loraScale = 1.0
     /// More adapters, on top of whatever the source is.
@@ -37,7 +39,9 @@ extension RefitSource {
       source = try Self.model(basePath, for: engine)
     } else {
       source = RefitSource(
-        weights: EngineWeights(engine.ranks), config: nil, kind: kind.rawValue, path: path, usesEngineWeights: true)
+        weights: EngineWeights(engine.ranks, made: options.base?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
+        usesEngineWeights: true)
+      source.base = options.base
     }
     guard !adapters.isEmpty else { self = source; return }
     if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {

@@ -15,6 +15,8 @@ public struct RefitSource: Sendable {
   public var adapters: [Lineage.Adapter]
   /// The base weights are the engine's own.
   public var usesEngineWeights: Bool
+  /// The weights of a running engine that stand for the engine's own; nil: those of its files.
+  public var base: LiveBase?
   /// Tensors of a rank that differ from the engine's; nil where all may.
   public var touched: (@Sendable (_ rank: Int) -> Set<String>)?
 

@@ -4,6 +4,6 @@ extension CPUEngine: StepExecutor {
   public var limits: ExecutorLimits {
     ExecutorLimits(
       vocabularySize: vocabularySize, maximumSequenceLength: maximumSequenceLength, maximumBatchRows: maximumBatchRows,
-      maximumSequences: maximumSequences, cacheBlockTokens: cacheBlockTokens, cacheBlockCount: cacheBlockCount)
+      maximumSequences: maximumSequences, maximumLogitRows: maximumLogitRows, cacheBlockTokens: cacheBlockTokens, cacheBlockCount: cacheBlockCount)
   }
 }

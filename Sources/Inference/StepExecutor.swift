@@ -10,6 +10,8 @@ public struct ExecutorLimits: Sendable, Hashable {
   public var maximumBatchRows: Int
   /// Most sequences in one step (`max_batch_size`).
   public var maximumSequences: Int
+  /// Most rows in one step that want logits; at least `maximumSequences`.
+  public var maximumLogitRows: Int
   /// Tokens in one block of the key/value cache.
   public var cacheBlockTokens: Int
   /// Blocks in the cache; block ids are `0..<cacheBlockCount`.
@@ -17,12 +19,13 @@ public struct ExecutorLimits: Sendable, Hashable {
 
   public init(
     vocabularySize: Int, maximumSequenceLength: Int, maximumBatchRows: Int, maximumSequences: Int,
-    cacheBlockTokens: Int = 16, cacheBlockCount: Int
+    maximumLogitRows: Int? = nil, cacheBlockTokens: Int = 16, cacheBlockCount: Int
   ) {
     self.vocabularySize = vocabularySize
     self.maximumSequenceLength = maximumSequenceLength
     self.maximumBatchRows = maximumBatchRows
     self.maximumSequences = maximumSequences
+    self.maximumLogitRows = maximumLogitRows ?? maximumSequences
     self.cacheBlockTokens = cacheBlockTokens
     self.cacheBlockCount = cacheBlockCount
   }
@@ -39,16 +42,23 @@ public protocol StepExecutor: AnyObject, Sendable {
   /// Does not change while the executor is used.
   var limits: ExecutorLimits { get }
 
+  /// Bytes of memory that a step reads at least; nil where the executor cannot tell.
+  func bytesRead(_ batch: Batch) -> Int?
+
   /// Writes the rows' keys and values to the cache and hands out logits.
   ///
   /// - Parameters:
   ///   - batch: Within ``limits``; token ids below the vocabulary size.
-  ///   - logits: Called on the calling thread, once for every slice that wants logits, in any order, with the slice's
-  ///     index in `batch.sequences` and its last row's logits `[vocabularySize]`, which are valid during the call and
-  ///     may be changed in place.
+  ///   - logits: Called on the calling thread, once for every row that wants logits, a slice's rows in order, slices in
+  ///     any order, with the slice's index in `batch.sequences` and the row's logits `[vocabularySize]`, which are valid
+  ///     during the call and may be changed in place.
   /// - Throws: Anything. The sequences of the batch are then ended with that error and their blocks freed; blocks of
   ///   other sequences must be unharmed.
   func step(
     _ batch: Batch, logits: (_ sequence: Int, _ logits: UnsafeMutableBufferPointer<Float>) -> Void
   ) throws
+}
+
+extension StepExecutor {
+  public func bytesRead(_ batch: Batch) -> Int? { nil }
 }

@@ -93,6 +93,36 @@ import Testing
     #expect(found[3] == wanted[4], "two rows of one sequence")
   }
 
+  @Test(arguments: [SmallModel.all[0], SmallModel.all[2], SmallModel.all[4]])
+  func `logits of many rows of a prompt are those of each row alone, and agree with a reference in doubles`(_ model: SmallModel) async throws {
+    let life = Lifecycle()
+    try await life.build(try model.write(life.directory, "A", seed: 17), "engine")
+    let directory = try EngineDirectory(life.directory("engine"))
+    let prompt = tokens(30, model.vocabulary, seed: 18)
+    let wanted = ReferenceModel(model, seed: 17).logits(prompt)
+    let tolerance = model.type == .bfloat16 ? 0.06 : 2e-4
+    let (driver, single) = (try Driver(directory, isa: dk_best_isa(), threads: 2), try Driver(directory, isa: dk_best_isa(), threads: 1))
+    let blocks = driver.blocks(30)
+    var found: [[Float]] = []
+    for rows in [0..<11, 11..<30] {
+      let slice = SequenceSlice(
+        rows: 0..<rows.count, firstPosition: rows.lowerBound, blockTable: blocks, phase: .prefill, logitRows: rows.count)
+      unsafe try driver.engine.step(Batch(tokens: Array(prompt[rows]), sequences: [slice])) { _, logits in unsafe found.append(Array(logits)) }
+    }
+    try #require(found.count == 30)
+    let again = single.blocks(30)
+    for position in 0..<30 {
+      for (mine, reference) in zip(found[position], wanted[position]) { #expect(abs(Double(mine) - reference) <= tolerance) }
+      #expect(try single.step([(Array(prompt[0...position]), 0, again, .prefill)])[0] == found[position], "position \(position)")
+    }
+    for count in [-1, 12] {
+      let slice = SequenceSlice(rows: 0..<11, firstPosition: 0, blockTable: blocks, phase: .prefill, logitRows: count)
+      #expect(throws: CPUEngine.BatchError.self) {
+        unsafe try driver.engine.step(Batch(tokens: Array(prompt[0..<11]), sequences: [slice])) { _, _ in }
+      }
+    }
+  }
+
   @Test func `a batch that does not fit is refused before anything is computed`() async throws {
     let life = Lifecycle()
     try await life.build(try SmallModel().write(life.directory, "A", seed: 16), "engine")

@@ -4,11 +4,11 @@ import TestSupport
 
 /// The library that is preloaded into commands, compiled once for all tests.
 struct FaultHook {
+  private static let directory = TemporaryDirectory()
   /// Where the compiled library is.
   static let library: Result<FilePath, BuildFailure> = {
     let source = FilePath(#filePath).removingLastComponent().appending("fault_hook.c")
-    let output = FilePath(FileManager.default.temporaryDirectory.path)
-      .appending("drydock-fault-hook-\(ProcessInfo.processInfo.processIdentifier).so")
+    let output = directory("fault_hook.so")
     for compiler in ["cc", "clang", "gcc"] {
       let result = try? Execution.run(
         FilePath("/usr/bin/env"), [compiler, "-shared", "-fPIC", "-O1", "-o", output.string, source.string, "-ldl"])

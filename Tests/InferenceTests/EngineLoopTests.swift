@@ -44,6 +44,66 @@ import Testing
     await loop.stop(drain: true)
   }
 
+  @Test("prompt scores are the same alone and among others, whatever the cache holds", arguments: [roomy, tight], [4, 5] as [UInt64])
+  func promptScores(limits: ExecutorLimits, seed: UInt64) async throws {
+    var generator = SeededGenerator(seed)
+    let prefixes: [[Int32]] = [[], (0..<40).map { Int32($0) }]
+    let requests = (0..<60).map { index in
+      var request = randomRequest(&generator, prefixes: prefixes)
+      request.promptScores = [.none, .beforeAnswer, .withoutAnswer][index % 3]
+      return request
+    }
+    let loop = try EngineLoop(
+      executor: FakeExecutor(limits), options: .init(maximumQueuedRequests: 100, maximumPrefillRowsBesideDecode: 7))
+    let streams = try await loop.perform { try requests.map { try loop.submit($0) } }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (request, stream) in zip(requests, streams) {
+        group.addTask {
+          let answer = try await collect(stream)
+          let expected = FakeModel().answer(request, room: limits.longestSequence - request.promptIDs.count)
+          let isOnly = request.promptScores == .withoutAnswer
+          #expect(answer.choices == (isOnly ? [] : expected.tokens))
+          #expect(answer.reason == (isOnly ? .length : expected.reason))
+          #expect(answer.usage?.generatedTokens == (isOnly ? 0 : answer.usage?.generatedTokens))
+          guard request.promptScores != .none else { return #expect(answer.promptScores == nil) }
+          #expect(answer.usage?.cachedPromptTokens == 0)
+          let scores = try #require(answer.promptScores)
+          #expect(scores.map(\.id) == Array(request.promptIDs.dropFirst()))
+          let wanted = FakeModel().promptScores(request)
+          for (mine, wanted) in zip(scores, wanted) {
+            #expect(abs(Double(mine.logProbability ?? .nan) - wanted) < 1e-5)
+            #expect(mine.top?.count == request.sampling.logProbabilities ?? 0)
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(loop.statistics.freeBlocks == limits.cacheBlockCount)
+    if limits == Self.tight { #expect(loop.statistics.preemptions > 0, "preemption must have happened") }
+    await loop.stop(drain: true)
+  }
+
+  @Test func `a prompt that is only scored may be as long as the engine holds`() async throws {
+    let loop = try EngineLoop(executor: FakeExecutor(Self.roomy))
+    var request = GenerationRequest(promptIDs: (0..<128).map { Int32($0 % 64) }, sampling: .greedy, promptScores: .withoutAnswer)
+    #expect(try await collect(loop.submit(request)).promptScores?.count == 127)
+    request.promptScores = .beforeAnswer
+    #expect(throws: SubmitError.promptTooLong(tokens: 128, limit: 127)) { try loop.submit(request) }
+    await loop.stop(drain: true)
+  }
+
+  @Test func `scores of logits that are no numbers end the request with the reason`() async throws {
+    let executor = FakeExecutor(Self.roomy)
+    executor.state.withLock { $0.notANumberAfter = 5 }
+    let loop = try EngineLoop(executor: executor)
+    let request = GenerationRequest(promptIDs: (0..<100).map { Int32($0 % 64) }, sampling: .greedy, promptScores: .withoutAnswer)
+    await #expect { try await collect(loop.submit(request)) } throws: {
+      ($0 as? SamplingError)?.problem == .notFinite(tokenID: 3)
+    }
+    #expect(loop.statistics.freeBlocks == 200)
+    await loop.stop(drain: true)
+  }
+
   @Test func `a preempted sequence computes its answer again in the decode phase`() async throws {
     let executor = FakeExecutor(Self.tight)
     let loop = try EngineLoop(executor: executor)

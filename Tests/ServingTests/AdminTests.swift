@@ -3,6 +3,7 @@ import HTTPTypes
 import JSON
 import Serving
 import Synchronization
+import TestSupport
 import Testing
 
 /// Says what it was asked.
@@ -20,7 +21,7 @@ final class ScriptedWeights: WeightAdministration {
     try await making()
     let name = { (path: String) in String(path.split(separator: "/").last ?? "") }
     return note(
-      "prepare \(name(source.source)) \(source.base.map(name) ?? "-") \(source.adapters.map(name)) \(source.loraScale) \(source.ignoresFrozen)")
+      "prepare \(name(source.source)) \(source.base.map(name) ?? source.baseVersion ?? "-") \(source.adapters.map(name)) \(source.loraScale) \(source.ignoresFrozen)")
   }
   func activate(version: String, inFlight: InFlightPolicy) async throws -> JSONValue { note("activate \(version) \(inFlight)") }
   func undo(inFlight: InFlightPolicy) async throws -> JSONValue { note("undo \(inFlight)") }
@@ -37,13 +38,14 @@ private final class Progress: Sendable {
 /// `/admin/v1/`: who may enter, what may be read, and what is asked of the engine.
 @Suite(.timeLimit(.minutes(2))) struct AdminTests {
   static let path = "/admin/v1/weights"
+  private let directory = TemporaryDirectory()
   let weights: ScriptedWeights
   let root: URL
   let outside: URL
 
   init() throws {
     weights = ScriptedWeights()
-    let base = FileManager.default.temporaryDirectory.appending(path: "drydock-admin-\(UUID().uuidString)")
+    let base = URL(filePath: directory.path.string)
     (root, outside) = (base.appending(path: "root"), base.appending(path: "root-outside"))
     for directory in [root.appending(path: "model"), root.appending(path: "lora"), outside.appending(path: "secret")] {
       try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -108,6 +110,7 @@ private final class Progress: Sendable {
       for (method, path, body) in [
         (HTTPRequest.Method.get, "", nil as String?), (.post, "/prepare", #"{"source": "model"}"#),
         (.post, "/prepare", #"{"source": "./lora/../lora/", "base": "model", "adapters": ["\#(absolute)"], "lora_scale": 0.5, "ignore_frozen": true}"#),
+        (.post, "/prepare", #"{"source": "lora", "base_version": "fp_0"}"#),
         (.post, "/activate", #"{"version": "fp_1"}"#), (.post, "/activate", #"{"version": "fp_1", "in_flight": "abort"}"#),
         (.post, "/activate", #"{"version": "fp_1", "in_flight": "switch"}"#), (.post, "/undo", nil),
         (.post, "/undo", #"{"in_flight": "switch", "cache": "recompute"}"#),
@@ -118,7 +121,8 @@ private final class Progress: Sendable {
       }
       #expect(
         weights.calls.withLock { $0 } == [
-          "overview", "prepare model - [] 1.0 false", #"prepare lora model ["lora"] 0.5 true"#, "activate fp_1 finish",
+          "overview", "prepare model - [] 1.0 false", #"prepare lora model ["lora"] 0.5 true"#, "prepare lora fp_0 [] 1.0 false",
+          "activate fp_1 finish",
           "activate fp_1 abort", "activate fp_1 switchKeepingCache", "undo finish", "undo switchRecomputing",
           "prepare lora - [] 1.0 false", "activate fp_new switchKeepingCache", "delete fp_1",
         ])
@@ -131,6 +135,8 @@ private final class Progress: Sendable {
     ("prepare", "{}", "source"), ("prepare", #"{"source": 5}"#, "source"), ("prepare", #"{"source": ""}"#, "source"),
     ("prepare", #"{"source": "model", "lora_scale": "x"}"#, "lora_scale"),
     ("prepare", #"{"source": "model", "adapters": "no"}"#, "adapters"), ("prepare", #"{"source": "model", "base": "no"}"#, "base"),
+    ("prepare", #"{"source": "lora", "base": "model", "base_version": "fp_0"}"#, "base_version"),
+    ("prepare", #"{"source": "lora", "base_version": 5}"#, "base_version"),
     ("prepare", #"{"source": "model", "in_flight": "abort"}"#, "in_flight"), ("refit", #"{"source": "model", "soruce": 1}"#, "soruce"),
     ("activate", "{}", "version"), ("activate", #"{"version": "a", "in_flight": "drop"}"#, "in_flight"),
     ("activate", #"{"version": "a", "cache": "keep"}"#, "cache"), ("undo", #"{"in_flight": "switch", "cache": "x"}"#, "cache"),

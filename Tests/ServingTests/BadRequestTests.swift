@@ -102,7 +102,6 @@ struct BadField: Sendable, CustomTestStringConvertible {
     BadField("logprobs", true, "whole number"),
     BadField([("n", 3), ("best_of", 2)], "best_of", "from 3 to 128"),
     BadField([("stream", true), ("best_of", 2)], "best_of", "streamed answer cannot wait"),
-    BadField([("echo", true), ("logprobs", 1)], "echo", "echo together with logprobs"),
     BadField([("detokenize", false), ("stop", "x")], "stop", "stop_token_ids"),
     BadField("suffix", "end", "insertion is not supported"),
     BadField("prompt_ignore_length", 3, "whole answer"),

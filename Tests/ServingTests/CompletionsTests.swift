@@ -216,6 +216,65 @@ import Testing
     #expect(none.json["choices"]?.array?.first?["logprobs"]?["tokens"]?.array?.count == 13)
   }
 
+  @Test func `echo with logprobs scores the prompt, its first token by nothing, and may do only that`() async throws {
+    try await withServer(ScriptedEngine("!")) {
+      for (more, tokens, values, offsets) in [
+        ([("max_tokens", 1)], ["<s>", "S", "a", "y", "!"], [nil, -0.6484375, -0.7578125, -0.9453125, -0.2578125], [0, 0, 1, 2, 3]),
+        ([("max_tokens", 0)], ["<s>", "S", "a", "y"], [nil, -0.6484375, -0.7578125, -0.9453125], [0, 0, 1, 2]),
+        ([("prompt", [104, 0xC3, 0xA9, 105])], ["h", "\u{FFFD}", "\u{FFFD}", "i", "!"],
+          [nil, -1.5234375, -1.3203125, -0.8203125, -0.2578125], [0, 1, 1, 2, 3]),
+        ([("prompt", "x"), ("add_special_tokens", false), ("max_tokens", 0)], ["x"], [nil], [0]),
+      ] as [([(String, JSONValue)], [JSONValue], [JSONValue], [JSONValue])] {
+        for streams in [false, true] {
+          var body = request(("echo", true), ("logprobs", 1), ("stream", .bool(streams))).object ?? [:]
+          for (name, value) in more { body[name] = value }
+          let reply = try await $0.post("/v1/completions", .object(body))
+          let lists = (streams ? reply.chunks : [reply.json]).compactMap { $0["choices"]?.array?.first?["logprobs"] }
+          func joined(_ name: String) -> [JSONValue] { lists.flatMap { $0[name]?.array ?? [] } }
+          #expect(joined("tokens") == tokens)
+          #expect(joined("token_logprobs") == values)
+          #expect(joined("text_offset") == offsets)
+          #expect(joined("top_logprobs").first?.isNull == true && joined("top_logprobs").count == tokens.count)
+          let text = (streams ? reply.chunks : [reply.json]).compactMap { $0["choices"]?.array?.first?["text"]?.string }.joined()
+          #expect(text.hasPrefix(more.contains { $0.0 == "prompt" } ? text.prefix(1) : "Say"))
+          if tokens.last == "!" { #expect(text.hasSuffix("!") && text.unicodeScalars.count == (offsets.last?.int ?? 0) + 1) }
+          if !streams { #expect(reply.json["usage"]?["completion_tokens"]?.int == (tokens.last == "!" ? 1 : 0) + (body["max_tokens"] == nil ? 1 : 0)) }
+        }
+      }
+    }
+  }
+
+  @Test func `a prompt that is only scored may fill the whole sequence`() async throws {
+    try await withServer {
+      let full = JSONValue.ints(Array(repeating: 5, count: 1000))
+      let scored = try await $0.post("/v1/completions", request(("prompt", full), ("echo", true), ("logprobs", 0), ("max_tokens", 0)))
+      #expect(scored.status == 200)
+      #expect(scored.json["choices"]?.array?.first?["logprobs"]?["tokens"]?.array?.count == 1000)
+      #expect(try await $0.post("/v1/completions", request(("prompt", full), ("echo", true), ("logprobs", 0))).status == 400)
+    }
+  }
+
+  @Test(arguments: [("18446744073709551615", UInt64.max), ("9223372036854775808", 1 << 63), ("-1", .max), ("0", 0)])
+  func `any seed of 64 bits is taken`(text: String, seed: UInt64) async throws {
+    let engine = ScriptedEngine()
+    try await withServer(engine) {
+      let reply = try await $0.send(.post, "/v1/completions", #"{"model": "tiny", "prompt": "a", "seed": \#(text)}"#)
+      #expect(reply.status == 200)
+    }
+    #expect(engine.submissions.map(\.parameters.seed) == [seed])
+  }
+
+  @Test(arguments: ["18446744073709551616", "-9223372036854775809", "1.5", "1e30", "true"])
+  func `a seed of more than 64 bits is refused with what is allowed`(text: String) async throws {
+    try await withServer {
+      let reply = try await $0.send(.post, "/v1/completions", #"{"model": "tiny", "prompt": "a", "seed": \#(text)}"#)
+      #expect(reply.status == 400 && reply.error["param"] == "seed")
+      #expect(
+        reply.error["message"]?.string
+          == "seed is \(text); it must be a whole number of 64 bits, from -9223372036854775808 to 18446744073709551615.")
+    }
+  }
+
   @Test func `detokenize false answers with ids`() async throws {
     let reply = try await withServer(ScriptedEngine("ok")) {
       try await $0.post("/v1/completions", request(("detokenize", false)))

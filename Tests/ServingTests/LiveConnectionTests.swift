@@ -106,12 +106,32 @@ import Testing
     }
   }
 
-  @Test func `a header without end is cut off by size`() async throws {
+  @Test("a header that is too large is a 431", arguments: [
+    "x: \(String(repeating: "y", count: 200_000))", "x: \(String(repeating: "y", count: 90_000))\r\n\r\n",
+    (0..<9000).map { "x\($0): y\r\n" }.joined(),
+  ])
+  func largeHeader(fields: String) async throws {
     try await withLiveServer { server in
       try await server.connect { connection in
-        try? await connection.send("GET / HTTP/1.1\r\nx: \(String(repeating: "y", count: 200_000))")
+        try? await connection.send("GET / HTTP/1.1\r\n" + fields)
         await connection.read()
-        #expect(connection.received.isEmpty || connection.received.hasPrefix("HTTP/1.1 4"))
+        #expect(connection.received.hasPrefix("HTTP/1.1 431 "), "\(connection.received.prefix(200))")
+        #expect(connection.received.contains("\"code\":\"header_too_large\""))
+      }
+    }
+  }
+
+  @Test("a body whose chunks are broken is a 400", arguments: ["xyz\r\n", "5\r\n{\"mod", "5\r\n{\"mod\r\nZZ\r\n", "-1\r\n", "FFFFFFFFFFFFFFFFF\r\n"])
+  func brokenChunks(chunks: String) async throws {
+    let isCut = chunks.hasSuffix("mod")
+    try await withLiveServer(options: testOptions { $0.bodyTimeLimit = isCut ? .milliseconds(300) : .seconds(60) }) { server in
+      try await server.connect { connection in
+        try await connection.send(
+          "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        await connection.read()
+        #expect(connection.received.hasPrefix(isCut ? "HTTP/1.1 408 " : "HTTP/1.1 400 "), "\(connection.received)")
+        #expect(connection.received.contains("\"type\":\"invalid_request_error\""))
+        #expect(isCut || connection.received.contains("not sent as its header says"))
       }
     }
   }

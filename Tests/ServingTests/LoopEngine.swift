@@ -22,15 +22,22 @@ final class WalkingExecutor: StepExecutor {
 
   static func next(_ token: Int32, vocabularySize: Int) -> Int32 { Int32((Int(token) * 7 + 3) % vocabularySize) }
 
+  static func logits(_ last: Int32, vocabularySize: Int) -> [Float] {
+    var values = (0..<vocabularySize).map { Float(($0 * 31 + Int(last)) % 101) / 20 }
+    values[Int(next(last, vocabularySize: vocabularySize))] = 8
+    return values
+  }
+
+  func bytesRead(_ batch: Batch) -> Int? { 1000 }
+
   func step(_ batch: Batch, logits: (Int, UnsafeMutableBufferPointer<Float>) -> Void) throws {
     steps.withLock { $0 += 1 }
     if delay > .zero { Thread.sleep(forTimeInterval: delay / .seconds(1)) }
-    for (index, slice) in batch.sequences.enumerated() where slice.wantsLogits {
-      let last = batch.tokens[slice.rows.upperBound - 1]
-      let next = Self.next(last, vocabularySize: limits.vocabularySize)
-      var values = (0..<limits.vocabularySize).map { Float(($0 * 31 + Int(last)) % 101) / 20 }
-      values[Int(next)] = 8
-      unsafe values.withUnsafeMutableBufferPointer { unsafe logits(index, $0) }
+    for (index, slice) in batch.sequences.enumerated() {
+      for row in slice.rows.suffix(slice.logitRows) {
+        var values = Self.logits(batch.tokens[row], vocabularySize: limits.vocabularySize)
+        unsafe values.withUnsafeMutableBufferPointer { unsafe logits(index, $0) }
+      }
     }
   }
 }
@@ -44,7 +51,7 @@ struct LoopEngine {
 
   /// - Parameter end: The end-of-sequence token; nil for a model without.
   init(
-    end: Int32? = nil, maximumSequenceLength: Int = 4096, maximumQueued: Int = 256, delay: Duration = .zero
+    end: Int32? = nil, maximumSequenceLength: Int = 4096, maximumQueued: Int = 256, delay: Duration = .zero, memoryReadRate: Double? = nil
   ) throws {
     let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appending(path: "TokenizersTests/Expected/tokenizer-gpt2.json")
@@ -61,7 +68,8 @@ struct LoopEngine {
     executor = WalkingExecutor(
       vocabularySize: tokenizer.vocabularySize, maximumSequenceLength: maximumSequenceLength, delay: delay)
     loop = try EngineLoop(executor: executor, options: .init(maximumQueuedRequests: maximumQueued))
-    engine = LoopCompletionEngine(loop: loop, tokenizer: tokenizer, weightVersion: "fp_walk")
+    engine = LoopCompletionEngine(
+      loop: loop, tokenizer: tokenizer, versions: WeightVersionLog("fp_walk"), memoryReadRate: memoryReadRate)
   }
 
   /// The tokens that follow `prompt`.

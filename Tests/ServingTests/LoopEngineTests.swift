@@ -34,6 +34,41 @@ import Tokenizers
     }
   }
 
+  @Test func `the share of the memory-read limit is what steps read in their time`() async throws {
+    // A step reads 1,000 bytes in 5 ms or a little more: 200,000 bytes a second at most.
+    let loop = try LoopEngine(delay: .milliseconds(5), memoryReadRate: 400_000)
+    try await withServer(loop.engine) {
+      #expect(try await $0.get("/metrics").text.contains("drydock_memory_read_share") == false, "nothing was decoded yet")
+      _ = try await $0.post("/v1/completions", request())
+      let line = try await $0.get("/metrics").text.split(separator: "\n").first { $0.hasPrefix("drydock_memory_read_share ") }
+      let share = try #require(line?.split(separator: " ").last.flatMap { Double($0) })
+      #expect(share > 0.01 && share <= 0.5)
+    }
+  }
+
+  @Test func `a prompt's scores are those of its own tokens, however often it was asked before`() async throws {
+    let loop = try LoopEngine()
+    let ids = loop.tokenizer.encode(Self.prompt)
+    let wanted = zip(ids, ids.dropFirst()).map { token, next in
+      let logits = WalkingExecutor.logits(token, vocabularySize: loop.tokenizer.vocabularySize).map(Double.init)
+      return logits[Int(next)] - log(logits.reduce(0) { $0 + exp($1) })
+    }
+    try await withServer(loop.engine) {
+      _ = try await $0.post("/v1/completions", request())  // leaves the prompt in the cache
+      for count in [0, 1, 0] {
+        let reply = try await $0.post(
+          "/v1/completions", request(("echo", true), ("logprobs", 2), ("max_tokens", .int(count))))
+        let lists = reply.json["choices"]?.array?.first?["logprobs"]
+        let found = try #require(lists?["token_logprobs"]?.array)
+        #expect(found.count == ids.count + count && found.first?.isNull == true)
+        for (mine, value) in zip(found.dropFirst().compactMap(\.double), wanted) { #expect(abs(mine - value) < 1e-4) }
+        #expect(lists?["text_offset"]?.array?.count == ids.count + count)
+        #expect(reply.json["usage"]?["prompt_tokens_details"] == ["cached_tokens": 0])
+        #expect(reply.json["system_fingerprint"] == "fp_walk")
+      }
+    }
+  }
+
   @Test func `the model's end of sequence ends an answer unless it is to be ignored`() async throws {
     let free = try LoopEngine()
     let walk = free.walk(from: free.tokenizer.encode(Self.prompt), count: 12)

@@ -129,6 +129,25 @@ import Testing
     }
   }
 
+  @Test func `the model is found by its name, and no other`() async throws {
+    for (name, path) in [("tiny", "tiny"), ("org/tiny", "org/tiny"), ("org/tiny", "org%2Ftiny"), ("a b%", "a%20b%25"), ("50%", "50%")] {
+      try await withServer(options: testOptions { $0.modelName = name }) {
+        let list = try await $0.get("/v1/models").json["data"]?.array
+        let reply = try await $0.get("/v1/models/" + path)
+        #expect(reply.status == 200 && reply.json == list?.first, "\(path)")
+        #expect(reply.json["id"] == .string(name))
+        for other in ["gpt-4", "tin", "org", "tiny/x", "%6"] {
+          let missing = try await $0.get("/v1/models/" + other)
+          #expect(missing.status == 404)
+          #expect(missing.error["code"] == "model_not_found" && missing.error["param"] == "model")
+          #expect(missing.error["message"]?.string?.contains("'\(other)' does not exist here; this server serves '\(name)'") == true)
+        }
+        let wrong = try await $0.send(.delete, "/v1/models/" + path)
+        #expect(wrong.status == 405 && wrong.headers[.allow] == "GET")
+      }
+    }
+  }
+
   @Test func `a request id is echoed where it is printable, else made`() async throws {
     let name = try #require(HTTPField.Name("x-request-id"))
     try await withServer {

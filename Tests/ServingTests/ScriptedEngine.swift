@@ -102,10 +102,25 @@ final class ScriptedEngine: CompletionEngine {
     }
   }
 
+  private static func scored(_ id: Int32, count: Int) -> ChosenToken {
+    ChosenToken(
+      id: id, logProbability: Float(id) / -128,
+      alternatives: (0..<count).map { TokenProbability(id: Int32($0) + 97, logProbability: Float(-$0)) })
+  }
+
   private func play(
     _ script: Script, _ submission: Submission, _ continuation: AsyncThrowingStream<CompletionEvent, any Error>.Continuation
   ) async {
     var usage = CompletionUsage(promptTokens: submission.promptIDs.count, cachedPromptTokens: 3, generatedTokens: 0)
+    if submission.parameters.scoresPrompt {
+      let count = submission.parameters.logProbabilityCount ?? 0
+      continuation.yield(
+        .promptScored(submission.promptIDs.dropFirst().map { Self.scored($0, count: count) }))
+      if submission.parameters.maximumTokens == 0 {
+        continuation.yield(.finished(.length, usage))
+        return continuation.finish()
+      }
+    }
     for id in script.tokens {
       if let change = script.weightsChange, change.after == usage.generatedTokens {
         continuation.yield(.weightsChanged(version: change.version))
@@ -121,9 +136,7 @@ final class ScriptedEngine: CompletionEngine {
       state.withLock { $0.delivered += 1 }
       continuation.yield(
         .token(
-          ChosenToken(
-            id: id, logProbability: count.map { _ in Float(id) / -128 },
-            alternatives: (0..<(count ?? 0)).map { TokenProbability(id: Int32($0) + 97, logProbability: Float(-$0)) })))
+          count.map { Self.scored(id, count: $0) } ?? ChosenToken(id: id)))
       if usage.generatedTokens == submission.parameters.maximumTokens {
         continuation.yield(.finished(.length, usage))
         return continuation.finish()

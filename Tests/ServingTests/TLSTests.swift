@@ -1,6 +1,7 @@
 import Foundation
 import HummingbirdTesting
 import Serving
+import TestSupport
 import Testing
 
 @Suite struct TLSTests {
@@ -10,9 +11,8 @@ import Testing
     "with certificate files the server speaks TLS",
     .enabled(if: FileManager.default.isExecutableFile(atPath: openssl), "there is no \(openssl) to make a certificate with"))
   func speaks() async throws {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "drydock-tls-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
+    let temporary = TemporaryDirectory()
+    let directory = URL(filePath: temporary.path.string)
     let files = CertificateFiles(
       certificateChain: directory.appending(path: "chain.pem").path(), privateKey: directory.appending(path: "key.pem").path())
     let make = Process()

@@ -1,7 +1,7 @@
 import Foundation
 public import SystemPackage
 
-/// A directory that goes, with all that is in it, when this object does.
+/// A directory that goes, with all that is in it, when this object does, or the process.
 public final class TemporaryDirectory: Sendable {
   public let path: FilePath
 
@@ -11,10 +11,11 @@ public final class TemporaryDirectory: Sendable {
     let base =
       inMemory && FileManager.default.isWritableFile(atPath: memory)
       ? memory : FileManager.default.temporaryDirectory.path
-    path = FilePath(base).appending("drydock-tests-\(UUID().uuidString)")
+    path = FilePath(base).appending(LeftBehind.name())
     try! FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
+    LeftBehind.add(path.string)
   }
-  deinit { try? FileManager.default.removeItem(atPath: path.string) }
+  deinit { LeftBehind.remove(path.string) }
 
   /// A path in here.
   public func callAsFunction(_ name: String) -> FilePath { path.appending(name) }

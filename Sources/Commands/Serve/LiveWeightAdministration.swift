@@ -14,11 +14,11 @@ struct LiveWeightAdministration: WeightAdministration {
   func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
     let clock = ContinuousClock()
     let start = clock.now
-    let facts = try await refusing {
+    let facts = try await refusing(versionField: "base_version") {
       try await weights.prepare(
         LiveSource(
-          path: source.source, basePath: source.base, adapters: source.adapters, loraScale: source.loraScale,
-          ignoresFrozen: source.ignoresFrozen))
+          path: source.source, basePath: source.base, baseVersion: source.baseVersion, adapters: source.adapters,
+          loraScale: source.loraScale, ignoresFrozen: source.ignoresFrozen))
     }
     guard case .object(var members) = Self.json(facts, withDigests: false) else { return nil }
     members["seconds"] = .double(Self.seconds(clock.now - start))
@@ -51,16 +51,19 @@ struct LiveWeightAdministration: WeightAdministration {
   // MARK: Errors
 
   /// What the caller asked for and cannot have is the caller's error; all else the server's.
-  private func refusing<R>(_ body: () async throws -> R) async throws -> R {
+  /// - Parameter versionField: The field that names a version.
+  private func refusing<R>(versionField: String = "version", _ body: () async throws -> R) async throws -> R {
     do { return try await body() } catch let error as RefitError {
       throw Self.refusal(RefitProblem.report(error.problems, linesPerHeading: .max) + "\nThe weights in use are as they were.")
     } catch let error as LiveWeightsError {
       switch error {
       case .unknownVersion:
         throw APIError(
-          status: 404, message: error.description, type: "invalid_request_error", parameter: "version", code: "version_not_found")
+          status: 404, message: error.description, type: "invalid_request_error", parameter: versionField, code: "version_not_found")
       case .busy, .inUse, .nothingToUndo:
         throw APIError(status: 409, message: error.description, type: "invalid_request_error", code: "conflict")
+      case .carriesAdapter, .needsNoBaseVersion:
+        throw Self.refusal(error.description + "\nThe weights in use are as they were.", parameter: versionField)
       case .outOfMemory:
         throw APIError(status: 507, message: error.description, type: "server_error", code: "out_of_memory")
       }
@@ -78,8 +81,8 @@ struct LiveWeightAdministration: WeightAdministration {
       || error is CheckpointError || error is GGUFError || error is JSONError
   }
 
-  private static func refusal(_ message: String) -> APIError {
-    APIError(status: 400, message: message, type: "invalid_request_error", parameter: "source", code: "weights_refused")
+  private static func refusal(_ message: String, parameter: String = "source") -> APIError {
+    APIError(status: 400, message: message, type: "invalid_request_error", parameter: parameter, code: "weights_refused")
   }
 
   // MARK: JSON

@@ -1,3 +1,5 @@
+import Files
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -12,43 +14,17 @@
 /// making weights from slowing those that are in use.
 final class BackgroundExecutor: TaskExecutor {
   /// What threads and executor share; outlives whichever ends first.
-  @safe private final class Queue: @unchecked Sendable {  // all state is guarded by the mutex
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var jobs: [UnownedJob] = []
-    private var ends = false
+  private final class Queue: Sendable {
+    private let state = Monitor((jobs: [UnownedJob](), ends: false))
 
-    init() {
-      unsafe mutex.initialize(to: pthread_mutex_t())
-      unsafe condition.initialize(to: pthread_cond_t())
-      unsafe pthread_mutex_init(mutex, nil)
-      unsafe pthread_cond_init(condition, nil)
-    }
-    deinit {
-      unsafe pthread_cond_destroy(condition)
-      unsafe pthread_mutex_destroy(mutex)
-      unsafe condition.deallocate()
-      unsafe mutex.deallocate()
-    }
-
-    func add(_ job: UnownedJob) {
-      unsafe pthread_mutex_lock(mutex)
-      jobs.append(job)
-      unsafe pthread_cond_signal(condition)
-      unsafe pthread_mutex_unlock(mutex)
-    }
-    func end() {
-      unsafe pthread_mutex_lock(mutex)
-      ends = true
-      unsafe pthread_cond_broadcast(condition)
-      unsafe pthread_mutex_unlock(mutex)
-    }
+    func add(_ job: UnownedJob) { state.change { $0.jobs.append(job) } }
+    func end() { state.change { $0.ends = true } }
     /// Nil once it has ended and is empty.
     func next() -> UnownedJob? {
-      unsafe pthread_mutex_lock(mutex)
-      defer { unsafe pthread_mutex_unlock(mutex) }
-      while jobs.isEmpty && !ends { unsafe pthread_cond_wait(condition, mutex) }
-      return jobs.isEmpty ? nil : jobs.removeFirst()
+      state.wait { state -> UnownedJob?? in
+        if !state.jobs.isEmpty { return .some(state.jobs.removeFirst()) }
+        return state.ends ? .some(nil) : nil
+      }
     }
   }
   @safe private final class Body {

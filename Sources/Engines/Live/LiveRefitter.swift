@@ -44,14 +44,25 @@ public struct LiveRefitter: Sendable {
   /// Runs every check, then every recipe that the source calls for, on threads of the lowest priority.
   ///
   /// Cancelling the task ends it after the weights in hand; what was made is given back.
+  /// - Parameter base: What an adapter is put on; nil: the engine file's weights.
   /// - Throws: ``RefitError`` with every problem there is, ``LiveWeightsError``, or what reading throws.
-  public func make(_ source: LiveSource, workers: Int = 1, progress: ProgressCounter? = nil) async throws -> MadeWeights {
+  public func make(
+    _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, progress: ProgressCounter? = nil
+  ) async throws -> MadeWeights {
     try await BackgroundExecutor.run(threadCount: workers) { [self] in
       var opening = RefitSource.OpeningOptions()
+      opening.base = base
       opening.basePath = source.basePath.map { FilePath($0) }
       opening.loraScale = source.loraScale
       opening.adapters = source.adapters.map { FilePath($0) }
       let opened = try RefitSource(FilePath(source.path), for: engine, options: opening)
+      if opened.usesEngineWeights {
+        if let base, let adapters = base.lineage?.adapters, !adapters.isEmpty {
+          throw LiveWeightsError.carriesAdapter(base.version, adapters: adapters.map(\.path), bases: [])
+        }
+      } else if let name = source.baseVersion {
+        throw LiveWeightsError.needsNoBaseVersion(name)
+      }
       var options = Refitter.Options()
       options.workers = workers
       options.ignoresFrozen = source.ignoresFrozen
@@ -88,8 +99,10 @@ public struct LiveRefitter: Sendable {
     }
     progress?.report(0, of: wanted)
     let table = DigestTable(rankCount: engine.ranks.count)
-    let made = MadeTable(rankCount: engine.ranks.count)
-    let (engine, old) = (engine, digests)
+    // What is not made is the base's.
+    let base = source.usesEngineWeights ? source.base : nil
+    let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
+    let (engine, file, old) = (engine, digests, base?.digests ?? digests)
     try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
       let memory = try WeightMemory(byteCount: job.byteCount)
       var digest = SHA256()
@@ -105,8 +118,8 @@ public struct LiveRefitter: Sendable {
       let text = digest.finalize().hexadecimal
       table.set(rank: job.rank, name: job.name, text)
       // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
-      if old[job.rank].weights[job.name] == text, try memory.equals(job.name, of: engine.ranks[job.rank]) {
-        made.countUnchanged()
+      if file[job.rank].weights[job.name] == text, try memory.equals(job.name, of: engine.ranks[job.rank]) {
+        made.countUnchanged(rank: job.rank, name: job.name)
       } else {
         made.set(rank: job.rank, name: job.name, memory)
       }
@@ -123,9 +136,11 @@ public struct LiveRefitter: Sendable {
           file: EngineDirectory.fileName(rank: file.plan.rank),
           root: EngineWriter.rootDigest(planText: file.planText, weights: ordered), weights: ordered))
     }
+    // What another engine carries comes along, so that nobody stacks more on it unasked.
+    let carried = source.kind == WeightSourceKind.engine.rawValue ? try Lineage(directory: source.path)?.adapters ?? [] : []
     let lineage = Lineage(
       action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind,
-      sourcePath: source.path.string, adapters: source.adapters, parent: digests.map(\.root), ranks: ranks)
+      sourcePath: source.path.string, adapters: carried + source.adapters, parent: old.map(\.root), ranks: ranks)
     return MadeWeights(
       ranks: made.ranks, lineage: lineage, made: jobs.count, unchanged: made.unchanged, kept: kept,
       warnings: prepared.warnings)

@@ -2,8 +2,10 @@
 public struct LiveSource: Sendable, Hashable {
   /// A checkpoint, a Hugging Face directory, a GGUF file, an engine, or a PEFT adapter.
   public var path: String
-  /// Base weights of an adapter; nil: those of the engine file, whatever version is active.
+  /// Base weights of an adapter; nil: those of `baseVersion`.
   public var basePath: String?
+  /// The version of the running weights that an adapter is put on; nil: the engine file's, whatever version is active.
+  public var baseVersion: String?
   /// More adapters on top.
   public var adapters: [String]
   /// Multiplies what adapters change.
@@ -12,10 +14,12 @@ public struct LiveSource: Sendable, Hashable {
   public var ignoresFrozen: Bool
 
   public init(
-    path: String, basePath: String? = nil, adapters: [String] = [], loraScale: Double = 1, ignoresFrozen: Bool = false
+    path: String, basePath: String? = nil, baseVersion: String? = nil, adapters: [String] = [], loraScale: Double = 1,
+    ignoresFrozen: Bool = false
   ) {
     self.path = path
     self.basePath = basePath
+    self.baseVersion = baseVersion
     self.adapters = adapters
     self.loraScale = loraScale
     self.ignoresFrozen = ignoresFrozen

@@ -33,6 +33,8 @@ public actor LiveWeights {
   public struct Change: Sendable {
     public var from: String
     public var to: String
+    /// The first step with the new weights; see ``GeneratedToken/step``.
+    public var firstStep: UInt64
     /// Between two steps: how long steps had to wait for the change itself.
     public var pause: Duration
     /// From asking for it, with waiting for running requests.
@@ -99,7 +101,14 @@ public actor LiveWeights {
     let progress = ProgressCounter()
     preparing = progress
     defer { preparing = nil }
-    var made = try await refitter.make(source, workers: workers, progress: progress)
+    let base = try base(source)
+    var made: MadeWeights
+    do { made = try await refitter.make(source, on: base, workers: workers, progress: progress) } catch LiveWeightsError
+      .carriesAdapter(let name, let adapters, _)
+    {
+      throw LiveWeightsError.carriesAdapter(
+        name, adapters: adapters, bases: versions.filter { $0.lineage?.adapters.isEmpty ?? true }.map(\.name))
+    }
     try Task.checkCancellation()
     let name = Self.name(of: made.lineage.ranks)
     if let known = versions.first(where: { $0.name == name }) { return facts(known) }
@@ -108,6 +117,17 @@ public actor LiveWeights {
       name: name, made: made, weights: engine.makeVersion(made.ranks), lineage: made.lineage, digests: made.lineage.ranks)
     versions.append(version)
     return facts(version)
+  }
+
+  /// What an adapter is put on: the version that the source names, or the engine file's weights.
+  private func base(_ source: LiveSource) throws(LiveWeightsError) -> LiveBase {
+    let name = source.baseVersion ?? fileName
+    guard let version = versions.first(where: { $0.name == name }) else {
+      throw .unknownVersion(name, known: versions.map(\.name))
+    }
+    return LiveBase(
+      version: name, ranks: version.made?.ranks ?? Array(repeating: [:], count: version.digests.count),
+      digests: version.digests, lineage: version.lineage)
   }
 
   /// Takes another version's memory where the bytes are the same.
@@ -152,7 +172,9 @@ public actor LiveWeights {
       throw LiveWeightsError.unknownVersion(name, known: versions.map(\.name))
     }
     guard !isChanging else { throw LiveWeightsError.busy("Another change of weights") }
-    guard name != active else { return Change(from: name, to: name, pause: .zero, total: .zero) }
+    guard name != active else {
+      return Change(from: name, to: name, firstStep: loop.statistics.steps + 1, pause: .zero, total: .zero)
+    }
     isChanging = true
     defer { isChanging = false }
     let running: RunningRequests =
@@ -163,15 +185,17 @@ public actor LiveWeights {
       case .abort: .end(WeightsReplaced(version: name))
       }
     let (engine, loop, log) = (engine, loop, log)
-    let pause = try await loop.perform(running: running, forgettingPrefixes: true) {
-      clock.measure {
+    let (step, pause) = try await loop.perform(running: running, forgettingPrefixes: true) {
+      let step = loop.statistics.steps + 1
+      let pause = clock.measure {
         engine.activate(version.weights)
-        log.change(to: name, fromStep: loop.statistics.steps + 1)
+        log.change(to: name, fromStep: step)
       }
+      return (step, pause)
     }
     let from = active
     active = name
-    return Change(from: from, to: name, pause: pause, total: clock.now - asked)
+    return Change(from: from, to: name, firstStep: step, pause: pause, total: clock.now - asked)
   }
 
   /// Drops a version; its memory is given back where no other version shares it.

@@ -35,7 +35,7 @@ public final class EngineLoop: Sendable {
     _ request: GenerationRequest
   ) throws(SubmitError) -> AsyncThrowingStream<GenerationEvent, any Error> {
     guard !request.promptIDs.isEmpty else { throw .emptyPrompt }
-    let longest = limits.longestSequence - 1
+    let longest = limits.longestSequence - (request.promptScores == .withoutAnswer ? 0 : 1)
     guard request.promptIDs.count <= longest else {
       throw .promptTooLong(tokens: request.promptIDs.count, limit: longest)
     }

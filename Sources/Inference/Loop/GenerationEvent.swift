@@ -1,5 +1,8 @@
-/// What a request's stream delivers: any number of tokens, then one `finished`, then the stream's end.
+/// What a request's stream delivers: the prompt's scores where asked for, any number of tokens, one `finished`, the
+/// stream's end.
 public enum GenerationEvent: Sendable, Hashable {
+  /// How likely each prompt token after the first was, in order; all by the same weights. Comes once.
+  case promptScored([GeneratedToken])
   /// The next token of the answer. A token that ends the sequence is not delivered here but in `finished`.
   case token(GeneratedToken)
   case finished(FinishReason, Usage)

@@ -3,6 +3,9 @@ struct LiveRequest {
   var sampler: Sampler
   /// What was asked for, or what the engine can hold.
   let maximumTokens: Int
+  let promptScores: PromptScores
+  /// Of the prompt's tokens after the first, as far as they have been computed.
+  var scores: [GeneratedToken] = []
   let submitted: ContinuousClock.Instant
   var firstRan: ContinuousClock.Instant?
   var firstToken: ContinuousClock.Instant?
@@ -12,11 +15,12 @@ struct LiveRequest {
   let continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
 
   init(
-    sampler: Sampler, maximumTokens: Int, submitted: ContinuousClock.Instant,
+    sampler: Sampler, maximumTokens: Int, promptScores: PromptScores, submitted: ContinuousClock.Instant,
     continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
   ) {
     self.sampler = sampler
     self.maximumTokens = maximumTokens
+    self.promptScores = promptScores
     self.submitted = submitted
     self.continuation = continuation
   }

@@ -13,6 +13,10 @@ public struct LoopStatistics: Sendable, Hashable {
   /// Free blocks that still hold the start of a prompt.
   public var reusableBlocks = 0
 
+  /// Bytes of memory a second that recent steps read in which nothing but answers was computed; nil before the first,
+  /// and where the executor cannot tell.
+  public var decodeReadRate: Double?
+
   public var steps: UInt64 = 0
   public var generatedTokens: UInt64 = 0
   /// Rows computed in the prefill phase.

@@ -10,6 +10,7 @@ final class LoopWorker {
   private var actions: [LoopInbox.Action] = []
   private var scratch = SamplingScratch()
   private var statistics = LoopStatistics()
+  private var reading = RecentRate()
   private let clock = ContinuousClock()
 
   init(executor: any StepExecutor, core: LoopCore, options: EngineLoopOptions) {
@@ -19,7 +20,7 @@ final class LoopWorker {
     scheduler = Scheduler(
       limits: .init(
         maximumRows: limits.maximumBatchRows, maximumSequences: limits.maximumSequences,
-        maximumCatchUpRowsBesideDecode: max(1, options.maximumPrefillRowsBesideDecode)),
+        maximumLogitRows: limits.maximumLogitRows, maximumCatchUpRowsBesideDecode: max(1, options.maximumPrefillRowsBesideDecode)),
       blockCount: limits.cacheBlockCount, blockTokens: limits.cacheBlockTokens)
     statistics.totalBlocks = limits.cacheBlockCount
   }
@@ -57,9 +58,9 @@ final class LoopWorker {
       sampler: Sampler(
         request.sampling, fallbackSeed: submission.fallbackSeed, promptIDs: request.promptIDs,
         endOfSequenceIDs: request.endOfSequenceIDs, vocabularySize: limits.vocabularySize),
-      maximumTokens: min(request.sampling.maximumTokens ?? room, room), submitted: submission.submitted,
+      maximumTokens: min(request.sampling.maximumTokens ?? room, room), promptScores: request.promptScores, submitted: submission.submitted,
       continuation: submission.continuation)
-    scheduler.add(submission.id, promptIDs: request.promptIDs)
+    scheduler.add(submission.id, promptIDs: request.promptIDs, scoresPrompt: request.promptScores != .none)
   }
 
   private func endAll(_ outcome: Result<FinishReason, any Error>, where isMeant: (SequenceID) -> Bool) {
@@ -103,12 +104,18 @@ final class LoopWorker {
     noteStart(of: plan, at: started)
     let batch = scheduler.batch(for: plan)
     var results = [Result<GeneratedToken, SamplingError>?](repeating: nil, count: plan.slices.count)
+    var rows = [Int](repeating: 0, count: plan.slices.count)
     do {
-      try unsafe executor.step(batch) { slice, logits in
+      try unsafe executor.step(batch) { index, logits in
+        let slice = plan.slices[index]
         // A choice moves the sampler on, so only what was asked for counts, and once.
-        guard plan.slices[slice].wantsLogits, case nil = results[slice] else { return }
+        guard rows[index] < slice.logitRows, case nil = results[index] else { return }
+        rows[index] += 1
         var span = unsafe logits.mutableSpan
-        results[slice] = choose(for: plan.slices[slice].id, from: &span)
+        if slice.scores { results[index] = score(slice, row: rows[index] - 1, from: &span) }
+        if slice.wantsLogits, rows[index] == slice.logitRows, case nil = results[index] {
+          results[index] = choose(for: slice.id, from: &span)
+        }
       }
     } catch {
       // What the step wrote is unknown; it was written to blocks of running sequences only, which end here.
@@ -122,9 +129,17 @@ final class LoopWorker {
     let ended = clock.now
     statistics.steps += 1
     statistics.stepSeconds.record(seconds(from: started, to: ended))
+    if plan.slices.allSatisfy({ $0.phase == .decode }), let bytes = executor.bytesRead(batch) {
+      reading.add(bytes, seconds: seconds(from: started, to: ended))
+      statistics.decodeReadRate = reading.rate
+    }
     var deliveries: [LiveRequest.Delivery] = []
     for (slice, result) in zip(plan.slices, results) {
       if slice.phase == .prefill { statistics.prefillTokens += UInt64(slice.positions.count) }
+      if slice.scores, case .failure(let error) = result {
+        if let delivery = end(slice.id, .failure(error)) { deliveries.append(delivery) }
+        continue
+      }
       guard slice.wantsLogits else { continue }
       if let delivery = note(result, for: slice.id, at: ended) { deliveries.append(delivery) }
     }
@@ -144,9 +159,28 @@ final class LoopWorker {
     if firstRuns > 0 { core.leftQueue(firstRuns) }
   }
 
+  /// Looks up how likely the prompt token was that follows a row.
+  /// - Returns: Why that cannot be told, if so.
+  private func score(
+    _ slice: StepPlan.Slice, row: Int, from logits: inout MutableSpan<Float>
+  ) -> Result<GeneratedToken, SamplingError>? {
+    guard let sequence = scheduler[slice.id], let sampler = requests[slice.id]?.sampler else { return nil }
+    let next = slice.positions.lowerBound + row + 1
+    // Who lost its cache begins anew.
+    if next == 1 { requests[slice.id]?.scores = [] }
+    guard next < sequence.promptCount else { return nil }
+    do {
+      var token = try sampler.score(sequence.tokens[next], logits.span, &scratch)
+      token.step = statistics.steps + 1
+      requests[slice.id]?.scores.append(token)
+      return nil
+    } catch { return .failure(error) }
+  }
+
   private func choose(
     for id: SequenceID, from logits: inout MutableSpan<Float>
   ) -> Result<GeneratedToken, SamplingError>? {
+    if case .withoutAnswer? = requests[id]?.promptScores { return nil }
     do {
       guard var token = try requests[id]?.sampler.next(&logits, &scratch) else { return nil }
       token.step = statistics.steps + 1
@@ -159,7 +193,18 @@ final class LoopWorker {
     _ result: Result<GeneratedToken, SamplingError>?, for id: SequenceID, at now: ContinuousClock.Instant
   ) -> LiveRequest.Delivery? {
     guard let request = requests[id] else { return nil }
+    var events: [GenerationEvent] = []
+    if request.promptScores != .none, case nil = request.lastToken {
+      events = [.promptScored(request.scores)]
+      requests[id]?.scores = []
+    }
     switch result {
+    case nil where request.promptScores == .withoutAnswer:
+      requests[id]?.lastStep = statistics.steps
+      requests[id]?.lastToken = now
+      statistics.lengthRequests += 1
+      statistics.requestSeconds.record(seconds(from: request.submitted, to: now))
+      return end(id, .success(.length), after: events)
     case nil:
       return end(id, .failure(SamplingError(problem: .missing, generatedTokens: request.sampler.generatedTokens)))
     case .failure(let error): return end(id, .failure(error))
@@ -176,15 +221,15 @@ final class LoopWorker {
       if request.sampler.ends(with: token.id) {
         statistics.stoppedRequests += 1
         statistics.requestSeconds.record(seconds(from: request.submitted, to: now))
-        return end(id, .success(.stop(tokenID: token.id)))
+        return end(id, .success(.stop(tokenID: token.id)), after: events)
       }
       guard request.sampler.generatedTokens >= request.maximumTokens else {
         scheduler.append(token.id, to: id)
-        return .init(continuation: request.continuation, events: [.token(token)])
+        return .init(continuation: request.continuation, events: events + [.token(token)])
       }
       statistics.lengthRequests += 1
       statistics.requestSeconds.record(seconds(from: request.submitted, to: now))
-      return end(id, .success(.length), after: .token(token))
+      return end(id, .success(.length), after: events + [.token(token)])
     }
   }
 
@@ -193,13 +238,13 @@ final class LoopWorker {
   /// Removes a request and frees its blocks.
   /// - Returns: What its stream has yet to be told.
   private func end(
-    _ id: SequenceID, _ outcome: Result<FinishReason, any Error>, after last: GenerationEvent? = nil
+    _ id: SequenceID, _ outcome: Result<FinishReason, any Error>, after last: [GenerationEvent] = []
   ) -> LiveRequest.Delivery? {
     guard let sequence = scheduler[id], let request = requests.removeValue(forKey: id) else { return nil }
     scheduler.remove(id)
     if request.firstRan == nil { core.leftQueue(1) }
     var delivery = LiveRequest.Delivery(continuation: request.continuation)
-    if let last { delivery.events.append(last) }
+    delivery.events = last
     switch outcome {
     case .success(let reason):
       if reason == .cancelled { statistics.cancelledRequests += 1 }

@@ -38,21 +38,14 @@ public struct Sampler: Sendable {
   public mutating func next(
     _ logits: inout MutableSpan<Float>, _ scratch: inout SamplingScratch
   ) throws(SamplingError) -> GeneratedToken {
-    guard logits.count == vocabularySize else { throw failed(.wrongCount(logits.count)) }
-    let raw = VectorMath.maximum(logits.span)
-    guard !raw.metNaN, raw.value < .infinity else {
-      var bad = 0
-      while bad < logits.count - 1, logits[bad] < .infinity { bad += 1 }
-      throw failed(.notFinite(tokenID: bad))
-    }
-    guard raw.value > -.infinity else { throw failed(.nothingLeft) }
+    let rawMaximum = try maximum(of: logits.span)
     if parameters.logProbabilities != nil {
       scratch.rawLogits.removeAll(keepingCapacity: true)
       scratch.rawLogits.reserveCapacity(logits.count)
       unsafe logits.span.withUnsafeBufferPointer { unsafe scratch.rawLogits.append(contentsOf: $0) }
     }
 
-    let id = try choose(&logits, rawMaximum: raw.value, &scratch)
+    let id = try choose(&logits, rawMaximum: rawMaximum, &scratch)
 
     generatedTokens += 1
     history?.generated[id, default: 0] += 1
@@ -60,11 +53,34 @@ public struct Sampler: Sendable {
     if let count = parameters.logProbabilities {
       let rawLogits = scratch.rawLogits
       let report = LogProbabilities.report(
-        of: id, top: count, raw: rawLogits.span, maximum: raw.value, &scratch.candidates)
+        of: id, top: count, raw: rawLogits.span, maximum: rawMaximum, &scratch.candidates)
       token.logProbability = report.chosen
       token.top = report.top
     }
     return token
+  }
+
+  /// Says how likely a token that is known was; chooses nothing.
+  /// - Parameter logits: The model's, `[vocabularySize]`, of the row before the token.
+  public func score(
+    _ id: Int32, _ logits: Span<Float>, _ scratch: inout SamplingScratch
+  ) throws(SamplingError) -> GeneratedToken {
+    let rawMaximum = try maximum(of: logits)
+    let report = LogProbabilities.report(
+      of: id, top: parameters.logProbabilities ?? 0, raw: logits, maximum: rawMaximum, &scratch.candidates)
+    return GeneratedToken(id: id, logProbability: report.chosen, top: report.top)
+  }
+
+  private func maximum(of logits: Span<Float>) throws(SamplingError) -> Float {
+    guard logits.count == vocabularySize else { throw failed(.wrongCount(logits.count)) }
+    let raw = VectorMath.maximum(logits)
+    guard !raw.metNaN, raw.value < .infinity else {
+      var bad = 0
+      while bad < logits.count - 1, logits[bad] < .infinity { bad += 1 }
+      throw failed(.notFinite(tokenID: bad))
+    }
+    guard raw.value > -.infinity else { throw failed(.nothingLeft) }
+    return raw.value
   }
 
   private func choose(

@@ -2,6 +2,8 @@
 package struct ScheduledSequence: Sendable {
   package let id: SequenceID
   package let promptCount: Int
+  /// Whether the logits of all prompt rows are wanted, to say how likely the prompt's own tokens were.
+  package internal(set) var scoresPrompt: Bool
   /// Prompt, then generated tokens.
   package internal(set) var tokens: [Int32]
   /// Whether a token was chosen from what the cache holds of it.
@@ -20,7 +22,8 @@ package struct ScheduledSequence: Sendable {
   var publishedIdentity = PrefixIndex.Identity.root
   var mayPublish = true
 
-  init(id: SequenceID, promptIDs: [Int32]) {
+  init(id: SequenceID, promptIDs: [Int32], scoresPrompt: Bool) {
+    self.scoresPrompt = scoresPrompt
     self.id = id
     promptCount = promptIDs.count
     tokens = promptIDs
@@ -29,4 +32,6 @@ package struct ScheduledSequence: Sendable {
   /// Tokens that have yet to be computed: at least one while a choice is awaited.
   package var pending: Int { tokens.count - computed }
   package var isInPrefill: Bool { computed < promptCount }
+  /// Whether the next rows want logits, all of them.
+  var scores: Bool { scoresPrompt && isInPrefill }
 }

@@ -13,7 +13,7 @@ extension Scheduler {
       batch.sequences.append(
         SequenceSlice(
           rows: start..<batch.tokens.count, firstPosition: slice.positions.lowerBound, blockTable: sequence.blocks,
-          phase: slice.phase, wantsLogits: slice.wantsLogits))
+          phase: slice.phase, logitRows: slice.logitRows))
     }
     return batch
   }

@@ -41,9 +41,11 @@ package struct Scheduler: Sendable {
   /// - Parameters:
   ///   - id: Arrived after all others.
   ///   - promptIDs: Not empty; with all tokens that will be generated, no longer than the whole cache.
-  package mutating func add(_ id: SequenceID, promptIDs: [Int32]) {
+  ///   - scoresPrompt: Wants the logits of every prompt row, once. Such a prompt is computed from its first token on,
+  ///     whatever the cache holds.
+  package mutating func add(_ id: SequenceID, promptIDs: [Int32], scoresPrompt: Bool = false) {
     precondition(sequences[id] == nil && !promptIDs.isEmpty && waiting.last.map { $0 < id } ?? true)
-    sequences[id] = ScheduledSequence(id: id, promptIDs: promptIDs)
+    sequences[id] = ScheduledSequence(id: id, promptIDs: promptIDs, scoresPrompt: scoresPrompt)
     waiting.append(id)
   }
 
@@ -103,13 +105,17 @@ package struct Scheduler: Sendable {
     if plan.preempted.isEmpty { admit(&plan) }
     // 3. What is left, oldest first. Blocks for known tokens were reserved when the sequence was admitted.
     var catchUpRows = isDecoding ? min(rows, limits.maximumCatchUpRowsBesideDecode) : rows
+    // Every sequence may choose a token in this step; what is left of the rows with logits scores prompts.
+    var scoredRows = limits.maximumLogitRows - max(0, running.count - 1)
     for id in running where catchUpRows > 0 {
       guard let sequence = sequences[id] else { continue }
       let planned = plan.slices.firstIndex { $0.id == id }
       let already = planned.map { plan.slices[$0].positions.count } ?? 0
       let wanted = (sequence.isInPrefill ? sequence.promptCount : sequence.tokens.count) - sequence.computed - already
-      let count = min(wanted, catchUpRows)
+      var count = min(wanted, catchUpRows)
+      if sequence.scores { count = min(count, scoredRows) }
       guard count > 0 else { continue }
+      if sequence.scores { scoredRows -= count }
       let slice = slice(sequence, count: already + count)
       if let planned { plan.slices[planned] = slice } else { plan.slices.append(slice) }
       catchUpRows -= count
@@ -123,6 +129,8 @@ package struct Scheduler: Sendable {
     for slice in plan.slices {
       guard var sequence = sequences.removeValue(forKey: slice.id) else { continue }
       sequence.computed = slice.positions.upperBound
+      // Said once: an answer that is computed again does not score its prompt again.
+      if sequence.computed >= sequence.promptCount { sequence.scoresPrompt = false }
       if sequence.mayPublish { publish(&sequence) }
       sequences[slice.id] = sequence
     }
@@ -132,7 +140,7 @@ package struct Scheduler: Sendable {
     let end = sequence.computed + count
     return .init(
       id: sequence.id, positions: sequence.computed..<end, phase: sequence.isInPrefill ? .prefill : .decode,
-      wantsLogits: end == sequence.tokens.count)
+      wantsLogits: end == sequence.tokens.count, scores: sequence.scores)
   }
 
   /// Gives `id` blocks for `count` tokens, taking them from younger sequences if need be.
@@ -155,7 +163,7 @@ package struct Scheduler: Sendable {
     while running.count < limits.maximumSequences, let id = waiting.first, var sequence = sequences[id] {
       guard admitsNewSequences || sequence.wasAdmitted else { return }
       // The last known token's row must be computed to choose what follows; it cannot be found.
-      let findable = min(sequence.promptCount, sequence.tokens.count - 1) / blocks.blockTokens
+      let findable = sequence.scores ? 0 : min(sequence.promptCount, sequence.tokens.count - 1) / blocks.blockTokens
       let found = blocks.match(sequence.tokens[..<sequence.promptCount], maximumBlocks: findable)
       let fresh = blocks.blocks(forTokens: sequence.tokens.count) - found.count
       let revived = found.count { blocks.referenceCount($0.block) == 0 }

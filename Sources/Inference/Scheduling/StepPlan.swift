@@ -10,12 +10,18 @@ package struct StepPlan: Sendable {
     package var phase: SequenceSlice.Phase
     /// Whether they end with the last known token, so that the next can be chosen.
     package var wantsLogits: Bool
+    /// Whether every row wants logits, to score the token that is known to follow it.
+    package var scores: Bool
+    package var logitRows: Int { scores ? positions.count : wantsLogits ? 1 : 0 }
 
-    package init(id: SequenceID, positions: Range<Int>, phase: SequenceSlice.Phase, wantsLogits: Bool) {
+    package init(
+      id: SequenceID, positions: Range<Int>, phase: SequenceSlice.Phase, wantsLogits: Bool, scores: Bool = false
+    ) {
       self.id = id
       self.positions = positions
       self.phase = phase
       self.wantsLogits = wantsLogits
+      self.scores = scores
     }
   }
 

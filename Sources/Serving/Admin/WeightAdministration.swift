@@ -18,8 +18,10 @@ public protocol WeightAdministration: Sendable {
 /// Where new weights come from. Paths are canonical and below the root that the server was given.
 public struct WeightSourceRequest: Sendable, Hashable {
   public var source: String
-  /// Base weights of an adapter; nil: the engine's own.
+  /// Base weights of an adapter; nil: those of `baseVersion`.
   public var base: String?
+  /// The version that an adapter is put on; nil: the engine file's weights.
+  public var baseVersion: String?
   public var adapters: [String]
   public var loraScale: Double
   public var ignoresFrozen: Bool

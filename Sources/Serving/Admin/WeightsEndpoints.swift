@@ -70,12 +70,16 @@ struct WeightsEndpoints: Sendable {
       throw APIError.invalid("source", "source is missing; it must be the path of weights below this server's weights root.")
     }
     let base = try fields.string("base")
+    let baseVersion = try fields.string("base_version")
+    if base != nil, baseVersion != nil {
+      throw APIError.invalid("base_version", "base and base_version both name what an adapter is put on; give one of them.")
+    }
     let adapters = try fields.strings("adapters", limit: 16)
     let scale = try fields.number("lora_scale", in: -1000...1000) ?? 1
     let ignoresFrozen = try fields.bool("ignore_frozen")
     return WeightSourceRequest(
       source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
-      adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
+      baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
       ignoresFrozen: ignoresFrozen)
   }
 

@@ -27,7 +27,7 @@ struct MetricsEndpoint: Sendable {
       "drydock_weight_version_info", "Always 1; the label names the weights in use.", 1,
       labels: [("model", core.options.modelName), ("version", core.engine.weightVersion)])
     if let share = engine.memoryReadShare {
-      page.gauge("drydock_memory_read_share", "Share of the memory-read limit that decoding reaches.", share)
+      page.gauge("drydock_memory_read_share", "Share of the memory-read limit that recent decode steps reached.", share)
     }
     page.counter("drydock_steps_total", "Engine steps.", engine.steps)
     page.counter("drydock_preemptions_total", "Sequences that lost their cache to others.", engine.preemptions)

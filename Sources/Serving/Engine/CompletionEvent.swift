@@ -1,5 +1,7 @@
 /// What happens while a sequence is generated, in order. The last event is `finished`, or the stream throws.
 public enum CompletionEvent: Sendable, Hashable {
+  /// How likely the prompt's tokens after the first were; comes first, where asked for.
+  case promptScored([ChosenToken])
   /// One token of the answer. A token that ends the sequence is not delivered here, only in `finished`.
   case token(ChosenToken)
   /// Tokens from here on are chosen by other weights.

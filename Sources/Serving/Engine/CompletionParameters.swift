@@ -20,7 +20,7 @@ public struct CompletionParameters: Sendable, Hashable {
   public var seed: UInt64?
   /// Tells apart the answers to one prompt: same seed, other choice, other draws.
   public var choice: UInt32 = 0
-  /// 1 or more.
+  /// 1 or more; 0 where only the prompt is scored.
   public var maximumTokens: Int
   /// No stop token is chosen before so many tokens.
   public var minimumTokens = 0
@@ -29,6 +29,8 @@ public struct CompletionParameters: Sendable, Hashable {
   /// How many of the most likely tokens to report beside each choice; 0 reports the choice's own log-probability,
   /// nil nothing.
   public var logProbabilityCount: Int?
+  /// Whether to report first how likely the prompt's own tokens were.
+  public var scoresPrompt = false
 
   public init(maximumTokens: Int) { self.maximumTokens = maximumTokens }
 }

@@ -10,7 +10,8 @@ public struct EngineStatistics: Sendable, Hashable {
   /// Prompt tokens that needed no computing.
   public var cachedPromptTokens = 0
   public var generatedTokens = 0
-  /// Share of the machine's memory-read rate that decoding reaches, 0...1, where measured.
+  /// Share of the machine's memory-read rate that recent decode steps reached, where measured. 1 is the limit; weights
+  /// that stay in the processor's caches may be read a little faster than they were when it was measured.
   public var memoryReadShare: Double?
   public init() {}
 }

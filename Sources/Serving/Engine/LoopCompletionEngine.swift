@@ -8,13 +8,19 @@ public final class LoopCompletionEngine: CompletionEngine {
   private let tokenizer: Tokenizer
   private let chatTemplate: ChatTemplate?
   private let versions: WeightVersionLog
+  private let memoryReadRate: Double?
   public var weightVersion: String { versions.current }
   public let limits: EngineLimits
 
   /// - Parameters:
   ///   - versions: What names the loop's weights, step by step; the server hands it out.
   ///   - chatTemplate: Replaces the tokenizer's own.
-  public init(loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil) {
+  ///   - memoryReadRate: Bytes a second at which the machine reads weights, for ``EngineStatistics/memoryReadShare``.
+  public init(
+    loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil,
+    memoryReadRate: Double? = nil
+  ) {
+    self.memoryReadRate = memoryReadRate
     self.loop = loop
     self.tokenizer = tokenizer
     self.chatTemplate = chatTemplate
@@ -61,7 +67,8 @@ public final class LoopCompletionEngine: CompletionEngine {
 
   public func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {
     let request = GenerationRequest(
-      promptIDs: promptIDs, sampling: SamplingParameters(parameters), endOfSequenceIDs: tokenizer.endOfSequenceIDs)
+      promptIDs: promptIDs, sampling: SamplingParameters(parameters), endOfSequenceIDs: tokenizer.endOfSequenceIDs,
+      promptScores: !parameters.scoresPrompt ? .none : parameters.maximumTokens == 0 ? .withoutAnswer : .beforeAnswer)
     do {
       return VersionedEvents(events: try loop.submit(request), versions: versions)
     } catch {
@@ -85,6 +92,7 @@ public final class LoopCompletionEngine: CompletionEngine {
     statistics.promptTokens = Int(loop.prefillTokens + loop.cachedPromptTokens)
     statistics.cachedPromptTokens = Int(loop.cachedPromptTokens)
     statistics.generatedTokens = Int(loop.generatedTokens)
+    if let limit = memoryReadRate, limit > 0 { statistics.memoryReadShare = loop.decodeReadRate.map { $0 / limit } }
     return statistics
   }
 }
@@ -108,7 +116,7 @@ extension SamplingParameters {
     logitBias = parameters.logitBias
     seed = parameters.seed
     choice = parameters.choice
-    maximumTokens = parameters.maximumTokens
+    maximumTokens = max(1, parameters.maximumTokens)  // 0 says that only the prompt is scored, which the request says
     minimumTokens = parameters.minimumTokens
     stopTokenIDs = parameters.stopTokenIDs
     ignoreEndOfSequence = parameters.ignoresEndOfSequence

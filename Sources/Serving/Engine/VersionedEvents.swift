@@ -27,6 +27,7 @@ struct VersionedEvents: AsyncSequence, Sendable {
       guard let event = try await events.next(isolation: actor) else { return nil }
       let step: UInt64 =
         switch event {
+        case .promptScored(let tokens): tokens.last?.step ?? 0
         case .token(let token): token.step
         case .finished(_, let usage): usage.lastStep
         }
@@ -43,11 +44,8 @@ struct VersionedEvents: AsyncSequence, Sendable {
 extension CompletionEvent {
   init(_ event: GenerationEvent) {
     switch event {
-    case .token(let token):
-      self = .token(
-        ChosenToken(
-          id: token.id, logProbability: token.logProbability,
-          alternatives: (token.top ?? []).map { TokenProbability(id: $0.id, logProbability: $0.logProbability) }))
+    case .promptScored(let tokens): self = .promptScored(tokens.map { ChosenToken($0) })
+    case .token(let token): self = .token(ChosenToken(token))
     case .finished(let reason, let usage):
       let end: CompletionEnd =
         switch reason {
@@ -61,5 +59,13 @@ extension CompletionEvent {
           promptTokens: usage.promptTokens, cachedPromptTokens: usage.cachedPromptTokens,
           generatedTokens: usage.generatedTokens))
     }
+  }
+}
+
+extension ChosenToken {
+  fileprivate init(_ token: GeneratedToken) {
+    self.init(
+      id: token.id, logProbability: token.logProbability,
+      alternatives: (token.top ?? []).map { TokenProbability(id: $0.id, logProbability: $0.logProbability) })
   }
 }

@@ -25,6 +25,8 @@ final class AnswerEvents: Sendable {
 struct AnswerPiece: Sendable {
   var index: Int
   var text = ""
+  /// How likely the prompt's tokens after the first were; in the first piece, where asked for.
+  var promptScores: [ChosenToken]?
   /// The tokens behind the text, and those that gave no text.
   var tokens: [ChosenToken] = []
   /// The weights that chose the tokens, all of them; nil before the engine has said.
@@ -56,6 +58,10 @@ extension Answer {
         // A piece is of one version, even where its text is still held back.
         if !piece.tokens.isEmpty { emit(piece) }
         piece = AnswerPiece(index: index, weightVersion: version)
+      case .promptScored(let tokens):
+        piece.promptScores = tokens
+        emit(piece)
+        piece = AnswerPiece(index: index, weightVersion: piece.weightVersion)
       case .token(let token):
         generated += 1
         timing.token()

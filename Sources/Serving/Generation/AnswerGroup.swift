@@ -14,7 +14,7 @@ struct AnswerGroup: Sendable {
     for (place, prompt) in prompts.enumerated() {
       var fields = fields
       try fields.settle(promptLength: prompt.count, limits: engine.limits)
-      guard fields.parameters.maximumTokens > 0 else { continue }
+      guard fields.parameters.maximumTokens > 0 || fields.parameters.scoresPrompt else { continue }
       for candidate in 0..<fields.candidateCount {
         // An answer that is not kept drops its stream, which ends its sequence.
         let events = try engine.generate(promptIDs: prompt, parameters: fields.parameters(candidate: candidate))

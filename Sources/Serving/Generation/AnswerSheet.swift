@@ -5,6 +5,7 @@ struct AnswerSheet {
   struct Entry {
     var text = ""
     var tokens: [ChosenToken] = []
+    var promptScores: [ChosenToken]?
     var end: AnswerEnd?
     var versions = WeightVersions()
     /// Mean log-probability of a token; what `best_of` compares.
@@ -23,6 +24,7 @@ struct AnswerSheet {
   mutating func add(_ piece: AnswerPiece) {
     entries[piece.index].text += piece.text
     entries[piece.index].tokens += piece.tokens
+    if let scores = piece.promptScores { entries[piece.index].promptScores = scores }
     if let end = piece.end { entries[piece.index].end = end }
     versions.add(piece)
     entries[piece.index].versions.add(piece)

@@ -83,6 +83,17 @@ extension APIError {
     error.closesConnection = true
     return error
   }
+  static var headerTooLarge: APIError {
+    APIError(
+      status: 431, message: "The request header is too large: it has too many fields, or one of more than 80 KiB. Send less in it.",
+      type: "invalid_request_error", code: "header_too_large")
+  }
+  /// The body's own framing is broken, so nobody can tell where the next request would begin.
+  static func brokenBody(_ reason: String) -> APIError {
+    var error = APIError.invalid(nil, "The request body is not sent as its header says: \(reason).")
+    error.closesConnection = true
+    return error
+  }
   static func bodyTooSlow(seconds: Int) -> APIError {
     var error = APIError(
       status: 408, message: "The request was not complete within \(seconds) seconds.", type: "invalid_request_error",

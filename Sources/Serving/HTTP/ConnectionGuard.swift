@@ -96,13 +96,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     guard error is HTTPParserError, requestsInProgress == 0, !isLingering else {
       return context.fireErrorCaught(error)
     }
-    let text = APIError.invalid(nil, "This is no HTTP/1.1 request: \(error).").json.serialized()
+    let failure: APIError =
+      error as? HTTPParserError == .headerOverflow ? .headerTooLarge : .invalid(nil, "This is no HTTP/1.1 request: \(error).")
+    let text = failure.json.serialized()
     let fields: HTTPFields = [
       .contentType: "application/json", .contentLength: String(text.utf8.count), .connection: "close",
     ]
     requestsInProgress = 1
     write(
-      context: context, data: wrapOutboundOut(.head(HTTPResponse(status: .badRequest, headerFields: fields))), promise: nil)
+      context: context, data: wrapOutboundOut(.head(HTTPResponse(status: .init(code: failure.status), headerFields: fields))), promise: nil)
     context.write(wrapOutboundOut(.body(ByteBuffer(string: text))), promise: nil)
     write(context: context, data: wrapOutboundOut(.end(nil)), promise: nil)
   }

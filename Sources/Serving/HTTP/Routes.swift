@@ -16,8 +16,12 @@ struct Route: Sendable {
     self.respond = respond
   }
 
-  /// Whether a request's path is this one; `{name}` stands for any one part.
+  /// Whether a request's path is this one; `{name}` stands for any one part, `**` at the end for one or more.
   func matches(_ other: String) -> Bool {
+    if path.hasSuffix("/**") {
+      let (mine, its) = (path.dropLast(3).split(separator: "/"), other.split(separator: "/"))
+      return its.count > mine.count && its.starts(with: mine)
+    }
     guard path.contains("{") else { return path == other }
     let (mine, its) = (path.split(separator: "/"), other.split(separator: "/"))
     return mine.count == its.count && zip(mine, its).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
@@ -29,9 +33,8 @@ extension ServingCore {
   var routes: [Route] {
     [
       HealthEndpoint(core: self).route, HealthGenerateEndpoint(core: self).route, VersionEndpoint(core: self).route,
-      ModelsEndpoint(core: self).route, CompletionsEndpoint(core: self).route, ChatEndpoint(core: self).route,
-      TokenizeEndpoint(core: self).route, DetokenizeEndpoint(core: self).route, MetricsEndpoint(core: self).route,
-    ] + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
+      CompletionsEndpoint(core: self).route, ChatEndpoint(core: self).route, TokenizeEndpoint(core: self).route, DetokenizeEndpoint(core: self).route, MetricsEndpoint(core: self).route,
+    ] + ModelsEndpoint(core: self).routes + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
   }
 
   func makeRouter() -> Router<ServingContext> {

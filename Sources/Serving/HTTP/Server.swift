@@ -65,7 +65,9 @@ public struct Server: Service {
       router: core.makeRouter(), server: server,
       configuration: ApplicationConfiguration(
         address: .hostname(ListeningAddress.resolve(options.host), port: options.port), serverName: "drydock",
-        availableConnectionsDelegate: MaximumAvailableConnections(options.maximumConnections)),
+        backlog: 4096,
+        availableConnectionsDelegate: MaximumAvailableConnections(
+          DescriptorLimit.connections(wanted: options.maximumConnections))),
       onServerRunning: { [onListening] channel in
         await onListening(channel.localAddress?.port ?? options.port)
       },

@@ -17,7 +17,8 @@ public struct ServerOptions: Sendable {
   public var maximumBodyBytes = 8 << 20
   /// Requests with an answer in the making, streamed or not; more are told to come back (429).
   public var maximumConcurrentAnswers = 256
-  public var maximumConnections = 4096
+  /// More wait in the system's queue. Fewer where the process may not open so many files; see ``DescriptorLimit``.
+  public var maximumConnections = 16_384
   /// Answers that one request may ask for: prompts times `n` or `best_of`.
   public var maximumChoices = 128
   /// From connecting to a complete header.

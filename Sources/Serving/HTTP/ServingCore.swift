@@ -2,6 +2,7 @@ import Hummingbird
 import JSON
 import Logging
 import NIOCore
+import NIOHTTP1
 
 /// What the endpoints share.
 struct ServingCore: Sendable {
@@ -82,6 +83,8 @@ extension Request {
       throw .bodyTooLarge(limit: limit)
     } catch let error as APIError {
       throw error
+    } catch let error as HTTPParserError where error != .invalidEOFState {
+      throw .brokenBody("\(error)")
     } catch {
       throw .clientGone
     }

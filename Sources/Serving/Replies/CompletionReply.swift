@@ -16,11 +16,16 @@ struct CompletionReply: Sendable {
     return core.engine.detokenize(prompts[index], skipSpecialTokens: call.sampling.skipsSpecialTokens)
   }
 
+  /// - Parameter promptScores: Where the prompt's own tokens come first.
   func choice(
-    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, versions: WeightVersions? = nil, textOffset: inout Int
+    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, versions: WeightVersions? = nil,
+    promptScores: [ChosenToken]? = nil, textOffset: inout Int
   ) -> JSONValue {
-    let logProbabilities = call.sampling.parameters.logProbabilityCount.map {
-      LogProbabilities(engine: core.engine, count: $0).completion(tokens, offset: &textOffset)
+    let logProbabilities = call.sampling.parameters.logProbabilityCount.map { count -> JSONValue in
+      var lists = CompletionLogProbabilities(engine: core.engine, count: count)
+      if let promptScores { addPrompt(index / call.sampling.choiceCount, promptScores, to: &lists, textOffset: &textOffset) }
+      for token in tokens { textOffset += lists.add(token, at: textOffset) }
+      return lists.json
     }
     var members: JSONObject = [
       "index": .int(index), "text": .string(text), "logprobs": logProbabilities ?? nil,
@@ -29,6 +34,28 @@ struct CompletionReply: Sendable {
     if !call.detokenizes { members["token_ids"] = .ints(tokens.map { Int($0.id) }) }
     if let versions = versions?.json { members["weight_versions"] = versions }
     return .object(members)
+  }
+
+  /// Each prompt token at its place in the text that `echo` gives; the answer's follow behind all of it.
+  private func addPrompt(
+    _ index: Int, _ scores: [ChosenToken], to lists: inout CompletionLogProbabilities, textOffset: inout Int
+  ) {
+    let ids = prompts[index]
+    // A text prompt's special tokens are part of the text; those that the tokenizer put in front of it are not.
+    let isText = if case .text = call.prompts[index] { true } else { false }
+    var decoder = core.engine.makeTextDecoder(skipSpecialTokens: !isText && call.sampling.skipsSpecialTokens)
+    var places: [Int] = []
+    var length = 0
+    for id in ids {
+      places.append(length)
+      length += decoder.append(id).unicodeScalars.count
+    }
+    length += decoder.finish().unicodeScalars.count
+    let shown = echo(index).unicodeScalars.count
+    places = places.map { max(0, min(shown, $0 - (length - shown))) }
+    for (id, place) in zip(ids, places).prefix(1) { lists.add(first: id, at: place) }
+    for (token, place) in zip(scores, places.dropFirst()) { lists.add(token, at: place) }
+    textOffset = shown
   }
 
   /// The whole reply, and its counts.
@@ -43,7 +70,8 @@ struct CompletionReply: Sendable {
       let start = echo(index / call.sampling.choiceCount)
       // No tokens were asked for: only the prompt comes back.
       let end = entry.end ?? AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
-      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions, textOffset: &offset)
+      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions,
+        promptScores: entry.promptScores, textOffset: &offset)
     }
     var head = head
     if let version = sheet.weightVersion { head.fingerprint = version }
@@ -72,7 +100,8 @@ struct CompletionStreamWriter {
 
   /// The prompts, where they are to come back.
   mutating func opening() -> [JSONValue] {
-    guard reply.call.echo else { return [] }
+    // Where prompts are scored, they come back with the scores.
+    guard reply.call.echo, !reply.call.sampling.parameters.scoresPrompt else { return [] }
     let isAll = reply.call.sampling.maximumTokens == 0
     return offsets.indices.map { index in
       let text = reply.echo(index / reply.call.sampling.choiceCount)
@@ -87,8 +116,10 @@ struct CompletionStreamWriter {
     if let version = piece.weightVersion { reply.head.fingerprint = version }
     versions.add(piece)
     count(piece)
+    let prompt = piece.promptScores == nil ? "" : reply.echo(piece.index / reply.call.sampling.choiceCount)
     let choice = reply.choice(
-      piece.index, text: piece.text, tokens: piece.tokens, end: piece.end, textOffset: &offsets[piece.index])
+      piece.index, text: prompt + piece.text, tokens: piece.tokens, end: piece.end, promptScores: piece.promptScores,
+      textOffset: &offsets[piece.index])
     return reply.head.json(choices: [choice], usage: currentUsage)
   }
 

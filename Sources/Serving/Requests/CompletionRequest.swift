@@ -29,6 +29,7 @@ extension CompletionRequest {
     // 0 tokens only make sense where the prompt comes back.
     sampling.maximumTokens = try reader.integer("max_tokens", in: (echo ? 0 : 1)...Int.max)
     sampling.parameters.logProbabilityCount = try reader.integer("logprobs", in: 0...RequestLimits.maximumAlternatives)
+    sampling.parameters.scoresPrompt = echo && sampling.parameters.logProbabilityCount != nil
     if let best = try reader.integer("best_of", in: sampling.choiceCount...max(limits.maximumChoices, sampling.choiceCount)) {
       sampling.candidateCount = best
     }
@@ -44,9 +45,6 @@ extension CompletionRequest {
         "best_of",
         "best_of is \(sampling.candidateCount) and n is \(sampling.choiceCount), but a streamed answer cannot wait to see which is best; make them equal or do not stream."
       )
-    }
-    if echo, sampling.parameters.logProbabilityCount != nil {
-      throw .unsupported("echo", "echo together with logprobs is not supported: prompt tokens have no log-probabilities here.")
     }
     if !detokenizes, !sampling.stopStrings.isEmpty {
       throw .invalid("stop", "stop needs text, but detokenize is false; use stop_token_ids.")

@@ -42,6 +42,14 @@ struct FieldReader {
     return number
   }
 
+  /// Any whole number of 64 bits, with a sign or without.
+  mutating func seed(_ name: String) throws(APIError) -> UInt64? {
+    guard let value = value(name) else { return nil }
+    if let number = value.int { return UInt64(bitPattern: Int64(number)) }
+    if case .number(let number) = value, let large = UInt64(number.text) { return large }
+    throw wrong(name, value, allowed: "a whole number of 64 bits, from \(Int64.min) to \(UInt64.max)")
+  }
+
   /// - Parameter excludesLowerBound: For values above, not at, the lower bound.
   mutating func number(
     _ name: String, in range: ClosedRange<Double>, excludesLowerBound: Bool = false

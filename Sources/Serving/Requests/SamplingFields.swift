@@ -41,7 +41,7 @@ extension SamplingFields {
     parameters.presencePenalty = try reader.number("presence_penalty", in: -2...2) ?? 0
     parameters.frequencyPenalty = try reader.number("frequency_penalty", in: -2...2) ?? 0
     parameters.logitBias = try Self.logitBias(&reader, vocabularySize: limits.engine.vocabularySize)
-    parameters.seed = try reader.integer("seed", in: Int.min...Int.max).map { UInt64(bitPattern: Int64($0)) }
+    parameters.seed = try reader.seed("seed")
     parameters.minimumTokens = try reader.integer("min_tokens", in: 0...Int.max) ?? 0
     parameters.ignoresEndOfSequence = try reader.bool("ignore_eos")
     parameters.stopTokenIDs = Set(
@@ -119,7 +119,8 @@ extension SamplingFields {
   /// More than fits after the prompt is cut to what fits, as upstream does; the answer's finish reason is then `length`.
   mutating func settle(promptLength: Int, limits: EngineLimits) throws(APIError) {
     let room = limits.maximumSequenceLength - promptLength
-    guard room > 0 else {
+    // A prompt that is only scored, or only comes back, may fill the whole sequence.
+    guard room > 0 || (room == 0 && maximumTokens == 0) else {
       throw .invalid(
         nil,
         "The prompt has \(promptLength) tokens; with at least one token of answer it must stay within"

@@ -99,12 +99,13 @@ final class FakeExecutor: StepExecutor {
         history = state.model.extend(history, token, position: position, slice.phase)
         state.slots[slot(position)] = Slot(
           position: position, token: token, phase: slice.phase, history: history, version: state.model.version)
+        guard offset >= slice.rows.count - slice.logitRows else { continue }
+        var values = state.model.logits(history)
+        if let count = state.notANumberAfter, position + 1 == count { values[3] = .nan }
+        results.append((index, values))
       }
-      guard slice.wantsLogits else { continue }
-      var values = state.model.logits(history)
-      if let count = state.notANumberAfter, end == count { values[3] = .nan }
-      results.append((index, values))
     }
+    try require(results.count <= limits.maximumLogitRows, "\(results.count) rows want logits")
     try require(nextRow == batch.tokens.count, "\(nextRow) of \(batch.tokens.count) rows in slices")
     return results
   }

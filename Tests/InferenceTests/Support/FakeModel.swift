@@ -1,6 +1,14 @@
 import Engines
 import Inference
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// A model whose logits are a hash of everything the sequence holds: each token, its position and the phase in which it
 /// was computed. One wrong token, block or phase anywhere in the history changes every logit.
 struct FakeModel: Sendable {
@@ -17,6 +25,20 @@ struct FakeModel: Sendable {
     (0..<vocabularySize).map { id in
       Float(Int(mix(history &+ UInt64(id) &* 0x1234_5678_9ABC_DEF1) % 257) - 128) / 32
     }
+  }
+
+  /// The log-probability of each prompt token after the first, in doubles.
+  func promptScores(_ request: GenerationRequest) -> [Double] {
+    var history: UInt64 = 0
+    var scores: [Double] = []
+    for (position, token) in request.promptIDs.enumerated() {
+      if position > 0 {
+        let logits = logits(history).map(Double.init)
+        scores.append(logits[Int(token)] - log(logits.reduce(0) { $0 + exp($1) }))
+      }
+      history = extend(history, token, position: position, .prefill)
+    }
+    return scores
   }
 
   /// What a request must be answered, computed with no cache, batch or scheduler.

@@ -25,6 +25,7 @@ func randomRequest(
 /// What a stream delivered.
 struct Answer: Equatable {
   var tokens: [GeneratedToken] = []
+  var promptScores: [GeneratedToken]?
   var reason: FinishReason?
   var usage: Usage?
 
@@ -42,6 +43,7 @@ func collect(_ stream: AsyncThrowingStream<GenerationEvent, any Error>) async th
   var answer = Answer()
   for try await event in stream {
     switch event {
+    case .promptScored(let scores): answer.promptScores = scores
     case .token(let token): answer.tokens.append(token)
     case .finished(let reason, let usage):
       answer.reason = reason

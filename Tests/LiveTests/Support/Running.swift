@@ -41,6 +41,8 @@ struct Running {
     var ids: [Int32] = []
     /// What chose each.
     var versions: [String] = []
+    /// The engine step that chose each.
+    var steps: [UInt64] = []
     var cachedPromptTokens = 0
   }
   static func request(_ prompt: [Int32], _ tokens: Int) -> GenerationRequest {
@@ -58,8 +60,10 @@ struct Running {
       var answer = Answer()
       for try await event in stream {
         switch event {
+        case .promptScored: break
         case .token(let token):
           answer.ids.append(token.id)
+          answer.steps.append(token.step)
           answer.versions.append(weights.log.version(ofStep: token.step))
         case .finished(_, let usage): answer.cachedPromptTokens = usage.cachedPromptTokens
         }

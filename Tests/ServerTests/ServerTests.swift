@@ -1,0 +1,39 @@
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+/// What only the whole command shows.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ServerTests {
+  @Test func `a running server says which share of the memory-read limit it reaches`() throws {
+    let directory = TemporaryDirectory()
+    let engine = try Engines.tiny(in: directory)
+    let server = try ServerProcess(engine, in: directory)
+    _ = try server.complete("The ship came into")
+    let metrics = try server.send("GET", "/metrics").body
+    let line = metrics.split(separator: "\n").first { $0.hasPrefix("drydock_memory_read_share ") }
+    let share = try #require(line?.split(separator: " ").last.flatMap { Double($0) })
+    #expect(share > 0 && share < 2, "\(share)")
+    #expect(server.stop() == 0)
+  }
+
+  @Test(arguments: [".", "./", "../engine/", "../engine/../engine", "inner/.."])
+  func `the model has the name of its directory, however that is written`(path: String) throws {
+    let directory = TemporaryDirectory()
+    let engine = try Engines.tiny(in: directory)
+    makeDirectory(engine.appending("inner"))
+    let server = try ServerProcess(FilePath(path), in: directory, from: engine, named: nil)
+    let models = try JSONValue(parsing: try server.send("GET", "/v1/models").body)
+    #expect(models["data"]?.array?.first?["id"] == "engine")
+    #expect(server.stop() == 0)
+  }
+
+  @Test func `asking for more than the engine was built for is told, and clipped`() throws {
+    let directory = TemporaryDirectory()
+    let server = try ServerProcess(try Engines.tiny(in: directory), in: directory, "--max_seq_len", "100000")
+    #expect((text(server.log) ?? "").contains("--max_seq_len is 100000, but the engine was built for 512: 512 it is."))
+    let models = try JSONValue(parsing: try server.send("GET", "/v1/models").body)
+    #expect(models["data"]?.array?.first?["max_model_len"] == 512)
+    #expect(server.stop() == 0)
+  }
+}
