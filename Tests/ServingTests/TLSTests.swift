@@ -12,6 +12,7 @@ import Testing
     .enabled(if: FileManager.default.isExecutableFile(atPath: openssl), "there is no \(openssl) to make a certificate with"))
   func speaks() async throws {
     let temporary = TemporaryDirectory()
+    defer { withExtendedLifetime(temporary) {} }
     let directory = URL(filePath: temporary.path.string)
     let files = CertificateFiles(
       certificateChain: directory.appending(path: "chain.pem").path(), privateKey: directory.appending(path: "key.pem").path())
