@@ -140,6 +140,7 @@ public struct RefitCommand: DrydockCommand {
   private func refit(_ log: CommandLog) async throws {
     let (engineDirectory, outputDirectory) = (engineDirectory ?? "", outputDirectory ?? "")
     var phases = Phases()
+    try OutputDirectory.recover(FilePath(engineDirectory))
     let engine = try await phases.measure("load engine") { try EngineDirectory(FilePath(engineDirectory)) }
     var options = Refitter.Options()
     options.workers = workers ?? Processors.count

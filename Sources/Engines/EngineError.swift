@@ -15,6 +15,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case unsupported(reason: String)
     case invalidConfiguration(reason: String)
     case source(reason: String)
+    /// Another run put another engine in place after this one was opened.
+    case replaced
   }
   public let path: FilePath
   public let problem: Problem
@@ -42,6 +44,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unsupported(let reason): "\(path): \(reason)"
     case .invalidConfiguration(let reason): "\(path): \(reason)"
     case .source(let reason): "\(path): \(reason)"
+    case .replaced:
+      "\(path): the engine was replaced while a refit of the one before it was prepared. Run again, on the engine that is there now."
     }
   }
 }

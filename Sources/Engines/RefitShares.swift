@@ -62,10 +62,7 @@ struct RefitShares {
     return (try? EngineDirectory(target)) != nil
   }
   private var request: String { String(job.prefix { $0 != "." }) + "." }
-  private var isInPlace: Bool {
-    guard let target = try? Directory.resolve(target), let engine = try? Directory.resolve(refitter.engine.path) else { return false }
-    return target == engine
-  }
+  private var isInPlace: Bool { refitter.engine.isOwn(target) }
 
   /// The digests of a rank's share, or nil where it has none of this job.
   private func digest(_ rank: Int) throws -> RankDigest? {
@@ -98,6 +95,12 @@ struct RefitShares {
         guard try pending().isEmpty else {
           output.abandon()
           continue
+        }
+        if refitter.engine.isReplaced(by: target) {
+          guard isDone else { throw EngineError(refitter.engine.path, .replaced) }
+          output.abandon()
+          OutputDirectory.discardShares(stage, mark: Self.shareName)
+          return []
         }
         var lineage = lineage
         for rank in refitter.engine.ranks.indices {

@@ -151,6 +151,8 @@ public struct Refitter: Sendable {
   ) async throws -> RefitSummary {
     let output = try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, replaceable: engine.path)
     do {
+      // From here on no other run can write the target; one that did before now must not be undone unseen.
+      if engine.isReplaced(by: target) { throw EngineError(engine.path, .replaced) }
       try copyCompanions(to: output)
       var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)
       if options.verifies { summary.verifiedCount = try await verify(ranks, digests, in: output.path) }

@@ -46,9 +46,16 @@ public final class OutputDirectory: Sendable {
       parent = try SystemCalls.resolve(place.parent)
       self.target = parent.appending(place.name)
       path = parent.appending(".\(place.name).drydock-new")
-      try Self.restoreInterruptedSwap(self.target, parent: parent, name: place.name)
-      try Self.checkReplaceable(self.target)
       lock = try LockedDirectory.acquire(path)
+      do throws(FileError) {
+        // Under the lock: a swap that is under way looks like one that was interrupted.
+        try Self.restoreInterruptedSwap(self.target, parent: parent, name: place.name)
+        try Self.checkReplaceable(self.target)
+      } catch {
+        try? SystemCalls.removeDirectory(path)
+        lock.release()
+        throw error
+      }
     } catch {
       for directory in made.reversed() { try? SystemCalls.removeDirectory(directory) }
       throw error.problem == .locked ? FileError(target, .locked) : error
@@ -215,6 +222,21 @@ extension OutputDirectory {
   }
 
   static func aside(parent: FilePath, name: String) -> FilePath { parent.appending(".\(name).drydock-old") }
+
+  /// Puts a directory back that a dead run moved aside and did not replace, on a file system without exchange. For
+  /// commands that read what they replace; where nothing is to be mended, nothing is done.
+  ///
+  /// - Throws: ``FileError/Problem/locked`` while the run that moved it is alive.
+  public static func recover(_ target: FilePath) throws(FileError) {
+    let normal = target.lexicallyNormalized()
+    guard let name = normal.lastComponent, name.kind == .regular, try existing(target) == nil else { return }
+    let parent = normal.removingLastComponent()
+    guard try existing(aside(parent: parent, name: name.string))?.kind == .directory else { return }
+    let new = parent.appending(".\(name.string).drydock-new")
+    let lock = try existing(new) == nil ? nil : try LockedDirectory.lockExisting(new, waiting: false)
+    defer { lock?.release() }
+    try restoreInterruptedSwap(normal, parent: parent, name: name.string)
+  }
 
   /// Mends what a run left that died between the two renames of ``swap()``.
   static func restoreInterruptedSwap(_ target: FilePath, parent: FilePath, name: String) throws(FileError) {

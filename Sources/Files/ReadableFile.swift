@@ -72,6 +72,13 @@ public final class ReadableFile: Sendable {
 }
 
 extension ReadableFile {
+  /// Whether the path it was opened by still leads to this very file.
+  package var isInPlace: Bool {
+    guard let held = try? SystemCalls.status(of: descriptor, path: path), let now = try? SystemCalls.status(path, following: true)
+    else { return false }
+    return now.isSameFile(as: held)
+  }
+
   /// Whether two ranges hold the same bytes, read through two buffers of 1 MiB.
   package func hasSameBytes(
     at offset: Int, as other: ReadableFile, at place: Int, count: Int, _ progress: ((Int) -> Void)? = nil

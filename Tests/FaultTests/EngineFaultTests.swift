@@ -1,85 +1,77 @@
-import Foundation
 import SystemPackage
 import TestSupport
 import Testing
 
-/// The promise of prune, kept by the commands that make checkpoints and engines. Every third call is tried: the calls
-/// between are writes like those before and after them.
+/// The promise of prune, kept by the commands that make checkpoints and engines: a fault at every call that changes a
+/// file, and at every read.
 struct EngineFaultTests {
-  let directory = TemporaryDirectory(inMemory: true)
-  static let models = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().appending("Models")
-  var model: FilePath { Self.models.appending("tiny") }
-  var target: FilePath { directory("out/there") }
-
-  func command(_ name: String) throws -> FilePath { try #require(Execution.command("trtllm-\(name)")) }
-  func succeed(_ name: String, _ arguments: String...) throws {
-    let execution = try Execution.run(try command(name), arguments)
-    try #require(execution.status == 0, "\(name): \(execution.errors)")
-  }
-  func copy(_ from: FilePath, to: FilePath) {
-    makeDirectory(to.removingLastComponent())
-    remove(to)
-    try? FileManager.default.copyItem(atPath: from.string, toPath: to.string)
-  }
-  /// An old checkpoint or engine to be replaced, with a stranger's file that must stay.
-  func makeOld() {
-    directory.write("out/there/config.json", "{}")
-    directory.write("out/there/rank5.engine", "old")
-    directory.write("out/there/README.md", "mine")
-  }
-  func makeCheckpoint() throws {
-    makeDirectory(directory("out"))
-    try succeed(
-      "convert", "--model_dir", model.string, "--output_dir", directory("checkpoint").string, "--tp_size", "2", "--dtype", "bfloat16")
-  }
-  /// Kernel choices are measured, so that two builds can differ; with a timing cache they do not.
-  func makeEngine() throws {
-    try makeCheckpoint()
-    try succeed(
-      "build", "--checkpoint_dir", directory("checkpoint").string, "--output_dir", directory("engine").string,
-      "--output_timing_cache", directory("timing.json").string)
-  }
-
   @Test func `converting leaves the old output or the result`() throws {
-    makeDirectory(directory("out"))
+    let bench = try EngineBench()
     try Exhaustion(
-      executable: command("convert"),
-      arguments: ["--model_dir", model.string, "--output_dir", target.string, "--tp_size", "2", "--workers", "1"],
-      sources: [model], target: target, makeOld: makeOld
-    ).run("convert", stride: 3)
+      executable: bench.command("convert"),
+      arguments: ["--model_dir", bench.model.string, "--output_dir", bench.target.string, "--tp_size", "2", "--workers", "1"],
+      sources: [bench.model], target: bench.target, makeOld: bench.makeOld
+    ).run("convert")
   }
   @Test func `building leaves the old output or the result`() throws {
-    try makeEngine()
+    let bench = try EngineBench()
+    try bench.build()
     try Exhaustion(
-      executable: command("build"),
+      executable: bench.command("build"),
       arguments: [
-        "--checkpoint_dir", directory("checkpoint").string, "--output_dir", target.string, "--workers", "1",
-        "--input_timing_cache", directory("timing.json").string,
-      ], sources: [directory("checkpoint"), directory("timing.json")], target: target, makeOld: makeOld,
-      volatile: ["lineage.json"]
-    ).run("build", stride: 3)
+        "--checkpoint_dir", bench.checkpoint.string, "--output_dir", bench.target.string, "--workers", "1",
+        "--input_timing_cache", bench.timingCache.string,
+      ], sources: [bench.checkpoint, bench.timingCache], target: bench.target, makeOld: bench.makeOld, volatile: ["lineage.json"]
+    ).run("build")
   }
-  @Test func `refitting leaves the old output or the result`() throws {
-    try makeEngine()
+}
+
+/// Refit with a fault at every call that changes a file, and at every read: into nothing, over an old engine, in place,
+/// and by several processes.
+struct RefitFaultTests {
+  private func exhaust(
+    _ label: String, inPlace: Bool = false, old: Bool = true, _ more: [String] = [], withoutExchange: Bool = false
+  ) throws {
+    let bench = try EngineBench()
+    try bench.build()
     try Exhaustion(
-      executable: command("refit"),
-      arguments: [
-        "--engine_dir", directory("engine").string, "--checkpoint_dir", Self.models.appending("tiny-lora").string,
-        "--refit_engine_dir", target.string, "--workers", "1",
-      ], sources: [directory("engine"), Self.models.appending("tiny-lora")], target: target, makeOld: makeOld,
-      volatile: ["lineage.json"]
-    ).run("refit with an adapter", stride: 3)
+      executable: bench.command("refit"), arguments: bench.refit(inPlace ? bench.target : bench.engine, more),
+      sources: [bench.adapter, bench.checkpoint] + (inPlace ? [] : [bench.engine]), target: bench.target,
+      makeOld: old ? { bench.makeOldEngine() } : nil, volatile: ["lineage.json"]
+    ).run(label, withoutExchange: withoutExchange)
   }
-  @Test func `refitting in place leaves the old engine or the new one`() throws {
-    try makeEngine()
-    let adapter = Self.models.appending("tiny-lora")
+
+  @Test func `refitting into nothing`() throws { try exhaust("refit, no old engine", old: false) }
+  @Test func `refitting over an old engine, with verification`() throws {
+    try exhaust("refit --verify, over an old engine", ["--verify"])
+  }
+  @Test func `refitting in place`() throws { try exhaust("refit in place", inPlace: true) }
+  @Test func `refitting in place, with verification`() throws {
+    try exhaust("refit --verify in place", inPlace: true, ["--verify"])
+  }
+  @Test func `refitting in place without a swap of names`() throws {
+    try exhaust("refit in place, file system without exchange", inPlace: true, withoutExchange: true)
+  }
+
+  /// A shell that refits rank after rank and dies of what a refit died of.
+  private func exhaustByRanks(_ label: String, inPlace: Bool, _ more: [String] = []) throws {
+    let bench = try EngineBench()
+    try bench.build()
+    let arguments = bench.refit(inPlace ? bench.target : bench.engine, more)
+    let line = try ([bench.command("refit").string] + arguments).map { "'\($0)'" }.joined(separator: " ")
+    let script = """
+      run() { "$@"; s=$?; [ $s -gt 128 ] && kill -9 $$; [ $s = 0 ] || exit $s; }
+      run \(line) --rank 1
+      run \(line) --rank 0
+      """
     try Exhaustion(
-      executable: command("refit"),
-      arguments: [
-        "--engine_dir", target.string, "--checkpoint_dir", adapter.string, "--refit_engine_dir", target.string, "--workers", "1",
-        "--base_checkpoint_dir", directory("checkpoint").string,
-      ], sources: [adapter, directory("checkpoint")], target: target,
-      makeOld: { copy(directory("engine"), to: target) }, volatile: ["lineage.json"]
-    ).run("refit in place", stride: 3)
+      executable: "/bin/sh", arguments: ["-c", script],
+      sources: [bench.adapter, bench.checkpoint] + (inPlace ? [] : [bench.engine]), target: bench.target,
+      makeOld: inPlace ? { bench.makeOldEngine() } : nil, volatile: ["lineage.json"]
+    ).run(label)
+  }
+  @Test func `refitting by several processes`() throws { try exhaustByRanks("refit by two processes", inPlace: false) }
+  @Test func `refitting in place by several processes, with verification`() throws {
+    try exhaustByRanks("refit --verify in place by two processes", inPlace: true, ["--verify"])
   }
 }

@@ -21,14 +21,10 @@ struct Exhaustion {
     var full = 0
     var faults = 0
     var reads = 0
+    var short = 0
     var description: String {
-      "\(kills) kills, \(full) times disk full, \(faults) faults of the disk, \(reads) read errors: \(kills + full + faults + reads) fault points"
-    }
-    mutating func add(_ other: Tried) {
-      kills += other.kills
-      full += other.full
-      faults += other.faults
-      reads += other.reads
+      "\(kills) kills, \(full) times disk full, \(faults) faults of the disk, \(short) short writes, \(reads) read errors: "
+        + "\(kills + full + faults + short + reads) fault points"
     }
   }
 
@@ -67,6 +63,7 @@ struct Exhaustion {
         let mayBeAbsent = makeOld == nil || withoutExchange
         #expect(isAbsent ? mayBeAbsent : now == new || (makeOld != nil && now == old), "the target is old, new or absent: \(what)")
         if execution.status == 0 && !execution.wasKilled { #expect(now == new, what) }
+        if kind == .short { #expect(execution.status == 0, "the rest is written too: \(what): \(execution.errors)") }
         #expect(sources.map(snapshot) == before, "sources are untouched: \(what)")
         let next = try Execution.run(executable, arguments)
         #expect(next.status == 0, "the next run succeeds: \(what): \(next.errors)")
@@ -79,6 +76,7 @@ struct Exhaustion {
     try attempt(.from, .noSpace, "wnt", &tried.full)
     try attempt(.once, .ioError, FaultHook.changes, &tried.faults)
     try attempt(.from, .ioError, FaultHook.changes, &tried.faults)
+    try attempt(.short, .ioError, "w", &tried.short)
     try attempt(.once, .ioError, "r", &tried.reads)
     print("\(label): \(tried)")
     return tried

@@ -20,7 +20,7 @@ struct FaultHook {
     var description: String { "no C compiler (cc, clang or gcc) builds the fault hook" }
   }
 
-  enum Kind: String, Sendable { case none, kill, once, from }
+  enum Kind: String, Sendable { case none, kill, once, from, short, pause }
 
   var kind: Kind
   var at = 0
@@ -35,19 +35,35 @@ struct FaultHook {
 
   /// Runs a command with this fault, and says how many calls were counted.
   func run(_ executable: FilePath, _ arguments: [String]) throws -> (execution: Execution, count: Int) {
-    let library = try Self.library.get()
+    let command = try start(executable, arguments)
+    return (command.running.wait(), command.count)
+  }
+
+  /// A command under way, with its calls counted.
+  struct Started {
+    let running: RunningCommand
+    fileprivate let directory: TemporaryDirectory
+    /// Ends a pause.
+    func resume() { directory.write("resume", "") }
+    var count: Int { (contents(directory("count")) ?? []).reversed().reduce(0) { $0 << 8 | Int($1) } }
+  }
+  func start(_ executable: FilePath, _ arguments: [String]) throws -> Started {
     let directory = TemporaryDirectory()
-    let counter = directory.write("count", [UInt8](repeating: 0, count: 8))
-    var environment = ProcessInfo.processInfo.environment
-    environment["LD_PRELOAD"] = library.string
-    environment["DRYDOCK_FAULT_KIND"] = kind.rawValue
-    environment["DRYDOCK_FAULT_AT"] = String(at)
-    environment["DRYDOCK_FAULT_ERRNO"] = String(errno.rawValue)
-    environment["DRYDOCK_FAULT_CALLS"] = calls
-    environment["DRYDOCK_FAULT_COUNT"] = counter.string
-    if withoutExchange { environment["DRYDOCK_FAULT_NO_EXCHANGE"] = "1" }
-    let execution = try Execution.run(executable, arguments, environment: environment)
-    let count = (contents(counter) ?? []).reversed().reduce(0) { $0 << 8 | Int($1) }
-    return (execution, count)
+    directory.write("count", [UInt8](repeating: 0, count: 8))
+    var environment = ProcessInfo.processInfo.environment.merging(try variables(counter: directory("count"))) { $1 }
+    environment["DRYDOCK_FAULT_UNTIL"] = directory("resume").string
+    return Started(running: try RunningCommand(executable, arguments, environment: environment), directory: directory)
+  }
+
+  /// What the environment of a command must hold.
+  ///
+  /// - Parameter counter: A file of 8 bytes.
+  func variables(counter: FilePath) throws -> [String: String] {
+    var variables = [
+      "LD_PRELOAD": try Self.library.get().string, "DRYDOCK_FAULT_KIND": kind.rawValue, "DRYDOCK_FAULT_AT": String(at),
+      "DRYDOCK_FAULT_ERRNO": String(errno.rawValue), "DRYDOCK_FAULT_CALLS": calls, "DRYDOCK_FAULT_COUNT": counter.string,
+    ]
+    if withoutExchange { variables["DRYDOCK_FAULT_NO_EXCHANGE"] = "1" }
+    return variables
   }
 }

@@ -2,8 +2,10 @@
  *
  * DRYDOCK_FAULT_KIND   kill: SIGKILL instead of call number AT (a write is half done first, so it is torn)
  *                      once: call number AT fails with ERRNO; from: so do all later ones; none: only count
+ *                      short: write number AT writes half of its bytes and says so; pause: wait before call AT for UNTIL
  * DRYDOCK_FAULT_AT     counts from 1
  * DRYDOCK_FAULT_ERRNO  a number
+ * DRYDOCK_FAULT_UNTIL  a file whose appearance ends a pause; a minute does, too
  * DRYDOCK_FAULT_CALLS  letters of the calls that are counted: w writes, s sync, n names made (create, mkdir, link),
  *                      m renames, u names removed, t truncation, r reads
  * DRYDOCK_FAULT_COUNT  a file of 8 bytes that holds the number of counted calls, shared so that it outlives a kill
@@ -25,7 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NONE, KILL, ONCE, FROM };
+enum { NONE, KILL, ONCE, FROM, SHORT, PAUSE };
 static int kind, code;
 static int64_t at;
 static const char *calls = "";
@@ -34,7 +36,7 @@ static _Atomic int64_t own_count, *count = &own_count;
 __attribute__((constructor)) static void start(void) {
   const char *name = getenv("DRYDOCK_FAULT_KIND"), *path = getenv("DRYDOCK_FAULT_COUNT");
   if (!name) return;
-  kind = !strcmp(name, "kill") ? KILL : !strcmp(name, "once") ? ONCE : !strcmp(name, "from") ? FROM : NONE;
+  kind = !strcmp(name, "kill") ? KILL : !strcmp(name, "once") ? ONCE : !strcmp(name, "from") ? FROM : !strcmp(name, "short") ? SHORT : !strcmp(name, "pause") ? PAUSE : NONE;
   if (getenv("DRYDOCK_FAULT_AT")) at = atoll(getenv("DRYDOCK_FAULT_AT"));
   if (getenv("DRYDOCK_FAULT_ERRNO")) code = atoi(getenv("DRYDOCK_FAULT_ERRNO"));
   if (getenv("DRYDOCK_FAULT_CALLS")) calls = getenv("DRYDOCK_FAULT_CALLS");
@@ -45,7 +47,7 @@ __attribute__((constructor)) static void start(void) {
   }
 }
 
-/* 0: go on. 1: fail with errno set. 2: do half of it, then die(). */
+/* 0: go on. 1: fail with errno set. 2: do half of it, then die(). 3: do half of it, if it can be halved. */
 static int fault(char letter) {
   if (!strchr(calls, letter)) return 0;
   int64_t number = atomic_fetch_add(count, 1) + 1;
@@ -54,9 +56,12 @@ static int fault(char letter) {
     errno = code;
     return 1;
   }
+  if (kind == SHORT && number == at) return 3;
+  const char *until = getenv("DRYDOCK_FAULT_UNTIL");
+  for (int i = 0; kind == PAUSE && number == at && until && access(until, F_OK) != 0 && i < 60000; i++) usleep(1000);
   return 0;
 }
-static void die(void) {
+__attribute__((noreturn)) static void die(void) {
   kill(getpid(), SIGKILL);
   for (;;) pause();
 }
@@ -71,10 +76,13 @@ static int is_file(int file) { /* not a message, a pipe or an eventfd of the run
   case 2: die();                           \
   }
 
+static size_t half(size_t size) { return size > 1 ? size / 2 : size; }
+
 ssize_t write(int file, const void *bytes, size_t size) {
   if (is_file(file)) switch (fault('w')) {
     case 1: return -1;
     case 2: syscall(SYS_write, file, bytes, size / 2); die();
+    case 3: size = half(size);
     }
   return syscall(SYS_write, file, bytes, size);
 }
@@ -82,6 +90,7 @@ static ssize_t written(int file, const void *bytes, size_t size, off_t offset) {
   switch (fault('w')) {
   case 1: return -1;
   case 2: syscall(SYS_pwrite64, file, bytes, size / 2, offset); die();
+  case 3: size = half(size);
   }
   return syscall(SYS_pwrite64, file, bytes, size, offset);
 }
@@ -91,6 +100,7 @@ ssize_t copy_file_range(int from, off_t *in, int to, off_t *out, size_t size, un
   switch (fault('w')) {
   case 1: return -1;
   case 2: syscall(SYS_copy_file_range, from, in, to, out, size / 2, flags); die();
+  case 3: size = half(size);
   }
   return syscall(SYS_copy_file_range, from, in, to, out, size, flags);
 }

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import SystemPackage
 import TestSupport
 import Testing
@@ -131,5 +132,20 @@ struct OutputDirectoryTests {
       _ = try output.createFile("twice")
       _ = try output.createFile("twice")
     }
+  }
+
+  @Test func `what a dead run moved aside is put back, what a live run moved aside is not`() throws {
+    directory.write("out/config.json", "old")
+    let live = try output(directory("out"))
+    #expect(FileManager.default.fileExists(atPath: directory(".out.drydock-new").string))
+    try FileManager.default.moveItem(atPath: directory("out").string, toPath: directory(".out.drydock-old").string)
+    let error = #expect(throws: FileError.self) { try OutputDirectory.recover(directory("out")) }
+    #expect(error?.problem == .locked && names(in: directory("out")) == nil)
+    live.abandon()
+    try OutputDirectory.recover(directory("out"))
+    #expect(text(directory("out/config.json")) == "old" && names(in: directory.path) == ["out"])
+    try OutputDirectory.recover(directory("out"))
+    try OutputDirectory.recover(directory("nothing"))
+    #expect(names(in: directory.path) == ["out"])
   }
 }

@@ -13,23 +13,7 @@ public struct Execution: Sendable {
   public static func run(
     _ executable: FilePath, _ arguments: [String], environment: [String: String]? = nil, directory: FilePath? = nil
   ) throws -> Execution {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: executable.string)
-    process.arguments = arguments
-    if let environment { process.environment = environment }
-    if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory.string) }
-    // Files rather than pipes: nothing to drain, so nothing to hang on.
-    let folder = TemporaryDirectory()
-    folder.write("out", "")
-    folder.write("err", "")
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = FileHandle(forWritingAtPath: folder("out").string)
-    process.standardError = FileHandle(forWritingAtPath: folder("err").string)
-    try process.run()
-    process.waitUntilExit()
-    return Execution(
-      status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,
-      output: text(folder("out")) ?? "", errors: text(folder("err")) ?? "")
+    try RunningCommand(executable, arguments, environment: environment, directory: directory).wait()
   }
 
   /// One of our commands, built beside the tests; those in the directory `DRYDOCK_COMMANDS`, where that is set.
