@@ -64,8 +64,11 @@ public struct Skeleton: Sendable {
   }
 
   private func configDifferences(from full: CheckpointDirectory) -> [Difference] {
-    let mine = Self.withoutMark(checkpoint.json)
-    let theirs = Self.withoutMark(full.json)
+    var mine = Self.withoutMark(checkpoint.json)
+    var theirs = Self.withoutMark(full.json)
+    // The name of a directory does not make another checkpoint.
+    mine.removeValue(forKey: ModelNames.section)
+    theirs.removeValue(forKey: ModelNames.section)
     var differences: [Difference] = []
     func note(_ key: String, _ reason: String) {
       differences.append(Difference(file: "config.json", name: key, reason: reason))

@@ -61,7 +61,7 @@ public struct BuildCommand: DrydockCommand {
     help: ArgumentHelp("Where to write the kernel choices; nowhere by default.", valueName: "file"))
   var outputTimingCache: String?
 
-  @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
 
   @Flag(name: .customLong("dry_run"), help: "Check everything, say what would be built, and write nothing.")
@@ -101,7 +101,7 @@ public struct BuildCommand: DrydockCommand {
     options.maximumTokens = maximumTokens
     options.strip = stripPlan
     options.scope = refitScope
-    options.workers = workers ?? Processors.count
+    options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
     if let outputTimingCache { try checkReplaceable(outputTimingCache) }
     if let inputTimingCache { options.timingCache = try TimingCache(path: FilePath(inputTimingCache)) }
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
@@ -123,6 +123,7 @@ public struct BuildCommand: DrydockCommand {
         try await builder.write(prepared, of: checkpoint, to: output, progress: progress)
       }
     }
+    for warning in result.warnings { log.warning(warning) }
     if let outputTimingCache {
       try checkReplaceable(outputTimingCache)
       try AtomicFile.write(FilePath(outputTimingCache), bytes: Array((result.timingCache.json.serialized(indent: 2) + "\n").utf8))

@@ -41,7 +41,7 @@ public struct ConvertCommand: DrydockCommand {
   @Option(name: .customLong("pp_size"), help: ArgumentHelp("Pipeline stages.", valueName: "n"))
   var pipelineParallel: Int = 1
 
-  @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
 
   @OptionGroup var logOptions: LogOptions
@@ -73,7 +73,7 @@ public struct ConvertCommand: DrydockCommand {
     var converter = try CheckpointConverter(
       source, mapping: Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel),
       elementType: elementType)
-    converter.workers = workers ?? Processors.count
+    converter.workers = workers ?? 0
     if let gguf = source.gguf { converter.extraFiles = try TokenizerFiles.fromGGUF(gguf) }
     let progress = ProgressCounter()
     let (ready, target) = (converter, FilePath(outputDirectory))

@@ -1,9 +1,10 @@
 public import ArgumentParser
 import CPUBackend
-import Files
 import Engines
+import Files
 import JSON
 import SystemPackage
+import WeightSources
 
 /// `trtllm-refit`
 public struct RefitCommand: DrydockCommand {
@@ -45,8 +46,8 @@ public struct RefitCommand: DrydockCommand {
     help: ArgumentHelp("A LoRA adapter on top of the weights; repeatable.", valueName: "dir"))
   var adapters: [String] = []
 
-  @Option(name: .customLong("lora_scale"), help: ArgumentHelp("Multiplies what adapters change.", valueName: "x"))
-  var loraScale: Double = 1
+  @Option(name: .customLong("lora_scale"), help: ArgumentHelp("Multiplies what adapters change; 1 by default.", valueName: "x"))
+  var loraScale: Double?
 
   @Flag(name: .customLong("ignore_frozen"), help: "Keep the engine's embedding table where the new weights have another.")
   var ignoresFrozen = false
@@ -54,7 +55,7 @@ public struct RefitCommand: DrydockCommand {
   @Flag(help: "Write the engine without its refittable weights; needs no checkpoint.")
   var strip = false
 
-  @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
 
   @Flag(name: .customLong("dry_run"), help: "Check everything, say what would be done, and write nothing.")
@@ -91,25 +92,44 @@ public struct RefitCommand: DrydockCommand {
 
   public func validate() throws {
     if let workers, workers < 1 { throw ValidationError("--workers is \(workers); it must be at least 1") }
-    guard loraScale.isFinite else { throw ValidationError("--lora_scale is \(loraScale); it must be a finite number") }
-    if verifiedEngine != nil {
-      guard engineDirectory == nil, checkpoint == nil, outputDirectory == nil, adapters.isEmpty, !strip else {
-        throw ValidationError("--verify_engine checks one engine and takes no other directories")
-      }
-      return
-    }
+    if let loraScale, !loraScale.isFinite { throw ValidationError("--lora_scale is \(loraScale); it must be a finite number") }
+    if verifiedEngine != nil { return try refuse(changing, besides: "--verify_engine checks one engine and takes no") }
     guard engineDirectory != nil else { throw ValidationError("Missing expected argument '--engine_dir <dir>'") }
     guard outputDirectory != nil else { throw ValidationError("Missing expected argument '--refit_engine_dir <dir>'") }
     if strip {
-      guard checkpoint == nil, adapters.isEmpty else { throw ValidationError("--strip takes no new weights: leave --checkpoint_dir out") }
-      guard ranks.isEmpty, report == nil else { throw ValidationError("--strip takes neither --rank nor --report") }
+      try refuse(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no")
     } else if checkpoint == nil && adapters.isEmpty {
       throw ValidationError("Missing expected argument '--checkpoint_dir <path>'")
     }
+    if dryRun { try refuse(changing.filter { $0.needsOutput }, besides: "--dry_run writes nothing that could be looked at, so it takes no") }
+    if !ranks.isEmpty, report != nil { throw ValidationError("--report tells of all ranks, and --rank writes some: leave one of them out") }
+    if let report, FilePath(report).lastComponent?.kind != .regular { throw ValidationError("--report is \"\(report)\"; name a file") }
+  }
+
+  /// Flags that ask for something, and whether that makes sense without new weights or without an output.
+  private var changing: [(flag: String, isGiven: Bool, needsWeights: Bool, needsOutput: Bool)] {
+    [
+      ("--engine_dir", engineDirectory != nil, false, false), ("--refit_engine_dir", outputDirectory != nil, false, false),
+      ("--checkpoint_dir", checkpoint != nil, true, false), ("--base_checkpoint_dir", baseCheckpoint != nil, true, false),
+      ("--lora_dir", !adapters.isEmpty, true, false), ("--lora_scale", loraScale != nil, true, false),
+      ("--ignore_frozen", ignoresFrozen, true, false), ("--strict", strict, true, false), ("--rank", !ranks.isEmpty, true, false),
+      ("--report", report != nil, true, true), ("--verify", verify, false, true), ("--strip", strip, false, false),
+      ("--dry_run", dryRun, false, false),
+    ]
+  }
+  private func refuse(
+    _ flags: [(flag: String, isGiven: Bool, needsWeights: Bool, needsOutput: Bool)], besides reason: String
+  ) throws {
+    let given = flags.filter { $0.isGiven }.map { $0.flag }
+    guard given.isEmpty else { throw ValidationError("\(reason) \(given.joined(separator: ", "))") }
   }
 
   public func run() async throws {
     let log = logOptions.log("trtllm-refit")
+    // One process of several does what is not shared out.
+    if verifiedEngine != nil || strip || dryRun, let launched, launched.rank > 0 {
+      return log.info("process \(launched.rank) of \(launched.size): process 0 does this alone, nothing to do")
+    }
     if let verifiedEngine { return try await check(FilePath(verifiedEngine), log) }
     do {
       try await refit(log)
@@ -119,8 +139,11 @@ public struct RefitCommand: DrydockCommand {
     }
   }
 
+  private var launched: LaunchedRank? { LaunchedRank(environment: { Environment[$0] }) }
+  private var workerCount: Int { workers ?? Processors.workers(memory: Refitter.workerByteCount) }
+
   private func check(_ path: FilePath, _ log: CommandLog) async throws {
-    let result = try await EngineVerifier(workers: workers ?? Processors.count).verify(try EngineDirectory(path))
+    let result = try await EngineVerifier(workers: workerCount).verify(try EngineDirectory(path))
     if json {
       let answer: JSONValue = [
         "status": result.differences.isEmpty ? "verified" : "different", "engine": .string(path.string),
@@ -139,32 +162,24 @@ public struct RefitCommand: DrydockCommand {
 
   private func refit(_ log: CommandLog) async throws {
     let (engineDirectory, outputDirectory) = (engineDirectory ?? "", outputDirectory ?? "")
+    if let report { try Self.checkDirectory(ofReport: report) }
     var phases = Phases()
     try OutputDirectory.recover(FilePath(engineDirectory))
     let engine = try await phases.measure("load engine") { try EngineDirectory(FilePath(engineDirectory)) }
     var options = Refitter.Options()
-    options.workers = workers ?? Processors.count
+    options.workers = workerCount
     options.ignoresFrozen = ignoresFrozen
     options.isStrict = strict
     options.verifies = verify
     options.measures = report != nil
     guard try chooseRanks(engine, &options, log) else { return }
+    if report != nil, options.ranks != nil {
+      throw UsageError("--report tells of all ranks, and each process here writes some: refit with one process for it")
+    }
     let refitter = Refitter(engine: engine, options: options)
     let target = FilePath(outputDirectory)
-    if strip {
-      if dryRun { return log.info("would strip \(engineDirectory) into \(outputDirectory); nothing was written") }
-      _ = try await phases.measure("save") { try await refitter.strip(to: target) }
-      return log.info("stripped \(engineDirectory) into \(outputDirectory) in \(Format.time(phases.total))")
-    }
-    let source = try await phases.measure("load checkpoint") { () throws -> RefitSource in
-      var opening = RefitSource.OpeningOptions()
-      opening.basePath = baseCheckpoint.map { FilePath($0) }
-      opening.loraScale = loraScale
-      var paths = adapters.map { FilePath($0) }
-      let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
-      opening.adapters = paths
-      return try RefitSource(path, for: engine, options: opening)
-    }
+    if strip { return try await strip(refitter, to: target, &phases, log) }
+    let source = try await phases.measure("load checkpoint") { try open(for: engine) }
     let prepared = try await phases.measure("preprocess weights") { try await refitter.prepare(source) }
     for warning in prepared.warnings { log.warning(warning) }
     if dryRun {
@@ -203,6 +218,48 @@ public struct RefitCommand: DrydockCommand {
     if json { Terminal.write(outcome.json.serialized(indent: 2) + "\n") }
   }
 
+  private func strip(_ refitter: Refitter, to target: FilePath, _ phases: inout Phases, _ log: CommandLog) async throws {
+    let engine = refitter.engine.path
+    if dryRun {
+      log.info("would strip \(engine) into \(target); nothing was written")
+    } else {
+      let summary = try await phases.measure("save") { try await refitter.strip(to: target) }
+      let verified = summary.verifiedCount > 0 ? ", \(summary.verifiedCount) weight(s) verified" : ""
+      log.info("stripped \(engine) into \(target) in \(Format.time(phases.total))\(verified)")
+    }
+    guard json else { return }
+    let answer: JSONValue = [
+      "status": dryRun ? "planned" : "stripped", "engine": .string(engine.string), "output": .string(target.string),
+      "phases": RefitReport.json(phases),
+    ]
+    Terminal.write(answer.serialized(indent: 2) + "\n")
+  }
+
+  /// - Throws: ``UsageError`` for flags of adapters where there is none.
+  private func open(for engine: EngineDirectory) throws -> RefitSource {
+    var opening = RefitSource.OpeningOptions()
+    opening.basePath = baseCheckpoint.map { FilePath($0) }
+    opening.loraScale = loraScale ?? 1
+    var paths = adapters.map { FilePath($0) }
+    let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
+    opening.adapters = paths
+    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try WeightSourceKind.detect(path), kind != .adapter {
+      throw baseCheckpoint != nil
+        ? UsageError("--base_checkpoint_dir gives an adapter its base, but \(path) is no adapter (\(kind.name)): leave it out, or name the adapter as --checkpoint_dir")
+        : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")
+    }
+    return try RefitSource(path, for: engine, options: opening)
+  }
+
+  /// Told before the work, not after.
+  private static func checkDirectory(ofReport report: String) throws {
+    let parent = FilePath(report).removingLastComponent()
+    guard Directory.kind(of: parent.isEmpty ? "." : parent) == .directory else {
+      throw UsageError("--report is \"\(report)\", but there is no directory \(parent). Make it first")
+    }
+    if Directory.kind(of: FilePath(report)) == .directory { throw UsageError("--report is \"\(report)\", which is a directory; name a file") }
+  }
+
   /// Takes `--rank`, or this process's share of the ranks where a launcher started several.
   ///
   /// - Returns: Whether there is anything to do.
@@ -213,7 +270,7 @@ public struct RefitCommand: DrydockCommand {
     }
     if !ranks.isEmpty {
       options.ranks = Set(ranks)
-    } else if !strip, !dryRun, let launched = LaunchedRank(environment: { Environment[$0] }) {
+    } else if !strip, !dryRun, let launched {
       let share = launched.share(of: count)
       options.ranks = Set(share)
       options.runName = launched.runName

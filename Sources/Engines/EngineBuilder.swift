@@ -27,6 +27,8 @@ public struct EngineBuilder: Sendable {
     public var timingCache: TimingCache
     public var isStripped: Bool
     public var byteCount: Int
+    /// What the values gave cause to say: NaN and infinity, with counts.
+    public var warnings: [String]
   }
   public var options: Options
   public var target: any PlanTarget
@@ -112,18 +114,19 @@ public struct EngineBuilder: Sendable {
   public func write(
     _ prepared: Prepared, of checkpoint: Checkpoint, to target: FilePath, progress: ProgressCounter? = nil
   ) async throws -> Result {
+    let writer = EngineWriter(workers: options.workers, progress: progress)
     let output = try OutputDirectory.begin(target, notOverlapping: [checkpoint.directory])
     do {
       for name in checkpoint.auxiliaryFiles {
         try output.copyFile(from: checkpoint.directory.appending(name), name: name)
       }
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
-      let writer = EngineWriter(workers: options.workers, progress: progress)
       let digests = try await writer.write(prepared.ranks, to: output)
+      try EngineSeal.write(digests, to: output)
       let lineage = Lineage(
         action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: "checkpoint",
         sourcePath: checkpoint.directory.string, sourceDigest: try SourceFingerprint.of(checkpoint.directory), adapters: [],
-        parent: [], ranks: digests)
+        model: ModelNames(config: checkpoint.config.json).all, parent: [], ranks: digests)
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
     } catch {
@@ -132,7 +135,7 @@ public struct EngineBuilder: Sendable {
     }
     return Result(
       plans: prepared.plans, timingCache: prepared.timingCache, isStripped: prepared.isStripped,
-      byteCount: prepared.byteCount)
+      byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
   }
 
   private func limits(_ config: CheckpointConfig, _ directory: FilePath) throws(EngineError) -> PlanLimits {

@@ -14,7 +14,17 @@ public struct EngineDirectory: Sendable {
   /// Other regular files (tokenizer and such), which travel through every refit.
   public let auxiliaryFiles: [String]
 
+  /// - Throws: ``EngineError`` where something is missing, where one file does not fit the others, or where a rank file is
+  ///   of another engine.
   public init(_ path: FilePath) throws {
+    do { try self.init(opening: path) } catch let error as EngineError {
+      // A refit in place may have swapped the directory while it was opened: then all is well the second time.
+      guard case .strangers = error.problem else { throw error }
+      try self.init(opening: path)
+    }
+  }
+
+  private init(opening path: FilePath) throws {
     self.path = path
     let entries = try Directory.names(in: path)
     guard entries.contains(where: { Self.rank(ofFile: $0) != nil }) else { throw EngineError(path, .noEngine) }
@@ -48,6 +58,9 @@ public struct EngineDirectory: Sendable {
       ranks.append(file)
     }
     self.ranks = ranks
+    // A lineage that cannot be read says nothing; who needs it says so.
+    let strangers = EngineSeal.strangers(ranks, try? Lineage(directory: path))
+    guard strangers.isEmpty else { throw EngineError(path, .strangers(strangers)) }
     auxiliaryFiles = entries.filter {
       Self.rank(ofFile: $0) == nil && $0 != "config.json" && $0 != Lineage.fileName
     }.sorted()

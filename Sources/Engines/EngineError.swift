@@ -15,6 +15,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case unsupported(reason: String)
     case invalidConfiguration(reason: String)
     case source(reason: String)
+    /// Rank files that are not of the engine that `lineage.json` was written for.
+    case strangers([String])
     /// Another run put another engine in place after this one was opened.
     case replaced
   }
@@ -44,6 +46,9 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unsupported(let reason): "\(path): \(reason)"
     case .invalidConfiguration(let reason): "\(path): \(reason)"
     case .source(let reason): "\(path): \(reason)"
+    case .strangers(let files):
+      "\(path): \(files.joined(separator: ", ")) \(files.count == 1 ? "is" : "are") of another engine than lineage.json describes: "
+        + "the directory mixes files of two engines. Copy the whole engine directory again."
     case .replaced:
       "\(path): the engine was replaced while a refit of the one before it was prepared. Run again, on the engine that is there now."
     }

@@ -15,6 +15,9 @@ public final class EngineFile: Sendable {
   /// The plan as it stands in the file, byte for byte: a refit writes it again unchanged.
   public let planText: String
   public let tensors: SafetensorsFile
+  /// One digest over plan and weights, as the file itself says; nil in files of earlier versions. Whether the weights
+  /// are those is what ``EngineVerifier`` finds out.
+  public let root: String?
 
   static let formatKey = "format"
   static let formatName = "drydock-engine"
@@ -35,6 +38,7 @@ public final class EngineFile: Sendable {
     guard tensors.header.metadata[Self.formatKey] == Self.formatName, let text = tensors.header.metadata[Self.planKey]
     else { throw EngineError(path, .notAnEngine(reason: "a safetensors file without a plan")) }
     planText = text
+    root = tensors.header.metadata[EngineSeal.key]
     do {
       plan = try Plan(json: try JSONValue(parsing: text, maximumDepth: 32))
     } catch {
@@ -75,7 +79,7 @@ public final class EngineFile: Sendable {
   }
 
   static func metadata(planText: String) -> OrderedDictionary<String, String> {
-    [formatKey: formatName, planKey: planText]
+    [EngineSeal.key: EngineSeal.placeholder, formatKey: formatName, planKey: planText]
   }
 
   /// The version an NVIDIA plan file names, or nil where the file is none. Such files start with "ftrt".

@@ -17,12 +17,15 @@ public final class EngineWeights: WeightSource {
   private let engine: [EngineFile]
   private let made: [[String: WeightMemory]]
   private let origins: [OrderedDictionary<String, Origin>]
+  /// What each rank's plan takes from a checkpoint, whether the file holds it or not.
+  private let inputs: [Set<String>]
 
   /// Offers the weights that the files hold; an absent weight is not offered.
   /// - Parameter made: For each rank, weights in memory that stand for the files', by name.
   public init(_ ranks: [EngineFile], made: [[String: WeightMemory]] = []) {
     engine = ranks
     self.made = made
+    inputs = ranks.map { Set($0.plan.weights.values.flatMap { $0.recipe.inputs.map(\.name) }) }
     origins = ranks.map { file in
       var table: OrderedDictionary<String, Origin> = [:]
       for (name, weight) in file.plan.weights where file.contains(name) {
@@ -40,14 +43,23 @@ public final class EngineWeights: WeightSource {
   public func names(rank: Int) -> [String] { origins.indices.contains(rank) ? Array(origins[rank].keys) : [] }
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
-    guard origins.indices.contains(rank), let origin = origins[rank][name] else { return nil }
+    guard let (_, origin) = find(name, rank: rank) else { return nil }
     return TensorDescription(shape: origin.shape, elementType: origin.program.elementType)
+  }
+
+  /// The bias of a sum over ranks is the same for all of them, and is added once: only the first rank's file has it.
+  private func find(_ name: String, rank: Int) -> (rank: Int, origin: Origin)? {
+    guard origins.indices.contains(rank) else { return nil }
+    if let own = origins[rank][name] { return (rank, own) }
+    let first = rank - rank % engine[rank].plan.tensorParallel
+    guard !inputs[rank].contains(name), name.hasSuffix(".bias"), let shared = origins[first][name] else { return nil }
+    return (first, shared)
   }
 
   public func read(
     _ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
   ) throws {
-    guard origins.indices.contains(rank), let origin = origins[rank][name] else {
+    guard let (rank, origin) = find(name, rank: rank) else {
       throw WeightSourceError(self.origin, .missing(names: ["rank \(rank): \(name)"]))
     }
     let program = origin.program

@@ -13,10 +13,25 @@ public struct Lineage: Sendable, Equatable {
     public var path: String
     public var digest: String
     public var scale: Double
-    public init(path: String, digest: String, scale: Double) {
+    /// The model that its configuration says it was trained on, as written there; nil where it says nothing.
+    public var trainedOn: String?
+    public init(path: String, digest: String, scale: Double, trainedOn: String? = nil) {
       self.path = path
       self.digest = digest
       self.scale = scale
+      self.trainedOn = trainedOn
+    }
+  }
+  /// Weights that adapters were put on, where they were not the engine's own.
+  public struct Base: Sendable, Equatable {
+    public var kind: String
+    public var path: String
+    /// See ``SourceFingerprint``.
+    public var digest: String
+    public init(kind: String, path: String, digest: String) {
+      self.kind = kind
+      self.path = path
+      self.digest = digest
     }
   }
   /// `build`, `refit` or `strip`.
@@ -30,6 +45,11 @@ public struct Lineage: Sendable, Equatable {
   /// See ``SourceFingerprint``; empty in files of earlier versions.
   public var sourceDigest: String
   public var adapters: [Adapter]
+  /// nil where adapters were put on the source itself or on the engine's own weights.
+  public var base: Base?
+  /// Under which names the model of the weights below any adapter is known; empty where nothing said, nil in files of
+  /// earlier versions.
+  public var model: [String]?
   /// Root digests of the engine that was refitted.
   public var parent: [String]
   public var ranks: [RankDigest]
@@ -38,8 +58,10 @@ public struct Lineage: Sendable, Equatable {
 
   public init(
     action: String, tool: String, created: String, sourceKind: String, sourcePath: String, sourceDigest: String = "",
-    adapters: [Adapter], parent: [String], ranks: [RankDigest], job: String? = nil
+    adapters: [Adapter], base: Base? = nil, model: [String]? = nil, parent: [String], ranks: [RankDigest], job: String? = nil
   ) {
+    self.base = base
+    self.model = model
     self.action = action
     self.tool = tool
     self.created = created
@@ -56,11 +78,11 @@ public struct Lineage: Sendable, Equatable {
     var members: JSONObject = [
       "formatVersion": 1, "action": .string(action), "tool": .string(tool), "created": .string(created),
       "source": ["kind": .string(sourceKind), "path": .string(sourcePath), "sha256": .string(sourceDigest)],
-      "adapters": .array(
-        adapters.map { ["path": .string($0.path), "sha256": .string($0.digest), "scale": .double($0.scale)] }),
-      "parent": .strings(parent),
+      "adapters": .array(adapters.map(\.json)), "parent": .strings(parent),
       "ranks": .array(ranks.map(\.json)),
     ]
+    if let model { members["model"] = .strings(model) }
+    if let base { members["base"] = ["kind": .string(base.kind), "path": .string(base.path), "sha256": .string(base.digest)] }
     if let job { members["job"] = .string(job) }
     return .object(members)
   }
@@ -77,7 +99,13 @@ public struct Lineage: Sendable, Equatable {
     sourceDigest = json["source"]?["sha256"]?.string ?? ""
     job = json["job"]?.string
     adapters = (json["adapters"]?.array ?? []).map {
-      Adapter(path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "", scale: $0["scale"]?.double ?? 1)
+      Adapter(
+        path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "", scale: $0["scale"]?.double ?? 1,
+        trainedOn: $0["trained_on"]?.string)
+    }
+    model = json["model"]?.array?.compactMap(\.string)
+    base = json["base"].map {
+      Base(kind: $0["kind"]?.string ?? "", path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "")
     }
     parent = (json["parent"]?.array ?? []).compactMap(\.string)
     self.ranks = ranks.map(RankDigest.init(json:))
@@ -96,6 +124,14 @@ public struct Lineage: Sendable, Equatable {
     } catch let error as JSONError {
       throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
     }
+  }
+}
+
+extension Lineage.Adapter {
+  var json: JSONValue {
+    var members: JSONObject = ["path": .string(path), "sha256": .string(digest), "scale": .double(scale)]
+    if let trainedOn { members["trained_on"] = .string(trainedOn) }
+    return .object(members)
   }
 }
 

@@ -30,9 +30,12 @@ struct RefitCheck {
   func run() async throws -> Outcome {
     var outcome = Outcome()
     outcome.problems += configurationProblems() + editedFiles()
-    outcome.warnings += typeWarnings()
+    outcome.warnings += typeWarnings() + baseWarnings()
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent))
+    }
+    if !source.adapters.isEmpty, !source.carried.isEmpty {
+      outcome.problems.append(.adapterOnAdapter(adapters: source.carried.map(\.path), parent: []))
     }
     var frozen: [(rank: Int, name: String)] = []
     for (rank, file) in engine.ranks.enumerated() {
@@ -61,6 +64,9 @@ struct RefitCheck {
         // Pruned or not given, a frozen weight of the engine's own stays; given, it must be the same.
         outcome.problems += obstacles.compactMap { problem($0, rank: rank, isOptional: stays) }
       }
+      // What only the first rank of a sum adds, such as a bias, is in every rank's file of a checkpoint.
+      let first = engine.ranks[rank - rank % file.plan.tensorParallel]
+      used.formUnion(first.plan.weights.values.flatMap { $0.recipe.inputs.map(\.name) })
       let surplus = source.weights.names(rank: rank).filter { !used.contains($0) && $0 != EmbeddingSharing.logits }
       outcome.ignored += surplus.count
       if !surplus.isEmpty {
@@ -172,6 +178,15 @@ struct RefitCheck {
         EngineWriter.rootDigest(planText: file.planText, weights: digest.weights) != digest.root
       else { return nil }
       return .edited(file: name)
+    }
+  }
+
+  /// Adapters that say they were trained on a model of another name than the one they are put on.
+  private func baseWarnings() -> [String] {
+    source.adapters.compactMap { adapter in
+      guard let base = adapter.trainedOn, !source.model.isEmpty, !source.model.include(base) else { return nil }
+      return "the adapter \(adapter.path) was trained on '\(base)', and is put on '\(source.model.all.joined(separator: "' or '"))': "
+        + "if these are two models, answers will be wrong"
     }
   }
 

@@ -81,7 +81,12 @@ struct RefitShares {
   private func joinWhenComplete() async throws -> [Int] {
     while true {
       let missing = try pending()
-      if !missing.isEmpty { return isDone ? [] : missing }
+      if !missing.isEmpty {
+        guard isDone else { return missing }
+        // Another process joined the ranks, perhaps so soon that this one still held its share when they were cleared away.
+        OutputDirectory.discardShares(stage, mark: Self.shareName)
+        return []
+      }
       let output: OutputDirectory
       do throws(FileError) {
         output = try OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path)

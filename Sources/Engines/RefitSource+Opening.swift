@@ -42,6 +42,7 @@ extension RefitSource {
         weights: EngineWeights(engine.ranks, made: options.base?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
         usesEngineWeights: true)
       source.base = options.base
+      source.model = options.base?.lineage?.model.map { ModelNames($0) } ?? Self.names(of: engine)
     }
     guard !adapters.isEmpty else { self = source; return }
     if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {
@@ -53,21 +54,29 @@ extension RefitSource {
     var touched = [Set<String>](repeating: [], count: ranks)
     let layout = try ShardLayout(config: engine.pretrained, origin: engine.path.string)
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
+    let baseKind = source.kind
     for adapterPath in adapters {
       let adapter = try LoRAAdapter(directory: adapterPath)
+      let trainedOn = Self.trainedOn(adapterPath)
       let adapted: AdaptedWeights
       do {
         adapted = try AdaptedWeights(
           base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares)
       } catch {
-        throw EngineError(adapterPath, .source(reason: "the adapter does not fit. \(error)" + Self.trainedOn(adapterPath)))
+        let hint = trainedOn.map { " Its adapter_config.json names \($0) as the base it was trained on: use an engine of that model." }
+        throw EngineError(adapterPath, .source(reason: "the adapter does not fit. \(error)" + (hint ?? "")))
       }
       for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
       source.weights = adapted
       source.adapters.append(
-        Lineage.Adapter(path: adapterPath.string, digest: try Self.digest(adapterPath), scale: options.loraScale))
+        Lineage.Adapter(
+          path: adapterPath.string, digest: try Self.digest(adapterPath), scale: options.loraScale, trainedOn: trainedOn))
     }
-    source.basePath = kind == .adapter ? basePath : nil
+    if kind == .adapter, let basePath {
+      source.basePath = basePath
+      source.baseKind = baseKind
+    }
+    source.kind = kind.rawValue
     source.path = path
     if source.usesEngineWeights {
       let names = touched
@@ -82,30 +91,43 @@ extension RefitSource {
     switch kind {
     case .checkpoint:
       let checkpoint = try Checkpoint(directory: path)
-      return RefitSource(
+      var opened = RefitSource(
         weights: CheckpointWeights(checkpoint), config: checkpoint.config, kind: kind.rawValue, path: path)
+      opened.model = ModelNames(config: checkpoint.config.json)
+      return opened
     case .huggingFace, .gguf:
       let source = try ModelSource(path)
       let type = engine.pretrained.elementType
       let mapping = engine.pretrained.mapping
       let config = try CheckpointConfig(parsing: source.model.checkpointConfig(elementType: type, mapping: mapping))
       let weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: type)
-      return RefitSource(weights: weights, config: config, kind: kind.rawValue, path: path)
+      var opened = RefitSource(weights: weights, config: config, kind: kind.rawValue, path: path)
+      opened.model = source.names
+      return opened
     case .engine:
       let other = try EngineDirectory(path)
-      return RefitSource(
+      var opened = RefitSource(
         weights: EngineWeights(other.ranks), config: other.pretrained, kind: kind.rawValue, path: path)
+      opened.model = Self.names(of: other)
+      opened.carried = (try Lineage(directory: path))?.adapters ?? []
+      return opened
     case .adapter:
       throw EngineError(path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Name a base model here."))
     }
   }
 
-  /// What the adapter says of its base, for messages.
-  private static func trainedOn(_ adapter: FilePath) -> String {
+  /// The model that an adapter says it was trained on.
+  private static func trainedOn(_ adapter: FilePath) -> String? {
     guard let text = try? ReadableFile.contents(of: adapter.appending("adapter_config.json")),
-      let base = try? JSONValue(parsing: text, allowsNonFinite: true)["base_model_name_or_path"]?.string
-    else { return "" }
-    return " Its adapter_config.json names \(base) as the base it was trained on: use an engine of that model."
+      let base = try? JSONValue(parsing: text, allowsNonFinite: true)["base_model_name_or_path"]?.string, !base.isEmpty
+    else { return nil }
+    return base
+  }
+
+  /// Under which names an engine's model is known: by its last refit, else by what it was built from.
+  private static func names(of engine: EngineDirectory) -> ModelNames {
+    guard let known = (try? Lineage(directory: engine.path))?.model else { return ModelNames(config: engine.pretrained.json) }
+    return ModelNames(known)
   }
 
   /// SHA-256 over the adapter's two files, one after the other.

@@ -12,7 +12,13 @@ public struct RefitSource: Sendable {
   public var path: FilePath
   /// Base weights for an adapter, where they are not the engine's own.
   public var basePath: FilePath?
+  /// What those are, and under which names; nil with ``basePath``.
+  var baseKind: String?
+  /// Under which names the model is known that adapters are put on, or that the source is.
+  public var model = ModelNames()
   public var adapters: [Lineage.Adapter]
+  /// Adapters that the weights of another engine carry already.
+  var carried: [Lineage.Adapter] = []
   /// The base weights are the engine's own.
   public var usesEngineWeights: Bool
   /// The weights of a running engine that stand for the engine's own; nil: those of its files.

@@ -12,11 +12,13 @@ import WeightSources
 /// let engine = try EngineDirectory("engines/v1")
 /// let source = try RefitSource("finetuned", for: engine)
 /// let refitter = Refitter(engine: engine)
-/// let prepared = try await refitter.prepare(source)      // throws RefitError with every problem there is
-/// let summary = try await refitter.write(prepared, from: source, to: "engines/v2")
+/// let prepared = try await refitter.prepare(source)  // throws RefitError with every problem there is
+/// let run = refitter.start(prepared, from: source, to: "engines/v2")
+/// for await progress in run.progress { print("\(progress.completed) of \(progress.total) bytes") }
+/// let summary = try await run.summary
 /// ```
 ///
-/// Cancelling the task ends the work at the next tile; the target is then as it was.
+/// ``RefitRun/cancel()``, or cancelling the task that waits, ends the work at the next tile; the target is then as it was.
 public struct Refitter: Sendable {
   public struct Options: Sendable {
     public var workers = 1
@@ -47,6 +49,9 @@ public struct Refitter: Sendable {
     /// Bytes that will be written.
     public let byteCount: Int
   }
+
+  /// What a worker's buffers take at most, for choosing ``Options/workers``: tiles before and after each step.
+  public static let workerByteCount = 16 << 20
 
   public var engine: EngineDirectory
   public var options: Options
@@ -91,7 +96,8 @@ public struct Refitter: Sendable {
     }
     var lineage = Lineage(
       action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
-      sourceDigest: sourceDigest, adapters: source.adapters, parent: parent(prepared.lineage), ranks: [])
+      sourceDigest: sourceDigest, adapters: source.carried + source.adapters, base: try base(of: source), model: source.model.all,
+      parent: parent(prepared.lineage), ranks: [])
     var summary: RefitSummary
     let inputs = [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
     if ranks.count < engine.ranks.count {
@@ -123,7 +129,12 @@ public struct Refitter: Sendable {
       ranks, inputs: [], to: target, progress: progress,
       lineage: Lineage(
         action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
-        sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], parent: parent(lineage), ranks: []))
+        sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: []))
+  }
+
+  private func base(of source: RefitSource) throws -> Lineage.Base? {
+    guard let path = source.basePath else { return nil }
+    return Lineage.Base(kind: source.baseKind ?? "", path: path.string, digest: try SourceFingerprint.of(path))
   }
 
   private func parent(_ lineage: Lineage?) -> [String] { lineage?.ranks.map(\.root) ?? [] }
@@ -180,6 +191,7 @@ public struct Refitter: Sendable {
     var writer = EngineWriter(workers: options.workers, progress: progress)
     writer.measures = options.measures
     let digests = try await writer.write(ranks, to: output)
+    try EngineSeal.write(digests, to: output)
     var summary = RefitSummary()
     summary.weights = writer.written.ordered(ranks.map(\.plan))
     return (summary, digests)

@@ -73,6 +73,8 @@ public final class OutputDirectory: Sendable {
     files.add(file)
     return file
   }
+  /// A file of the output that was created and not yet closed.
+  package func openFile(_ name: String) -> WritableFile? { files.first(at: path.appending(name)) }
   /// Writes a whole file.
   public func write(_ name: String, bytes: [UInt8]) throws(FileError) {
     let file = try createFile(name)

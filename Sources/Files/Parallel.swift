@@ -9,7 +9,7 @@ import Synchronization
 /// Plain threads for work that waits for the disk or fills a core; Swift's own pool is not for waiting in.
 public enum Parallel {
   /// As many as there are processors, but no more than keep a disk busy.
-  public static let defaultWorkers = max(1, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+  public static let defaultWorkers = min(8, Processors.count)
 
   /// Runs `body` for 0 ..< `count`, each number once, lowest first, on up to `workers` threads, and waits for all.
   ///

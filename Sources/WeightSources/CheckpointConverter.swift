@@ -1,13 +1,6 @@
 public import Checkpoints
 import Dispatch
 import Files
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 import JSON
 import Safetensors
 import Synchronization
@@ -30,6 +23,8 @@ public struct CheckpointConverter: Sendable {
 
   /// About 4 MB of result a worker.
   private static let tileByteCount = 4 << 20
+  /// What a worker may hold: a tile, and the source's rows before they are converted.
+  private static let workerByteCount = 4 * tileByteCount
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
   /// - Throws: ``WeightSourceError`` for anything in the source that does not fit, before anything is written.
@@ -90,8 +85,10 @@ public struct CheckpointConverter: Sendable {
     }
     let total = tiles.reduce(0) { $0 + $1.byteCount }
     try run(tiles, files, total: total, progress)
-    let config = source.model.checkpointConfig(elementType: elementType, mapping: mapping)
-    try output.write("config.json", text: config.serialized(indent: 4))
+    var config = source.model.checkpointConfig(elementType: elementType, mapping: mapping).object ?? [:]
+    // So that an adapter for another model can be told later.
+    if !source.names.isEmpty { config[ModelNames.section] = source.names.json }
+    try output.write("config.json", text: JSONValue.object(config).serialized(indent: 4))
     for name in source.auxiliaryFiles where extraFiles[name] == nil {
       try output.copyFile(from: source.path.appending(name), name: name)
     }
@@ -105,7 +102,7 @@ public struct CheckpointConverter: Sendable {
   ) throws {
     let next = Atomic(0)
     let state = Mutex<(done: Int, failure: (any Error)?)>((0, nil))
-    let count = max(1, min(tiles.count, workers > 0 ? workers : Self.coreCount))
+    let count = max(1, min(tiles.count, workers > 0 ? workers : Processors.workers(memory: Self.workerByteCount)))
     DispatchQueue.concurrentPerform(iterations: count) { _ in
       var scratch: [UInt8] = []
       while true {
@@ -130,6 +127,4 @@ public struct CheckpointConverter: Sendable {
     }
     if let failure = state.withLock({ $0.failure }) { throw failure }
   }
-
-  private static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 }

@@ -1,3 +1,4 @@
+public import Checkpoints
 import Files
 public import SystemPackage
 import Tensors
@@ -12,6 +13,8 @@ public struct ModelSource: Sendable {
   public let gguf: GGUFFile?
   /// Tokenizer and generation files of a Hugging Face directory, by name; a later step needs them.
   public let auxiliaryFiles: [String]
+  /// What the author calls the model, and where it lies.
+  public let names: ModelNames
 
   /// Files that travel with a model besides its configuration and weights.
   public static let auxiliaryNames = [
@@ -36,6 +39,12 @@ public struct ModelSource: Sendable {
     }
   }
 
+  private static func namesOfPlace(_ path: FilePath) -> [String] {
+    // A link may have the better name, what it leads to may be in Hugging Face's cache, and `.` has none.
+    ModelNames.inPath(path.lexicallyNormalized()).filter { $0 != "." && $0 != ".." }
+      + ((try? Directory.resolve(path)).map(ModelNames.inPath) ?? [])
+  }
+
   /// A layer has several tensors: a count beyond the file's is a lie that tables must not be made for.
   private static func checkLayers(_ model: SourceModel, tensorCount: Int, _ path: FilePath) throws(WeightSourceError) {
     guard model.shape.layerCount > tensorCount else { return }
@@ -51,6 +60,7 @@ public struct ModelSource: Sendable {
     tensors = GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize)
     gguf = file
     auxiliaryFiles = []
+    names = ModelNames([file.metadata["general.name"]?.string ?? ""] + Self.namesOfPlace(path))
   }
 
   public init(huggingFace directory: HuggingFaceDirectory) throws {
@@ -59,6 +69,8 @@ public struct ModelSource: Sendable {
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
     tensors = directory
     gguf = nil
+    let config = try ConfigReader(directory: directory.path, file: "config.json")
+    names = ModelNames([config.json["_name_or_path"]?.string ?? ""] + Self.namesOfPlace(directory.path))
     auxiliaryFiles = Self.auxiliaryNames.filter { Directory.kind(of: directory.path.appending($0)) == .file }
   }
 }

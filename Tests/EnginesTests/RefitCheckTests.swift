@@ -102,6 +102,29 @@ import Testing
     #expect(adapters == [adapter.string] && !parent.isEmpty)
   }
 
+  @Test func `an adapter that another engine brings along is told, and nothing is stacked on it`() async throws {
+    let model = SmallModel()
+    let (life, _) = try await built(model)
+    let adapter = try Adapter.write(model, life.directory, "lora", seed: 34)
+    try await life.refit("engine", with: adapter, to: "adapted")
+    let adapted = life.directory("adapted")
+    try await life.refit("engine", with: adapted, to: "copy")
+    #expect(try Lineage(directory: life.directory("copy"))?.adapters.map(\.path) == [adapter.string])
+    for (source, base, more) in [(adapter, adapted, []), (adapted, nil, [adapter])] as [(FilePath, FilePath?, [FilePath])] {
+      var opening = RefitSource.OpeningOptions()
+      opening.basePath = base
+      opening.adapters = more
+      let engine = try EngineDirectory(life.directory("engine"))
+      let opened = try RefitSource(source, for: engine, options: opening)
+      let error = await #expect(throws: RefitError.self) { try await Refitter(engine: engine).prepare(opened) }
+      #expect(error?.problems == [.adapterOnAdapter(adapters: [adapter.string], parent: [])])
+    }
+    let copy = try EngineDirectory(life.directory("copy"))
+    let again = try RefitSource(adapter, for: copy)
+    let error = await #expect(throws: RefitError.self) { try await Refitter(engine: copy).prepare(again) }
+    #expect(error?.problems.count == 1)
+  }
+
   @Test func `surplus tensors are only warned of`() async throws {
     let model = SmallModel()
     let (life, _) = try await built(model)
@@ -112,5 +135,14 @@ import Testing
     let refitter = Refitter(engine: opened)
     let prepared = try await refitter.prepare(try RefitSource(more, for: opened))
     #expect(prepared.warnings.contains { $0.contains("surplus") })
+  }
+
+  @Test(arguments: SmallModel.all) func `a checkpoint like the engine's own gives no cause for a warning`(_ model: SmallModel) async throws {
+    let (life, checkpoint) = try await built(model)
+    let opened = try EngineDirectory(life.directory("engine"))
+    var options = Refitter.Options()
+    options.isStrict = true
+    let prepared = try await Refitter(engine: opened, options: options).prepare(try RefitSource(checkpoint, for: opened))
+    #expect(prepared.warnings == [] && prepared.ignored == 0)
   }
 }

@@ -79,6 +79,9 @@ import WeightSources
     let bad = try bench.changed("bad", "transformer.layers.0.mlp.fc.weight") { value in
       count.withLock { $0 += 1; return $0 <= 3 ? ($0 == 2 ? -.infinity : .nan) : value }
     }
+    let built = try await bench.life.build(bad, "built")
+    #expect(built.warnings.count == 1 && built.warnings[0].contains("fused_fc.weight: 3 value(s)"), "\(built.warnings)")
+    #expect(try await bench.life.build(bench.checkpoint, "built").warnings == [])
     let summary = try await bench.refit(with: bad, to: "out")
     #expect(summary.weights.reduce(0) { $0 + $1.nonFiniteCount } == 3)
     #expect(summary.warnings.count == 1 && summary.warnings[0].contains("3 value(s)"), "\(summary.warnings)")

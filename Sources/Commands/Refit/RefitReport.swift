@@ -38,7 +38,7 @@ struct RefitReport {
     var members: JSONObject = [
       "status": .string(summary.pendingRanks.isEmpty ? "done" : "pending"), "engine": .string(engine), "output": .string(output),
       "source": .string(source),
-      "phases": .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] }),
+      "phases": Self.json(phases),
       "weights": [
         "refitted": .int(summary.count(.refitted)), "unchanged": .int(summary.count(.unchanged)),
         "filled": .int(summary.count(.filled)), "kept": .int(summary.count(.kept)), "ignored": .int(summary.ignored),
@@ -53,6 +53,10 @@ struct RefitReport {
       members["share_of_copy_rate"] = .double(rate / copyRate)
     }
     return .object(members)
+  }
+
+  static func json(_ phases: Phases) -> JSONValue {
+    .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] })
   }
 
   /// A refusal with all its reasons.

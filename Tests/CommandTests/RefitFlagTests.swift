@@ -1,0 +1,121 @@
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+/// No flag of trtllm-refit is ignored: each works, or is refused with the reason.
+@Suite(.serialized) struct RefitFlagTests {
+  private struct Bench {
+    let d = TemporaryDirectory(inMemory: true)
+    var engine: [String] { ["--engine_dir", d("e").string, "--refit_engine_dir", d("out").string] }
+    var checkpoint: [String] { engine + ["--checkpoint_dir", d("ck").string] }
+    var adapter: [String] { engine + ["--checkpoint_dir", Project.at("Models/tiny-lora").string] }
+
+    init(ranks: Int = 1) throws {
+      try Command.convert.succeed(
+        "--model_dir", Project.at("Models/tiny").string, "--output_dir", d("ck").string, "--dtype", "bfloat16", "--tp_size", "\(ranks)")
+      try Command.build.succeed("--checkpoint_dir", d("ck").string, "--output_dir", d("e").string)
+    }
+    func refused(_ arguments: [String], says words: String..., environment: [String: String] = [:], sourceLocation: SourceLocation = #_sourceLocation) throws {
+      let before = snapshot(d.path)
+      let execution = try Command.refit(arguments, environment: environment)
+      #expect(execution.status == 2 && !execution.wasKilled, "\(arguments): \(execution.errors)", sourceLocation: sourceLocation)
+      for word in words { #expect(execution.errors.contains(word), "'\(word)' in: \(execution.errors)", sourceLocation: sourceLocation) }
+      #expect(execution.output == "" && snapshot(d.path) == before, sourceLocation: sourceLocation)
+    }
+  }
+
+  @Test func `flags of adapters need an adapter`() throws {
+    let bench = try Bench()
+    try bench.refused(bench.checkpoint + ["--lora_scale", "2"], says: "--lora_scale", "TensorRT-LLM checkpoint")
+    try bench.refused(bench.checkpoint + ["--lora_scale", "1"], says: "--lora_scale")
+    try bench.refused(bench.checkpoint + ["--base_checkpoint_dir", bench.d("ck").string], says: "--base_checkpoint_dir", "no adapter")
+    let lora = ["--lora_dir", Project.at("Models/tiny-lora").string]
+    try bench.refused(bench.checkpoint + lora + ["--base_checkpoint_dir", bench.d("ck").string], says: "--base_checkpoint_dir")
+    try bench.refused(bench.adapter + ["--lora_scale", "nan"], says: "--lora_scale")
+    // Scale 0 changes nothing, scale 1 is the default, and the two ways of naming an adapter are the same.
+    try Command.refit.succeed(bench.adapter + ["--lora_scale", "0"])
+    #expect(contents(bench.d("out/rank0.engine")) == contents(bench.d("e/rank0.engine")))
+    try Command.refit.succeed(bench.adapter)
+    let once = contents(bench.d("out/rank0.engine"))
+    #expect(once != contents(bench.d("e/rank0.engine")))
+    for other in [bench.checkpoint + lora + ["--lora_scale", "1"], bench.engine + lora, bench.engine + lora + ["--base_checkpoint_dir", bench.d("ck").string]] {
+      remove(bench.d("out"))
+      try Command.refit.succeed(other)
+      #expect(contents(bench.d("out/rank0.engine")) == once, "\(other)")
+    }
+  }
+
+  @Test func `what makes no sense together is refused, with the flags named`() throws {
+    let bench = try Bench()
+    let page = ["--report", bench.d("page.html").string]
+    try bench.refused(bench.checkpoint + ["--dry_run"] + page, says: "--dry_run", "--report")
+    try bench.refused(bench.checkpoint + ["--dry_run", "--verify"], says: "--dry_run", "--verify")
+    for flags in [
+      ["--checkpoint_dir", bench.d("ck").string], ["--lora_dir", "x"], ["--lora_scale", "1"], ["--base_checkpoint_dir", "x"],
+      ["--ignore_frozen"], ["--strict"], ["--rank", "0"], page,
+    ] { try bench.refused(bench.engine + ["--strip"] + flags, says: "--strip", flags[0]) }
+    for flags in [bench.engine, page, ["--verify"], ["--strict"], ["--dry_run"], ["--rank", "0"], ["--lora_scale", "1"], ["--ignore_frozen"], ["--strip"]] {
+      try bench.refused(["--verify_engine", bench.d("e").string] + flags, says: "--verify_engine", flags[0])
+    }
+    try bench.refused(bench.checkpoint + ["--workers", "0"], says: "--workers is 0")
+    try bench.refused(bench.checkpoint + ["--rank", "1"], says: "--rank is 1", "0 to 0")
+    try bench.refused(bench.checkpoint + ["--rank=-1"], says: "--rank is -1")
+    try bench.refused(bench.checkpoint + ["--rank", "0"] + page, says: "--rank", "--report")
+    try bench.refused(bench.checkpoint + ["--report", bench.d("no/such/page.html").string], says: "no/such")
+    try bench.refused(bench.checkpoint + ["--report", bench.d("e").string], says: "directory")
+    try bench.refused(bench.engine, says: "--checkpoint_dir")
+  }
+
+  @Test func `stripping verifies and reports when asked`() throws {
+    let bench = try Bench()
+    let stripped = try Command.refit.succeed(bench.engine + ["--strip", "--verify", "--json", "--workers", "1"])
+    #expect(stripped.errors.contains("verified"))
+    let json = try JSONValue(parsing: stripped.output)
+    #expect(json["status"] == "stripped" && json["output"] == .string(bench.d("out").string))
+    remove(bench.d("out"))
+    let planned = try Command.refit.succeed(bench.engine + ["--strip", "--dry_run", "--json"])
+    #expect(try JSONValue(parsing: planned.output)["status"] == "planned" && names(in: bench.d("out")) == nil)
+  }
+
+  @Test func `of several processes one does what is not shared out`() throws {
+    let bench = try Bench(ranks: 2)
+    func run(_ process: Int, _ arguments: [String]) throws -> Execution {
+      try Command.refit(arguments, environment: ["OMPI_COMM_WORLD_RANK": "\(process)", "OMPI_COMM_WORLD_SIZE": "2"])
+    }
+    for arguments in [bench.engine + ["--strip"], bench.checkpoint + ["--dry_run"], ["--verify_engine", bench.d("e").string]] {
+      let (first, second) = (try run(0, arguments), try run(1, arguments))
+      #expect(first.status == 0 && !first.errors.contains("nothing to do"), "\(arguments): \(first.errors)")
+      #expect(second.status == 0 && second.errors.contains("nothing to do"), "\(arguments): \(second.errors)")
+    }
+    try bench.refused(
+      bench.checkpoint + ["--report", bench.d("page.html").string], says: "--report", environment: ["PMI_RANK": "0", "PMI_SIZE": "2"])
+  }
+
+  @Test func `an adapter for another model is warned of, and refused by --strict`() throws {
+    let bench = try Bench()
+    #expect(try Execution.run("/usr/bin/env", ["cp", "-r", Project.at("Models/tiny-lora").string, bench.d("lora").string]).status == 0)
+    let config = try #require(text(bench.d("lora/adapter_config.json")))
+    #expect(try Command.refit.succeed(bench.adapter + ["--strict"]).errors.contains("warning") == false)
+    bench.d.write("lora/adapter_config.json", config.replacing("drydock/tiny", with: "them/other"))
+    let arguments = bench.engine + ["--checkpoint_dir", bench.d("lora").string]
+    #expect(try Command.refit.succeed(arguments).errors.contains("warning: the adapter \(bench.d("lora")) was trained on 'them/other', and is put on 'tiny'"))
+    remove(bench.d("out"))
+    let strict = try Command.refit(arguments + ["--strict"])
+    #expect(strict.status == 1 && strict.errors.contains("them/other") && strict.errors.contains("--strict"), "\(strict.errors)")
+    #expect(names(in: bench.d("out")) == nil)
+  }
+
+  @Test func `rank files of two engines are told by every command`() throws {
+    let bench = try Bench(ranks: 2)
+    try Command.refit.succeed(bench.adapter)
+    bench.d.write("e/rank1.engine", try #require(contents(bench.d("out/rank1.engine"))))
+    let refit = try Command.refit(["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("ck").string, "--refit_engine_dir", bench.d("new").string])
+    for execution in [
+      refit, try Command.run("--engine_dir", bench.d("e").string, "--input_text", "x"), try Command.serve(bench.d("e").string, "--port", "0"),
+      try Command.refit("--verify_engine", bench.d("e").string),
+    ] {
+      #expect(execution.status == 1 && execution.errors.contains("rank1.engine is of another engine"), "\(execution.errors)")
+    }
+  }
+}
