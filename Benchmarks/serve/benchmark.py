@@ -73,23 +73,32 @@ async def throughput(client: Client, streams: int, tokens: int, extra: dict) -> 
 
 
 class Background:
-    """Streams that run on beside what is measured, and when their parts came."""
+    """Streams that run on beside what is measured, and when their parts came. The client shares the cores with the
+    servers, so parts are kept as they came and read when all is over."""
 
     def __init__(self, client: Client, count: int, tokens: int, extra: dict):
         self.times: list[list[float]] = [[] for _ in range(count)]
-        self.versions: list[list[str]] = [[] for _ in range(count)]
+        self.parts: list[list[bytes]] = [[] for _ in range(count)]
         self.failures: list[str] = []
         self.tasks = [asyncio.create_task(self._follow(client, index, tokens, extra)) for index in range(count)]
 
     async def _follow(self, client, index, tokens, extra):
+        times, parts = self.times[index], self.parts[index]
         try:
-            async for now, event in client.stream(f"{index}. {STORY}", tokens, **extra):
-                if "error" in event:
-                    self.failures.append(str(event["error"]))
-                self.times[index].append(now)
-                self.versions[index].append(event.get("system_fingerprint"))
+            async for now, event in client.stream_bytes(f"{index}. {STORY}", tokens, **extra):
+                times.append(now)
+                parts.append(event)
         except (Failed, OSError, ValueError) as error:
             self.failures.append(str(error))
+
+    def read(self) -> list[set[str]]:
+        """The versions that each stream named; notes what says that it failed."""
+        versions = []
+        for parts in self.parts:
+            events = [json.loads(part) for part in parts]
+            self.failures += [str(event["error"]) for event in events if "error" in event]
+            versions.append({event.get("system_fingerprint") for event in events})
+        return versions
 
     async def started(self):
         while not all(len(times) > 3 for times in self.times):
@@ -112,14 +121,16 @@ async def first_token(client: Client, long_prompt: str, extra: dict, samples: Sa
     if background:
         await background.started()
     start = time.perf_counter()
-    async for now, event in client.stream(long_prompt, 4, **extra):
-        if event.get("choices") and event["choices"][0].get("text"):
+    async for now, event in client.stream_bytes(long_prompt, 4, **extra):
+        choices = json.loads(event).get("choices")
+        if choices and choices[0].get("text"):
             samples.add(f"{name} ttft {streams}", now - start)
             if background:
                 samples.add(f"{name} gap beside prefill", max(background.gaps(start, now)))
             break
     if background:
         await background.end()
+        background.read()
         if background.failures:
             say(f"{name}: {background.failures}")
 
@@ -147,16 +158,17 @@ async def activation(client: Client, source: str, name: str, samples: Samples, e
     samples.add(f"{name} rate quiet", background.rate(prepared, before))
     samples.add(f"{name} rate preparing", background.rate(start, prepared))
     samples.add(f"{name} rate after", background.rate(after, end))
-    switched = sum(made["version"] in versions for versions in background.versions)
-    samples.add(f"{name} altered", len(background.failures) + (8 - switched))
     await background.end()
+    switched = sum(made["version"] in versions for versions in background.read())
+    samples.add(f"{name} altered", len(background.failures) + (8 - switched))
     await client.admin("POST", "/undo", {"in_flight": "abort"})
     await client.admin("DELETE", "/" + made["version"])
 
 
 async def single_decode(client: Client, tokens: int, extra: dict) -> float:
-    times = [now async for now, event in client.stream(STORY, tokens, **extra) if event.get("choices")]
-    return (len(times) - 2) / (times[-2] - times[0])  # the last part only says how it ended
+    """Tokens a second after the first, as trtllm-run counts them; a part is a token, but for the last, which says how it ended."""
+    times = [now async for now, _ in client.stream_bytes(STORY, tokens, **extra)]
+    return (len(times) - 2) / (times[-2] - times[0])
 
 
 async def main():

@@ -66,6 +66,11 @@ class Client:
 
     async def stream(self, prompt, tokens: int, **more):
         """Yields (seconds since the epoch of perf_counter, event) until [DONE]."""
+        async for now, event in self.stream_bytes(prompt, tokens, **more):
+            yield now, json.loads(event)
+
+    async def stream_bytes(self, prompt, tokens: int, **more):
+        """The same, with events as they came: reading them can wait until nothing is timed any more."""
         status, reader, writer, chunked, length = await self._open(
             "POST", "/v1/completions", self.request(prompt, tokens, stream=True, **more))
         try:
@@ -78,6 +83,6 @@ class Client:
                 *events, rest = (rest + piece).replace(b"\r\n", b"\n").split(b"\n\n")
                 for event in events:
                     if event.startswith(b"data: ") and event != b"data: [DONE]":
-                        yield now, json.loads(event[6:])
+                        yield now, event[6:]
         finally:
             writer.close()
