@@ -62,8 +62,8 @@ import Testing
     }
     print("connections: \(count) at once of \(Self.descriptors) descriptors, three times; the server held \(held); its memory before and after each \(memory.map { $0 >> 20 }) MB")
     #expect(held.allSatisfy { $0 >= count - 50 }, "all were held at once")
-    // What the first round made the allocator keep serves the next.
-    #expect(memory[3] <= memory[1] + memory[1] / 10 + 8 << 20)
+    // What the first round made the allocator keep serves the next, more or less: 4 KB lost with each would be too much.
+    #expect(memory[3] <= memory[1] + 2 * count * 4096)
     for (prompt, wanted) in zip(prompts, quiet) { #expect(try server.complete(prompt).text == wanted) }
     #expect(server.stop() == 0)
   }
