@@ -32,6 +32,8 @@ public final class RefitRun: Sendable {
   /// `CancellationError`.
   public func cancel() { task.cancel() }
 
+  package var isCancelled: Bool { task.isCancelled }
+
   /// What the refit did, once it is done. Cancelling the task that waits here cancels the refit.
   public var summary: RefitSummary {
     get async throws { try await withTaskCancellationHandler { try await task.value } onCancel: { cancel() } }

@@ -1,5 +1,13 @@
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// A directory whose lock this process holds. The lock ends with the process, whatever ends it.
 final class LockedDirectory: Sendable {
   let descriptor: Int32
@@ -34,10 +42,20 @@ final class LockedDirectory: Sendable {
   }
 
   /// Locks a directory that exists.
+  ///
+  /// Not waiting still means a tenth of a second: a process that was started a moment ago may hold a copy of a descriptor
+  /// that its parent has closed, until it runs its own program.
   static func lockExisting(_ path: FilePath, waiting: Bool = true) throws(FileError) -> LockedDirectory {
     let directory = LockedDirectory(try SystemCalls.openDirectory(path))
-    do throws(FileError) { try SystemCalls.lock(directory.descriptor, waiting: waiting, path: path) } catch {
-      throw error.errno == .wouldBlock ? FileError(path, .locked) : error
+    for attempt in 0... {
+      do throws(FileError) {
+        try SystemCalls.lock(directory.descriptor, waiting: waiting, path: path)
+        break
+      } catch {
+        guard error.errno == .wouldBlock else { throw error }
+        guard attempt < 10 else { throw FileError(path, .locked) }
+        usleep(10_000)
+      }
     }
     return directory
   }

@@ -105,6 +105,7 @@ import WeightSources
     while !gate.isReached { try await Task.sleep(for: .milliseconds(1)) }
     #expect(snapshot(life.directory.path) != before, "it is being written")
     if byTask { waiting.cancel() } else { run.cancel() }
+    while !run.isCancelled { try await Task.sleep(for: .milliseconds(1)) }  // a task that has not begun yet passes it on when it does
     gate.open()
     await #expect(throws: CancellationError.self) { try await waiting.value }
     var last = -1

@@ -148,4 +148,13 @@ struct OutputDirectoryTests {
     try OutputDirectory.recover(directory("nothing"))
     #expect(names(in: directory.path) == ["out"])
   }
+
+  @Test func `a lock that is given back within a moment is no other run`() throws {
+    let first = try output(directory("out"))
+    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(30)) { first.abandon() }
+    try output(directory("out")).commit()
+    let held = try output(directory("out"))
+    #expect(refusal(directory("out"))?.contains("another run is writing") == true)
+    held.abandon()
+  }
 }
