@@ -5,7 +5,7 @@ protocol DigestedJob {
   /// Called once, after the last tile.
   ///
   /// - Parameter digest: SHA-256 of all tiles, in hexadecimal.
-  func finish(digest: String)
+  func finish(digest: String) throws
 }
 
 extension Work {
@@ -59,7 +59,7 @@ extension Work {
     if let bytes = unsafe try job?.next() {
       unsafe pending = bytes
     } else {
-      job?.finish(digest: digest.finalize())
+      try job?.finish(digest: digest.finalize())
       job = nil
       digest = DigestStream()
     }

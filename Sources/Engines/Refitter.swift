@@ -94,10 +94,7 @@ public struct Refitter: Sendable {
         dispositions: prepared.outcome.dispositions[rank], previous: engine.ranks[rank], source: source.weights,
         known: known(rank, prepared.lineage))
     }
-    var lineage = Lineage(
-      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
-      sourceDigest: sourceDigest, adapters: source.carried + source.adapters, base: try base(of: source), model: source.model.all,
-      parent: parent(prepared.lineage), ranks: [])
+    var lineage = try Lineage(refitFrom: source, sourceDigest: sourceDigest, parent: parent(prepared.lineage))
     var summary: RefitSummary
     let inputs = [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
     if ranks.count < engine.ranks.count {
@@ -132,10 +129,6 @@ public struct Refitter: Sendable {
         sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: []))
   }
 
-  private func base(of source: RefitSource) throws -> Lineage.Base? {
-    guard let path = source.basePath else { return nil }
-    return Lineage.Base(kind: source.baseKind ?? "", path: path.string, digest: try SourceFingerprint.of(path))
-  }
 
   private func parent(_ lineage: Lineage?) -> [String] { lineage?.ranks.map(\.root) ?? [] }
 
@@ -230,4 +223,17 @@ public struct Refitter: Sendable {
 
 extension Directory {
   static func has(_ name: String, in path: FilePath) -> Bool { ((try? names(in: path)) ?? []).contains(name) }
+}
+
+extension Lineage {
+  /// Of a refit, before anything is written.
+  init(refitFrom source: RefitSource, sourceDigest: String, parent: [String]) throws {
+    let base = try source.basePath.map {
+      Base(kind: source.baseKind ?? "", path: $0.string, digest: try SourceFingerprint.of($0))
+    }
+    self.init(
+      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
+      sourceDigest: sourceDigest, adapters: source.carried + source.adapters, base: base, model: source.model.all,
+      parent: parent, ranks: [])
+  }
 }

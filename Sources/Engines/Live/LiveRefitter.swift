@@ -1,14 +1,7 @@
-import Crypto
 import Files
 import OrderedCollections
 import SystemPackage
 import WeightSources
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// New weights for a running engine, in memory beside the old ones. Nothing uses them yet.
 public struct MadeWeights: Sendable {
@@ -94,7 +87,7 @@ public struct LiveRefitter: Sendable {
       }
     }
     let wanted = jobs.reduce(0) { $0 + $1.cost }
-    if let available = Self.availableMemory, wanted > available {
+    if let available = Processors.availableMemory, wanted > available {
       throw LiveWeightsError.outOfMemory(wanted: wanted, available: available)
     }
     progress?.report(0, of: wanted)
@@ -103,25 +96,19 @@ public struct LiveRefitter: Sendable {
     let base = source.usesEngineWeights ? source.base : nil
     let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
     let (engine, file, old) = (engine, digests, base?.digests ?? digests)
-    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { maker, job in
+    try await Work.runDigested(jobs, workers: workers) { maker, job in
       let memory = try WeightMemory(byteCount: job.byteCount)
-      var digest = SHA256()
-      var offset = 0
-      unsafe try maker.make(job.program, from: source.weights, rank: engine.ranks[job.rank].plan.rank) { _, bytes in
-        try Task.checkCancellation()
-        unsafe memory.write(bytes, at: offset)
-        offset += bytes.count
-        unsafe digest.update(bufferPointer: bytes)
-        progress?.add(bytes.count)
-      }
-      precondition(offset == job.byteCount, "\(job.name): a recipe fills its weight")
-      let text = digest.finalize().hexadecimal
-      table.set(rank: job.rank, name: job.name, text)
-      // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
-      if file[job.rank].weights[job.name] == text, try memory.equals(job.name, of: engine.ranks[job.rank]) {
-        made.countUnchanged(rank: job.rank, name: job.name)
-      } else {
-        made.set(rank: job.rank, name: job.name, memory)
+      return LiveWeightMaking(
+        maker: maker, program: job.program, source: source.weights, rank: engine.ranks[job.rank].plan.rank, memory: memory,
+        progress: progress
+      ) { digest in
+        table.set(rank: job.rank, name: job.name, digest)
+        // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
+        if file[job.rank].weights[job.name] == digest, try memory.equals(job.name, of: engine.ranks[job.rank]) {
+          made.countUnchanged(rank: job.rank, name: job.name)
+        } else {
+          made.set(rank: job.rank, name: job.name, memory)
+        }
       }
     }
     var ranks: [RankDigest] = []
@@ -136,11 +123,9 @@ public struct LiveRefitter: Sendable {
           file: EngineDirectory.fileName(rank: file.plan.rank),
           root: EngineWriter.rootDigest(planText: file.planText, weights: ordered), weights: ordered))
     }
-    // What another engine carries comes along, so that nobody stacks more on it unasked.
-    let carried = source.kind == WeightSourceKind.engine.rawValue ? try Lineage(directory: source.path)?.adapters ?? [] : []
-    let lineage = Lineage(
-      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind,
-      sourcePath: source.path.string, adapters: carried + source.adapters, parent: old.map(\.root), ranks: ranks)
+    var lineage = try Lineage(
+      refitFrom: source, sourceDigest: try SourceFingerprint.of(source.path), parent: old.map(\.root))
+    lineage.ranks = ranks
     return MadeWeights(
       ranks: made.ranks, lineage: lineage, made: jobs.count, unchanged: made.unchanged, kept: kept,
       warnings: prepared.warnings)
@@ -148,28 +133,63 @@ public struct LiveRefitter: Sendable {
 
   private static func computeDigests(_ engine: EngineDirectory) async throws -> [RankDigest] {
     try await BackgroundExecutor.run(threadCount: 1) {
-      try engine.ranks.map { file in
-        let maker = WeightMaker()
-        var weights: OrderedDictionary<String, String> = [:]
-        for (name, weight) in file.plan.weights where file.contains(name) {
-          var digest = SHA256()
-          unsafe try maker.read(weight.stored, name, from: file) { unsafe digest.update(bufferPointer: $0) }
-          weights[name] = digest.finalize().hexadecimal
+      var jobs: [(cost: Int, job: (rank: Int, name: String, weight: PlannedWeight))] = []
+      for (rank, file) in engine.ranks.enumerated() {
+        for (name, weight) in file.plan.weights where file.contains(name) { jobs.append((weight.stored.byteCount, (rank, name, weight))) }
+      }
+      let table = DigestTable(rankCount: engine.ranks.count)
+      try await Work.runDigested(jobs, workers: 1) { maker, job in
+        WeightReading(maker, job.name, job.weight.stored, of: engine.ranks[job.rank]) {
+          table.set(rank: job.rank, name: job.name, $0)
         }
+      }
+      return engine.ranks.enumerated().map { rank, file in
+        let weights = table.ordered(rank: rank, file.plan.weights.keys)
         return RankDigest(
           file: EngineDirectory.fileName(rank: file.plan.rank),
           root: EngineWriter.rootDigest(planText: file.planText, weights: weights), weights: weights)
       }
     }
   }
+}
 
-  /// What the system could give without swapping, in bytes; nil where it does not say.
-  private static var availableMemory: Int? {
-    guard let text = try? String(decoding: ReadableFile.contents(of: "/proc/meminfo"), as: UTF8.self) else { return nil }
-    for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
-      return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
-    }
-    return nil
+/// A weight on its way into memory.
+private struct LiveWeightMaking: DigestedJob {
+  let maker: WeightMaker
+  let program: RecipeProgram
+  let source: any WeightSource
+  let rank: Int
+  let memory: WeightMemory
+  let progress: ProgressCounter?
+  let done: (_ digest: String) throws -> Void
+  private var row = 0
+  private var offset = 0
+
+  init(
+    maker: WeightMaker, program: RecipeProgram, source: any WeightSource, rank: Int, memory: WeightMemory,
+    progress: ProgressCounter?, done: @escaping (_ digest: String) throws -> Void
+  ) {
+    self.maker = maker
+    self.program = program
+    self.source = source
+    self.rank = rank
+    self.memory = memory
+    self.progress = progress
+    self.done = done
+  }
+
+  mutating func next() throws -> UnsafeRawBufferPointer? {
+    try Task.checkCancellation()
+    guard let bytes = unsafe try maker.next(program, from: source, rank: rank, row: &row)?.bytes else { return nil }
+    unsafe memory.write(bytes, at: offset)
+    offset += bytes.count
+    progress?.add(bytes.count)
+    return unsafe bytes
+  }
+
+  func finish(digest: String) throws {
+    precondition(offset == memory.byteCount, "a recipe fills its weight")
+    try done(digest)
   }
 }
 
