@@ -66,6 +66,18 @@ public struct RunCommand: DrydockCommand {
     guard !inputTexts.isEmpty else { throw ValidationError("Missing expected argument '--input_text <text>'") }
     guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
+    do { try sampling.validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
+  }
+
+  private var sampling: SamplingParameters {
+    var sampling = SamplingParameters()
+    sampling.temperature = temperature
+    sampling.topK = topK
+    sampling.topP = topP
+    sampling.seed = seed
+    sampling.maximumTokens = maximumOutputLength
+    sampling.logProbabilities = logprobs
+    return sampling
   }
 
   public func run() async throws {
@@ -92,13 +104,6 @@ public struct RunCommand: DrydockCommand {
     } else {
       ids = tokenizer.encode(text)
     }
-    var sampling = SamplingParameters()
-    sampling.temperature = temperature
-    sampling.topK = topK
-    sampling.topP = topP
-    sampling.seed = seed
-    sampling.maximumTokens = maximumOutputLength
-    sampling.logProbabilities = logprobs
     let request = GenerationRequest(
       id: "\(index)", promptIDs: ids, sampling: sampling, endOfSequenceIDs: tokenizer.endOfSequenceIDs)
     var decoder = tokenizer.makeIncrementalDecoder()

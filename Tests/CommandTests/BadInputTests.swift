@@ -56,6 +56,19 @@ import Testing
     try bench.expect(.run, ["--engine_dir", bench.d("cut").string, "--input_text", "x"], says: ["rank*.engine"])
   }
 
+  @Test(arguments: ["--temperature=-1", "--temperature=nan", "--top_p=1.5", "--top_k=-1", "--max_output_len=0", "--logprobs=-1"])
+  func `a value that nothing can be drawn with is wrong usage`(_ flag: String) throws {
+    let bench = try Bench()
+    let name = String(flag.dropFirst(2).prefix { $0 != "=" })
+    try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--input_text", "x", flag], status: 2, says: [name])
+  }
+
+  @Test func `control characters in names are spelt out, not sent to the terminal`() throws {
+    let bench = try Bench()
+    let arguments = ["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("no\u{1B}[31m\u{7}such\u{9B}1m").string, "--refit_engine_dir", bench.out.string]
+    try bench.expect(.refit, arguments, says: ["no\\u{1b}[31m\\u{7}such\\u{9b}1m"])
+  }
+
   @Test func `wrong shapes and architectures are told in a table`() throws {
     let bench = try Bench()
     try Command.convert.succeed(

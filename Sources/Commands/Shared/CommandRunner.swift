@@ -105,8 +105,13 @@ public enum CommandRunner {
     return result
   }
 
+  /// Control characters, which names from untrusted files may hold, are spelt out: they must not steer a terminal.
   public static func printError(_ text: String) {
-    var line = text
+    var line = ""
+    for scalar in text.unicodeScalars {
+      let isControl = scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
+      line += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+    }
     line += "\n"
     let bytes = Array(line.utf8)
     unsafe bytes.withUnsafeBytes { buffer in
