@@ -45,16 +45,20 @@ enum EmbeddingSharing {
 
 /// Compares tensors a tile at a time.
 enum Comparison {
-  static func equal(_ first: String, _ second: String, in source: any WeightSource, rank: Int) throws -> Bool {
+  /// - Parameter rows: Of dimension 0; nil: all.
+  static func equal(
+    _ first: String, _ second: String, in source: any WeightSource, rank: Int, rows wanted: Range<Int>? = nil
+  ) throws -> Bool {
     guard let description = source.description(of: first, rank: rank),
       source.description(of: second, rank: rank) == description
     else { return false }
     var left = Scratch(), right = Scratch()
     let rowBytes = description.rowByteCount
     let tileRows = max(1, WeightMaker.tileByteCount / max(1, rowBytes))
-    var row = 0
-    while row < description.rowCount {
-      let rows = row..<min(row + tileRows, description.rowCount)
+    let wanted = wanted ?? 0..<description.rowCount
+    var row = wanted.lowerBound
+    while row < wanted.upperBound {
+      let rows = row..<min(row + tileRows, wanted.upperBound)
       let a = unsafe left.bytes(rows.count * rowBytes)
       let b = unsafe right.bytes(rows.count * rowBytes)
       unsafe try source.read(first, rank: rank, rows: rows, into: a)

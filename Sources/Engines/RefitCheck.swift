@@ -104,7 +104,7 @@ struct RefitCheck {
   }
 
   private func valueProblems(_ frozen: [(rank: Int, name: String)]) async throws -> [RefitProblem] {
-    enum Question: Sendable { case frozen(rank: Int, name: String), tied }
+    enum Question: Sendable { case frozen(rank: Int, name: String), tied(rows: Range<Int>) }
     var questions: [(cost: Int, job: Question)] = frozen.map { [ranks = engine.ranks] rank, name in
       (ranks[rank].plan.weights[name]?.stored.byteCount ?? 0, .frozen(rank: rank, name: name))
     }
@@ -112,7 +112,10 @@ struct RefitCheck {
     if let plan = engine.ranks.last?.plan, plan.weights[EmbeddingSharing.logits] == nil,
       let head = source.weights.description(of: EmbeddingSharing.logits, rank: plan.rank), head.elementCount > 0
     {
-      questions.append((head.byteCount, .tied))
+      let piece = max(1, (head.rowCount + workers - 1) / workers)
+      for first in stride(from: 0, to: head.rowCount, by: piece) {
+        questions.append((piece * head.rowByteCount, .tied(rows: first..<min(first + piece, head.rowCount))))
+      }
     }
     let found = FoundProblems()
     let (engine, source) = (engine, source)
@@ -124,9 +127,9 @@ struct RefitCheck {
         if try !maker.agrees(name, program, source: source.weights, engine: file) {
           found.add(.frozenDiffers(weight: name, rank: rank))
         }
-      case .tied:
+      case .tied(let rows):
         let rank = engine.ranks.count - 1
-        if try !Comparison.equal(EmbeddingSharing.embedding, EmbeddingSharing.logits, in: source.weights, rank: rank) {
+        if try !Comparison.equal(EmbeddingSharing.embedding, EmbeddingSharing.logits, in: source.weights, rank: rank, rows: rows) {
           found.add(.untied)
         }
       }
