@@ -139,6 +139,19 @@ def change(checkpoint: Path, target: Path) -> None:
                 position += len(piece)
 
 
+def apart(work, *arguments) -> None:
+    """Runs a function in a process of its own: a command's peak memory starts from that of the process that starts it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work(*arguments)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"benchmark: {work.__name__} failed")
+
+
 def timed_copy(source: Path, target: Path) -> tuple[float, float]:
     """Seconds of `cp`, and of `cp` with the copy on the disk."""
     start = time.perf_counter()
@@ -152,11 +165,11 @@ def measure(name: str, checkpoint: Path, work: Path, bin: Path, rounds: int) -> 
     commands = {command: bin / f"trtllm-{command}" for command in ("build", "refit")}
     engine, other = work / f"{name}-engine", work / f"{name}-other"
     run(commands["build"], "--checkpoint_dir", checkpoint, "--output_dir", engine, "--refit_scope", "all", "--output_timing_cache", work / "timing.json")
-    change(checkpoint, other)
+    apart(change, checkpoint, other)
     config = json.loads((checkpoint / "config.json").read_text())
     every = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
-    make_adapter(work / f"{name}-all", config, every, range(config["num_hidden_layers"]))
-    make_adapter(work / f"{name}-two", config, ["self_attn.o_proj", "mlp.down_proj"], range(1))
+    apart(make_adapter, work / f"{name}-all", config, every, range(config["num_hidden_layers"]))
+    apart(make_adapter, work / f"{name}-two", config, ["self_attn.o_proj", "mlp.down_proj"], range(1))
     size = directory_bytes(engine)
     say(f"{name}: an engine of {size / 1e9:.2f} GB")
     samples = Samples()
@@ -212,7 +225,7 @@ def main() -> None:
             measure("model", checkpoint, work, options.bin, options.rounds)
         if options.size_gb:
             checkpoint = work / "generated"
-            make_checkpoint(checkpoint, int(options.size_gb * 1e9), 1)
+            apart(make_checkpoint, checkpoint, int(options.size_gb * 1e9), 1)
             measure("generated", checkpoint, work, options.bin, options.rounds)
     finally:
         shutil.rmtree(work, ignore_errors=True)
