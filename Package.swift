@@ -85,6 +85,7 @@ let package = Package(
     library("Commands", [
       "Serving", "Inference", "Tokenizers", "CPUBackend", "Engines", "WeightSources", "Checkpoints", "Safetensors",
       "CPUKernels", "JSON", "Tensors", "Files", arguments, logging, system, ordered,
+      .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),
   ]
     + commands.map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }

@@ -91,6 +91,14 @@ void drydock_start_writing(int32_t file, int64_t offset, int64_t count) {
 }
 
 int32_t drydock_make_directory(const char *path) { return mkdir(path, 0777) < 0 ? -errno : 0; }
+int32_t drydock_copy_permissions(const char *from, const char *to) {
+  struct stat old, new;
+  if (lstat(from, &old) < 0 || lstat(to, &new) < 0) return -errno;
+  if (S_ISLNK(new.st_mode) || S_ISLNK(old.st_mode) || (old.st_ino == new.st_ino && old.st_dev == new.st_dev)) return 0;
+  /* Only some may give files away; whoever may not keeps them, readable for no more people than before. */
+  if (old.st_uid != new.st_uid || old.st_gid != new.st_gid) (void)!lchown(to, old.st_uid, old.st_gid);
+  return chmod(to, old.st_mode & 07777) < 0 ? -errno : 0;
+}
 int32_t drydock_remove_file(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 int32_t drydock_remove_directory(const char *path) { return rmdir(path) < 0 ? -errno : 0; }
 int32_t drydock_link(const char *existing, const char *path) {

@@ -69,6 +69,8 @@ public struct BuildCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  public static let endsWhenCancelled = true
+
   public init() {}
 
   public static let ignoredFlags = UpstreamFlags.build
@@ -123,7 +125,7 @@ public struct BuildCommand: DrydockCommand {
         try await builder.write(prepared, of: checkpoint, to: output, progress: progress)
       }
     }
-    for warning in result.warnings { log.warning(warning) }
+    log.warnings(result.warnings)
     if let outputTimingCache {
       try checkReplaceable(outputTimingCache)
       try AtomicFile.write(FilePath(outputTimingCache), bytes: Array((result.timingCache.json.serialized(indent: 2) + "\n").utf8))

@@ -77,6 +77,8 @@ public struct PruneCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  public static let repeatableFlags: Set<String> = ["prune", "keep"]
+
   public init() {}
 
   public func validate() throws {

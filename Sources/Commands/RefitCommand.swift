@@ -88,6 +88,9 @@ public struct RefitCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  public static let repeatableFlags: Set<String> = ["lora_dir", "rank"]
+  public static let endsWhenCancelled = true
+
   public init() {}
 
   public func validate() throws {
@@ -130,14 +133,21 @@ public struct RefitCommand: DrydockCommand {
     if verifiedEngine != nil || strip || dryRun, let launched, launched.rank > 0 {
       return log.info("process \(launched.rank) of \(launched.size): process 0 does this alone, nothing to do")
     }
-    if let verifiedEngine { return try await check(FilePath(verifiedEngine), log) }
     do {
-      try await refit(log)
+      if let verifiedEngine { try await check(FilePath(verifiedEngine), log) } else { try await refit(log) }
     } catch let error as RefitError {
       if json { Terminal.write(RefitReport.refusal(error).serialized(indent: 2) + "\n") }
       throw error
+    } catch let error as DifferentEngine {  // its report is printed
+      throw error.reason
+    } catch {
+      if json { Terminal.write(RefitReport.failure(error).serialized(indent: 2) + "\n") }
+      throw error
     }
   }
+
+  /// An engine that is not what its lineage says.
+  private struct DifferentEngine: Error { let reason: EngineError }
 
   private var launched: LaunchedRank? { LaunchedRank(environment: { Environment[$0] }) }
   private var workerCount: Int { workers ?? Processors.workers(memory: Refitter.workerByteCount) }
@@ -153,16 +163,19 @@ public struct RefitCommand: DrydockCommand {
       Terminal.write(answer.serialized(indent: 2) + "\n")
     }
     guard result.differences.isEmpty else {
-      throw EngineError(
+      throw DifferentEngine(reason: EngineError(
         path, .source(reason: "the engine is not what was written (\(result.differences.count) difference(s)):\n  "
-          + result.differences.map(\.description).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again."))
+          + result.differences.map(\.description).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again.")))
     }
     log.info("verified \(path): \(result.weightCount) weight(s), \(Format.bytes(result.byteCount)), all as written")
   }
 
   private func refit(_ log: CommandLog) async throws {
     let (engineDirectory, outputDirectory) = (engineDirectory ?? "", outputDirectory ?? "")
-    if let report { try Self.checkDirectory(ofReport: report) }
+    if let report {
+      let paths = [engineDirectory, outputDirectory] + [checkpoint, baseCheckpoint].compactMap { $0 } + adapters
+      try RefitPage.check(FilePath(report), apartFrom: paths.map { FilePath($0) })
+    }
     var phases = Phases()
     try OutputDirectory.recover(FilePath(engineDirectory))
     let engine = try await phases.measure("load engine") { try EngineDirectory(FilePath(engineDirectory)) }
@@ -181,7 +194,7 @@ public struct RefitCommand: DrydockCommand {
     if strip { return try await strip(refitter, to: target, &phases, log) }
     let source = try await phases.measure("load checkpoint") { try open(for: engine) }
     let prepared = try await phases.measure("preprocess weights") { try await refitter.prepare(source) }
-    for warning in prepared.warnings { log.warning(warning) }
+    log.warnings(prepared.warnings)
     if dryRun {
       let counts = "\(prepared.refitted) weight(s) to refit, \(prepared.filled) to fill, \(prepared.kept) kept, \(prepared.ignored) ignored"
       log.info("would write \(outputDirectory): \(counts), \(Format.bytes(prepared.byteCount)); nothing was written")
@@ -201,7 +214,7 @@ public struct RefitCommand: DrydockCommand {
         try await refitter.write(prepared, from: source, to: target, progress: progress)
       }
     }
-    for warning in summary.warnings { log.warning(warning) }
+    log.warnings(summary.warnings)
     var outcome = RefitReport(
       engine: engineDirectory, output: outputDirectory, source: source.path.string, phases: phases, summary: summary,
       warnings: prepared.warnings + summary.warnings, writing: phases.list.last?.time ?? .zero)
@@ -213,7 +226,9 @@ public struct RefitCommand: DrydockCommand {
     if let report {
       let page = RefitPage(
         title: "Refit of \(engineDirectory) with \(source.path.string)", summary: outcome.line, rows: summary.movements(in: engine))
-      try AtomicFile.write(FilePath(report), bytes: Array(page.html.utf8))
+      do throws(FileError) { try AtomicFile.write(FilePath(report), bytes: Array(page.html.utf8)) } catch {
+        throw EngineError(target, .source(reason: "the engine was written and is in place; only the report was not: \(error)"))
+      }
     }
     if json { Terminal.write(outcome.json.serialized(indent: 2) + "\n") }
   }
@@ -249,15 +264,6 @@ public struct RefitCommand: DrydockCommand {
         : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")
     }
     return try RefitSource(path, for: engine, options: opening)
-  }
-
-  /// Told before the work, not after.
-  private static func checkDirectory(ofReport report: String) throws {
-    let parent = FilePath(report).removingLastComponent()
-    guard Directory.kind(of: parent.isEmpty ? "." : parent) == .directory else {
-      throw UsageError("--report is \"\(report)\", but there is no directory \(parent). Make it first")
-    }
-    if Directory.kind(of: FilePath(report)) == .directory { throw UsageError("--report is \"\(report)\", which is a directory; name a file") }
   }
 
   /// Takes `--rank`, or this process's share of the ranks where a launcher started several.

@@ -60,6 +60,8 @@ public struct RunCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  public static let repeatableFlags: Set<String> = ["input_text"]
+
   public init() {}
 
   public func validate() throws {

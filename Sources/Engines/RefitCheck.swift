@@ -32,10 +32,10 @@ struct RefitCheck {
     outcome.problems += configurationProblems() + editedFiles()
     outcome.warnings += typeWarnings() + baseWarnings()
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
-      outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent))
+      outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
     }
     if !source.adapters.isEmpty, !source.carried.isEmpty {
-      outcome.problems.append(.adapterOnAdapter(adapters: source.carried.map(\.path), parent: []))
+      outcome.problems.append(.adapterOnAdapter(adapters: source.carried.map(\.path), parent: [], isSource: true))
     }
     var frozen: [(rank: Int, name: String)] = []
     for (rank, file) in engine.ranks.enumerated() {

@@ -14,8 +14,8 @@ public enum RefitProblem: Sendable, Equatable {
   case untied
   /// The engine has its own lm_head, the source has none.
   case tied(rank: Int)
-  /// A LoRA adapter over an engine whose weights carry one already.
-  case adapterOnAdapter(adapters: [String], parent: [String])
+  /// A LoRA adapter over weights that carry one already: the engine's own, or those of another that is the source.
+  case adapterOnAdapter(adapters: [String], parent: [String], isSource: Bool)
   /// The checkpoint is sharded in another way than the engine.
   case sharding(field: String, engine: Int, checkpoint: Int, tensorParallel: Int, pipelineParallel: Int)
   /// The engine's plan is not the one that its lineage was written for.
@@ -33,7 +33,8 @@ public enum RefitProblem: Sendable, Equatable {
     case .configuration: "Configurations differ"
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
     case .untied, .tied: "Tied and untied embeddings"
-    case .adapterOnAdapter: "The engine's weights already carry an adapter"
+    case .adapterOnAdapter(_, _, let isSource):
+      isSource ? "The source's weights already carry an adapter" : "The engine's weights already carry an adapter"
     case .sharding: "The checkpoint is sharded for other ranks"
     case .edited: "The engine was changed after it was written"
     case .warning: "Warnings, which --strict makes errors"
@@ -56,7 +57,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .warning(let text): text
-    case .adapterOnAdapter(let adapters, let parent):
+    case .adapterOnAdapter(let adapters, let parent, _):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
     }
   }
@@ -76,6 +77,8 @@ public enum RefitProblem: Sendable, Equatable {
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
+    case .adapterOnAdapter(_, _, true):
+      "Adapters are never stacked silently: name an engine or a checkpoint without adapters as --checkpoint_dir."
     case .adapterOnAdapter:
       "Adapters are never stacked silently: refit the parent engine, or give the base weights with --base_checkpoint_dir."
     }

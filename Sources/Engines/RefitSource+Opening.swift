@@ -121,7 +121,8 @@ extension RefitSource {
     guard let text = try? ReadableFile.contents(of: adapter.appending("adapter_config.json")),
       let base = try? JSONValue(parsing: text, allowsNonFinite: true)["base_model_name_or_path"]?.string, !base.isEmpty
     else { return nil }
-    return base
+    // It goes into messages, a line each.
+    return String(base.map { $0.isNewline ? " " : $0 })
   }
 
   /// Under which names an engine's model is known: by its last refit, else by what it was built from.

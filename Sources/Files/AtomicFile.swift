@@ -5,6 +5,9 @@ public enum AtomicFile {
   /// Writes beside the target, syncs, and renames.
   public static func write(_ path: FilePath, bytes: [UInt8]) throws(FileError) {
     guard let name = path.lastComponent?.string else { throw FileError(path, .refused(reason: "has no last component. Name a file.")) }
+    if let existing = try OutputDirectory.existing(path), existing.kind != .regular {
+      throw FileError(path, .refused(reason: "exists and is no regular file, so it is not replaced. Name another."))
+    }
     let parent = path.removingLastComponent().isEmpty ? FilePath(".") : path.removingLastComponent()
     let temporary = parent.appending(".\(name).drydock-new")
     try? SystemCalls.removeFile(temporary)  // a dead run's leftover

@@ -106,6 +106,7 @@ public final class OutputDirectory: Sendable {
       try Self.checkReplaceable(target)
       let oldLock = try LockedDirectory.lockExisting(target)
       try carryOver()
+      try keepPermissions()
       try SystemCalls.sync(lock.descriptor, path: path)
       let aside = try swap()
       guard finished.close() else { return }
@@ -157,6 +158,15 @@ public final class OutputDirectory: Sendable {
       throw error
     }
     return aside
+  }
+
+  /// Whoever could read the old directory and its files can read the new ones, and nobody else.
+  private func keepPermissions() throws(FileError) {
+    let old = Set(try SystemCalls.list(target))
+    for name in try SystemCalls.list(path) where old.contains(name) {
+      try SystemCalls.copyPermissions(target.appending(name), to: path.appending(name))
+    }
+    try SystemCalls.copyPermissions(target, to: path)
   }
 
   private func carryOver() throws(FileError) {

@@ -30,6 +30,11 @@ enum SystemCalls {
     return FileStatus(status)
   }
 
+  static func copyPermissions(_ from: FilePath, to: FilePath) throws(FileError) {
+    let result = unsafe from.withCString { from in unsafe to.withCString { to in unsafe drydock_copy_permissions(from, to) } }
+    _ = try check(to, "chmod", result)
+  }
+
   static func read(
     _ file: Int32, at offset: Int, into bytes: UnsafeMutableRawBufferPointer, path: FilePath
   ) throws(FileError) -> Int {

@@ -46,6 +46,58 @@ import Testing
     }
   }
 
+  @Test func `a report replaces no input, no engine and nothing else that is not such a page`() throws {
+    let bench = try Bench()
+    try Command.refit.succeed(bench.adapter)
+    let lora = bench.d("lora")
+    #expect(try Execution.run("/usr/bin/env", ["cp", "-r", Project.at("Models/tiny-lora").string, lora.string]).status == 0)
+    bench.d.write("notes.txt", "mine")
+    makeSymbolicLink(bench.d("link.html"), to: bench.d("notes.txt"))
+    let refit = bench.engine + ["--checkpoint_dir", lora.string, "--report"]
+    for (place, word) in [
+      ("e/rank0.engine", "lies in"), ("e/new.html", "lies in"), ("out/lineage.json", "lies in"), ("out/page.html", "lies in"),
+      ("lora/adapter_model.safetensors", "lies in"), ("notes.txt", "no page of this kind"), ("link.html", "no page of this kind"),
+      ("e/../lora/x.html", "lies in"),
+    ] {
+      try bench.refused(refit + [bench.d(place).string], says: "--report", word)
+    }
+    try bench.refused(refit + ["/dev/null"], says: "no regular file")
+    for _ in 0..<2 { try Command.refit.succeed(refit + [bench.d("page.html").string]) }
+  }
+
+  @Test func `a negative number is a value, and a flag that is given again is told`() throws {
+    let bench = try Bench()
+    try Command.refit.succeed(bench.adapter + ["--lora_scale", "-1"])
+    try bench.refused(bench.adapter + ["--workers", "-1"], says: "--workers is -1")
+    try bench.refused(bench.adapter + ["--lora-scale", "1"], says: "--lora-scale", "--lora_scale")
+    let twice = try Command.refit.succeed(bench.adapter + ["--workers", "1", "--workers", "2"])
+    #expect(twice.errors.contains("--workers is given more than once"))
+  }
+
+  @Test func `an engine refitted in place stays as private as it was`() throws {
+    let bench = try Bench()
+    for (name, mode) in [("e/rank0.engine", "600"), ("e/config.json", "640"), ("e", "700")] {
+      #expect(try Execution.run("/usr/bin/env", ["chmod", mode, bench.d(name).string]).status == 0)
+    }
+    try Command.refit.succeed(
+      "--engine_dir", bench.d("e").string, "--refit_engine_dir", bench.d("e").string, "--checkpoint_dir", Project.at("Models/tiny-lora").string)
+    let modes = try Execution.run("/usr/bin/env", ["stat", "-c", "%a", bench.d("e").string, bench.d("e/rank0.engine").string, bench.d("e/config.json").string])
+    #expect(modes.output == "700\n600\n640\n")
+  }
+
+  @Test func `whatever goes wrong, --json says it on standard output`() throws {
+    let bench = try Bench()
+    for arguments in [
+      bench.engine + ["--checkpoint_dir", bench.d("nothing").string, "--json"], ["--verify_engine", bench.d("nothing").string, "--json"],
+      ["--engine_dir", bench.d("e").string, "--refit_engine_dir", bench.d("ck").string + "/config.json", "--checkpoint_dir", bench.d("ck").string, "--json"],
+    ] {
+      let execution = try Command.refit(arguments)
+      #expect(execution.status == 1, "\(execution.errors)")
+      let json = try JSONValue(parsing: execution.output)
+      #expect(json["status"]?.string == "failed" && json["error"]?.string?.isEmpty == false, "\(execution.output)")
+    }
+  }
+
   @Test func `what makes no sense together is refused, with the flags named`() throws {
     let bench = try Bench()
     let page = ["--report", bench.d("page.html").string]

@@ -98,7 +98,7 @@ import Testing
     try await life.refit("once", with: life.directory("A"), to: "engine")  // back at the base: fine again
     try await life.refit("engine", with: adapter, to: "engine")
     let found = try await problems(life, adapter)
-    guard case .adapterOnAdapter(let adapters, let parent)? = found.first else { Issue.record("\(found)"); return }
+    guard case .adapterOnAdapter(let adapters, let parent, false)? = found.first else { Issue.record("\(found)"); return }
     #expect(adapters == [adapter.string] && !parent.isEmpty)
   }
 
@@ -117,7 +117,7 @@ import Testing
       let engine = try EngineDirectory(life.directory("engine"))
       let opened = try RefitSource(source, for: engine, options: opening)
       let error = await #expect(throws: RefitError.self) { try await Refitter(engine: engine).prepare(opened) }
-      #expect(error?.problems == [.adapterOnAdapter(adapters: [adapter.string], parent: [])])
+      #expect(error?.problems == [.adapterOnAdapter(adapters: [adapter.string], parent: [], isSource: true)])
     }
     let copy = try EngineDirectory(life.directory("copy"))
     let again = try RefitSource(adapter, for: copy)

@@ -40,6 +40,8 @@ int32_t drydock_sync(int32_t file);
 void drydock_start_writing(int32_t file, int64_t offset, int64_t count);
 
 int32_t drydock_make_directory(const char *path);
+/* Gives `to` the mode and, where this process may, the owner and group of `from`; links are not followed. */
+int32_t drydock_copy_permissions(const char *from, const char *to);
 int32_t drydock_remove_file(const char *path);
 int32_t drydock_remove_directory(const char *path);
 /* A symbolic link is linked itself, not what it points to. */

@@ -59,6 +59,9 @@ struct RefitReport {
     .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] })
   }
 
+  /// Anything that ended the command but a refusal.
+  static func failure(_ error: any Error) -> JSONValue { ["status": "failed", "error": .string("\(error)")] }
+
   /// A refusal with all its reasons.
   static func refusal(_ error: RefitError) -> JSONValue {
     ["status": "refused",

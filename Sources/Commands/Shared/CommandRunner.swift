@@ -1,4 +1,6 @@
 public import ArgumentParser
+import Synchronization
+import UnixSignals
 
 #if canImport(Glibc)
   import Glibc
@@ -21,11 +23,17 @@ public struct IgnoredFlag: Sendable {
 }
 
 /// A command of ours.
-public protocol DrydockCommand: AsyncParsableCommand {
+public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   static var ignoredFlags: [IgnoredFlag] { get }
+  /// Flags with a value that may be given more than once, without `--`.
+  static var repeatableFlags: Set<String> { get }
+  /// Whether cancelling the task ends ``run()`` soon and leaves nothing behind.
+  static var endsWhenCancelled: Bool { get }
 }
 extension DrydockCommand {
   public static var ignoredFlags: [IgnoredFlag] { [] }
+  public static var repeatableFlags: Set<String> { [] }
+  public static var endsWhenCancelled: Bool { false }
 }
 
 /// Runs a command as a process: 0 done, 1 failed, 2 wrong usage; messages on standard error.
@@ -45,9 +53,9 @@ public enum CommandRunner {
       exit(2)
     }
     do {
-      if var asynchronous = command as? any AsyncParsableCommand {
-        try await asynchronous.run()
-      } else {
+      if let ours = command as? Command {
+        try await run(ours, name: name)
+      } else {  // such as help
         try command.run()
       }
       exit(0)
@@ -63,6 +71,33 @@ public enum CommandRunner {
       exitWithHelp(of: type, error)
       printError("\(name): error: \(error)")
       exit(1)
+    }
+  }
+
+  /// Where the command can be cancelled, SIGINT and SIGTERM end its work and clear away what it has written, then the
+  /// process; a second signal ends the process at once. Elsewhere signals do what they do to any process.
+  private static func run<Command: DrydockCommand>(_ command: Command, name: String) async throws {
+    guard Command.endsWhenCancelled else {
+      var command = command
+      return try await command.run()
+    }
+    let received = Atomic<Int32>(0)
+    let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)  // before there is anything to clear away
+    let work = Task {
+      var command = command
+      try await command.run()
+    }
+    let watch = Task {
+      for await signal in signals {
+        let number: Int32 = signal == .sigint ? SIGINT : SIGTERM
+        if received.exchange(number, ordering: .relaxed) != 0 { exit(128 + number) }
+        work.cancel()
+      }
+    }
+    defer { watch.cancel() }
+    do { try await work.value } catch is CancellationError {
+      printError("\(name): interrupted; outputs are as they were")
+      exit(128 + received.load(ordering: .relaxed))
     }
   }
 
@@ -82,6 +117,7 @@ public enum CommandRunner {
         .filter { $0.hasPrefix("--") }.map(String.init))
     let ignored = Dictionary(uniqueKeysWithValues: Command.ignoredFlags.map { ("--" + $0.name, $0) })
     var result: [String] = []
+    var given: Set<String> = []
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -90,6 +126,11 @@ public enum CommandRunner {
       guard argument.hasPrefix("--") else { result.append(argument); continue }
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       var flag = String(parts[0])
+      if !known.contains(flag), ignored[flag] == nil {
+        // Of a flag spelt with hyphens the value would be taken for something else.
+        let meant = "--" + flag.dropFirst(2).replacing("-", with: "_")
+        if known.contains(meant) { throw UsageError("unknown option '\(flag)'. Did you mean '\(meant)'?") }
+      }
       if !known.contains(flag), ignored[flag] == nil {
         let candidates = (known.union(ignored.keys)).filter { $0.hasPrefix(flag) }.sorted()
         if candidates.count == 1 { flag = candidates[0] }
@@ -100,7 +141,17 @@ public enum CommandRunner {
         if match.takesValue, parts.count == 1, index < arguments.count, !arguments[index].hasPrefix("--") { index += 1 }
         continue
       }
-      result.append(parts.count == 2 ? flag + "=" + parts[1] : flag)
+      var value = parts.count == 2 ? String(parts[1]) : nil
+      // As argparse does: what looks like a negative number after a flag is its value.
+      if value == nil, index < arguments.count, arguments[index].first == "-", Double(arguments[index]) != nil {
+        value = arguments[index]
+        index += 1
+      }
+      if given.contains(flag), known.contains(flag), !Command.repeatableFlags.contains(String(flag.dropFirst(2))) {
+        printError("\(name): \(flag) is given more than once; the last counts")
+      }
+      given.insert(flag)
+      result.append(value.map { flag + "=" + $0 } ?? flag)
     }
     return result
   }

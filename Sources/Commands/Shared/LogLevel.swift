@@ -25,6 +25,11 @@ struct CommandLog: Sendable {
 
   func info(_ text: @autoclosure () -> String) { say(.info, text()) }
   func warning(_ text: @autoclosure () -> String) { say(.warning, "warning: " + text()) }
+  /// At most 20; the rest is counted.
+  func warnings(_ all: [String]) {
+    for text in all.prefix(20) { warning(text) }
+    if all.count > 20 { warning("… and \(all.count - 20) more like these") }
+  }
   func verbose(_ text: @autoclosure () -> String) { say(.verbose, text()) }
 
   private func say(_ level: LogLevel, _ text: @autoclosure () -> String) {
