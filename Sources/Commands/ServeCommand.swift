@@ -72,7 +72,7 @@ public struct ServeCommand: DrydockCommand {
   @Option(
     name: .customLong("weights_workers"),
     help: ArgumentHelp("Threads of lowest priority that make new weights while serving.", valueName: "n"))
-  var weightsWorkers: Int = 1
+  var weightsWorkers: Int?
 
   @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file"))
   var certificate: String?
@@ -126,7 +126,7 @@ public struct ServeCommand: DrydockCommand {
     guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
       ("max_batch_size", maximumBatchSize ?? 1), ("max_num_tokens", maximumTokens ?? 1), ("max_queue_size", maximumQueueSize),
-      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers),
+      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers ?? 1),
     ] where value < 1 {
       throw ValidationError("--\(name) is \(value); it must be at least 1")
     }
@@ -137,6 +137,14 @@ public struct ServeCommand: DrydockCommand {
     if adminKey == "" { throw ValidationError("--admin_key is empty; leave it out to serve without administration") }
     if adminKey != nil && weightsRoot == nil {
       throw ValidationError("--admin_key needs --weights_root, the directory below which new weights may be read")
+    }
+    if adminKey ?? Self.environment("DRYDOCK_ADMIN_KEY") == nil {
+      for (name, isGiven) in [("weights_root", weightsRoot != nil), ("weights_workers", weightsWorkers != nil)] where isGiven {
+        throw ValidationError("--\(name) needs --admin_key: without it, weights cannot be changed")
+      }
+    }
+    if servedModelName == "" {
+      throw ValidationError("--served_model_name is empty; leave it out to serve under the directory's name")
     }
     if apiKey == "" { throw ValidationError("--api_key is empty; leave it out to serve without a key") }
   }
@@ -154,10 +162,11 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
     let model = try OpenedModel(engineDirectory: path, tokenizerPath: tokenizer, options: engineOptions)
+    let watch = EngineWatch(model.directory)
     warnOfClipped(model.engine, logger)
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
-    let administration = try await administration(of: model, loop)
+    let administration = try await administration(of: model, loop, logger)
     let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(FilePath(path)))
     let version = versions.current
     logger.info(
@@ -165,7 +174,8 @@ public struct ServeCommand: DrydockCommand {
       metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
         "memory_read_gigabytes_per_second": "\((readRate / 1e8).rounded() / 10)"])
     let engine = LoopCompletionEngine(
-      loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate)
+      loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
+      failure: { watch.change })
     var options = try serverOptions(path)
     options.administration = administration?.options
     let modelName = options.modelName
@@ -184,7 +194,7 @@ public struct ServeCommand: DrydockCommand {
 
   /// What changes weights while serving, where there is a key for it.
   private func administration(
-    of model: OpenedModel, _ loop: EngineLoop
+    of model: OpenedModel, _ loop: EngineLoop, _ logger: Logger
   ) async throws -> (weights: LiveWeights, options: Administration)? {
     guard let key = adminKey ?? Self.environment("DRYDOCK_ADMIN_KEY") else { return nil }
     guard let weightsRoot else {
@@ -194,8 +204,8 @@ public struct ServeCommand: DrydockCommand {
       throw UsageError("--weights_root: \(weightsRoot) is no directory that can be read")
     }
     let weights = try LiveWeights(
-      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers)
-    return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights)))
+      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers ?? 1)
+    return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights, logger: logger)))
   }
 
   /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.

@@ -183,6 +183,14 @@ import Testing
     try bench.expect(.build, ["--max", "3", "--checkpoint_dir", "x"], status: 2, says: ["--max_batch_size"])
   }
 
+  @Test func `flags of a server that would have no effect are refused`() throws {
+    let bench = try Bench()
+    let engine = bench.d("e").string
+    try bench.expect(.serve, [engine, "--served_model_name", ""], status: 2, says: ["--served_model_name is empty"])
+    try bench.expect(.serve, [engine, "--weights_root", bench.d.path.string], status: 2, says: ["--weights_root needs --admin_key"])
+    try bench.expect(.serve, [engine, "--weights_workers", "2"], status: 2, says: ["--weights_workers needs --admin_key"])
+  }
+
   @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])
   func `help is a page on standard output`(_ command: Command) throws {
     for flag in ["--help", "-h"] {

@@ -134,6 +134,8 @@ struct BadField: Sendable, CustomTestStringConvertible {
     BadField("tools", [["type": "function"]], "tool calls are not supported"),
     BadField("tool_choice", "required", "tool calls are not supported"),
     BadField("functions", [["name": "f"]], "tool calls are not supported"),
+    BadField([("n", 2), ("best_of", 3)], "best_of", "chat answers are not compared"),
+    BadField("best_of", 2, "n is 1"),
     BadField("prompt_token_ids", [], "at least one"),
     BadField("prompt_token_ids", [300], "from 0 to 299", at: "prompt_token_ids[0]"),
     BadField("add_generation_prompt", 5, "true or false"),

@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import Serving
 import Testing
@@ -74,12 +75,66 @@ import Testing
     #expect(engine.submissions.map(\.parameters.maximumTokens) == [3, 4])
   }
 
-  @Test func `echo continues the assistant's last message`() async throws {
-    let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": "Well"]]
-    let reply = try await withServer(ScriptedEngine(", hi")) {
-      try await $0.post("/v1/chat/completions", request(("messages", messages), ("echo", true)))
+  static let begun: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": "Well"]]
+
+  @Test func `echo continues the assistant's last message, streamed or whole`() async throws {
+    let engine = ScriptedEngine(", hi")
+    try await withServer(engine) {
+      let reply = try await $0.post("/v1/chat/completions", request(("messages", Self.begun), ("echo", true)))
+      #expect(reply.json["choices"]?.array?.first?["message"]?["content"] == "Well, hi")
+      #expect(promptText(engine) == "[user]Hi[assistant]Well")
+      let stream = try await $0.post("/v1/chat/completions", request(("messages", Self.begun), ("echo", true), ("stream", true)))
+      let text = stream.chunks.compactMap { $0["choices"]?.array?.first?["delta"]?["content"]?.string }.joined()
+      #expect(text == "Well, hi")
     }
-    #expect(reply.json["choices"]?.array?.first?["message"]?["content"] == "Well, hi")
+  }
+
+  /// The templates of the tiny model and of SmolLM2, which close every message.
+  private static func templates() throws -> [(source: String, opening: String)] {
+    let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let tiny = try Data(contentsOf: tests.deletingLastPathComponent().appending(path: "Models/tiny/tokenizer_config.json"))
+    let smol =
+      "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    let system = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+    return [(try JSONValue(parsing: Array(tiny))["chat_template"]?.string ?? "", ""), (smol, system)]
+  }
+
+  @Test(arguments: ["Well", "im_end", "Well, ", "\n1. ", ""])
+  func `the template leaves the message open that echo continues`(content: String) async throws {
+    let engine = ScriptedEngine("x")
+    let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": .string(content)]]
+    try await withServer(engine) { server in
+      for template in try Self.templates() {
+        #expect(template.source.contains("im_end"))
+        let reply = try await server.post(
+          "/v1/chat/completions", request(("messages", messages), ("echo", true), ("chat_template", .string(template.source))))
+        #expect(reply.status == 200, "\(reply.text)")
+        #expect(promptText(engine) == template.opening + "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n" + content)
+      }
+    }
+  }
+
+  @Test func `a template that trims messages trims the one that echo continues`() async throws {
+    let engine = ScriptedEngine("x")
+    let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": " Well "]]
+    let template = JSONValue.string("{% for m in messages %}[{{ m.content | trim }}]{% endfor %}")
+    try await withServer(engine) {
+      let reply = try await $0.post("/v1/chat/completions", request(("messages", messages), ("echo", true), ("chat_template", template)))
+      #expect(reply.status == 200 && promptText(engine) == "[Hi][Well")
+    }
+  }
+
+  @Test func `a message that cannot be continued is refused, saying why`() async throws {
+    try await withServer {
+      let user = try await $0.post("/v1/chat/completions", request(("echo", true)))
+      #expect(user.status == 400 && user.error["param"] == "echo")
+      #expect(user.error["message"]?.string?.contains("the last message is not the assistant's") == true)
+      let hidden = try await $0.post(
+        "/v1/chat/completions",
+        request(("messages", Self.begun), ("echo", true), ("chat_template", "{% for m in messages %}{{ m.role }}{% endfor %}")))
+      #expect(hidden.status == 400 && hidden.error["param"] == "echo")
+      #expect(hidden.error["message"]?.string?.contains("cannot be continued") == true)
+    }
   }
 
   @Test func `log-probabilities show each token with its bytes`() async throws {

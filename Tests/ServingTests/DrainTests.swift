@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import Logging
 import Serving
@@ -17,7 +18,8 @@ import Testing
 
   @Test func `told to stop, the server ends running answers and refuses new requests`() async throws {
     let engine = engine(tokens: 100, delay: .milliseconds(20))
-    try await withLiveServer(engine) { server in
+    let log = CapturedLog()
+    try await withLiveServer(engine, logger: log.logger) { server in
       try await server.connect { connection in
         try await connection.post("/v1/completions", Self.body)
         #expect(await connection.read { $0.contains("\"text\":\"x\"") })
@@ -40,6 +42,8 @@ import Testing
     }
     #expect(engine.cancelled == 0)
     #expect(engine.delivered == 100)
+    #expect(log.lines("request").contains { $0["path"] == "/health" && $0["status"] == "503" })
+    #expect(log.lines("request failed").isEmpty, "a poll of a stopping server is no failure")
   }
 
   @Test func `an answer that does not end in time is told why`() async throws {
@@ -52,6 +56,7 @@ import Testing
         await server.stop()
         await connection.read()
         #expect(connection.received.contains("\"code\":\"shutting_down\""))
+        #expect(connection.received.contains("not done within the 0.3 s"))
         #expect(connection.received.contains("data: [DONE]"))
       }
     }
@@ -112,6 +117,7 @@ import Testing
         #expect(await connection.read { $0.contains("usage") })
         try await connection.post("/v1/completions", Self.body)
         #expect(await connection.read { $0.contains("\"text\":\"x\"") })
+        #expect(await connection.read { $0.components(separatedBy: "\"text\":\"x\"").count > 3 })
         try await connection.channel.close().get()
       }
       try await eventually("the third request has no line") { log.lines("request").count == 3 }
@@ -124,6 +130,7 @@ import Testing
     #expect(lines.dropFirst().first?["finish"] == "length")
     #expect(lines.dropFirst().first?["weights"] == "weights-1")
     #expect(lines.last?["stream"] == "true")
+    #expect((lines.last?["completion_tokens"].flatMap { Int($0) } ?? 0) >= 3, "tokens of an answer that was cut off count")
     #expect(lines.allSatisfy { $0["method"] != nil && $0["path"] != nil && $0["milliseconds"] != nil && $0["client"] == "127.0.0.1" })
   }
 }

@@ -51,7 +51,8 @@ struct LoopEngine {
 
   /// - Parameter end: The end-of-sequence token; nil for a model without.
   init(
-    end: Int32? = nil, maximumSequenceLength: Int = 4096, maximumQueued: Int = 256, delay: Duration = .zero, memoryReadRate: Double? = nil
+    end: Int32? = nil, maximumSequenceLength: Int = 4096, maximumQueued: Int = 256, delay: Duration = .zero, memoryReadRate: Double? = nil,
+    failure: @Sendable @escaping () -> String? = { nil }
   ) throws {
     let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appending(path: "TokenizersTests/Expected/tokenizer-gpt2.json")
@@ -69,7 +70,8 @@ struct LoopEngine {
       vocabularySize: tokenizer.vocabularySize, maximumSequenceLength: maximumSequenceLength, delay: delay)
     loop = try EngineLoop(executor: executor, options: .init(maximumQueuedRequests: maximumQueued))
     engine = LoopCompletionEngine(
-      loop: loop, tokenizer: tokenizer, versions: WeightVersionLog("fp_walk"), memoryReadRate: memoryReadRate)
+      loop: loop, tokenizer: tokenizer, versions: WeightVersionLog("fp_walk"), memoryReadRate: memoryReadRate,
+      failure: failure)
   }
 
   /// The tokens that follow `prompt`.

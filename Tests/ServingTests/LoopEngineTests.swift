@@ -2,6 +2,7 @@ import Foundation
 import Inference
 import JSON
 import Serving
+import Synchronization
 import Testing
 import Tokenizers
 
@@ -31,6 +32,22 @@ import Tokenizers
       #expect(again.json["choices"] == reply.json["choices"])
       // Whole blocks of 16; the last prompt token is always computed.
       #expect(again.json["usage"]?["prompt_tokens_details"]?["cached_tokens"]?.int == (ids.count - 1) / 16 * 16)
+    }
+  }
+
+  @Test func `while the engine cannot be trusted, health says so and nothing is answered`() async throws {
+    let spoilt = Atomic(false)
+    let loop = try LoopEngine(failure: { spoilt.load(ordering: .relaxed) ? "rank0.engine was written to" : nil })
+    try await withServer(loop.engine) {
+      for path in ["/health", "/health_generate"] { #expect(try await $0.get(path).status == 200) }
+      spoilt.store(true, ordering: .relaxed)
+      for path in ["/health", "/health_generate"] {
+        let reply = try await $0.get(path)
+        #expect(reply.status == 503 && reply.error["message"]?.string?.contains("rank0.engine was written to") == true)
+      }
+      #expect(try await $0.post("/v1/completions", request()).status == 503)
+      spoilt.store(false, ordering: .relaxed)
+      #expect(try await $0.post("/v1/completions", request()).status == 200)
     }
   }
 

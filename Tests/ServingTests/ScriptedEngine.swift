@@ -1,6 +1,7 @@
 import JSON
 import Serving
 import Synchronization
+import Tokenizers
 
 /// An engine that says what a test tells it to. Its tokens are bytes; 256 begins a text, 257 ends an answer.
 final class ScriptedEngine: CompletionEngine {
@@ -76,6 +77,10 @@ final class ScriptedEngine: CompletionEngine {
   }
   func applyChatTemplate(_ conversation: Conversation) throws -> String {
     if let template = conversation.template, template.contains("raise") { throw ScriptedFailure(message: "line 1: no") }
+    if let template = conversation.template, template.contains("{%") {
+      return try ChatTemplate(source: template).render(
+        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt)
+    }
     let turns = conversation.messages.map { "[\($0["role"]?.string ?? "?")]\($0["content"]?.string ?? "?")" }
     let extra = conversation.extra.isEmpty ? "" : JSONValue.object(conversation.extra).serialized()
     return turns.joined() + extra + (conversation.addGenerationPrompt ? "[assistant]" : "")

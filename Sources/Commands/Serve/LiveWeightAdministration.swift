@@ -3,6 +3,7 @@ import Engines
 import Files
 import Inference
 import JSON
+import Logging
 import Safetensors
 import Serving
 import WeightSources
@@ -10,6 +11,9 @@ import WeightSources
 /// A running engine's weights as the server's administration wants them: requests in, JSON out.
 struct LiveWeightAdministration: WeightAdministration {
   let weights: LiveWeights
+  let logger: Logger
+  /// Lines of warnings that one preparation may write.
+  private static let mostLines = 20
 
   func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
     let clock = ContinuousClock()
@@ -19,6 +23,12 @@ struct LiveWeightAdministration: WeightAdministration {
         LiveSource(
           path: source.source, basePath: source.base, baseVersion: source.baseVersion, adapters: source.adapters,
           loraScale: source.loraScale, ignoresFrozen: source.ignoresFrozen))
+    }
+    for warning in facts.warnings.prefix(Self.mostLines) {
+      logger.warning("new weights", metadata: ["weights": .string(facts.name), "warning": .string(warning)])
+    }
+    if facts.warnings.count > Self.mostLines {
+      logger.warning("new weights", metadata: ["weights": .string(facts.name), "more_warnings": "\(facts.warnings.count - Self.mostLines)"])
     }
     guard case .object(var members) = Self.json(facts, withDigests: false) else { return nil }
     members["seconds"] = .double(Self.seconds(clock.now - start))
@@ -64,6 +74,12 @@ struct LiveWeightAdministration: WeightAdministration {
         throw APIError(status: 409, message: error.description, type: "invalid_request_error", code: "conflict")
       case .carriesAdapter, .needsNoBaseVersion:
         throw Self.refusal(error.description + "\nThe weights in use are as they were.", parameter: versionField)
+      case .nonFinite:
+        throw Self.refusal(error.description + "\nThe weights in use are as they were.")
+      case .withoutEffect(let field):
+        throw Self.refusal(error.description, parameter: field)
+      case .engineReplaced:
+        throw APIError(status: 409, message: error.description, type: "invalid_request_error", code: "engine_replaced")
       case .outOfMemory:
         throw APIError(status: 507, message: error.description, type: "server_error", code: "out_of_memory")
       }

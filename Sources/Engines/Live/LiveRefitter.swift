@@ -9,8 +9,9 @@ public struct MadeWeights: Sendable {
   public var ranks: [[String: WeightMemory]]
   /// As a refit into a new directory would have written it: the digests are the same.
   public var lineage: Lineage
-  /// Weights that were made, over all ranks, and those of them that came out as the engine file has them.
+  /// Weights of all ranks that were made and differ from the engine file's.
   public var made: Int
+  /// Weights that were made and came out as the engine file has them.
   public var unchanged: Int
   /// Weights that were not touched.
   public var kept: Int
@@ -42,7 +43,31 @@ public struct LiveRefitter: Sendable {
   public func make(
     _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, progress: ProgressCounter? = nil
   ) async throws -> MadeWeights {
+    try checkInPlace()
+    do { return try await makeInBackground(source, on: base, workers: workers, progress: progress) } catch {
+      // A directory that was swapped meanwhile gives errors about files that are not at fault.
+      try checkInPlace()
+      throw error
+    }
+  }
+
+  /// The checks read what the engine's directory says of its weights, so it must be the one that was opened.
+  private func checkInPlace() throws(LiveWeightsError) {
+    guard engine.isInPlace else { throw .engineReplaced(engine.path.string) }
+  }
+
+  /// A whole model takes no base, and without an adapter there is nothing that `loraScale` could scale.
+  private func checkFields(_ source: LiveSource) throws {
+    guard try WeightSourceKind.detect(FilePath(source.path)) != .adapter else { return }
+    if source.basePath != nil { throw LiveWeightsError.withoutEffect(field: "base") }
+    if source.adapters.isEmpty, source.loraScale != 1 { throw LiveWeightsError.withoutEffect(field: "lora_scale") }
+  }
+
+  private func makeInBackground(
+    _ source: LiveSource, on base: LiveBase?, workers: Int, progress: ProgressCounter?
+  ) async throws -> MadeWeights {
     try await BackgroundExecutor.run(threadCount: workers) { [self] in
+      try checkFields(source)
       var opening = RefitSource.OpeningOptions()
       opening.base = base
       opening.basePath = source.basePath.map { FilePath($0) }
@@ -88,20 +113,30 @@ public struct LiveRefitter: Sendable {
     }
     let wanted = jobs.reduce(0) { $0 + $1.cost }
     if let available = Processors.availableMemory, wanted > available {
-      throw LiveWeightsError.outOfMemory(wanted: wanted, available: available)
+      throw LiveWeightsError.outOfMemory(wanted: wanted, available: available, deletable: [])
     }
     progress?.report(0, of: wanted)
     let table = DigestTable(rankCount: engine.ranks.count)
     // What is not made is the base's.
     let base = source.usesEngineWeights ? source.base : nil
+    let nonFinite = WrittenWeights()
     let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
     let (engine, file, old) = (engine, digests, base?.digests ?? digests)
     try await Work.runDigested(jobs, workers: workers) { maker, job in
-      let memory = try WeightMemory(byteCount: job.byteCount)
+      let memory: WeightMemory
+      do { memory = try WeightMemory(byteCount: job.byteCount) } catch {
+        // Of this weight alone; who asked wants to know what all of them need.
+        throw LiveWeightsError.outOfMemory(wanted: wanted, available: Processors.availableMemory, deletable: [])
+      }
       return LiveWeightMaking(
         maker: maker, program: job.program, source: source.weights, rank: engine.ranks[job.rank].plan.rank, memory: memory,
         progress: progress
-      ) { digest in
+      ) { digest, nonFiniteCount in
+        if nonFiniteCount > 0 {
+          nonFinite.add(
+            WrittenWeight(
+              rank: engine.ranks[job.rank].plan.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: nonFiniteCount))
+        }
         table.set(rank: job.rank, name: job.name, digest)
         // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
         if file[job.rank].weights[job.name] == digest, try memory.equals(job.name, of: engine.ranks[job.rank]) {
@@ -111,6 +146,8 @@ public struct LiveRefitter: Sendable {
         }
       }
     }
+    let broken = RefitCheck.nonFiniteWarnings(nonFinite.ordered(engine.ranks.map(\.plan)))
+    guard broken.isEmpty else { throw LiveWeightsError.nonFinite(broken) }
     var ranks: [RankDigest] = []
     for (index, file) in engine.ranks.enumerated() {
       var weights = table.ordered(rank: index, file.plan.weights.keys)
@@ -127,7 +164,7 @@ public struct LiveRefitter: Sendable {
       refitFrom: source, sourceDigest: try SourceFingerprint.of(source.path), parent: old.map(\.root))
     lineage.ranks = ranks
     return MadeWeights(
-      ranks: made.ranks, lineage: lineage, made: jobs.count, unchanged: made.unchanged, kept: kept,
+      ranks: made.ranks, lineage: lineage, made: jobs.count - made.unchanged, unchanged: made.unchanged, kept: kept,
       warnings: prepared.warnings)
   }
 
@@ -161,13 +198,14 @@ private struct LiveWeightMaking: DigestedJob {
   let rank: Int
   let memory: WeightMemory
   let progress: ProgressCounter?
-  let done: (_ digest: String) throws -> Void
+  let done: (_ digest: String, _ nonFiniteCount: Int) throws -> Void
   private var row = 0
   private var offset = 0
+  private var nonFiniteCount = 0
 
   init(
     maker: WeightMaker, program: RecipeProgram, source: any WeightSource, rank: Int, memory: WeightMemory,
-    progress: ProgressCounter?, done: @escaping (_ digest: String) throws -> Void
+    progress: ProgressCounter?, done: @escaping (_ digest: String, _ nonFiniteCount: Int) throws -> Void
   ) {
     self.maker = maker
     self.program = program
@@ -181,6 +219,7 @@ private struct LiveWeightMaking: DigestedJob {
   mutating func next() throws -> UnsafeRawBufferPointer? {
     try Task.checkCancellation()
     guard let bytes = unsafe try maker.next(program, from: source, rank: rank, row: &row)?.bytes else { return nil }
+    unsafe nonFiniteCount += NonFinite.count(bytes, program.elementType)
     unsafe memory.write(bytes, at: offset)
     offset += bytes.count
     progress?.add(bytes.count)
@@ -189,7 +228,7 @@ private struct LiveWeightMaking: DigestedJob {
 
   func finish(digest: String) throws {
     precondition(offset == memory.byteCount, "a recipe fills its weight")
-    try done(digest)
+    try done(digest, nonFiniteCount)
   }
 }
 

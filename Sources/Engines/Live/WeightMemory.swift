@@ -14,14 +14,14 @@
   private let base: UnsafeMutableRawPointer
   private let mappedByteCount: Int
 
-  /// Zeros. - Throws: ``LiveWeightsError/outOfMemory(wanted:available:)`` where the system has no more.
+  /// Zeros. - Throws: ``LiveWeightsError/outOfMemory(wanted:available:deletable:)`` where the system has no more.
   init(byteCount: Int) throws(LiveWeightsError) {
     self.byteCount = byteCount
     mappedByteCount = max(1, byteCount)
     // A mapping rather than the heap: what is freed leaves the process at once.
     let address = unsafe mmap(nil, mappedByteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let address = unsafe address, unsafe address != MAP_FAILED else {
-      throw .outOfMemory(wanted: byteCount, available: nil)
+      throw .outOfMemory(wanted: byteCount, available: nil, deletable: [])
     }
     unsafe base = address
     #if canImport(Glibc) || canImport(Musl)

@@ -22,6 +22,7 @@ public actor LiveWeights {
     public var isEngineFile: Bool
     public var lineage: Lineage?
     public var digests: [RankDigest]
+    /// Weights that differ from the engine file's, that came out as the file has them, and that were not touched.
     public var made: Int
     public var unchanged: Int
     public var kept: Int
@@ -108,10 +109,18 @@ public actor LiveWeights {
     {
       throw LiveWeightsError.carriesAdapter(
         name, adapters: adapters, bases: versions.filter { $0.lineage?.adapters.isEmpty ?? true }.map(\.name))
+    } catch LiveWeightsError.outOfMemory(let wanted, let available, _) {
+      throw LiveWeightsError.outOfMemory(
+        wanted: wanted, available: available,
+        deletable: versions.map(\.name).filter { $0 != fileName && $0 != active })
     }
     try Task.checkCancellation()
     let name = Self.name(of: made.lineage.ranks)
-    if let known = versions.first(where: { $0.name == name }) { return facts(known) }
+    if let known = versions.first(where: { $0.name == name }) {
+      var facts = facts(known)
+      facts.warnings = made.warnings
+      return facts
+    }
     share(&made)
     let version = Version(
       name: name, made: made, weights: engine.makeVersion(made.ranks), lineage: made.lineage, digests: made.lineage.ranks)

@@ -40,7 +40,7 @@ struct ChatEndpoint: Sendable {
     let chunks = reply(object: "chat.completion.chunk")
     return Response.eventStream(context: context) { events in
       var writer = ChatStreamWriter(reply: chunks, fields: stream)
-      defer { context.record.note(writer.usage, writer.finishReasons, writer.versions) }
+      defer { context.record.note(writer.usageSoFar, writer.finishReasons, writer.versions) }
       for chunk in writer.opening() { try await events.send(chunk) }
       try await group.run(interruptions: interruptions) {
         for chunk in writer.chunks($0) { try await events.send(chunk) }
@@ -52,7 +52,8 @@ struct ChatEndpoint: Sendable {
 
   private func tokens(of call: ChatRequest) throws -> [Int32] {
     if let ids = call.promptIDs { return ids }
+    let text = try call.echo ? core.openPrompt(of: call.conversation) : core.prompt(of: call.conversation)
     return try core.tokenize(
-      core.prompt(of: call.conversation), addSpecialTokens: call.addsSpecialTokens, fields: call.sampling)
+      text, addSpecialTokens: call.addsSpecialTokens, fields: call.sampling)
   }
 }

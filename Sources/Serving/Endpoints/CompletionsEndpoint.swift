@@ -41,7 +41,7 @@ struct CompletionsEndpoint: Sendable {
     }
     return Response.eventStream(context: context) { events in
       var writer = CompletionStreamWriter(reply: reply, fields: stream)
-      defer { context.record.note(writer.usage, writer.finishReasons, writer.versions) }
+      defer { context.record.note(writer.usageSoFar, writer.finishReasons, writer.versions) }
       for chunk in writer.opening() { try await events.send(chunk) }
       try await group.run(interruptions: interruptions) { try await events.send(writer.chunk($0)) }
       for chunk in writer.closing() { try await events.send(chunk) }

@@ -9,6 +9,7 @@ public final class LoopCompletionEngine: CompletionEngine {
   private let chatTemplate: ChatTemplate?
   private let versions: WeightVersionLog
   private let memoryReadRate: Double?
+  private let failure: @Sendable () -> String?
   public var weightVersion: String { versions.current }
   public let limits: EngineLimits
 
@@ -16,11 +17,13 @@ public final class LoopCompletionEngine: CompletionEngine {
   ///   - versions: What names the loop's weights, step by step; the server hands it out.
   ///   - chatTemplate: Replaces the tokenizer's own.
   ///   - memoryReadRate: Bytes a second at which the machine reads weights, for ``EngineStatistics/memoryReadShare``.
+  ///   - failure: Why the engine cannot answer now, nil while it can; asked before every answer, so it must be quick.
   public init(
     loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil,
-    memoryReadRate: Double? = nil
+    memoryReadRate: Double? = nil, failure: @Sendable @escaping () -> String? = { nil }
   ) {
     self.memoryReadRate = memoryReadRate
+    self.failure = failure
     self.loop = loop
     self.tokenizer = tokenizer
     self.chatTemplate = chatTemplate
@@ -40,7 +43,7 @@ public final class LoopCompletionEngine: CompletionEngine {
   }
 
   /// A failed step ends its own requests; the loop goes on.
-  public var health: EngineHealth { .ready }
+  public var health: EngineHealth { failure().map { .failed($0) } ?? .ready }
 
   public func tokenize(_ text: String, addSpecialTokens: Bool) -> [Int32] {
     tokenizer.encode(text, addSpecialTokens: addSpecialTokens)

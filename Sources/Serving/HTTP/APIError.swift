@@ -121,6 +121,17 @@ extension APIError {
     error.closesConnection = true
     return error
   }
+  /// For what was under way when the server was told to stop, and did not end in time.
+  static func cutOff(after limit: Duration) -> APIError {
+    var error = APIError(
+      status: 503,
+      message: "The server is shutting down, and this was not done within the \(limit / .seconds(1)) s that running requests are given. "
+        + "What has come so far is not complete.",
+      type: "server_error", code: "shutting_down")
+    error.retryAfter = 5
+    error.closesConnection = true
+    return error
+  }
   static func unavailable(_ reason: String) -> APIError {
     APIError(status: 503, message: "The engine cannot answer: \(reason)", type: "server_error", code: "engine_failed")
   }

@@ -22,7 +22,8 @@ struct ErrorMiddleware: RouterMiddleware {
     } catch let failure {
       error = APIError(failure)
     }
-    if error.status >= 500 {
+    // That a stopping server refuses, load balancers' polls most of all, is no failure.
+    if error.status >= 500, error != .draining {
       context.logger.error("request failed", metadata: ["error": "\(error.message)"])
     }
     return Response(error)

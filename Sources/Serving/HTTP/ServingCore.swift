@@ -50,10 +50,11 @@ struct ServingCore: Sendable {
   /// What ends a request's answers early.
   func interruptions(_ context: ServingContext) async -> [@Sendable () async -> APIError] {
     let expired = drain.expired
+    let cutOff = APIError.cutOff(after: options.drainTimeLimit)
     var interruptions: [@Sendable () async -> APIError] = [
       {
         await expired.wait()
-        return .draining
+        return cutOff
       }
     ]
     if let gone = await ConnectionGuard.clientGone(on: context.channel) {

@@ -8,10 +8,7 @@ struct ChatReply: Sendable {
   var head: ReplyHead
 
   /// What `echo` puts in front of an answer: the assistant's last message, which the answer continues.
-  var echo: String {
-    guard call.echo, let last = call.conversation.messages.last, last["role"] == "assistant" else { return "" }
-    return last["content"]?.string ?? ""
-  }
+  var echo: String { call.echo ? call.conversation.messages.last?["content"]?.string ?? "" : "" }
 
   func logProbabilities(_ tokens: [ChosenToken]) -> JSONValue {
     guard let count = call.sampling.parameters.logProbabilityCount else { return nil }
@@ -97,12 +94,15 @@ struct ChatStreamWriter {
     generated[piece.index] = 0
   }
 
+  /// With the tokens of answers that have not ended.
+  var usageSoFar: Usage {
+    var sum = usage
+    sum.completionTokens += generated.reduce(0, +)
+    return sum
+  }
+
   private var currentUsage: JSONValue? {
-    if fields.reportsUsageContinuously {
-      var sum = usage
-      sum.completionTokens += generated.reduce(0, +)
-      return sum.json
-    }
+    if fields.reportsUsageContinuously { return usageSoFar.json }
     return fields.includesUsage ? .some(nil) : nil
   }
 }

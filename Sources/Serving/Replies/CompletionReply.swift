@@ -138,12 +138,15 @@ struct CompletionStreamWriter {
     }
   }
 
+  /// With the tokens of answers that have not ended.
+  var usageSoFar: Usage {
+    var sum = usage
+    sum.completionTokens += generated.reduce(0, +)
+    return sum
+  }
+
   private var currentUsage: JSONValue? {
-    if fields.reportsUsageContinuously {
-      var sum = usage
-      sum.completionTokens += generated.reduce(0, +)
-      return sum.json
-    }
+    if fields.reportsUsageContinuously { return usageSoFar.json }
     return fields.includesUsage ? .some(nil) : nil
   }
 }

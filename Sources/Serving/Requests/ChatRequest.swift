@@ -6,7 +6,7 @@ struct ChatRequest: Sendable {
   var conversation: Conversation
   /// Given instead of what the template would make.
   var promptIDs: [Int32]?
-  /// Starts the answer with the last message, where that is the assistant's.
+  /// Continues the last message, which is the assistant's, and starts the answer with it.
   var echo: Bool
   var addsSpecialTokens: Bool
   var sampling: SamplingFields
@@ -24,11 +24,20 @@ extension ChatRequest {
       throw .invalid("prompt_token_ids", "prompt_token_ids is []; it must hold at least one token id.")
     }
     echo = try reader.bool("echo")
+    if echo, conversation.messages.last?["role"] != "assistant" {
+      throw .invalid(
+        "echo", "echo is true, which continues the assistant's last message, but the last message is not the assistant's. "
+          + "End messages with the beginning of the answer, or leave echo out.")
+    }
     addsSpecialTokens = try reader.bool("add_special_tokens")
     sampling = try SamplingFields(&reader, limits: limits)
     sampling.maximumTokens = try reader.integer("max_completion_tokens", in: 1...Int.max)
     let older = try reader.integer("max_tokens", in: 1...Int.max)
     sampling.maximumTokens = sampling.maximumTokens ?? older
+    if let best = reader.value("best_of"), best.int != sampling.choiceCount {
+      throw .unsupported(
+        "best_of", "best_of is \(FieldReader.show(best)) and n is \(sampling.choiceCount), but chat answers are not compared; use n.")
+    }
     try Self.logProbabilities(&reader, &sampling)
     try Self.refuseTools(&reader)
     // A hint for models that reason; harmless where the model does not.

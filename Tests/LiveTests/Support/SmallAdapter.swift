@@ -6,11 +6,11 @@ import TestSupport
 
 /// A PEFT adapter of random numbers over two kinds of linear layers.
 enum SmallAdapter {
-  static func write(_ model: SmallModel, _ directory: TemporaryDirectory, _ name: String, seed: UInt64) throws -> FilePath {
+  static func write(_ model: SmallModel, _ directory: TemporaryDirectory, _ name: String, seed: UInt64, alpha: String = "6") throws -> FilePath {
     makeDirectory(directory(name))
     directory.write(
       "\(name)/adapter_config.json",
-      #"{"peft_type": "LORA", "r": 3, "lora_alpha": 6, "target_modules": ["o_proj", "down_proj"], "bias": "none"}"#)
+      #"{"peft_type": "LORA", "r": 3, "lora_alpha": \#(alpha), "target_modules": ["o_proj", "down_proj"], "bias": "none"}"#)
     var random = SeededGenerator(seed: seed)
     var tensors: [(String, [Int], Matrix)] = []
     for layer in 0..<model.layers {
