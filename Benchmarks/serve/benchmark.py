@@ -165,10 +165,32 @@ async def activation(client: Client, source: str, name: str, samples: Samples, e
     await client.admin("DELETE", "/" + made["version"])
 
 
-async def single_decode(client: Client, tokens: int, extra: dict) -> float:
-    """Tokens a second after the first, as trtllm-run counts them; a part is a token, but for the last, which says how it ended."""
-    times = [now async for now, _ in client.stream_bytes(STORY, tokens, **extra)]
-    return (len(times) - 2) / (times[-2] - times[0])
+# Tokens of a short and of a long answer: the difference of their times is decoding alone, without prompt and connection.
+SHORT, LONG = 64, 448
+
+
+async def served_decode(client: Client, extra: dict, streamed: bool) -> float:
+    """Tokens a second of one stream."""
+    times = []
+    for tokens in (SHORT, LONG):
+        start = time.perf_counter()
+        if streamed:
+            async for _ in client.stream(STORY, tokens, **extra):
+                pass
+        else:
+            await client.complete(STORY, tokens, **extra)
+        times.append(time.perf_counter() - start)
+    return (LONG - SHORT) / (times[1] - times[0])
+
+
+def run_decode(command: Path, engine: str, threads: int) -> float:
+    seconds, counts = [], []
+    for tokens in (SHORT, LONG):
+        result = run(command, "--engine_dir", engine, "--input_text", STORY, "--max_output_len", tokens, "--json", "--threads", threads)
+        answer = json.loads(result.output.strip().splitlines()[-1])
+        counts.append(len(answer["output_ids"]))
+        seconds.append((counts[-1] - 1) / answer["generation_tokens_per_second"])
+    return (counts[1] - counts[0]) / (seconds[1] - seconds[0])
 
 
 async def main():
@@ -220,11 +242,9 @@ async def main():
                     samples.add("prompt tokens", counted["count"])
                 await activation(client, "lora", "LoRA", samples, extra)
                 await activation(client, "full", "full", samples, extra)
-                samples.add("served decode", await single_decode(client, 128, extra))
-                result = run(
-                    commands / "trtllm-run", "--engine_dir", a.engine, "--input_text", STORY, "--max_output_len", 128, "--json",
-                    "--threads", a.threads)
-                samples.add("run decode", json.loads(result.output.strip().splitlines()[-1])["generation_tokens_per_second"])
+                samples.add("served decode", await served_decode(client, extra, False))
+                samples.add("streamed decode", await served_decode(client, extra, True))
+                samples.add("run decode", run_decode(commands / "trtllm-run", a.engine, a.threads))
         finally:
             for _, server, _, _ in servers:
                 server.stop()
@@ -264,11 +284,11 @@ def table(s: Samples, a) -> str:
         ("failed or not switched streams", "altered", 1, "", 0),
     ):
         rows.append(f"| {title} | {s.show('LoRA ' + key, scale, unit, digits)} | {s.show('full ' + key, scale, unit, digits)} |")
-    served, alone = s.median("served decode"), s.median("run decode")
+    alone = s.median("run decode")
     rows += [
-        "", "| decode, one stream | tokens a second |", "|---|---|", f"| trtllm-run | {s.show('run decode')} |",
-        f"| trtllm-serve, streamed | {s.show('served decode')} |",
-        f"| overhead | {100 * (1 - served / alone):.1f}% |",
+        "", "| decode, one stream | tokens a second | overhead |", "|---|---|---|", f"| trtllm-run | {s.show('run decode')} | |",
+        *(f"| trtllm-serve, {title} | {s.show(key)} | {100 * (1 - s.median(key) / alone):.1f}% |"
+          for title, key in (("whole answer", "served decode"), ("streamed", "streamed decode"))),
     ]
     return "\n".join(rows)
 
