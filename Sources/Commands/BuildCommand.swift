@@ -21,6 +21,8 @@ public struct BuildCommand: DrydockCommand {
 
       Example:
         trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
+
+      Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
   @Option(name: .customLong("checkpoint_dir"), help: ArgumentHelp("The checkpoint: config.json and rank*.safetensors.", valueName: "dir"))

@@ -21,6 +21,8 @@ public struct ConvertCommand: DrydockCommand {
 
       Example:
         trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint --dtype bfloat16
+
+      Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
   @Option(name: .customLong("model_dir"), help: ArgumentHelp("A Hugging Face directory or a .gguf file.", valueName: "path"))

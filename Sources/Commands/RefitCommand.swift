@@ -23,6 +23,8 @@ public struct RefitCommand: DrydockCommand {
         trtllm-refit --engine_dir ./engines/v1 --strip --refit_engine_dir ./engines/v1-stripped
         trtllm-refit --verify_engine ./engines/v2
         mpirun -n 4 trtllm-refit --engine_dir ./engines/tp4 --checkpoint_dir ./tuned --refit_engine_dir ./engines/tp4-tuned
+
+      Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
   @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine: config.json and rank*.engine.", valueName: "dir"))

@@ -15,6 +15,8 @@ public struct RunCommand: DrydockCommand {
       Examples:
         trtllm-run --engine_dir ./engines/v1 --input_text "The capital of France is"
         trtllm-run --engine_dir ./engines/v1 --chat --streaming --input_text "Who are you?"
+
+      Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
   @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine.", valueName: "dir"))

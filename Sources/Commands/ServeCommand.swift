@@ -26,6 +26,8 @@ public struct ServeCommand: DrydockCommand {
         trtllm-serve ./engines/v1
         trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key "$KEY"
         trtllm-serve ./engines/v1 --admin_key "$ADMIN_KEY" --weights_root ./finetunes
+
+      Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
   public static let ignoredFlags = UpstreamFlags.serve

@@ -34,7 +34,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .missingRank(let rank, let expected):
       "\(path): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
     case .notAnEngine(let reason):
-      "\(path): not an engine file: \(reason). Build it with trtllm-build, or copy it again."
+      "\(path): not an engine file: \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason). Build it with trtllm-build, or copy it again."
     case .tensorrtPlan(let version):
       "\(path): this is an NVIDIA TensorRT plan\(version). There is no TensorRT back end yet; build an engine for this "
         + "machine from the checkpoint with trtllm-build."
