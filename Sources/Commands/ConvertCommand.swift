@@ -46,6 +46,9 @@ public struct ConvertCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
 
+  @Flag(help: "Make every warning about the model's files an error, before anything is written.")
+  var strict = false
+
   @OptionGroup var logOptions: LogOptions
 
   public init() {}
@@ -72,6 +75,7 @@ public struct ConvertCommand: DrydockCommand {
     let log = logOptions.log("trtllm-convert")
     var phases = Phases()
     let source = try await phases.measure("open") { try ModelSource(FilePath(model)) }
+    try log.warnings(source.warnings.map(\.description), isStrict: strict)
     var converter = try CheckpointConverter(
       source, mapping: Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel),
       elementType: elementType)

@@ -30,7 +30,7 @@ struct RefitCheck {
   func run() async throws -> Outcome {
     var outcome = Outcome()
     outcome.problems += configurationProblems() + editedFiles()
-    outcome.warnings += typeWarnings() + baseWarnings()
+    outcome.warnings += source.warnings.map(\.description) + typeWarnings() + baseWarnings()
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
     }

@@ -103,6 +103,7 @@ extension RefitSource {
       let weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: type)
       var opened = RefitSource(weights: weights, config: config, kind: kind.rawValue, path: path)
       opened.model = source.names
+      opened.warnings = source.warnings
       return opened
     case .engine:
       let other = try EngineDirectory(path)

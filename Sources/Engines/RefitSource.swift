@@ -17,6 +17,8 @@ public struct RefitSource: Sendable {
   /// Under which names the model is known that adapters are put on, or that the source is.
   public var model = ModelNames()
   public var adapters: [Lineage.Adapter]
+  /// What the source's files gave cause to say.
+  public var warnings: [SourceWarning] = []
   /// Adapters that the weights of another engine carry already.
   var carried: [Lineage.Adapter] = []
   /// The base weights are the engine's own.

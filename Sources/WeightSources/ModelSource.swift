@@ -15,6 +15,8 @@ public struct ModelSource: Sendable {
   public let auxiliaryFiles: [String]
   /// What the author calls the model, and where it lies.
   public let names: ModelNames
+  /// What the files gave cause to say, each once.
+  public internal(set) var warnings: [SourceWarning] = []
 
   /// Files that travel with a model besides its configuration and weights.
   public static let auxiliaryNames = [
