@@ -27,10 +27,15 @@ let package = Package(
   name: "drydock",
   platforms: [.macOS(.v15)],
   products: [
+    .library(name: "JSON", targets: ["JSON"]),
+    .library(name: "Tensors", targets: ["Tensors"]),
+    .library(name: "Files", targets: ["Files"]),
     .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "WeightSources", targets: ["WeightSources"]),
+    .library(name: "Networks", targets: ["Networks"]),
     .library(name: "Engines", targets: ["Engines"]),
+    .library(name: "CPUBackend", targets: ["CPUBackend"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "Serving", targets: ["Serving"]),
@@ -105,6 +110,10 @@ let package = Package(
         "TestSupport", crypto, system, ordered,
       ]),
       tests("InferenceTests", ["Inference", "Engines"]),
+      // Uses the libraries as another package would.
+      tests("ProductsTests", [
+        "CPUBackend", "Checkpoints", "Engines", "Inference", "Tokenizers", "WeightSources", "TestSupport", system,
+      ]),
       tests("LiveTests", ["Inference", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
