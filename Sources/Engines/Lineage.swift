@@ -34,6 +34,20 @@ public struct Lineage: Sendable, Equatable {
       self.digest = digest
     }
   }
+  /// How much of a source's files a digest stands for.
+  public enum Coverage: String, Sendable, Equatable {
+    case all = "all bytes"
+    /// Names and sizes of all files, and the bytes at their ends.
+    case ends = "first and last MiB of each file"
+
+    init(of path: FilePath) { self = SourceFingerprint.coversAll(path) ? .all : .ends }
+  }
+  /// Tensors of the source, under TensorRT-LLM's names and in the types and shapes in which they are delivered.
+  public struct Read: Sendable, Equatable {
+    /// SHA-256 of the lines `<rank> <name> <type> <shape> <SHA-256 of the rows>`, by rank and name.
+    public var digest: String
+    public var tensorCount: Int
+  }
   /// `build`, `refit` or `strip`.
   public var action: String
   public var tool: String
@@ -44,6 +58,10 @@ public struct Lineage: Sendable, Equatable {
   public var sourcePath: String
   /// See ``SourceFingerprint``; empty in files of earlier versions.
   public var sourceDigest: String
+  /// What ``sourceDigest`` was made from; nil in files of earlier versions, which sampled.
+  public var sourceCoverage: Coverage?
+  /// All bytes of the source that went into the engine, where it was verified.
+  public var sourceRead: Read?
   public var adapters: [Adapter]
   /// nil where adapters were put on the source itself or on the engine's own weights.
   public var base: Base?
@@ -68,6 +86,7 @@ public struct Lineage: Sendable, Equatable {
     self.sourceKind = sourceKind
     self.sourcePath = sourcePath
     self.sourceDigest = sourceDigest
+    sourceCoverage = sourceDigest.isEmpty ? nil : Coverage(of: FilePath(sourcePath))
     self.job = job
     self.adapters = adapters
     self.parent = parent
@@ -75,9 +94,12 @@ public struct Lineage: Sendable, Equatable {
   }
 
   public var json: JSONValue {
+    var source: JSONObject = ["kind": .string(sourceKind), "path": .string(sourcePath), "sha256": .string(sourceDigest)]
+    if let sourceCoverage { source["sha256_covers"] = .string(sourceCoverage.rawValue) }
+    if let sourceRead { source["read"] = ["sha256": .string(sourceRead.digest), "tensors": .int(sourceRead.tensorCount)] }
     var members: JSONObject = [
       "formatVersion": 1, "action": .string(action), "tool": .string(tool), "created": .string(created),
-      "source": ["kind": .string(sourceKind), "path": .string(sourcePath), "sha256": .string(sourceDigest)],
+      "source": .object(source),
       "adapters": .array(adapters.map(\.json)), "parent": .strings(parent),
       "ranks": .array(ranks.map(\.json)),
     ]
@@ -97,6 +119,8 @@ public struct Lineage: Sendable, Equatable {
     sourceKind = json["source"]?["kind"]?.string ?? ""
     sourcePath = json["source"]?["path"]?.string ?? ""
     sourceDigest = json["source"]?["sha256"]?.string ?? ""
+    sourceCoverage = (json["source"]?["sha256_covers"]?.string).flatMap(Coverage.init)
+    sourceRead = (json["source"]?["read"]).map { Read(digest: $0["sha256"]?.string ?? "", tensorCount: $0["tensors"]?.int ?? 0) }
     job = json["job"]?.string
     adapters = (json["adapters"]?.array ?? []).map {
       Adapter(

@@ -159,8 +159,15 @@ public struct Refitter: Sendable {
       if engine.isReplaced(by: target) { throw EngineError(engine.path, .replaced) }
       try copyCompanions(to: output)
       var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)
-      if options.verifies { summary.verifiedCount = try await verify(ranks, digests, in: output.path) }
       var lineage = lineage
+      if options.verifies {
+        // All weights are made a second time for it: the place to hash every byte that the source gives.
+        let source = ranks.first.map { HashedSource($0.source) }
+        var again = ranks
+        if let source { for index in again.indices { again[index].source = source } }
+        summary.verifiedCount = try await verify(again, digests, in: output.path)
+        lineage.sourceRead = source?.finish().map { Lineage.Read(digest: $0.digest, tensorCount: $0.tensorCount) }
+      }
       lineage.ranks = digests
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()

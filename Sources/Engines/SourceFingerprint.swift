@@ -27,6 +27,13 @@ public enum SourceFingerprint {
     return hash.finalize().hexadecimal
   }
 
+  /// Whether the samples are all there is of every file, so that the digest stands for all bytes.
+  static func coversAll(_ path: FilePath) -> Bool {
+    let isDirectory = Directory.kind(of: path) == .directory
+    let files = isDirectory ? ((try? Directory.files(in: path)) ?? []).filter(isPart).map { path.appending($0) } : [path]
+    return files.allSatisfy { ((try? ReadableFile($0).byteCount) ?? .max) <= 2 * sampleByteCount }
+  }
+
   /// When each of those files was last changed, for telling runs apart where equal bytes are not proof enough.
   static func times(_ path: FilePath) -> String {
     let isDirectory = Directory.kind(of: path) == .directory
