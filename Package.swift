@@ -64,7 +64,8 @@ let package = Package(
     // Formats.
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
-    library("WeightSources", ["CPUKernels", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("Tokenizers", ["JSON", ordered]),
+    library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
@@ -73,7 +74,6 @@ let package = Package(
     library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
     // Text in, text out.
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
-    library("Tokenizers", ["JSON", ordered]),
     library("Serving", [
       "Inference", "Tokenizers", "JSON", logging,
       .product(name: "Hummingbird", package: "hummingbird"),

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <linux/fs.h>
@@ -91,6 +92,13 @@ void drydock_start_writing(int32_t file, int64_t offset, int64_t count) {
 }
 
 int32_t drydock_make_directory(const char *path) { return mkdir(path, 0777) < 0 ? -errno : 0; }
+int32_t drydock_make_private_directory(const char *path) { return mkdir(path, 0700) < 0 ? -errno : 0; }
+int32_t drydock_touch(const char *path) { return utimensat(AT_FDCWD, path, NULL, 0) < 0 ? -errno : 0; }
+int64_t drydock_free_space(const char *path) {
+  struct statvfs found;
+  if (statvfs(path, &found) < 0) return -errno;
+  return (int64_t)found.f_bavail * (int64_t)found.f_frsize;
+}
 int32_t drydock_copy_permissions(const char *from, const char *to) {
   struct stat old, new;
   if (lstat(from, &old) < 0 || lstat(to, &new) < 0) return -errno;
@@ -119,6 +127,7 @@ int32_t drydock_exchange(const char *one, const char *other) {
   return renamex_np(one, other, RENAME_SWAP) < 0 ? -errno : 0;
 #endif
 }
+int32_t drydock_lock_shared(int32_t file) { REPEATED(int32_t, flock(file, LOCK_SH)); }
 int32_t drydock_lock(int32_t file, int32_t wait) { REPEATED(int32_t, flock(file, LOCK_EX | (wait ? 0 : LOCK_NB))); }
 
 int32_t drydock_list(const char *path, char **names, size_t *byte_count) {

@@ -11,22 +11,29 @@ import SystemPackage
 public struct BuildCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-build",
-    abstract: "Build an engine from a TensorRT-LLM checkpoint.",
+    abstract: "Build an engine from a model.",
     discussion: """
-      Reads config.json and the rank files of --checkpoint_dir, plans the network for this machine (fusion, kernels \
-      chosen by measuring), makes every weight as the plan's recipes say, and writes one rank{r}.engine for each rank \
-      with config.json and the tokenizer files. The output directory appears complete or not at all.
+      Reads a TensorRT-LLM checkpoint, or a Hugging Face directory or GGUF file, which is converted on the way (the \
+      engine is the same as that of its checkpoint, and nothing is stored in between). Plans the network for this \
+      machine (fusion, kernels chosen by measuring), makes every weight as the plan's recipes say, and writes one \
+      rank{r}.engine for each rank with config.json and the tokenizer files. The output directory appears complete or \
+      not at all.
 
       A pruned checkpoint gives a stripped engine: fill it with trtllm-refit.
 
-      Example:
+      Examples:
         trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
+        trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 --dtype bfloat16
 
       Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
-  @Option(name: .customLong("checkpoint_dir"), help: ArgumentHelp("The checkpoint: config.json and rank*.safetensors.", valueName: "dir"))
-  var checkpointDirectory: String
+  @Option(
+    name: [.customLong("checkpoint_dir"), .customLong("model_dir")],
+    help: ArgumentHelp("A checkpoint, a Hugging Face directory or a .gguf file.", valueName: "path"))
+  var model: String
+
+  @OptionGroup(title: "Of a Hugging Face directory or GGUF file") var conversion: ConversionOptions
 
   @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the engine goes.", valueName: "dir"))
   var outputDirectory: String = "engine_outputs"
@@ -69,6 +76,9 @@ public struct BuildCommand: DrydockCommand {
   @Flag(name: .customLong("dry_run"), help: "Check everything, say what would be built, and write nothing.")
   var dryRun = false
 
+  @Flag(help: "Make every warning about the model's files an error, before anything is written.")
+  var strict = false
+
   @OptionGroup var logOptions: LogOptions
 
   public static let endsWhenCancelled = true
@@ -95,9 +105,11 @@ public struct BuildCommand: DrydockCommand {
   public func run() async throws {
     let log = logOptions.log("trtllm-build")
     var phases = Phases()
-    let checkpoint = try await phases.measure("load checkpoint") {
-      try Checkpoint(directory: FilePath(checkpointDirectory))
+    let source = try await phases.measure("load checkpoint") {
+      try BuildSource(FilePath(model), elementType: conversion.elementType, mapping: conversion.mapping)
     }
+    try log.warnings(source.warnings.map(\.description), isStrict: strict)
+    if source.kind == .checkpoint { try conversion.check(against: source.config, of: model) }
     var options = EngineBuilder.Options()
     options.maximumBatchSize = maximumBatchSize
     options.maximumInputLength = maximumInputLength
@@ -110,9 +122,9 @@ public struct BuildCommand: DrydockCommand {
     if let inputTimingCache { options.timingCache = try TimingCache(path: FilePath(inputTimingCache)) }
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
     let builder = EngineBuilder(options: options, target: target)
-    let prepared = try await phases.measure("plan") { try builder.prepare(checkpoint) }
-    let world = checkpoint.config.mapping.worldSize
-    let what = "\(checkpoint.config.architecture), \(checkpoint.config.elementType.rawValue), \(world) rank(s), \(target.device)"
+    let prepared = try await phases.measure("plan") { try builder.prepare(source) }
+    let world = source.config.mapping.worldSize
+    let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
     if dryRun {
       log.info(
         "would build \(what): \(Format.bytes(prepared.byteCount)) of weights\(prepared.isStripped ? ", stripped" : "") "
@@ -124,7 +136,7 @@ public struct BuildCommand: DrydockCommand {
     let output = FilePath(outputDirectory)
     let result = try await phases.measure("write") {
       try await ProgressLine.show("building", progress) {
-        try await builder.write(prepared, of: checkpoint, to: output, progress: progress)
+        try await builder.write(prepared, of: source, to: output, progress: progress)
       }
     }
     log.warnings(result.warnings)

@@ -6,7 +6,6 @@ import Engines
 import JSON
 import SystemPackage
 import Tensors
-import Tokenizers
 import WeightSources
 
 /// `trtllm-convert`
@@ -31,17 +30,7 @@ public struct ConvertCommand: DrydockCommand {
   @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the checkpoint goes.", valueName: "dir"))
   var outputDirectory: String = "tllm_checkpoint"
 
-  @Option(
-    help: ArgumentHelp(
-      "auto, float16, bfloat16 or float32. auto: as published, but float32 becomes float16 and quantised blocks bfloat16.",
-      valueName: "type"))
-  var dtype: String = "auto"
-
-  @Option(name: .customLong("tp_size"), help: ArgumentHelp("Tensor-parallel ranks.", valueName: "n"))
-  var tensorParallel: Int = 1
-
-  @Option(name: .customLong("pp_size"), help: ArgumentHelp("Pipeline stages.", valueName: "n"))
-  var pipelineParallel: Int = 1
+  @OptionGroup var conversion: ConversionOptions
 
   @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
@@ -59,16 +48,7 @@ public struct ConvertCommand: DrydockCommand {
   ]
 
   public func validate() throws {
-    guard dtype == "auto" || elementType != nil else {
-      throw ValidationError("--dtype is \"\(dtype)\"; give auto, float16, bfloat16 or float32")
-    }
-    for (name, value) in [("tp_size", tensorParallel), ("pp_size", pipelineParallel), ("workers", workers ?? 1)] {
-      guard value >= 1, value <= 1024 else { throw ValidationError("--\(name) is \(value); it must be from 1 to 1024") }
-    }
-  }
-
-  private var elementType: ElementType? {
-    ElementType(configName: dtype).flatMap { ElementType.checkpointTypes.contains($0) ? $0 : nil }
+    if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers is \(workers); it must be from 1 to 1024") }
   }
 
   public func run() async throws {
@@ -76,11 +56,8 @@ public struct ConvertCommand: DrydockCommand {
     var phases = Phases()
     let source = try await phases.measure("open") { try ModelSource(FilePath(model)) }
     try log.warnings(source.warnings.map(\.description), isStrict: strict)
-    var converter = try CheckpointConverter(
-      source, mapping: Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel),
-      elementType: elementType)
+    var converter = try CheckpointConverter(source, mapping: conversion.mapping, elementType: conversion.elementType)
     converter.workers = workers ?? 0
-    if let gguf = source.gguf { converter.extraFiles = try TokenizerFiles.fromGGUF(gguf) }
     let progress = ProgressCounter()
     let (ready, target) = (converter, FilePath(outputDirectory))
     let summary = try await phases.measure("convert") {
@@ -90,20 +67,7 @@ public struct ConvertCommand: DrydockCommand {
     }
     log.info(
       "converted \(model) to \(outputDirectory): \(source.model.architecture), \(converter.elementType.rawValue), "
-        + "\(tensorParallel * pipelineParallel) rank(s), \(summary.tensorCount) tensors, \(Format.bytes(summary.byteCount)) "
+        + "\(conversion.mapping.worldSize) rank(s), \(summary.tensorCount) tensors, \(Format.bytes(summary.byteCount)) "
         + "in \(Format.time(phases.total))")
-  }
-}
-
-extension TokenizerFiles {
-  /// The tokenizer's files, as bytes by name, made from a GGUF file's metadata.
-  static func fromGGUF(_ file: GGUFFile) throws -> [String: [UInt8]] {
-    let found = try file.metadata.tokenizer()
-    return try TokenizerFiles.contents(
-      fromGGUF: Tokenizers.GGUFTokenizer(
-        model: found.model, preTokenizer: found.pre, tokens: found.tokens, tokenTypes: found.tokenTypes, merges: found.merges,
-        beginningID: found.bosTokenID, endID: found.eosTokenID, endOfTurnID: found.eotTokenID, unknownID: found.unknownTokenID,
-        paddingID: found.paddingTokenID, addsBeginning: found.addsBOSToken, addsEnd: found.addsEOSToken,
-        addsSpacePrefix: found.addsSpacePrefix, chatTemplate: found.chatTemplate, scores: found.scores))
   }
 }

@@ -1,4 +1,4 @@
-public import Checkpoints
+import Checkpoints
 import Files
 public import JSON
 import Networks
@@ -7,7 +7,7 @@ public import SystemPackage
 import Tensors
 import WeightSources
 
-/// Makes an engine directory from a checkpoint: a plan for every rank, then its recipes.
+/// Makes an engine directory from a model: a plan for every rank, then its recipes.
 public struct EngineBuilder: Sendable {
   public struct Options: Sendable {
     /// Nil: the model's longest sequence.
@@ -41,6 +41,7 @@ public struct EngineBuilder: Sendable {
   /// The plans and what each file will hold; nothing is written.
   public struct Prepared: Sendable {
     var ranks: [EngineWriter.Rank]
+    var auxiliaryFiles: [AuxiliaryFile]
     public var timingCache: TimingCache
     public var isStripped: Bool
     public var configuration: JSONValue
@@ -53,16 +54,17 @@ public struct EngineBuilder: Sendable {
     }
   }
 
-  /// Checks everything that can be wrong with the checkpoint.
-  public func prepare(_ checkpoint: Checkpoint) throws -> Prepared {
-    let config = checkpoint.config
-    let source = CheckpointWeights(checkpoint)
-    let limits = try limits(config, checkpoint.directory)
-    let tensorCount = checkpoint.ranks.reduce(0) { $0 + $1.names.count }
+  /// Checks everything that can be wrong with the source.
+  public func prepare(_ opened: BuildSource) throws -> Prepared {
+    let config = opened.config
+    let source = opened.weights
+    let limits = try limits(config, opened.path)
+    let auxiliaryFiles = try opened.auxiliaryFiles()
+    let tensorCount = opened.tensorCount
     guard config.layerCount <= tensorCount else {
       throw EngineError(
-        checkpoint.directory,
-        .source(reason: "config.json speaks of \(config.layerCount) layers, and the rank files hold only \(tensorCount) tensors. Convert the model again."))
+        opened.path,
+        .source(reason: "config.json speaks of \(config.layerCount) layers, and there are only \(tensorCount) tensors. Convert the model again."))
     }
     var planner = Planner(target: target, limits: limits, scope: options.scope, timingCache: options.timingCache)
     let strip = options.strip || config.isPruned
@@ -74,7 +76,7 @@ public struct EngineBuilder: Sendable {
       do {
         plan = try planner.plan(config: config, rank: rank, sharesEmbedding: shares)
       } catch {
-        throw EngineError(checkpoint.directory, .unsupported(reason: "\(error)"))
+        throw EngineError(opened.path, .unsupported(reason: "\(error)"))
       }
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in plan.weights {
@@ -91,12 +93,12 @@ public struct EngineBuilder: Sendable {
     }
     guard problems.isEmpty else {
       throw EngineError(
-        checkpoint.directory,
+        opened.path,
         .source(reason: "the checkpoint does not fit its config.json:\n  " + problems.joined(separator: "\n  ")
           + "\nConvert the model again, or copy the whole directory."))
     }
     return Prepared(
-      ranks: ranks, timingCache: planner.timingCache, isStripped: strip,
+      ranks: ranks, auxiliaryFiles: auxiliaryFiles, timingCache: planner.timingCache, isStripped: strip,
       configuration: configuration(config, limits: limits, isStripped: strip))
   }
 
@@ -112,21 +114,19 @@ public struct EngineBuilder: Sendable {
 
   /// Writes the engine: complete under its name, or not at all.
   public func write(
-    _ prepared: Prepared, of checkpoint: Checkpoint, to target: FilePath, progress: ProgressCounter? = nil
+    _ prepared: Prepared, of source: BuildSource, to target: FilePath, progress: ProgressCounter? = nil
   ) async throws -> Result {
     let writer = EngineWriter(workers: options.workers, progress: progress)
-    let output = try OutputDirectory.begin(target, notOverlapping: [checkpoint.directory])
+    let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
     do {
-      for name in checkpoint.auxiliaryFiles {
-        try output.copyFile(from: checkpoint.directory.appending(name), name: name)
-      }
+      for file in prepared.auxiliaryFiles { try output.write(file) }
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
       let digests = try await writer.write(prepared.ranks, to: output)
       try EngineSeal.write(digests, to: output)
       let lineage = Lineage(
-        action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: "checkpoint",
-        sourcePath: checkpoint.directory.string, sourceDigest: try SourceFingerprint.of(checkpoint.directory), adapters: [],
-        model: ModelNames(config: checkpoint.config.json).all, parent: [], ranks: digests)
+        action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind.rawValue,
+        sourcePath: source.path.string, sourceDigest: try SourceFingerprint.of(source.path), adapters: [],
+        model: source.names.all, parent: [], ranks: digests)
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
     } catch {

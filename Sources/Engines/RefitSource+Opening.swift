@@ -89,21 +89,11 @@ extension RefitSource {
   private static func model(_ path: FilePath, for engine: EngineDirectory) throws -> RefitSource {
     let kind = try WeightSourceKind.detect(path)
     switch kind {
-    case .checkpoint:
-      let checkpoint = try Checkpoint(directory: path)
-      var opened = RefitSource(
-        weights: CheckpointWeights(checkpoint), config: checkpoint.config, kind: kind.rawValue, path: path)
-      opened.model = ModelNames(config: checkpoint.config.json)
-      return opened
-    case .huggingFace, .gguf:
-      let source = try ModelSource(path)
-      let type = engine.pretrained.elementType
-      let mapping = engine.pretrained.mapping
-      let config = try CheckpointConfig(parsing: source.model.checkpointConfig(elementType: type, mapping: mapping))
-      let weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: type)
-      var opened = RefitSource(weights: weights, config: config, kind: kind.rawValue, path: path)
-      opened.model = source.names
-      opened.warnings = source.warnings
+    case .checkpoint, .huggingFace, .gguf:
+      let model = try BuildSource(path, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping)
+      var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
+      opened.model = model.names
+      opened.warnings = model.warnings
       return opened
     case .engine:
       let other = try EngineDirectory(path)

@@ -67,6 +67,16 @@ enum SystemCalls {
   static func makeDirectory(_ path: FilePath) throws(FileError) {
     _ = try check(path, "mkdir", unsafe path.withCString { unsafe drydock_make_directory($0) })
   }
+  /// Readable for its owner alone.
+  static func makePrivateDirectory(_ path: FilePath) throws(FileError) {
+    _ = try check(path, "mkdir", unsafe path.withCString { unsafe drydock_make_private_directory($0) })
+  }
+  static func touch(_ path: FilePath) throws(FileError) {
+    _ = try check(path, "utimensat", unsafe path.withCString { unsafe drydock_touch($0) })
+  }
+  static func freeSpace(_ path: FilePath) throws(FileError) -> Int {
+    Int(try check(path, "statvfs", unsafe path.withCString { unsafe drydock_free_space($0) }))
+  }
   static func removeFile(_ path: FilePath) throws(FileError) {
     _ = try check(path, "unlink", unsafe path.withCString { unsafe drydock_remove_file($0) })
   }
@@ -88,6 +98,10 @@ enum SystemCalls {
   }
   static func lock(_ file: Int32, waiting: Bool, path: FilePath) throws(FileError) {
     _ = try check(path, "flock", drydock_lock(file, waiting ? 1 : 0))
+  }
+  /// Waits while another holds the file exclusively.
+  static func lockShared(_ file: Int32, path: FilePath) throws(FileError) {
+    _ = try check(path, "flock", drydock_lock_shared(file))
   }
 
   /// Names in a directory, sorted, without `.` and `..`. A name that is not UTF-8 is an error.

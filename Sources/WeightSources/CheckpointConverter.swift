@@ -1,7 +1,6 @@
 public import Checkpoints
 import Dispatch
 import Files
-import JSON
 import Safetensors
 import Synchronization
 public import SystemPackage
@@ -16,8 +15,6 @@ public struct CheckpointConverter: Sendable {
   public let weights: ConvertedWeights
   public let mapping: Mapping
   public let elementType: ElementType
-  /// More files for the output, by name: the tokenizer that was made from a GGUF file's metadata.
-  public var extraFiles: [String: [UInt8]] = [:]
   /// Threads; 0 for one a core.
   public var workers = 0
 
@@ -52,9 +49,11 @@ public struct CheckpointConverter: Sendable {
   /// - Parameter progress: Called from any worker, one call at a time, with bytes done and bytes in all.
   @discardableResult
   public func write(to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> Summary {
+    let auxiliaryFiles = try source.auxiliaryFiles()  // a tokenizer that cannot be made is told before the weights are written
     let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
     do {
       let summary = try writeFiles(output, progress)
+      for file in auxiliaryFiles { try output.write(file) }
       try output.commit()
       return summary
     } catch {
@@ -85,14 +84,7 @@ public struct CheckpointConverter: Sendable {
     }
     let total = tiles.reduce(0) { $0 + $1.byteCount }
     try run(tiles, files, total: total, progress)
-    var config = source.model.checkpointConfig(elementType: elementType, mapping: mapping).object ?? [:]
-    // So that an adapter for another model can be told later.
-    if !source.names.isEmpty { config[ModelNames.section] = source.names.json }
-    try output.write("config.json", text: JSONValue.object(config).serialized(indent: 4))
-    for name in source.auxiliaryFiles where extraFiles[name] == nil {
-      try output.copyFile(from: source.path.appending(name), name: name)
-    }
-    for (name, bytes) in extraFiles.sorted(by: { $0.key < $1.key }) { try output.write(name, bytes: bytes) }
+    try output.write("config.json", text: source.checkpointConfig(elementType: elementType, mapping: mapping).serialized(indent: 4))
     return Summary(tensorCount: tensorCount, byteCount: total)
   }
 

@@ -11,8 +11,6 @@ public struct ModelSource: Sendable {
   public let tensors: any NamedTensors
   /// The GGUF file, whose metadata also holds the tokenizer; nil for a directory.
   public let gguf: GGUFFile?
-  /// Tokenizer and generation files of a Hugging Face directory, by name; a later step needs them.
-  public let auxiliaryFiles: [String]
   /// What the author calls the model, and where it lies.
   public let names: ModelNames
   /// What the files gave cause to say, each once.
@@ -61,7 +59,6 @@ public struct ModelSource: Sendable {
     try Self.checkLayers(model, tensorCount: file.tensors.count, path)
     tensors = GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize)
     gguf = file
-    auxiliaryFiles = []
     names = ModelNames([file.metadata["general.name"]?.string ?? ""] + Self.namesOfPlace(path))
   }
 
@@ -73,6 +70,5 @@ public struct ModelSource: Sendable {
     gguf = nil
     let config = try ConfigReader(directory: directory.path, file: "config.json")
     names = ModelNames([config.json["_name_or_path"]?.string ?? ""] + Self.namesOfPlace(directory.path))
-    auxiliaryFiles = Self.auxiliaryNames.filter { Directory.kind(of: directory.path.appending($0)) == .file }
   }
 }

@@ -21,7 +21,7 @@ import WeightSources
     let source = try ModelSource(models.appending("tiny"))
     try CheckpointConverter(source, mapping: Mapping(), elementType: .float32).write(to: checkpoint)
 
-    let opened = try Checkpoint(directory: checkpoint)
+    let opened = BuildSource(try Checkpoint(directory: checkpoint))
     let builder = EngineBuilder(
       options: .init(), target: CPUTarget(isa: InstructionSet.detect(environment: nil), threadCount: 1))
     _ = try await builder.write(try builder.prepare(opened), of: opened, to: engine)

@@ -52,7 +52,6 @@ struct ConversionTests {
     for workers in [1, 3] {
       var converter = try CheckpointConverter(Self.source(test.model), mapping: test.mapping, elementType: test.elementType)
       converter.workers = workers
-      converter.extraFiles = ["merges.txt": [1, 2]]
       let summary = try converter.write(to: directory("out"))
       let checkpoint = try Checkpoint(directory: directory("out"))
       let weights = CheckpointWeights(checkpoint)
@@ -67,7 +66,7 @@ struct ConversionTests {
       #expect(summary.tensorCount == count)
       #expect(checkpoint.config.mapping == test.mapping && checkpoint.config.elementType == test.elementType)
       let all = snapshot(directory("out"))
-      #expect(all["merges.txt"] == [1, 2] && (all["tokenizer.json"] != nil) == (test.model == "tied"))
+      #expect((all["tokenizer.json"] != nil) == (test.model == "tied" || test.model.hasSuffix(".gguf")))
       #expect(first == nil || first == all)
       first = all
     }

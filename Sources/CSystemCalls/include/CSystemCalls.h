@@ -40,6 +40,12 @@ int32_t drydock_sync(int32_t file);
 void drydock_start_writing(int32_t file, int64_t offset, int64_t count);
 
 int32_t drydock_make_directory(const char *path);
+/* One that only its owner may look into. */
+int32_t drydock_make_private_directory(const char *path);
+/* Sets the times of last use and change to now. */
+int32_t drydock_touch(const char *path);
+/* Bytes that this user may still write where `path` lies. */
+int64_t drydock_free_space(const char *path);
 /* Gives `to` the mode and, where this process may, the owner and group of `from`; links are not followed. */
 int32_t drydock_copy_permissions(const char *from, const char *to);
 int32_t drydock_remove_file(const char *path);
@@ -53,6 +59,8 @@ int32_t drydock_rename(const char *from, const char *to);
 int32_t drydock_exchange(const char *one, const char *other);
 /* Exclusive lock that ends with the process; -EWOULDBLOCK when someone holds it and `wait` is 0. */
 int32_t drydock_lock(int32_t file, int32_t wait);
+/* A lock that many may hold at once, and nobody beside an exclusive one; waits. */
+int32_t drydock_lock_shared(int32_t file);
 
 /* Names of a directory's entries but `.` and `..`, each ended by NUL, in one block that the caller frees. */
 int32_t drydock_list(const char *path, char **names, size_t *byte_count);

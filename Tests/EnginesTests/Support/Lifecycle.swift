@@ -22,7 +22,7 @@ struct Lifecycle {
     options.timingCache = timingCache
     options.workers = 2
     let builder = EngineBuilder(options: options, target: target)
-    let opened = try Checkpoint(directory: checkpoint)
+    let opened = try BuildSource(checkpoint)
     return try await builder.write(try builder.prepare(opened), of: opened, to: directory(name))
   }
 

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Checkpoints
+import Tensors
+import WeightSources
+
+/// How a model in its author's format becomes a checkpoint's weights: in which type, for how many ranks.
+struct ConversionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "auto, float16, bfloat16 or float32. auto: as published, but float32 becomes float16 and quantised blocks bfloat16.",
+      valueName: "type"))
+  var dtype: String?
+
+  @Option(name: .customLong("tp_size"), help: ArgumentHelp("Tensor-parallel ranks; 1 by default.", valueName: "n"))
+  var tensorParallel: Int?
+
+  @Option(name: .customLong("pp_size"), help: ArgumentHelp("Pipeline stages; 1 by default.", valueName: "n"))
+  var pipelineParallel: Int?
+
+  func validate() throws {
+    _ = try Self.elementType(dtype)
+    for (name, value) in [("tp_size", tensorParallel ?? 1), ("pp_size", pipelineParallel ?? 1)] where !(1...1024).contains(value) {
+      throw ValidationError("--\(name) is \(value); it must be from 1 to 1024")
+    }
+  }
+
+  /// nil for `auto`.
+  static func elementType(_ name: String?) throws -> ElementType? {
+    guard let name, name != "auto" else { return nil }
+    guard let type = ElementType(configName: name), ElementType.checkpointTypes.contains(type) else {
+      throw ValidationError("--dtype is \"\(name)\"; give auto, float16, bfloat16 or float32")
+    }
+    return type
+  }
+
+  var elementType: ElementType? { try? Self.elementType(dtype) }
+  var mapping: Mapping { Mapping(tensorParallel: tensorParallel ?? 1, pipelineParallel: pipelineParallel ?? 1) }
+
+  /// Refuses what a checkpoint, which is converted already, cannot be: a word for each flag that says otherwise.
+  func check(against config: CheckpointConfig, of path: String) throws {
+    var different: [String] = []
+    if let elementType, elementType != config.elementType {
+      different.append("--dtype is \(dtype ?? ""), and it is \(config.elementType.configName ?? "")")
+    }
+    for (name, asked, found) in [
+      ("tp_size", tensorParallel, config.mapping.tensorParallel), ("pp_size", pipelineParallel, config.mapping.pipelineParallel),
+    ] {
+      if let asked, asked != found { different.append("--\(name) is \(asked), and it has \(found)") }
+    }
+    guard different.isEmpty else {
+      throw UsageError("\(path) is a checkpoint, converted already: \(different.joined(separator: "; ")). Leave that out, or convert the model again.")
+    }
+  }
+}

@@ -1,0 +1,64 @@
+public import Checkpoints
+public import Files
+public import SystemPackage
+public import Tensors
+public import WeightSources
+
+/// A whole model, opened for building: a checkpoint as it stands, or a model in its author's format, which is converted
+/// on the way and never stored in between.
+public struct BuildSource: Sendable {
+  public let kind: WeightSourceKind
+  public let path: FilePath
+  /// As a checkpoint's `config.json` would say it.
+  public let config: CheckpointConfig
+  public let weights: any WeightSource
+  /// Under which names the model is known.
+  public let names: ModelNames
+  /// What the model's files gave cause to say.
+  public let warnings: [SourceWarning]
+  private let companions: @Sendable () throws -> [AuxiliaryFile]
+
+  public init(_ checkpoint: Checkpoint) {
+    kind = .checkpoint
+    path = checkpoint.directory
+    config = checkpoint.config
+    weights = CheckpointWeights(checkpoint)
+    names = ModelNames(config: checkpoint.config.json)
+    warnings = []
+    companions = { checkpoint.auxiliaryFiles.map { AuxiliaryFile($0, at: checkpoint.directory.appending($0)) } }
+  }
+
+  /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
+  /// - Throws: ``WeightSourceError`` and kin for anything in the model that does not fit.
+  public init(_ model: ModelSource, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
+    let type = elementType ?? model.model.automaticElementType
+    kind = model.gguf == nil ? .huggingFace : .gguf
+    path = model.path
+    config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: type, mapping: mapping))
+    weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+    names = model.names
+    warnings = model.warnings
+    companions = { try model.auxiliaryFiles() }
+  }
+
+  /// Opens whatever a path holds.
+  ///
+  /// - Parameters:
+  ///   - elementType: Of a model in its author's format, as above; a checkpoint has its own.
+  ///   - mapping: Likewise.
+  /// - Throws: also where the path holds an adapter or an engine.
+  public init(_ path: FilePath, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
+    switch try WeightSourceKind.detect(path) {
+    case .checkpoint: self.init(try Checkpoint(directory: path))
+    default: try self.init(try ModelSource(path), elementType: elementType, mapping: mapping)
+    }
+  }
+
+  /// What an engine carries along: tokenizer, chat template, generation settings. Of a GGUF file they are made here.
+  ///
+  /// - Throws: where a GGUF file's tokenizer is of a kind that is not known.
+  public func auxiliaryFiles() throws -> [AuxiliaryFile] { try companions() }
+
+  /// Tensors of all ranks.
+  var tensorCount: Int { (0..<config.mapping.worldSize).reduce(0) { $0 + weights.names(rank: $1).count } }
+}
