@@ -10,16 +10,22 @@ import Tokenizers
 public struct RunCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-run",
-    abstract: "Generate text with an engine.",
+    abstract: "Generate text with an engine, or with a model that an engine is built of first.",
     discussion: """
+      Given a Hugging Face directory, a GGUF file or a checkpoint, it builds an engine for this machine, keeps it in \
+      --engine_cache, and uses it again the next time.
+
       Examples:
         trtllm-run --engine_dir ./engines/v1 --input_text "The capital of France is"
         trtllm-run --engine_dir ./engines/v1 --chat --streaming --input_text "Who are you?"
+        trtllm-run --model ./SmolLM2-135M-Instruct.gguf --chat --input_text "Who are you?"
 
       Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
 
-  @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine.", valueName: "dir"))
+  @Option(
+    name: [.customLong("engine_dir"), .customLong("model")],
+    help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "path"))
   var engineDirectory: String
 
   @Option(
@@ -60,6 +66,7 @@ public struct RunCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
+  @OptionGroup var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
   public static let repeatableFlags: Set<String> = ["input_text"]
@@ -89,8 +96,12 @@ public struct RunCommand: DrydockCommand {
     var options = CPUEngine.Options()
     options.maximumSequences = 1
     options.threadCount = threads
-    let model = try OpenedModel(engineDirectory: engineDirectory, tokenizerPath: tokenizerDirectory, options: options)
-    log.verbose("opened \(engineDirectory) in \(Format.time(model.loadTime))")
+    let used = try await UsedEngine(
+      engineDirectory, options: engineCache,
+      wanted: .init(threads: threads, tokenizerFlag: "--tokenizer_dir", hasTokenizer: tokenizerDirectory != nil), log: log)
+    defer { used.end() }
+    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
+    log.verbose("opened \(used.path) in \(Format.time(model.loadTime))")
     let loop = try EngineLoop(executor: model.engine)
     for (index, text) in inputTexts.enumerated() {
       try await answer(text, index: index, model, loop)

@@ -20,9 +20,13 @@ import Tokenizers
 public struct ServeCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-serve",
-    abstract: "Answer OpenAI's completion requests over HTTP with an engine.",
+    abstract: "Answer OpenAI's completion requests over HTTP with an engine, or with a model that an engine is built of first.",
     discussion: """
+      Given a Hugging Face directory, a GGUF file or a checkpoint, it builds an engine for this machine, keeps it in \
+      --engine_cache, and uses it again the next time.
+
       Examples:
+        trtllm-serve ./SmolLM2-135M-Instruct.gguf
         trtllm-serve ./engines/v1
         trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key "$KEY"
         trtllm-serve ./engines/v1 --admin_key "$ADMIN_KEY" --weights_root ./finetunes
@@ -32,7 +36,7 @@ public struct ServeCommand: DrydockCommand {
 
   public static let ignoredFlags = UpstreamFlags.serve
 
-  @Argument(help: ArgumentHelp("The engine directory.", valueName: "model"))
+  @Argument(help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "model"))
   var words: [String]
 
   @Option(help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
@@ -46,7 +50,7 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("served_model_name"),
-    help: ArgumentHelp("The name clients give as model; the directory's name by default.", valueName: "name"))
+    help: ArgumentHelp("The name clients give as model; the directory's or file's name by default.", valueName: "name"))
   var servedModelName: String?
 
   @Option(
@@ -108,6 +112,7 @@ public struct ServeCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
+  @OptionGroup var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
   public init() {}
@@ -123,7 +128,7 @@ public struct ServeCommand: DrydockCommand {
       throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
     }
     guard modelPath != nil else {
-      throw ValidationError("give one engine directory; there are \(words.count): \(words.joined(separator: ", "))")
+      throw ValidationError("give one engine or model; there are \(words.count): \(words.joined(separator: ", "))")
     }
     guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
@@ -152,7 +157,7 @@ public struct ServeCommand: DrydockCommand {
   }
 
   public func run() async throws {
-    guard let path = modelPath else { throw UsageError("give one engine directory") }
+    guard let path = modelPath else { throw UsageError("give one engine or model") }
     let logger = makeLogger()
     DescriptorLimit.raise()
     // Before the model is loaded: that takes longer than to find the port in use.
@@ -163,22 +168,29 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumBatchRows = maximumTokens ?? engineOptions.maximumBatchRows
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
-    let model = try OpenedModel(engineDirectory: path, tokenizerPath: tokenizer, options: engineOptions)
+    let used = try await UsedEngine(
+      path, options: engineCache,
+      wanted: .init(
+        batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, tokenizerFlag: "--tokenizer",
+        hasTokenizer: tokenizer != nil),
+      log: logOptions.log("trtllm-serve"))
+    defer { used.end() }
+    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
     let watch = EngineWatch(model.directory)
     warnOfClipped(model.engine, logger)
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
     let administration = try await administration(of: model, loop, logger)
-    let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(FilePath(path)))
+    let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(used.path))
     let version = versions.current
     logger.info(
       "engine opened",
-      metadata: ["engine": .string(path), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
+      metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
         "memory_read_gigabytes_per_second": "\((readRate / 1e8).rounded() / 10)"])
     let engine = LoopCompletionEngine(
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
       failure: { watch.change })
-    var options = try serverOptions(path)
+    var options = try serverOptions(used.modelName)
     options.administration = administration?.options
     let modelName = options.modelName
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
@@ -221,16 +233,9 @@ public struct ServeCommand: DrydockCommand {
     }
   }
 
-  /// The engine directory's last component; of the directory itself where the path does not say, as `.` does not.
-  static func directoryName(_ path: String) throws -> String {
-    let written = FilePath(path).lexicallyNormalized()
-    if let name = written.lastComponent, name.kind == .regular { return name.string }
-    return try Directory.resolve(written.isEmpty ? "." : written).lastComponent?.string ?? path
-  }
-
-  private func serverOptions(_ path: String) throws -> ServerOptions {
+  private func serverOptions(_ modelName: String) throws -> ServerOptions {
     var options = ServerOptions(
-      modelName: try servedModelName ?? Self.directoryName(path), version: Tool.version)
+      modelName: servedModelName ?? modelName, version: Tool.version)
     options.host = host
     options.port = port
     options.apiKey = apiKey ?? Self.environment("DRYDOCK_API_KEY")

@@ -46,6 +46,11 @@ public struct EngineBuilder: Sendable {
     public var isStripped: Bool
     public var configuration: JSONValue
     public var plans: [Plan] { ranks.map(\.plan) }
+    /// About the bytes of the whole directory, rather more than less.
+    var fileByteCount: Int {
+      let texts = ranks.reduce(configuration.serialized().utf8.count) { $0 + 2 * $1.planText.utf8.count + 256 * $1.plan.weights.count }
+      return byteCount + texts + auxiliaryFiles.reduce(0) { $0 + $1.byteCount } + 1 << 16
+    }
     /// Bytes of the weights that will be written.
     public var byteCount: Int {
       ranks.reduce(0) { sum, rank in

@@ -19,6 +19,14 @@ public struct AuxiliaryFile: Sendable, Equatable {
     contents = .bytes(bytes)
   }
 
+  /// 0 for a file that is not there.
+  package var byteCount: Int {
+    switch contents {
+    case .file(let path): (try? SystemCalls.status(path, following: true))?.byteCount ?? 0
+    case .bytes(let bytes): bytes.count
+    }
+  }
+
   /// All of it; for small files.
   public func bytes() throws(FileError) -> [UInt8] {
     switch contents {

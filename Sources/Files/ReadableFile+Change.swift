@@ -9,6 +9,14 @@ package struct FileState: Sendable, Hashable {
 }
 
 extension ReadableFile {
+  /// When the file's bytes were last written, and when anything about it last changed, which no program can set; nil where
+  /// the system does not say.
+  package var timesOfChange: String? {
+    guard let status = try? FileDescriptor(rawValue: descriptor).stat() else { return nil }
+    let (written, changed) = (status.st_mtim, status.st_ctim)
+    return "\(written.tv_sec).\(written.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)"
+  }
+
   /// Size and time of the last writing of the open file itself, whatever its path leads to by now; nil where the system
   /// does not say.
   package var state: FileState? {

@@ -42,7 +42,7 @@ struct Unmeasured: PlanTarget {
     Case(model: "Models/tiny"), Case(model: "Models/tiny", tensorParallel: 2, elementType: .bfloat16),
     Case(model: "Models/tiny", pipelineParallel: 2, elementType: .float32), Case(model: models + "tied", tensorParallel: 3),
     Case(model: models + "biases", pipelineParallel: 2), Case(model: models + "tied.gguf"),
-    Case(model: models + "quantized.gguf"), Case(model: models + "quantized.gguf", tensorParallel: 3, elementType: .float32),
+    Case(model: models + "quantized.gguf"), Case(model: models + "quantized.gguf", tensorParallel: 2, elementType: .float32),
   ]
 
   private func build(_ source: BuildSource, _ target: FilePath) async throws -> EngineBuilder.Result {

@@ -31,6 +31,25 @@ struct OpenedModel {
     }
   }
 
+  /// Whether a model's own tokenizer can be used with its engine, before there is one.
+  ///
+  /// - Parameter flag: Names another tokenizer.
+  static func checkTokenizer(of source: BuildSource, flag: String) throws {
+    let files = Dictionary(try source.auxiliaryFiles().map { ($0.name, $0) }) { first, _ in first }
+    guard files["tokenizer.json"] != nil else {
+      throw EngineError(source.path, .unsupported(reason: "no tokenizer.json here. Name a directory that has one with \(flag)."))
+    }
+    do {
+      let tokenizer = try Tokenizer(files: try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in try files[name]?.bytes() }))
+      guard tokenizer.vocabularySize <= source.config.vocabularySize else {
+        throw EngineError(
+          source.path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the model \(source.config.vocabularySize). Give the model's own tokenizer with \(flag)."))
+      }
+    } catch let error as TokenizerError {
+      throw EngineError(source.path, .unsupported(reason: "\(error)"))
+    }
+  }
+
   private static func tokenizer(_ path: FilePath, isGiven: Bool) throws -> Tokenizer {
     let names = try Directory.names(in: path)
     guard names.contains("tokenizer.json") else {

@@ -1,0 +1,170 @@
+import ArgumentParser
+import Checkpoints
+import CPUBackend
+import Engines
+import Files
+import JSON
+import SystemPackage
+import Tensors
+import WeightSources
+
+/// Flags for engines that are built on the way.
+struct EngineCacheOptions: ParsableArguments {
+  @Option(
+    name: .customLong("engine_cache"),
+    help: ArgumentHelp(
+      "Where the engine built of a model is kept for the next time; none: build none. $XDG_CACHE_HOME/drydock/engines or ~/.cache/drydock/engines by default.",
+      valueName: "dir"))
+  var directory: String?
+
+  @Option(
+    name: .customLong("engine_cache_size"),
+    help: ArgumentHelp(
+      "Most that engines kept there may take, such as 50GB; those not used for longest go. A fifth of the free space by default.",
+      valueName: "size"))
+  var size: ByteCount?
+
+  @Option(
+    help: ArgumentHelp(
+      "Type of the weights of an engine built of a model: auto, float16, bfloat16 or float32. auto: as published, but float32 becomes float16 and quantised blocks bfloat16.",
+      valueName: "type"))
+  var dtype: String?
+
+  func validate() throws {
+    _ = try ConversionOptions.elementType(dtype)
+    if directory == "" { throw ValidationError("--engine_cache is empty; name a directory, or none") }
+    if size?.count == 0 { throw ValidationError("--engine_cache_size is 0; give --engine_cache none to keep no engines") }
+  }
+
+  /// - Throws: ``UsageError`` where nothing says where.
+  func cache() throws -> EngineCache {
+    EngineCache(directory: try directory.map { FilePath($0) } ?? Self.defaultDirectory(), limit: size?.count)
+  }
+
+  private static func defaultDirectory() throws -> FilePath {
+    // By the standard, a path that is not absolute is to be ignored.
+    if let base = Environment["XDG_CACHE_HOME"].map({ FilePath($0) }), base.isAbsolute { return base.appending("drydock/engines") }
+    guard let home = Environment["HOME"].map({ FilePath($0) }), home.isAbsolute else {
+      throw UsageError("neither XDG_CACHE_HOME nor HOME says where engines are to be kept: name a directory with --engine_cache")
+    }
+    return home.appending(".cache/drydock/engines")
+  }
+}
+
+/// An engine to run: the one that a path leads to, or the one built of the model there.
+struct UsedEngine {
+  let path: FilePath
+  /// What the model is called where nobody says otherwise.
+  let modelName: String
+  private let cached: CachedEngine?
+
+  /// What of an engine matters to who runs it.
+  struct Wanted {
+    /// 0 for no more than builds provide for anyway.
+    var batchSize = 0
+    var tokens = 0
+    var threads: Int?
+    /// The flag that names another tokenizer, and whether it was given.
+    var tokenizerFlag: String
+    var hasTokenizer: Bool
+  }
+
+  /// - Throws: ``UsageError`` for flags that the path's engine does not fit.
+  init(_ model: String, options: EngineCacheOptions, wanted: Wanted, log: CommandLog) async throws {
+    let path = FilePath(model)
+    let type = try ConversionOptions.elementType(options.dtype)
+    if try Self.isEngine(path) {
+      self.path = path
+      modelName = try Self.directoryName(model)
+      cached = nil
+      if let type, let found = try? EngineDirectory(path).pretrained.elementType, found != type {
+        throw UsageError("--dtype is \(options.dtype ?? ""), but \(model) is an engine of \(found.configName ?? ""): leave it out, or name the model")
+      }
+      return
+    }
+    guard options.directory != "none" else {
+      throw UsageError("--engine_cache is none, and \(model) is a model: build an engine of it with trtllm-build, and name that")
+    }
+    modelName = try Self.name(ofModel: model)
+    cached = try await Self.build(path, try options.cache(), type, wanted, log)
+    self.path = cached?.path ?? path
+  }
+
+  func end() { cached?.end() }
+
+  private static func build(
+    _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ wanted: Wanted, _ log: CommandLog
+  ) async throws -> CachedEngine {
+    var options = EngineBuilder.Options()
+    options.maximumBatchSize = max(options.maximumBatchSize, wanted.batchSize)
+    options.maximumTokens = max(options.maximumTokens, wanted.tokens)
+    options.workers = Processors.workers(memory: Refitter.workerByteCount)
+    let target = CPUTarget(isa: .detected, threadCount: wanted.threads ?? Processors.count)
+    let clock = ContinuousClock()
+    let start = clock.now
+    return try await cache.engine(
+      EngineCache.Request(model: model, elementType: type, machine: InstructionSet.name(target.isa)),
+      builder: EngineBuilder(options: options, target: target)
+    ) { event in
+      switch event {
+      case .waiting: log.info("another process is building the engine of \(model); waiting for it")
+      case .broken(let reason): log.warning("the engine kept of \(model) is damaged and is built again: \(reason)")
+      case .removed(let path, let bytes): log.info("removed \(path) (\(Format.bytes(bytes))), not used for longest, to make room")
+      case .building(let path, let bytes):
+        log.info("building an engine of \(model) (\(Format.bytes(bytes))) in \(path): once; it is reused next time")
+      case .built(_, let result):
+        log.warnings(result.warnings)
+        log.info("built the engine in \(Format.time(clock.now - start))")
+      case .found(let path): log.verbose("using the engine \(path)")
+      }
+    } show: { progress, work in
+      try await ProgressLine.show("building", progress, work)
+    } open: {
+      let source = try BuildSource(model, elementType: type)
+      if source.kind == .checkpoint, let type, type != source.config.elementType {
+        throw UsageError("--dtype is \(type.configName ?? ""), but \(model) is a checkpoint of \(source.config.elementType.configName ?? ""): leave it out, or name the model")
+      }
+      log.warnings(source.warnings.map(\.description))
+      // What cannot be used is told before an hour's build, not after.
+      if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
+      return source
+    }
+  }
+
+  /// Whether the path holds an engine, be it damaged, rather than a model.
+  private static func isEngine(_ path: FilePath) throws -> Bool {
+    do {
+      switch try WeightSourceKind.detect(path) {
+      case .engine: return true
+      case .adapter:
+        throw EngineError(
+          path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Put it on an engine with trtllm-refit, and name that."))
+      default: return false
+      }
+    } catch let error as WeightSourceError {
+      // An engine's configuration without its rank files.
+      guard let text = try? ReadableFile.contents(of: path.appending("config.json"), limit: 64 << 20),
+        let json = try? JSONValue(parsing: text, allowsNonFinite: true), json["pretrained_config"] != nil
+      else { throw error }
+      return true
+    }
+  }
+
+  /// The directory's last component; of the directory itself where the path does not say, as `.` does not.
+  static func directoryName(_ path: String) throws -> String {
+    let written = FilePath(path).lexicallyNormalized()
+    if let name = written.lastComponent, name.kind == .regular { return name.string }
+    return try Directory.resolve(written.isEmpty ? "." : written).lastComponent?.string ?? path
+  }
+
+  /// The name of a directory or GGUF file without its ending; of Hugging Face's cache, whose directories have digests
+  /// for names, the repository's.
+  static func name(ofModel path: String) throws -> String {
+    let name = try directoryName(path)
+    if name.count >= 40, name.allSatisfy(\.isHexDigit), let known = ModelNames.inPath(FilePath(path).lexicallyNormalized()).first {
+      return known.split(separator: "/").last.map(String.init) ?? name
+    }
+    if let part = name.wholeMatch(of: #/(.+)-\d{5}-of-\d{5}\.gguf/#) { return String(part.1) }
+    return name.hasSuffix(".gguf") && name.count > 5 ? String(name.dropLast(5)) : name
+  }
+}

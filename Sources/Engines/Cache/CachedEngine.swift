@@ -1,0 +1,30 @@
+import Files
+public import SystemPackage
+
+/// An engine of a cache, which no process removes from there until ``end()``.
+public struct CachedEngine: Sendable {
+  public let path: FilePath
+  private let use: DirectoryUse
+
+  /// nil where there is no engine, or none that can be trusted; then `broken` is told why.
+  init?(_ path: FilePath, broken: (String) -> Void) throws {
+    guard let use = try DirectoryUse.begin(path) else { return nil }
+    do {
+      let engine = try EngineDirectory(path)
+      // Every rank file carries the digest by which the lineage knows it; files mixed from two engines were told above.
+      let known = try Lineage(directory: path)?.ranks.map(\.root)
+      guard let known, known == engine.ranks.map(\.root), !engine.ranks.contains(where: { $0.isStripped }) else {
+        throw EngineError(path, .source(reason: "its files are not those of its lineage.json"))
+      }
+    } catch {
+      use.end()
+      broken("\(error)")
+      return nil
+    }
+    self.path = path
+    self.use = use
+  }
+
+  /// Says that the process needs the directory no more.
+  public func end() { use.end() }
+}

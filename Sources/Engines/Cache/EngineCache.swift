@@ -1,0 +1,120 @@
+import Files
+public import SystemPackage
+public import Tensors
+
+/// A directory of engines that were built on the way, to run or serve a model at once the next time.
+///
+/// An engine stands under a digest of its model's files and of whatever else decides what it holds, so a model that
+/// changed gets another. Any number of processes may use one cache: one builds an engine while the others wait for it,
+/// it appears complete or not at all, and none that is in use is removed to make room.
+public struct EngineCache: Sendable {
+  public let directory: FilePath
+  /// Bytes that all engines together may take; nil: a fifth of what is free and what they take, but always one.
+  public let limit: Int?
+
+  static let prefix = "engine-"
+
+  public init(directory: FilePath, limit: Int? = nil) {
+    self.directory = directory
+    self.limit = limit
+  }
+
+  /// Which engine is wanted, beside the builder's options.
+  public struct Request: Sendable {
+    public var model: FilePath
+    /// nil: as the model is published.
+    public var elementType: ElementType?
+    /// The instruction set that kernels are chosen for.
+    public var machine: String
+    public init(model: FilePath, elementType: ElementType? = nil, machine: String) {
+      self.model = model
+      self.elementType = elementType
+      self.machine = machine
+    }
+  }
+
+  public enum Event: Sendable {
+    /// Another process is building the engine.
+    case waiting
+    /// The engine that was there is not used, for this reason.
+    case broken(reason: String)
+    case removed(FilePath, byteCount: Int)
+    case building(FilePath, byteCount: Int)
+    case built(FilePath, EngineBuilder.Result)
+    /// It was there.
+    case found(FilePath)
+  }
+
+  /// Where the engine is or would be.
+  public func path(of request: Request, builder: EngineBuilder) throws -> FilePath {
+    directory.appending(Self.prefix + (try EngineCacheKey.of(request, target: builder.target.name, options: builder.options)))
+  }
+
+  /// Runs a build, and shows how far it is.
+  public typealias Show = (ProgressCounter, @escaping @Sendable () async throws -> EngineBuilder.Result) async throws -> EngineBuilder.Result
+
+  /// The engine of a model, built unless it is there.
+  ///
+  /// - Parameter open: Opens the model; called only to build.
+  /// - Throws: ``EngineCacheError``, and whatever is wrong with the model.
+  public func engine(
+    _ request: Request, builder: EngineBuilder, report: (Event) -> Void, show: Show = { try await $1() }, open: () throws -> BuildSource
+  ) async throws -> CachedEngine {
+    let path = try path(of: request, builder: builder)
+    do {
+      return try await engine(at: path, builder: builder, report: report, show: show, open: open)
+    } catch let error as FileError where isOurs(error.path) {
+      throw EngineCacheError(directory, .file(error))
+    }
+  }
+
+  private func engine(
+    at path: FilePath, builder: EngineBuilder, report: (Event) -> Void, show: Show, open: () throws -> BuildSource
+  ) async throws -> CachedEngine {
+    var isWaiting = false
+    while true {
+      if let engine = try CachedEngine(path, broken: { _ in }) { return used(engine, report) }
+      try CacheDirectory.make(directory)
+      guard let work = try ExclusiveWork.begin(directory.appending(".\(path.lastComponent?.string ?? "").lock.drydock-new")) else {
+        if !isWaiting { report(.waiting) }
+        isWaiting = true
+        try await Task.sleep(for: .milliseconds(100))
+        continue
+      }
+      defer { work.end() }
+      // Another process may have built it before this one had its turn.
+      if let engine = try CachedEngine(path, broken: { report(.broken(reason: $0)) }) { return used(engine, report) }
+      return try await build(at: path, builder: builder, report: report, show: show, open: open)
+    }
+  }
+
+  private func used(_ engine: CachedEngine, _ report: (Event) -> Void) -> CachedEngine {
+    CacheDirectory.markUsed(engine.path)
+    report(.found(engine.path))
+    return engine
+  }
+
+  private func build(
+    at path: FilePath, builder: EngineBuilder, report: (Event) -> Void, show: Show, open: () throws -> BuildSource
+  ) async throws -> CachedEngine {
+    CacheDirectory.sweep(directory)
+    let source = try open()
+    let prepared = try builder.prepare(source)
+    guard !prepared.isStripped else {
+      throw EngineError(source.path, .source(reason: "this checkpoint is pruned: it has no weights to run. Name the whole one."))
+    }
+    _ = try CacheDirectory.remove(path, evenIfUsed: true)  // what is broken
+    try makeRoom(for: prepared.fileByteCount, report: report)
+    report(.building(path, byteCount: prepared.byteCount))
+    let progress = ProgressCounter(total: prepared.byteCount)
+    let result = try await show(progress) { try await builder.write(prepared, of: source, to: path, progress: progress) }
+    guard let engine = try CachedEngine(path, broken: { _ in }) else { throw EngineCacheError(directory, .lost) }
+    report(.built(path, result))
+    return engine
+  }
+
+  /// Whether a path lies in the cache, however that is spelt.
+  private func isOurs(_ path: FilePath) -> Bool {
+    path.starts(with: directory) || directory.starts(with: path) || ((try? Directory.resolve(directory)).map { path.starts(with: $0) } ?? false)
+  }
+}
