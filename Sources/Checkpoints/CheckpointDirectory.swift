@@ -26,29 +26,24 @@ public final class CheckpointDirectory: Sendable {
     (json, configText) = try Self.readConfig(path)
     mapping = try Mapping(json["mapping"], FieldReader(json, path: path.appending("config.json")))
     let expected = (0..<mapping.fileCount).map { Self.rankName($0) }
-    do throws(FileError) {
-      var auxiliary: [String] = []
-      var directories: [String] = []
-      var present: Set<String> = []
-      for name in try Directory.names(in: path) {
-        switch Directory.kind(of: path.appending(name)) {
-        case .directory: directories.append(name)
-        case .file where !Self.isRankFile(name) && name != "config.json": auxiliary.append(name)
-        default: present.insert(name)
-        }
+    let names: [String]
+    do throws(FileError) { names = try Directory.names(in: path) } catch { throw CheckpointError(path, .file(error)) }
+    var auxiliary: [String] = []
+    var directories: [String] = []
+    var present: Set<String> = []
+    for name in names {
+      switch Directory.kind(of: path.appending(name)) {
+      case .directory: directories.append(name)
+      case .file where !Self.isRankFile(name) && name != "config.json": auxiliary.append(name)
+      default: present.insert(name)
       }
-      present.formUnion(directories)  // opening one says that it is no file, which is better than "missing"
-      let missing = expected.filter { !present.contains($0) }
-      guard missing.isEmpty else { throw FileError(path, .refused(reason: missing.joined(separator: "\n"))) }
-      self.directories = directories.filter { !expected.contains($0) }
-      auxiliaryFiles = auxiliary
-      surplusFiles = present.filter { Self.isRankFile($0) && !expected.contains($0) && !directories.contains($0) }.sorted()
-    } catch {
-      if case .refused(let names) = error.problem, error.path == path {
-        throw CheckpointError(path, .missingFiles(names.split(separator: "\n").map(String.init), expected: expected.count))
-      }
-      throw CheckpointError(path, .file(error))
     }
+    present.formUnion(directories)  // opening one says that it is no file, which is better than "missing"
+    let missing = expected.filter { !present.contains($0) }
+    guard missing.isEmpty else { throw CheckpointError(path, .missingFiles(missing, expected: expected.count)) }
+    self.directories = directories.filter { !expected.contains($0) }
+    auxiliaryFiles = auxiliary
+    surplusFiles = present.filter { Self.isRankFile($0) && !expected.contains($0) && !directories.contains($0) }.sorted()
     var ranks: [SafetensorsFile] = []
     for name in expected {
       do throws(SafetensorsError) { ranks.append(try SafetensorsFile(path.appending(name))) } catch {

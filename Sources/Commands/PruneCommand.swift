@@ -6,6 +6,7 @@ import JSON
 import OrderedCollections
 import Synchronization
 import SystemPackage
+import WeightSources
 
 /// `trtllm-prune`
 public struct PruneCommand: DrydockCommand {
@@ -95,14 +96,18 @@ public struct PruneCommand: DrydockCommand {
   }
 
   public func run() async throws {
-    let checkpoint = try CheckpointDirectory(FilePath(checkpointDirectory))
+    let checkpoint = try Self.open(checkpointDirectory)
     if let verify {
-      try await runVerify(Skeleton(CheckpointDirectory(FilePath(verify))), against: checkpoint)
+      try await runVerify(Skeleton(Self.open(verify)), against: checkpoint)
     } else if let restore {
-      try await runRestore(Skeleton(CheckpointDirectory(FilePath(restore))), from: checkpoint)
+      try await runRestore(Skeleton(Self.open(restore)), from: checkpoint)
     } else {
       try await runPrune(checkpoint)
     }
+  }
+
+  private static func open(_ path: String) throws -> CheckpointDirectory {
+    try CheckpointDirectory(FoundSource(at: FilePath(path), for: .checkpoint).path)
   }
 
   private var log: CommandLog { logOptions.log("trtllm-prune") }

@@ -260,7 +260,7 @@ public struct RefitCommand: DrydockCommand {
     var paths = adapters.map { FilePath($0) }
     let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
     opening.adapters = paths
-    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try WeightSourceKind.detect(path), kind != .adapter {
+    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: .weights).kind, kind != .adapter {
       throw baseCheckpoint != nil
         ? UsageError("--base_checkpoint_dir gives an adapter its base, but \(path) is no adapter (\(kind.name)): leave it out, or name the adapter as --checkpoint_dir")
         : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")

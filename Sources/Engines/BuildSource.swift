@@ -18,13 +18,13 @@ public struct BuildSource: Sendable {
   public let warnings: [SourceWarning]
   private let companions: @Sendable () throws -> [AuxiliaryFile]
 
-  public init(_ checkpoint: Checkpoint) {
+  public init(_ checkpoint: Checkpoint, warnings: [SourceWarning] = []) {
     kind = .checkpoint
     path = checkpoint.directory
     config = checkpoint.config
     weights = CheckpointWeights(checkpoint)
     names = ModelNames(config: checkpoint.config.json)
-    warnings = []
+    self.warnings = warnings
     companions = { checkpoint.auxiliaryFiles.map { AuxiliaryFile($0, at: checkpoint.directory.appending($0)) } }
   }
 
@@ -48,9 +48,14 @@ public struct BuildSource: Sendable {
   ///   - mapping: Likewise.
   /// - Throws: also where the path holds an adapter or an engine.
   public init(_ path: FilePath, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
-    switch try WeightSourceKind.detect(path) {
-    case .checkpoint: self.init(try Checkpoint(directory: path))
-    default: try self.init(try ModelSource(path), elementType: elementType, mapping: mapping)
+    try self.init(FoundSource(at: path, for: .build), elementType: elementType, mapping: mapping)
+  }
+
+  /// - Precondition: What was found is a checkpoint or a model in its author's format.
+  init(_ found: FoundSource, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
+    switch found.kind {
+    case .checkpoint: self.init(try Checkpoint(directory: found.path), warnings: found.warnings)
+    default: try self.init(try ModelSource(found), elementType: elementType, mapping: mapping)
     }
   }
 

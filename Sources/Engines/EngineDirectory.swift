@@ -3,6 +3,7 @@ import Files
 public import JSON
 import OrderedCollections
 public import SystemPackage
+import WeightSources
 
 /// A directory with `config.json` and one `rank{r}.engine` for each rank.
 public struct EngineDirectory: Sendable {
@@ -26,8 +27,9 @@ public struct EngineDirectory: Sendable {
 
   private init(opening path: FilePath) throws {
     self.path = path
-    let entries = try Directory.names(in: path)
-    guard entries.contains(where: { Self.rank(ofFile: $0) != nil }) else { throw EngineError(path, .noEngine) }
+    let isDirectory = Directory.kind(of: path) == .directory
+    let entries = isDirectory ? try Directory.names(in: path) : []
+    if !entries.contains(where: { Self.rank(ofFile: $0) != nil }) { _ = try FoundSource(at: path, for: .engine) }  // says what it is
     let configPath = path.appending("config.json")
     do {
       configuration = try JSONValue(parsing: try ReadableFile.contents(of: configPath), allowsNonFinite: true)

@@ -27,7 +27,8 @@ extension RefitSource {
   public init(_ path: FilePath, for engine: EngineDirectory, options: OpeningOptions = OpeningOptions()) throws {
     var adapters = options.adapters
     let basePath: FilePath?
-    let kind = try WeightSourceKind.detect(path)
+    let found = try FoundSource(at: path, for: .weights)
+    let (kind, path) = (found.kind, found.path)
     if kind == .adapter {
       adapters.insert(path, at: 0)
       basePath = options.basePath
@@ -36,7 +37,7 @@ extension RefitSource {
     }
     var source: RefitSource
     if let basePath {
-      source = try Self.model(basePath, for: engine)
+      source = try Self.model(kind == .adapter ? FoundSource(at: basePath, for: .base) : found, for: engine)
     } else {
       source = RefitSource(
         weights: EngineWeights(engine.ranks, made: options.base?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
@@ -55,7 +56,7 @@ extension RefitSource {
     let layout = try ShardLayout(config: engine.pretrained, origin: engine.path.string)
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
     let baseKind = source.kind
-    for adapterPath in adapters {
+    for adapterPath in try adapters.map({ try FoundSource(at: $0, for: .adapter).path }) {
       let adapter = try LoRAAdapter(directory: adapterPath)
       let trainedOn = Self.trainedOn(adapterPath)
       let adapted: AdaptedWeights
@@ -86,11 +87,11 @@ extension RefitSource {
   }
 
   /// A complete model, not an adapter.
-  private static func model(_ path: FilePath, for engine: EngineDirectory) throws -> RefitSource {
-    let kind = try WeightSourceKind.detect(path)
+  private static func model(_ found: FoundSource, for engine: EngineDirectory) throws -> RefitSource {
+    let (kind, path) = (found.kind, found.path)
     switch kind {
     case .checkpoint, .huggingFace, .gguf:
-      let model = try BuildSource(path, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping)
+      let model = try BuildSource(found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping)
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.warnings = model.warnings
@@ -102,8 +103,7 @@ extension RefitSource {
       opened.model = Self.names(of: other)
       opened.carried = (try Lineage(directory: path))?.adapters ?? []
       return opened
-    case .adapter:
-      throw EngineError(path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Name a base model here."))
+    case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")
     }
   }
 

@@ -1,6 +1,7 @@
 import Crypto
 import Files
 public import SystemPackage
+import WeightSources
 
 /// Tells one model directory or file from another, cheaply.
 public enum SourceFingerprint {
@@ -14,15 +15,13 @@ public enum SourceFingerprint {
   /// engine are right is what the digests of its weights prove.
   public static func of(_ path: FilePath) throws -> String {
     var hash = SHA256()
-    let isDirectory = Directory.kind(of: path) == .directory
-    let names = isDirectory ? try Directory.files(in: path).filter(isPart) : [path.lastComponent?.string ?? ""]
-    for name in names {
-      let file = try ReadableFile(isDirectory ? path.appending(name) : path)
+    for path in try files(of: path) {
+      let file = try ReadableFile(path)
       var sample = SHA256()
       let first = min(file.byteCount, sampleByteCount)
       sample.update(data: try file.bytes(0..<first))
       sample.update(data: try file.bytes(max(first, file.byteCount - sampleByteCount)..<file.byteCount))
-      hash.update(data: Array("\(name) \(file.byteCount) \(sample.finalize().hexadecimal)\n".utf8))
+      hash.update(data: Array("\(path.lastComponent?.string ?? "") \(file.byteCount) \(sample.finalize().hexadecimal)\n".utf8))
     }
     return hash.finalize().hexadecimal
   }
@@ -36,12 +35,16 @@ public enum SourceFingerprint {
 
   /// When each of those files was last changed, for telling runs apart where equal bytes are not proof enough.
   static func times(_ path: FilePath) -> String {
-    let isDirectory = Directory.kind(of: path) == .directory
-    let files = isDirectory ? ((try? Directory.files(in: path)) ?? []).filter(isPart).map { path.appending($0) } : [path]
-    return files.map { file in
+    ((try? files(of: path)) ?? [path]).map { file in
       guard let time = try? file.stat().st_mtim else { return "?" }
       return "\(time.tv_sec).\(time.tv_nsec)"
     }.joined(separator: " ")
+  }
+
+  /// What counts of a directory; a file, with all parts where it is one of several.
+  private static func files(of path: FilePath) throws -> [FilePath] {
+    guard Directory.kind(of: path) == .directory else { return GGUFFile.files(of: path) }
+    return try Directory.files(in: path).filter(isPart).map { path.appending($0) }
   }
 
   private static func isPart(_ name: String) -> Bool {

@@ -7,6 +7,8 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     case system(call: String, Errno)
     case notADirectory
     case notARegularFile
+    /// The small text that stands for a large file in a Git repository.
+    case gitLFSPointer
     /// The file ends before bytes that were asked for.
     case truncated(wanted: Range<Int>, byteCount: Int)
     /// Another run holds the output.
@@ -27,6 +29,7 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     case .system(let call, let error): "\(path): \(call) failed: \(error). \(Self.remedy(error))"
     case .notADirectory: "\(path): not a directory. Name a directory."
     case .notARegularFile: "\(path): not a regular file. Name a file."
+    case .gitLFSPointer: "\(path): this is a Git LFS pointer, not the file itself. Run 'git lfs pull' in its directory."
     case .truncated(let wanted, let byteCount):
       "\(path): bytes \(wanted.lowerBound) to \(wanted.upperBound) are needed, but the file has only \(byteCount). "
         + "It is cut short: copy or download it again."

@@ -59,7 +59,7 @@ public final class ReadableFile: Sendable {
     return bytes
   }
 
-  /// A whole small file.
+  /// A whole small file; the pointer to one that Git LFS keeps is an error.
   ///
   /// - Parameter limit: More bytes than this are refused before any is read.
   public static func contents(of path: FilePath, limit: Int = 1 << 28) throws(FileError) -> [UInt8] {
@@ -67,8 +67,13 @@ public final class ReadableFile: Sendable {
     guard file.byteCount <= limit else {
       throw FileError(path, .refused(reason: "has \(file.byteCount) bytes, more than the \(limit) allowed here. Is it the right file?"))
     }
-    return try file.bytes(0..<file.byteCount)
+    let bytes = try file.bytes(0..<file.byteCount)
+    if FileStart.isGitLFSPointer(bytes) { throw FileError(path, .gitLFSPointer) }
+    return bytes
   }
+
+  /// The first bytes, for ``FileStart``; fewer than ``FileStart/byteCount`` where the file is shorter.
+  public func start() throws(FileError) -> [UInt8] { try bytes(0..<min(byteCount, FileStart.byteCount)) }
 }
 
 extension ReadableFile {

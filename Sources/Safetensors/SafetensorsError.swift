@@ -7,6 +7,8 @@ public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConverti
   public enum Problem: Equatable, Sendable {
     /// Too short for the 8 bytes that give the header's size.
     case tooShort(byteCount: Int)
+    /// A file of another kind: what it is and what to do, without a full stop.
+    case foreign(String)
     /// The header alone would be larger than the format allows, which is 100 000 000 bytes.
     case headerTooLarge(byteCount: UInt64)
     case headerBeyondEnd(headerByteCount: Int, fileByteCount: Int)
@@ -52,7 +54,9 @@ extension SafetensorsError.Problem: CustomStringConvertible {
   public var description: String {
     let again = "Copy, download or convert it again."
     return switch self {
+    case .tooShort(0): "the file is empty. \(again)"
     case .tooShort(let count): "not a safetensors file: it has \(count) bytes, fewer than the 8 that give the header's size. \(again)"
+    case .foreign(let what): "not a safetensors file: \(what)."
     case .headerTooLarge(let count):
       "not a safetensors file: its first 8 bytes give a header of \(count) bytes, and 100000000 is the most the format allows. \(again)"
     case .headerBeyondEnd(let header, let file):

@@ -20,22 +20,21 @@ public final class SafetensorsFile: Sendable {
 
   private static func headerBytes(_ file: ReadableFile) throws(SafetensorsError) -> [UInt8] {
     func failed(_ problem: SafetensorsError.Problem) -> SafetensorsError { SafetensorsError(file.path, problem) }
-    guard file.byteCount >= 8 else { throw failed(.tooShort(byteCount: file.byteCount)) }
-    do throws(FileError) {
-      let size = try file.bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      // Looked at before it is used to allocate or to index.
-      guard size <= UInt64(SafetensorsHeader.byteLimit) else {
-        throw FileError(file.path, .refused(reason: "\(size)"))
-      }
-      guard Int(size) <= file.byteCount - 8 else { throw FileError(file.path, .truncated(wanted: 8..<8 + Int(size), byteCount: file.byteCount)) }
-      return try file.bytes(8..<8 + Int(size))
-    } catch {
-      switch error.problem {
-      case .refused(let size): throw failed(.headerTooLarge(byteCount: UInt64(size) ?? .max))
-      case .truncated(let wanted, let count): throw failed(.headerBeyondEnd(headerByteCount: wanted.count, fileByteCount: count))
-      default: throw failed(.file(error))
-      }
+    func read(_ range: Range<Int>) throws(SafetensorsError) -> [UInt8] {
+      do throws(FileError) { return try file.bytes(range) } catch { throw failed(.file(error)) }
     }
+    let start = try read(0..<min(file.byteCount, FileStart.byteCount))
+    guard start.count >= 8 else { throw failed(.tooShort(byteCount: start.count)) }
+    let size = start.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    // Looked at before it is used to allocate or to index.
+    guard size <= UInt64(SafetensorsHeader.byteLimit) else {
+      throw failed(FileStart.description(of: start).map { .foreign($0) } ?? .headerTooLarge(byteCount: size))
+    }
+    guard Int(size) <= file.byteCount - 8 else {
+      throw failed(FileStart.description(of: start).map { .foreign($0) } ?? .headerBeyondEnd(headerByteCount: Int(size), fileByteCount: file.byteCount))
+    }
+    if size == 0, let what = FileStart.description(of: start) { throw failed(.foreign(what)) }
+    return try read(8..<8 + Int(size))
   }
 
   /// The tensor called `name`.

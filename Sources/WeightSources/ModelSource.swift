@@ -25,18 +25,15 @@ public struct ModelSource: Sendable {
   /// Opens either kind.
   ///
   /// - Throws: ``WeightSourceError``, ``GGUFError`` or `SafetensorsError`.
-  public init(_ path: FilePath) throws {
-    switch try WeightSourceKind.detect(path) {
-    case .gguf: try self.init(gguf: GGUFFile(path), path: path)
-    case .huggingFace: try self.init(huggingFace: HuggingFaceDirectory(path))
-    case .adapter:
-      throw WeightSourceError(
-        path.string, .other("this is a PEFT adapter, which changes a model but is none. Name the base model here and give the adapter to trtllm-refit."))
-    case .checkpoint:
-      throw WeightSourceError(path.string, .other("this is a TensorRT-LLM checkpoint already. Give it to trtllm-build as --checkpoint_dir."))
-    case .engine:
-      throw WeightSourceError(path.string, .other("this is an engine. Name the model it was made from: a Hugging Face directory or a GGUF file."))
+  public init(_ path: FilePath) throws { try self.init(FoundSource(at: path, for: .model)) }
+
+  /// - Precondition: What was found is a model in its author's format.
+  public init(_ found: FoundSource) throws {
+    switch found.kind {
+    case .gguf: try self.init(gguf: GGUFFile(found.path), path: found.path)
+    default: try self.init(huggingFace: HuggingFaceDirectory(found.path))
     }
+    warnings = found.warnings + warnings
   }
 
   private static func namesOfPlace(_ path: FilePath) -> [String] {

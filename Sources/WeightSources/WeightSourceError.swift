@@ -1,8 +1,8 @@
 /// Why a place cannot give the weights that were asked of it.
 public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Problem: Equatable, Sendable {
-    /// The path holds nothing that any reader knows. `found` names what is there.
-    case unknownKind(found: String)
+    /// Something else than was asked for: what is there, without a full stop, and what to do, a sentence.
+    case found(String, remedy: String?)
     /// Tensors or files that should be there are not.
     case missing(names: [String])
     /// Shard files named by an index that are not in the directory.
@@ -34,9 +34,7 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
 
   public var description: String {
     switch problem {
-    case .unknownKind(let found):
-      "\(path): \(found). Expected a TensorRT-LLM checkpoint or engine (config.json with rank0.safetensors or rank0.engine), "
-        + "a Hugging Face directory (config.json with model.safetensors), a GGUF file, or a PEFT adapter (adapter_config.json)."
+    case .found(let what, let remedy): "\(path): \(what)." + (remedy.map { " \($0)" } ?? "")
     case .missing(let names):
       "\(path): \(count(names, "tensor is", "tensors are")) missing: \(list(names)). "
         + "Check that the download is complete and that config.json is from the same revision."

@@ -3,7 +3,6 @@ import Checkpoints
 import CPUBackend
 import Engines
 import Files
-import JSON
 import SystemPackage
 import Tensors
 import WeightSources
@@ -133,21 +132,7 @@ struct UsedEngine {
 
   /// Whether the path holds an engine, be it damaged, rather than a model.
   private static func isEngine(_ path: FilePath) throws -> Bool {
-    do {
-      switch try WeightSourceKind.detect(path) {
-      case .engine: return true
-      case .adapter:
-        throw EngineError(
-          path, .source(reason: "this is a PEFT adapter, which changes a model but is none. Put it on an engine with trtllm-refit, and name that."))
-      default: return false
-      }
-    } catch let error as WeightSourceError {
-      // An engine's configuration without its rank files.
-      guard let text = try? ReadableFile.contents(of: path.appending("config.json"), limit: 64 << 20),
-        let json = try? JSONValue(parsing: text, allowsNonFinite: true), json["pretrained_config"] != nil
-      else { throw error }
-      return true
-    }
+    try FoundSource(at: path, for: .run).kind == .engine
   }
 
   /// The directory's last component; of the directory itself where the path does not say, as `.` does not.

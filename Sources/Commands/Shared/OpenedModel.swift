@@ -5,6 +5,7 @@ import Inference
 import JSON
 import SystemPackage
 import Tokenizers
+import WeightSources
 
 /// An engine with its tokenizer, ready to generate.
 struct OpenedModel {
@@ -51,10 +52,15 @@ struct OpenedModel {
   }
 
   private static func tokenizer(_ path: FilePath, isGiven: Bool) throws -> Tokenizer {
+    guard Directory.kind(of: path) != .file else {
+      let isTokenizer = path.lastComponent == "tokenizer.json"
+      throw EngineError(path, .unsupported(reason: "this is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json")."))
+    }
     let names = try Directory.names(in: path)
     guard names.contains("tokenizer.json") else {
+      let what = (try? FoundSource(at: path)).map { ", only \($0.kind == .engine ? "an" : "a") \($0.kind.name)" } ?? ""
       throw EngineError(
-        path, .unsupported(reason: "no tokenizer.json here. " + (isGiven
+        path, .unsupported(reason: "no tokenizer.json here\(what). " + (isGiven
           ? "Name a directory that has one." : "Name the model's directory as tokenizer, or convert and build again: the file travels along.")))
     }
     do {

@@ -17,6 +17,8 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
     case misaligned(tensor: String, offset: UInt64, alignment: Int)
     case outsideFile(tensor: String, end: UInt64, fileByteCount: Int)
     case metadata(key: String, reason: String)
+    /// Parts of a split file that are missing or do not belong together, with the remedy.
+    case split(reason: String)
     case file(FileError)
   }
   public let path: String
@@ -44,9 +46,14 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
       case .outsideFile(let tensor, let end, let size):
         "tensor '\(tensor)' would end at byte \(end), the file has \(size). Download it again."
       case .metadata(let key, let reason): "metadata '\(key)' \(reason)."
+      case .split(let reason): reason
       case .file(let error): "\(error)"
       }
-    if case .file = problem { return what }
+    switch problem {
+    case .file: return what
+    case .notGGUF, .split, .metadata: return "\(path): \(what)"
+    default: break
+    }
     return "\(path): byte \(offset): \(what)"
   }
 }

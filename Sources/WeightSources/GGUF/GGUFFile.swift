@@ -2,25 +2,37 @@ import Files
 public import SystemPackage
 public import Tensors
 
-/// The tensors and metadata of one GGUF file (v2 or v3), as written there.
+/// The tensors and metadata of one GGUF file (v2 or v3), or of all parts of one that was split, as written there.
 ///
 /// Rows of quantised blocks are delivered as float32. Tensors are read at their offset in bounded pieces, never mapped.
 public final class GGUFFile: NamedTensors {
   public let names: [String]
   public let metadata: GGUFMetadata
   let tensors: [String: GGUFHeader.Tensor]
-  private let file: ReadableFile
+  /// One, or every part in order.
+  private let parts: [ReadableFile]
 
-  /// - Throws: ``GGUFError`` for anything in the header that is not so.
+  /// - Parameter path: The file, or any part of one that was split.
+  /// - Throws: ``GGUFError`` for anything in a header that is not so, and for parts that are missing or do not belong
+  ///   together.
   public init(_ path: FilePath) throws(GGUFError) {
-    do { file = try ReadableFile(path) } catch { throw GGUFError(path: path.string, offset: 0, problem: .file(error)) }
-    let header = try GGUFHeader(reading: file)
-    names = header.tensors.map(\.name)
-    tensors = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
-    metadata = GGUFMetadata(path: path.string, values: header.metadata)
+    let split = try GGUFParts(path)
+    parts = split.files
+    names = split.tensors.map(\.name)
+    tensors = Dictionary(uniqueKeysWithValues: split.tensors.map { ($0.name, $0) })
+    metadata = GGUFMetadata(path: parts[0].path.string, values: split.metadata)
   }
 
-  public var origin: String { file.path.string }
+  public var origin: String { parts[0].path.string }
+  /// The file, or the first of its parts.
+  public var path: FilePath { parts[0].path }
+
+  /// The files that a path stands for: itself, or all parts of the split file that it is a part of.
+  public static func files(of path: FilePath) -> [FilePath] {
+    guard let name = path.lastComponent?.string, let part = PartName(name, ending: ".gguf"), part.count > 1 else { return [path] }
+    let all = part.all.map { path.removingLastComponent().appending($0) }
+    return all.allSatisfy { Directory.kind(of: $0) == .file } ? all : [path]
+  }
 
   /// How the tensor's numbers are stored.
   public func storage(of name: String) -> GGUFTensorType? { tensors[name]?.type }
@@ -50,7 +62,7 @@ public final class GGUFFile: NamedTensors {
     let storedRowBytes = tensor.shape.count > 1 ? tensor.rowByteCount * tensor.shape.dropFirst().dropLast().reduce(1, *) : 0
     if tensor.type.isPlain {
       let at = tensor.offset + rows.lowerBound * description.rowByteCount
-      return try unsafe file.read(at: at, into: destination)
+      return try unsafe parts[tensor.part].read(at: at, into: destination)
     }
     if tensor.shape.count > 1 {
       try unsafe dequantize(tensor, from: tensor.offset + rows.lowerBound * storedRowBytes, byteCount: rows.count * storedRowBytes, into: destination)
@@ -75,7 +87,7 @@ public final class GGUFFile: NamedTensors {
     while done < byteCount {
       let count = min(piece, byteCount - done)
       let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch[0..<count])
-      try unsafe file.read(at: start + done, into: bytes)
+      try unsafe parts[tensor.part].read(at: start + done, into: bytes)
       let firstElement = done / type.blockBytes * type.blockElements
       let elements = count / type.blockBytes * type.blockElements
       let target = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[firstElement * 4..<(firstElement + elements) * 4])

@@ -14,10 +14,14 @@ struct GGUFHeader {
     let offset: Int
     /// Elements of the innermost dimension's blocks times block size: bytes of one row of `columns` elements.
     let rowByteCount: Int
+    /// Which of the model's files holds it.
+    var part = 0
   }
   var metadata: [String: GGUFValue] = [:]
   /// In the file's order.
   var tensors: [Tensor] = []
+  /// Where the data of the last tensor ends, padding included.
+  private(set) var dataEnd = 0
 
   private static let maximumNameByteCount = 65535
   /// More than any vocabulary's; bounds what a hostile file can make us allocate.
@@ -46,7 +50,13 @@ struct GGUFHeader {
     }
     let (padded, overflow) = cursor.offset.addingReportingOverflow(alignment - 1)
     let dataStart = overflow ? file.byteCount : padded / alignment * alignment
-    for info in infos { tensors.append(try info.placed(dataStart: dataStart, alignment: alignment, fileByteCount: file.byteCount, cursor)) }
+    dataEnd = dataStart
+    for info in infos {
+      let (tensor, end) = try info.placed(dataStart: dataStart, alignment: alignment, fileByteCount: file.byteCount, cursor)
+      tensors.append(tensor)
+      let (padded, overflow) = end.addingReportingOverflow(alignment - 1)
+      dataEnd = max(dataEnd, overflow ? end : padded / alignment * alignment)
+    }
   }
 
   /// Magic, version and the two counts.
@@ -176,7 +186,7 @@ private struct Info {
     relativeOffset = try cursor.integer()
   }
 
-  func placed(dataStart: Int, alignment: Int, fileByteCount: Int, _ cursor: GGUFCursor) throws(GGUFError) -> GGUFHeader.Tensor {
+  func placed(dataStart: Int, alignment: Int, fileByteCount: Int, _ cursor: GGUFCursor) throws(GGUFError) -> (GGUFHeader.Tensor, end: Int) {
     let columns = shape.last ?? 1
     guard columns % type.blockElements == 0 else {
       throw cursor.failed(
@@ -201,6 +211,6 @@ private struct Info {
       throw cursor.failed(
         .outsideFile(tensor: name, end: offsetOverflow || endOverflow ? .max : end, fileByteCount: fileByteCount), at: start)
     }
-    return .init(name: name, shape: shape, type: type, offset: Int(offset), rowByteCount: rowByteCount)
+    return (.init(name: name, shape: shape, type: type, offset: Int(offset), rowByteCount: rowByteCount), Int(end))
   }
 }

@@ -12,25 +12,45 @@ public final class HuggingFaceDirectory: NamedTensors {
   public let names: [String]
   private let files: [String: SafetensorsFile]
 
-  static let single = "model.safetensors"
-  static let index = "model.safetensors.index.json"
-
   /// - Throws: ``WeightSourceError`` where there are no weights that may be read, where the index names files outside
   ///   the directory or that are not there, or tensors that are not in the file it says.
   public init(_ path: FilePath) throws {
     self.path = path
-    if Directory.kind(of: path.appending(Self.single)) == .file {
-      let file = try SafetensorsFile(path.appending(Self.single))
+    let survey = try DirectorySurvey(path)
+    guard case .found(let choice) = survey.weights else { throw OtherFormats(survey: survey, role: .model).explanation }
+    switch choice.files {
+    case .single(let name):
+      let file = try Self.open(path.appending(name))
       names = file.names
       files = Dictionary(uniqueKeysWithValues: file.names.map { ($0, file) })
-    } else if Directory.kind(of: path.appending(Self.index)) == .file {
-      (names, files) = try Self.shards(path)
-    } else {
-      throw Self.noWeights(path)
+    case .index(let name): (names, files) = try Self.shards(path, index: name)
+    case .parts(let parts): (names, files) = try Self.parts(parts, of: path)
     }
+    try QuantizedNames.refuse(self, survey)
   }
 
-  private static func shards(_ path: FilePath) throws -> ([String], [String: SafetensorsFile]) {
+  private static func open(_ path: FilePath) throws -> SafetensorsFile {
+    try UnfinishedDownload.refuse(path)
+    return try SafetensorsFile(path)
+  }
+
+  /// All tensors of all files, where no index says which counts.
+  private static func parts(_ parts: [String], of path: FilePath) throws -> ([String], [String: SafetensorsFile]) {
+    var names: [String] = []
+    var files: [String: SafetensorsFile] = [:]
+    for part in parts {
+      let file = try open(path.appending(part))
+      for name in file.names {
+        guard files.updateValue(file, forKey: name) == nil else {
+          throw WeightSourceError(path.string, .other("'\(name)' is in two files, and there is no index that says which counts. Download the model again."))
+        }
+      }
+      names += file.names
+    }
+    return (names, files)
+  }
+
+  private static func shards(_ path: FilePath, index: String) throws -> ([String], [String: SafetensorsFile]) {
     let reader = try ConfigReader(directory: path, file: index)
     guard let map = reader.json["weight_map"]?.object else { throw reader.failed("weight_map", "is missing or not an object") }
     var shards: [String] = []  // in order of first use
@@ -48,7 +68,7 @@ public final class HuggingFaceDirectory: NamedTensors {
     var files: [String: SafetensorsFile] = [:]
     var absent = Set(wanted.keys)
     for shard in shards.sorted() {
-      let file = try SafetensorsFile(path.appending(shard))
+      let file = try open(path.appending(shard))
       for name in file.names where wanted[name] == nil || wanted[name] == shard {
         guard files.updateValue(file, forKey: name) == nil else {
           throw WeightSourceError(path.string, .other("'\(name)' is in two shards and the index does not say which counts. Download the model again."))
@@ -59,16 +79,6 @@ public final class HuggingFaceDirectory: NamedTensors {
     }
     guard absent.isEmpty else { throw WeightSourceError(path.string, .missing(names: absent.sorted())) }
     return (names, files)
-  }
-
-  private static func noWeights(_ path: FilePath) -> WeightSourceError {
-    let names = (try? Directory.names(in: path)) ?? []
-    if let pickle = names.first(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
-      return WeightSourceError(path.string, .other(
-        "only \(pickle) is here. Such files can run code when they are read, so they are never opened. "
-          + "Get the model's safetensors files, or convert it with transformers: save_pretrained(…, safe_serialization=True)."))
-    }
-    return WeightSourceError(path.string, .unknownKind(found: "no \(single) and no \(index) here"))
   }
 
   public var origin: String { path.string }

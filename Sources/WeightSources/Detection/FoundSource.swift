@@ -1,0 +1,158 @@
+import Files
+import JSON
+public import SystemPackage
+import Tensors
+
+/// What a path was found to hold, decided from everything that is there, and what of it is to be opened.
+public struct FoundSource: Sendable {
+  public let kind: WeightSourceKind
+  /// What to open: the path as given, or the one that it leads to (a snapshot in Hugging Face's cache, the only GGUF
+  /// file of a directory, the first of a file's parts).
+  public let path: FilePath
+  /// What else is there and is left out, and what was read although it has not the usual name; for people.
+  public let warnings: [SourceWarning]
+
+  /// - Parameter role: What the path was named for; where a model and an adapter lie in one directory, it decides.
+  /// - Throws: ``WeightSourceError`` saying what is there instead and which command takes it, or `FileError` where there
+  ///   is nothing.
+  public init(at path: FilePath, for role: SourceRole = .any) throws {
+    let found =
+      switch Directory.kind(of: path) {
+      case .directory: try Self.directory(path, role)
+      case .file: try Self.file(path, role)
+      case .other: throw WeightSourceError(path.string, .found("this is neither a file nor a directory", remedy: "Name \(role.wanted)."))
+      case nil: throw Self.absent(path)
+      }
+    guard role.accepted.contains(found.kind) else {
+      throw WeightSourceError(path.string, .found("this is \(found.kind.withArticle)", remedy: role.remedy(for: found.kind)))
+    }
+    self = found
+  }
+
+  init(kind: WeightSourceKind, path: FilePath, warnings: [SourceWarning] = []) {
+    (self.kind, self.path, self.warnings) = (kind, path, warnings)
+  }
+
+  private static func absent(_ path: FilePath) -> any Error {
+    do throws(FileError) { _ = try ReadableFile(path) } catch {  // says why it cannot be opened
+      // The name of a model on a server, given where a path is meant.
+      let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
+      guard case .system(_, .noSuchFileOrDirectory) = error.problem, parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.first != "." }) else { return error }
+      return WeightSourceError(
+        path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path)', and name the directory it prints."))
+    }
+    return WeightSourceError(path.string, .found("this cannot be looked at", remedy: "Check its permissions and owner."))
+  }
+
+  // MARK: directories
+
+  private static func directory(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
+    let survey = try DirectorySurvey(path)
+    if HubCache.isRepository(survey), survey.signs.isEmpty {
+      return try directory(HubCache.snapshot(of: path), role)
+    }
+    let signs = survey.signs
+    let isComplete = survey.isCompleteModel
+    // An adapter is meant where one is asked for, and where what is beside it is no model.
+    let adapter = signs.first { $0.kind == .adapter }
+    let others = signs.filter { $0.kind != .adapter && ($0.kind != .huggingFace || isComplete || adapter == nil) }
+    if let adapter, role == .adapter || others.isEmpty {
+      try refuseUnfinishedAdapter(survey)
+      return FoundSource(kind: adapter.kind, path: path)
+    }
+    if let chosen = others.first {
+      if chosen.kind == .huggingFace, !survey.has("config.json") { throw OtherFormats(survey: survey, role: role).explanation }
+      if chosen.kind == .huggingFace, case .found = survey.weights {} else if chosen.kind == .huggingFace {
+        throw OtherFormats(survey: survey, role: role).explanation
+      }
+      let place = path.lastComponent?.string ?? path.string
+      var warnings = others.dropFirst().map { sign in
+        SourceWarning(sign.file, in: place, "is of \(sign.kind.withArticle) and was left out: config.json speaks of \(chosen.kind.withArticle)")
+      }
+      if let adapter {
+        warnings.append(SourceWarning(
+          adapter.file, in: place, "is of an adapter beside the model and was left out; --lora_dir puts it on the model"))
+      }
+      if chosen.kind == .huggingFace, case .found(let choice) = survey.weights, let unusual = choice.unusual {
+        warnings.append(SourceWarning(unusual, in: place, "was read, for there is no \(ModelFiles.single)"))
+      }
+      return FoundSource(kind: chosen.kind, path: path, warnings: warnings)
+    }
+    if !survey.ggufs.isEmpty { return try ggufs(survey, role) }
+    throw OtherFormats(survey: survey, role: role).explanation
+  }
+
+  private static func refuseUnfinishedAdapter(_ survey: DirectorySurvey) throws(WeightSourceError) {
+    guard !survey.has("adapter_model.safetensors"), !survey.has("adapter_model.bin") else { return }
+    throw WeightSourceError(
+      survey.path.string,
+      .found("there is an adapter_config.json, but no adapter_model.safetensors beside it" + unfinished(survey), remedy: below(survey)))
+  }
+  private static func unfinished(_ survey: DirectorySurvey) -> String {
+    let names = UnfinishedDownload.all(in: survey.path, survey.names)
+    return names.isEmpty ? "" : ", only an unfinished download (\(NameSummary(names, limit: 2)))"
+  }
+  /// Trainers keep states of an adapter in directories of their own.
+  private static func below(_ survey: DirectorySurvey) -> String {
+    let held = survey.directories.prefix(256).filter { survey.path.appending($0).isAdapter }
+    return held.isEmpty ? "Download or save the adapter again." : "There is an adapter in \(NameSummary(held, limit: 4)): name one of them."
+  }
+
+  // MARK: GGUF
+
+  /// The only model among a directory's GGUF files.
+  private static func ggufs(_ survey: DirectorySurvey, _ role: SourceRole) throws -> FoundSource {
+    let names = survey.ggufs
+    let models = names.filter { name in !["mmproj", "imatrix"].contains { name.lowercased().contains($0) } }
+    guard models.count <= 1 else {
+      throw WeightSourceError(
+        survey.path.string, .found("the directory holds \(models.count) GGUF models: \(NameSummary(models, limit: 6))", remedy: "Name one of the files."))
+    }
+    return try file(survey.path.appending(models.first ?? names[0]), role)
+  }
+
+  private static func file(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
+    let file = try ReadableFile(path)
+    let start = try file.start()
+    if start.starts(with: Array("GGUF".utf8)) {
+      try UnfinishedDownload.refuse(path)
+      return try GGUFFile(path).found()
+    }
+    let name = path.lastComponent?.string ?? path.string
+    if name.hasSuffix(".gguf") || FileStart.isGitLFSPointer(start) {
+      throw WeightSourceError(path.string, .found("this is no GGUF file: \(FileStart.description(of: start) ?? "its first bytes are of another kind. Download it again")", remedy: nil))
+    }
+    if UnfinishedDownload.isOne(name) { throw WeightSourceError(path.string, .found("this is an unfinished download", remedy: "Finish it.")) }
+    guard isPart(name) else {
+      let what = FileStart.description(of: start).map { ": \($0)" } ?? ""
+      throw WeightSourceError(path.string, .found("this file does not start as a GGUF file does\(what)", remedy: "Name \(role.wanted)."))
+    }
+    let directory = path.removingLastComponent()
+    let kind = (try? Self.directory(directory.isEmpty ? "." : directory, role))?.kind
+    throw WeightSourceError(
+      path.string,
+      .found("this is one file of \(kind?.withArticle ?? "a directory")", remedy: "Name the directory, \(directory.isEmpty ? "." : directory.string)"))
+  }
+
+  /// Whether such a file is read as a part of its directory.
+  private static func isPart(_ name: String) -> Bool {
+    [".safetensors", ".engine", ".json", ".jinja", ".bin"].contains { name.hasSuffix($0) }
+  }
+}
+
+extension DirectorySurvey {
+  /// Configuration and weights of a Hugging Face model.
+  fileprivate var isCompleteModel: Bool {
+    guard case .found(let choice) = weights, let config, config["architectures"] != nil || config["model_type"] != nil else { return false }
+    guard case .index(let index) = choice.files else { return true }
+    // An index without its files is what an adapter's repository may have left of its base.
+    guard let bytes = try? ReadableFile.contents(of: path.appending(index)),
+      let map = (try? JSONValue(parsing: bytes))?["weight_map"]?.object
+    else { return true }
+    return map.values.contains { $0.string.map(has) ?? false }
+  }
+}
+
+extension FilePath {
+  fileprivate var isAdapter: Bool { Directory.kind(of: appending("adapter_config.json")) == .file }
+}

@@ -1,0 +1,220 @@
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+import WeightSources
+
+/// What a path holds, told from everything that is there.
+struct FoundSourceTests {
+  let directory = TemporaryDirectory()
+  static let model = Expected.directory.appending("models/biases")
+  static let adapter = Expected.directory.appending("adapters/plain")
+
+  /// Copies a directory's files into `name`.
+  func put(_ source: FilePath, in name: String, without: Set<String> = []) {
+    for (file, bytes) in snapshot(source) where !without.contains(file) { directory.write("\(name)/\(file)", bytes) }
+  }
+  func text(_ name: String, _ role: SourceRole = .any) throws -> String {
+    let text = try #require(message { _ = try FoundSource(at: directory(name), for: role) })
+    #expect(text.split(separator: "\n").allSatisfy { $0.count <= 300 }, "\(text)")
+    return text
+  }
+
+  @Test func `a model with an adapter beside it is the model, and the adapter is told of`() throws {
+    put(Self.model, in: "m")
+    put(Self.adapter, in: "m", without: ["config.json"])
+    for role in [SourceRole.any, .model, .weights, .base, .build] {
+      let found = try FoundSource(at: directory("m"), for: role)
+      #expect(found.kind == .huggingFace && found.warnings.map(\.subject) == ["adapter_config.json"], "\(role)")
+      #expect(found.warnings[0].description.contains("--lora_dir"))
+    }
+    #expect(try FoundSource(at: directory("m"), for: .adapter).kind == .adapter)
+    #expect(try ModelSource(directory("m")).warnings.contains { $0.subject == "adapter_config.json" })
+  }
+
+  @Test func `an adapter with a configuration, a tokenizer or trainer's states beside it is an adapter`() throws {
+    put(Self.adapter, in: "a")
+    directory.write("a/config.json", contents(Self.model.appending("config.json")) ?? [])
+    directory.write("a/tokenizer.json", "{}")
+    put(Self.adapter, in: "a/checkpoint-10")
+    let found = try FoundSource(at: directory("a"), for: .weights)
+    #expect(found.kind == .adapter && found.warnings.isEmpty)
+    // The index of a base whose files are elsewhere makes no model.
+    directory.write("a/model.safetensors.index.json", contents(Self.model.appending("model.safetensors.index.json")) ?? [])
+    #expect(try FoundSource(at: directory("a"), for: .weights).kind == .adapter)
+  }
+
+  @Test func `a trainer's output says which of its directories hold what`() throws {
+    put(Self.adapter, in: "out/checkpoint-10")
+    put(Self.model, in: "out/checkpoint-20")
+    directory.write("out/runs/events.out", "x")
+    let several = try text("out")
+    #expect(several.contains("checkpoint-10 (PEFT adapter), checkpoint-20 (Hugging Face model)"))
+    remove(directory("out/checkpoint-10"))
+    #expect(try text("out").contains("Name it: \(directory("out/checkpoint-20"))"))
+    // An adapter's configuration alone, as a trainer leaves it that kept only states.
+    put(Self.adapter, in: "out2/checkpoint-10")
+    directory.write("out2/adapter_config.json", "{}")
+    #expect(try text("out2").contains("There is an adapter in checkpoint-10"))
+  }
+
+  @Test func `parts without an index are read where all are there, and are named where some are not`() throws {
+    put(Self.model, in: "m", without: ["model.safetensors.index.json"])
+    let whole = try ModelSource(Self.model), parts = try ModelSource(directory("m"))
+    #expect(Set(parts.tensors.names) == Set(whole.tensors.names))
+    for name in whole.tensors.names { #expect(try parts.tensors.bytes(of: name) == whole.tensors.bytes(of: name)) }
+    remove(directory("m/model-00001-of-00002.safetensors"))
+    #expect(try text("m", .model).contains("model-00001-of-00002.safetensors is missing"))
+  }
+
+  @Test func `one file under another name is read with a warning, of several one must be chosen`() throws {
+    put(Expected.directory.appending("models/tied"), in: "v", without: ["model.safetensors"])
+    let bytes = try #require(contents(Expected.directory.appending("models/tied/model.safetensors")))
+    for name in ["model.fp16.safetensors", "weights.safetensors"] {
+      directory.write("v/\(name)", bytes)
+      let source = try ModelSource(directory("v"))
+      #expect(source.warnings.map(\.subject) == [name] && source.tensors.names.count > 10)
+      remove(directory("v/\(name)"))
+    }
+    for name in ["model.fp16.safetensors", "model.bf16.safetensors"] { directory.write("v/\(name)", bytes) }
+    let several = try text("v")
+    #expect(several.contains("model.bf16.safetensors, model.fp16.safetensors") && several.contains("Keep one"))
+    // transformers' key for weights under another name.
+    var config = try #require(try JSONValue(parsing: contents(directory("v/config.json")) ?? []).object)
+    config["transformers_weights"] = "model.bf16.safetensors"
+    directory.write("v/config.json", JSONValue.object(config).serialized())
+    #expect(try ModelSource(directory("v")).warnings.isEmpty)
+  }
+
+  @Test func `an index of a variant is read`() throws {
+    put(Self.model, in: "v", without: ["model.safetensors.index.json"])
+    directory.write("v/model.safetensors.index.fp16.json", contents(Self.model.appending("model.safetensors.index.json")) ?? [])
+    #expect(try ModelSource(directory("v")).warnings.map(\.subject) == ["model.safetensors.index.fp16.json"])
+  }
+
+  @Test(arguments: [
+    ("consolidated.safetensors", "author's own names"), ("consolidated.00.pth", "author's own names"), ("pytorch_model.bin", "run code"),
+    ("tf_model.h5", "TensorFlow"), ("flax_model.msgpack", "Flax"), ("model.onnx", "ONNX"), ("weights.npz", "MLX"), ("rust_model.ot", "Rust"),
+    ("model.safetensors.incomplete", "not finished"), ("model.safetensors.part", "not finished"), ("model-00001-of-00002.safetensors.crdownload", "not finished"),
+    ("model.gguf.aria2", "not finished"), (".cache/huggingface/download/x.abc.incomplete", "not finished"), ("adapter_model.safetensors", "no adapter_config.json"),
+    ("tokenizer.json", "no weights"), ("notes.txt", "notes.txt"),
+  ])
+  func `what is there in place of weights is named`(file: String, words: String) throws {
+    directory.write("d/config.json", "{}")
+    directory.write("d/\(file)", "x")
+    if file == "notes.txt" || file == "tokenizer.json" { remove(directory("d/config.json")) }
+    #expect(try text("d").contains(words))
+  }
+
+  @Test func `links that lead to nothing are told`() throws {
+    directory.write("d/config.json", "{}")
+    makeSymbolicLink(directory("d/model.safetensors"), to: "../blobs/0123")
+    #expect(try text("d").contains("model.safetensors is a link that leads to nothing"))
+  }
+
+  @Test func `Hugging Face's cache leads to the snapshot of its main revision`() throws {
+    put(Self.model, in: "models--a--b/snapshots/111")
+    put(Self.model, in: "models--a--b/snapshots/222")
+    directory.write("models--a--b/blobs/x", "x")
+    #expect(try text("models--a--b").contains("2 snapshots"))
+    directory.write("models--a--b/refs/main", "222\n")
+    let found = try FoundSource(at: directory("models--a--b"), for: .model)
+    #expect(found.path == directory("models--a--b/snapshots/222") && found.kind == .huggingFace)
+    remove(directory("models--a--b/refs"))
+    remove(directory("models--a--b/snapshots/111"))
+    #expect(try FoundSource(at: directory("models--a--b")).path == directory("models--a--b/snapshots/222"))
+    #expect(try text("models--a--b/snapshots").contains("cache"))
+    #expect(try text(".").contains("models--a--b"))
+  }
+
+  @Test func `config.json decides where files of two kinds lie together`() throws {
+    put(Self.model, in: "m")
+    directory.write("m/rank0.safetensors", "x")
+    let model = try FoundSource(at: directory("m"))
+    #expect(model.kind == .huggingFace && model.warnings.map(\.subject) == ["rank0.safetensors"])
+    directory.write("m/config.json", #"{"architecture": "LlamaForCausalLM", "mapping": {"world_size": 1}}"#)
+    #expect(try FoundSource(at: directory("m")).kind == .checkpoint)
+    directory.write("m/config.json", #"{"pretrained_config": {}}"#)
+    #expect(try FoundSource(at: directory("m")).kind == .engine, "its rank files are missing, which its reader says")
+  }
+
+  @Test func `a Git LFS pointer is called that, whichever file it stands for`() throws {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    for file in ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors"] {
+      let place = "p-\(file)"
+      put(Self.model, in: place)
+      directory.write("\(place)/\(file)", pointer)
+      let said = try #require(message { _ = try ModelSource(directory(place)) })
+      #expect(said.contains(file) && said.contains("git lfs pull"), "\(said)")
+    }
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+      put(Self.adapter, in: "a-\(file)")
+      directory.write("a-\(file)/\(file)", pointer)
+      let said = try #require(message { _ = try LoRAAdapter(directory: directory("a-\(file)")) })
+      #expect(said.contains(file) && said.contains("git lfs pull"), "\(said)")
+    }
+    directory.write("x.gguf", pointer)
+    #expect(try text("x.gguf").contains("git lfs pull"))
+  }
+
+  @Test func `a weights file that is something else says what it is`() throws {
+    put(Expected.directory.appending("models/tied"), in: "m")
+    for (bytes, words) in [
+      ("", "empty"), ("<!DOCTYPE html><html><body>404", "web page"), ("Entry not found: the repository", "it is text"),
+      (String(repeating: "\0", count: 64), "zeros"), ("PK\u{3}\u{4}aaaaaaaaaaaa", "zip archive"),
+    ] {
+      directory.write("m/model.safetensors", bytes)
+      let said = try #require(message { _ = try ModelSource(directory("m")) })
+      #expect(said.contains(words) && said.contains("model.safetensors"), "\(said)")
+    }
+    directory.write("m/model.safetensors", contents(Expected.directory.appending("models/tied/model.safetensors")) ?? [])
+    directory.write("m/model.safetensors.aria2", "x")
+    #expect(try #require(message { _ = try ModelSource(directory("m")) }).contains("model.safetensors.aria2"))
+  }
+
+  @Test func `weights that a side file alone calls quantised are refused with its name`() throws {
+    put(Expected.directory.appending("models/tied"), in: "q")
+    // A file left over beside plain weights changes nothing.
+    directory.write("q/quantize_config.json", #"{"bits": 4, "quant_method": "gptq"}"#)
+    _ = try ModelSource(directory("q"))
+    let header = #"{"model.layers.0.mlp.up_proj.qweight":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}"#
+    let size = UInt8(header.utf8.count)
+    directory.write("q/model.safetensors", [size, 0, 0, 0, 0, 0, 0, 0] + Array(header.utf8) + [UInt8](repeating: 0, count: 8))
+    let said = try #require(message { _ = try ModelSource(directory("q")) })
+    #expect(said.contains("gptq, says quantize_config.json") && said.contains("up_proj.qweight"), "\(said)")
+  }
+
+  @Test func `a file in the place of its directory is told with the directory`() throws {
+    put(Self.model, in: "m")
+    put(Self.adapter, in: "a")
+    #expect(try text("m/config.json").contains("one file of a Hugging Face model. Name the directory, \(directory("m"))"))
+    #expect(try text("a/adapter_model.safetensors").contains("one file of a PEFT adapter. Name the directory, \(directory("a"))"))
+    #expect(try text("m/model-00001-of-00002.safetensors").contains("Name the directory"))
+    directory.write("d/x.gguf.part", "GGU")
+    #expect(try text("d/x.gguf.part").contains("unfinished"))
+    directory.write("d/x.bin", "whatever else")
+    #expect(try text("d/x.bin").contains("Name the directory"))
+  }
+
+  @Test func `a model's name on a server is no path, and what to do is said`() {
+    let said = message { _ = try FoundSource(at: "some-org/some-model") }
+    #expect(said?.contains("hf download some-org/some-model") == true)
+  }
+
+  @Test(arguments: SourceRole.allCases) func `every role says what was found and who takes it`(role: SourceRole) throws {
+    put(Self.model, in: "huggingFace")
+    put(Self.adapter, in: "adapter")
+    directory.write("checkpoint/rank0.safetensors", "x")
+    directory.write("engine/rank0.engine", "x")
+    for kind in WeightSourceKind.allCases where kind != .gguf && kind != .ggufAdapter {
+      let path = directory(kind.rawValue)
+      guard !role.accepts(kind) else {
+        #expect(try FoundSource(at: path, for: role).kind == kind)
+        continue
+      }
+      let said = try text(kind.rawValue, role)
+      #expect(said.contains("this is \(kind == .engine ? "an" : "a") \(kind.name)") && said.contains("trtllm-") || said.contains("name a base model"), "\(said)")
+    }
+  }
+}
