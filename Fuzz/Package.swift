@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The parsers that read bytes from strangers, built by Scripts/fuzz with coverage counters and linked with libFuzzer.
+// Everything that reads bytes from strangers, built by Scripts/fuzz with AddressSanitizer and coverage counters and linked
+// with libFuzzer. The product's sources are compiled again here (Sources is a link), all but what a web server needs.
 let swiftSettings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
@@ -11,6 +12,10 @@ let swiftSettings: [SwiftSetting] = [
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
 
 let package = Package(
   name: "drydock-fuzz",
@@ -22,17 +27,35 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
-    .target(name: "CSystemCalls"),
-    .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings),
+    .target(name: "CFuzzer", path: "CFuzzer"),
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
-    .target(name: "Tensors", dependencies: ["CPUKernels"], swiftSettings: swiftSettings),
-    .target(name: "Files", dependencies: ["CSystemCalls", system], swiftSettings: swiftSettings),
-    .target(name: "Safetensors", dependencies: ["JSON", "Tensors", "Files", system, ordered], swiftSettings: swiftSettings),
+    .target(name: "CSystemCalls"),
+    .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
+    library("Tensors", ["CPUKernels"]),
+    library("Files", ["CSystemCalls", system]),
+    library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
+    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
+    library("WeightSources", ["CPUKernels", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
+    library("Engines", [
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered,
+    ]),
+    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
+    library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
+    library("Tokenizers", ["JSON", ordered]),
+    // The server's readers of requests, which know no HTTP.
     .target(
-      name: "Checkpoints", dependencies: ["Safetensors", "JSON", "Tensors", "Files", crypto, system],
-      swiftSettings: swiftSettings),
+      name: "Serving", dependencies: ["Inference", "Tokenizers", "JSON"], path: "Sources/Serving",
+      sources: [
+        "Requests/ChatRequest.swift", "Requests/CompletionRequest.swift", "Requests/FieldReader.swift",
+        "Requests/SamplingFields.swift", "Requests/TokenizeRequest.swift", "Engine/CompletionEngine.swift",
+        "Engine/CompletionEvent.swift", "Engine/CompletionParameters.swift", "Engine/EngineStatistics.swift", "HTTP/APIError.swift",
+      ], swiftSettings: swiftSettings),
     .target(
-      name: "FuzzTargets", dependencies: ["Checkpoints", "Safetensors", "JSON", "Tensors"], path: "FuzzTargets",
-      swiftSettings: swiftSettings),
+      name: "FuzzTargets",
+      dependencies: [
+        "CFuzzer", "CPUKernels", "Serving", "Tokenizers", "CPUBackend", "Engines", "Networks", "WeightSources", "Checkpoints",
+        "Safetensors", "JSON", "Tensors", "Files", system, ordered,
+      ], path: "FuzzTargets", swiftSettings: swiftSettings),
   ]
 )

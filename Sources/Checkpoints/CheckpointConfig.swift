@@ -40,6 +40,9 @@ public struct CheckpointConfig: Sendable {
   public let mapping: Mapping
   public internal(set) var quantization: Quantization
 
+  /// Tables are made with entries for every layer, so their number is bounded: the deepest published models have a few hundred.
+  public static let maximumLayerCount = 1 << 12
+
   /// - Parameter path: The file, for messages.
   /// - Throws: ``CheckpointError`` naming the first field that is missing or has no usable value.
   public init(parsing json: JSONValue, path: FilePath = "config.json") throws(CheckpointError) {
@@ -50,7 +53,7 @@ public struct CheckpointConfig: Sendable {
     elementType = try Self.type(fields, "dtype", default: nil)
     logitsElementType = try Self.type(fields, "logits_dtype", default: .float32)
     hiddenSize = try fields.required("hidden_size", fields.count("hidden_size"))
-    layerCount = try fields.required("num_hidden_layers", fields.count("num_hidden_layers"))
+    layerCount = try fields.required("num_hidden_layers", fields.count("num_hidden_layers", limit: Self.maximumLayerCount))
     headCount = try fields.required("num_attention_heads", fields.count("num_attention_heads"))
     keyValueHeadCount = try fields.count("num_key_value_heads") ?? headCount
     headSize = try fields.count("head_size") ?? max(1, hiddenSize / headCount)

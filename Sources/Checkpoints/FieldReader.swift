@@ -51,9 +51,9 @@ struct FieldReader {
   }
 
   /// A count from 1 up to a size that no product of three of them overflows.
-  func count(_ key: String) throws(CheckpointError) -> Int? {
+  func count(_ key: String, limit: Int = 1 << 30) throws(CheckpointError) -> Int? {
     guard let value = try int(key) else { return nil }
-    guard (1...(1 << 30)).contains(value) else { throw failed(key, "is \(value), which is not a possible size") }
+    guard (1...limit).contains(value) else { throw failed(key, "is \(value), which is not a possible size") }
     return value
   }
 }

@@ -53,6 +53,9 @@ struct Normalizer: Sendable {
 extension Normalizer {
   /// Published normalisers triple a space at most ("▁" is three bytes).
   private static let largestGrowth = 64
+  /// Bytes put in front of each piece of text, and steps: published ones have three and a few.
+  private static let longestPrefix = 256
+  private static let mostSteps = 64
 
   init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
     guard let json, !json.isNull else { return }
@@ -60,12 +63,6 @@ extension Normalizer {
     case "Sequence":
       for (index, step) in try reader.array(json, "normalizers", at: "normalizer").enumerated() {
         steps += try Normalizer(step, reader: reader.inside("normalizer.normalizers[\(index)]")).steps
-      }
-      // Replacements of replacements multiply: a file must not turn a line into gigabytes.
-      var growth = 1
-      for case .replace(let pattern, let content) in steps where growth <= Self.largestGrowth { growth *= min(1 << 20, max(1, (content.count + pattern.count - 1) / pattern.count)) }
-      guard growth <= Self.largestGrowth else {
-        throw reader.unsupported("normalizer", "that makes text \(growth) times as long", "at most \(Self.largestGrowth) times")
       }
     case "NFC": steps = [.composed]
     case "Prepend": steps = [.prepend(Array(try reader.string(json, "prepend").utf8))]
@@ -78,6 +75,31 @@ extension Normalizer {
       steps = [.replace(Array(pattern.utf8), with: Array(try reader.string(json, "content").utf8))]
     case let type:
       throw reader.unsupported("normalizer", type ?? "without a type", "NFC, Prepend, Replace, Sequence")
+    }
+    try checkSize(reader)
+  }
+
+  /// Replacements of replacements multiply: a file must not turn a line into gigabytes.
+  private func checkSize(_ reader: JSONMembers) throws(TokenizerError) {
+    guard steps.count <= Self.mostSteps else {
+      throw reader.unsupported("normalizer", "of \(steps.count) steps", "at most \(Self.mostSteps)")
+    }
+    var growth = 1, prefix = 0
+    for step in steps {
+      switch step {
+      case .composed: break
+      case .prepend(let bytes): prefix += bytes.count
+      case .replace(let pattern, let content):
+        let factor = max(1, (content.count + pattern.count - 1) / pattern.count)
+        growth = growth.multipliedReportingOverflow(by: factor).overflow ? .max : growth * factor
+      }
+    }
+    guard growth <= Self.largestGrowth else {
+      throw reader.unsupported("normalizer", "that makes text \(growth) times as long", "at most \(Self.largestGrowth) times")
+    }
+    let longest = prefix * growth  // where the prefix comes first, it grows as well
+    guard longest <= Self.longestPrefix else {
+      throw reader.unsupported("normalizer", "that puts \(longest) bytes before each piece of text", "at most \(Self.longestPrefix)")
     }
   }
 }

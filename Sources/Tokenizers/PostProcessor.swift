@@ -7,6 +7,9 @@ struct PostProcessor: Sendable {
 }
 
 extension PostProcessor {
+  /// A template may name the same list of ids again and again, so what it makes is bounded: published ones add one or two.
+  private static let mostTokens = 256
+
   init(_ json: JSONValue?, reader: JSONMembers) throws(TokenizerError) {
     guard let json, !json.isNull else { return }
     switch json["type"]?.string {
@@ -16,6 +19,7 @@ extension PostProcessor {
         let inner = try PostProcessor(step, reader: reader.inside("post_processor.processors[\(index)]"))
         prefix = inner.prefix + prefix
         suffix += inner.suffix
+        try checkCount(reader)
       }
     case "TemplateProcessing":
       var seenText = false
@@ -32,6 +36,7 @@ extension PostProcessor {
               throw reader.invalid("post_processor.special_tokens.\(name).ids", "an array of token ids")
             }
             if seenText { suffix.append(id) } else { prefix.append(id) }
+            try checkCount(reader)
           }
         } else {
           throw reader.invalid("post_processor.single", "an array of {\"Sequence\"} and {\"SpecialToken\"}")
@@ -41,6 +46,12 @@ extension PostProcessor {
     case let type:
       throw reader.unsupported(
         "post_processor", type ?? "without a type", "ByteLevel, TemplateProcessing, Sequence")
+    }
+  }
+
+  private func checkCount(_ reader: JSONMembers) throws(TokenizerError) {
+    guard prefix.count + suffix.count <= Self.mostTokens else {
+      throw reader.unsupported("post_processor", "with more than \(Self.mostTokens) tokens around a text", "at most \(Self.mostTokens)")
     }
   }
 }

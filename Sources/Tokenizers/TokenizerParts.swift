@@ -37,6 +37,9 @@ struct TokenizerParts {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
     for token in added {
+      guard token.id < encoder.vocabulary.idBound else {
+        throw reader.inconsistent("the added token '\(token.content)' has the id \(token.id), far beyond the \(encoder.vocabulary.count) tokens of the vocabulary")
+      }
       if let known = addedIDs.updateValue(token.id, forKey: Array(token.content.utf8)), known != token.id {
         throw reader.inconsistent("the added token '\(token.content)' has the ids \(known) and \(token.id)")
       }

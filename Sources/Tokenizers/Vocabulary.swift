@@ -11,8 +11,12 @@ struct Vocabulary: Sendable {
   /// Open addressing: 0 is empty, otherwise id + 1. The count is a power of two, at most half full.
   private var slots: [Int32]
   private(set) var count = 0
+  /// Ids may leave holes, but tables have a place for each: how many are allowed grows with the file.
+  let idBound: Int
 
+  /// - Parameter capacity: How many tokens the file lists.
   init(capacity: Int) {
+    idBound = min(Int(Self.maximumID), (1 << 16) + 8 * capacity)
     var size = 16
     while size < capacity * 2 { size *= 2 }
     slots = [Int32](repeating: 0, count: size)
@@ -48,7 +52,7 @@ struct Vocabulary: Sendable {
     let extent = start..<storage.count
     let bytes = storage[extent]
     if let known = self.id(of: bytes) { storage.removeSubrange(extent); return known == id }
-    guard id >= 0, id < Self.maximumID, self.bytes(of: id) == nil else { storage.removeSubrange(extent); return false }
+    guard id >= 0, id < idBound, self.bytes(of: id) == nil else { storage.removeSubrange(extent); return false }
     while extents.count <= Int(id) { extents.append(nil) }
     extents[Int(id)] = extent
     count += 1

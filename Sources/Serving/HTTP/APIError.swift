@@ -1,4 +1,3 @@
-import Hummingbird
 import Inference
 public import JSON
 

@@ -73,10 +73,11 @@ public struct ModelShape: Sendable, Hashable {
       problems.append("\(keyValueHeadCount) key-value heads neither divide by it nor into it")
     }
     if intermediateSize % ranks != 0 { problems.append("the intermediate size \(intermediateSize) does not divide by it") }
-    let fits = (1...max(1, headCount)).filter {
-      headCount % $0 == 0 && intermediateSize % $0 == 0 && (keyValueHeadCount % $0 == 0 || $0 % keyValueHeadCount == 0)
-    }
     if !problems.isEmpty {
+      // No more than the commands take; the head count may be any number that a file says.
+      let fits = (1...min(max(1, headCount), 1024)).filter {
+        headCount % $0 == 0 && intermediateSize % $0 == 0 && (keyValueHeadCount % $0 == 0 || $0 % keyValueHeadCount == 0)
+      }
       return "the model cannot be split over \(ranks) tensor-parallel ranks: " + problems.joined(separator: "; ")
         + ". Sizes that fit: " + fits.map(String.init).joined(separator: ", ") + "."
     }
