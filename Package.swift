@@ -108,7 +108,7 @@ let package = Package(
       tests("EnginesTests", [
         "Engines", "CPUBackend", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
         "TestSupport", crypto, system, ordered,
-      ]),
+      ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Engines"]),
       // Uses the libraries as another package would.
       tests("ProductsTests", [

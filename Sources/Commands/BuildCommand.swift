@@ -46,7 +46,7 @@ public struct BuildCommand: DrydockCommand {
 
   @Option(
     name: [.customLong("max_seq_len"), .customLong("max_decoder_seq_len")],
-    help: ArgumentHelp("Longest sequence, prompt and answer; the model's own limit by default.", valueName: "n"))
+    help: ArgumentHelp("Longest sequence, prompt and answer; the model's own limit by default, beyond which a sliding window refuses and positions warn.", valueName: "n"))
   var maximumSequenceLength: Int?
 
   @Option(name: .customLong("max_num_tokens"), help: ArgumentHelp("Most token rows in one step.", valueName: "n"))
@@ -123,6 +123,7 @@ public struct BuildCommand: DrydockCommand {
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
+    try log.warnings(prepared.warnings.map(\.description), isStrict: strict)
     let world = source.config.mapping.worldSize
     let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
     if dryRun {

@@ -52,10 +52,10 @@ public struct BuildSource: Sendable {
   }
 
   /// - Precondition: What was found is a checkpoint or a model in its author's format.
-  init(_ found: FoundSource, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
+  init(_ found: FoundSource, elementType: ElementType? = nil, mapping: Mapping = Mapping(), comparesTables: Bool = true) throws {
     switch found.kind {
     case .checkpoint: self.init(try Checkpoint(directory: found.path), warnings: found.warnings)
-    default: try self.init(try ModelSource(found), elementType: elementType, mapping: mapping)
+    default: try self.init(try ModelSource(found, comparesTables: comparesTables), elementType: elementType, mapping: mapping)
     }
   }
 

@@ -5,7 +5,7 @@ import Networks
 import OrderedCollections
 public import SystemPackage
 import Tensors
-import WeightSources
+public import WeightSources
 
 /// Makes an engine directory from a model: a plan for every rank, then its recipes.
 public struct EngineBuilder: Sendable {
@@ -45,6 +45,8 @@ public struct EngineBuilder: Sendable {
     public var timingCache: TimingCache
     public var isStripped: Bool
     public var configuration: JSONValue
+    /// What the configuration gave cause to say.
+    public var warnings: [SourceWarning]
     public var plans: [Plan] { ranks.map(\.plan) }
     /// About the bytes of the whole directory, rather more than less.
     var fileByteCount: Int {
@@ -63,7 +65,7 @@ public struct EngineBuilder: Sendable {
   public func prepare(_ opened: BuildSource) throws -> Prepared {
     let config = opened.config
     let source = opened.weights
-    let limits = try limits(config, opened.path)
+    let (limits, limitWarnings) = try limits(config, opened.path)
     let auxiliaryFiles = try opened.auxiliaryFiles()
     let tensorCount = opened.tensorCount
     guard config.layerCount <= tensorCount else {
@@ -104,7 +106,8 @@ public struct EngineBuilder: Sendable {
     }
     return Prepared(
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, timingCache: planner.timingCache, isStripped: strip,
-      configuration: configuration(config, limits: limits, isStripped: strip))
+      configuration: configuration(config, limits: limits, isStripped: strip),
+      warnings: ConfigurationWarnings.unused(config) + limitWarnings)
   }
 
   private func problem(_ obstacle: Unavailable, _ config: CheckpointConfig) -> String? {
@@ -143,19 +146,23 @@ public struct EngineBuilder: Sendable {
       byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
   }
 
-  private func limits(_ config: CheckpointConfig, _ directory: FilePath) throws(EngineError) -> PlanLimits {
-    var sequence = options.maximumSequenceLength ?? config.maximumPositions ?? 2048
+  private func limits(_ config: CheckpointConfig, _ directory: FilePath) throws(EngineError) -> (PlanLimits, [SourceWarning]) {
     // Attention here looks at the whole sequence: beyond a sliding window results would differ from the model's.
-    if let window = config.json["sliding_window"]?.int, window > 0 { sequence = min(sequence, window) }
+    let limit: SequenceLimit
+    do { limit = try SequenceLimit(config, asked: options.maximumSequenceLength) } catch {
+      throw EngineError(directory, .unsupported(reason: error.reason))
+    }
+    let sequence = limit.length
     for (flag, value) in [
       ("max_seq_len", sequence), ("max_batch_size", options.maximumBatchSize),
       ("max_input_len", options.maximumInputLength), ("max_num_tokens", options.maximumTokens),
     ] where value < 1 || value > 1 << 24 {
       throw EngineError(directory, .unsupported(reason: "--\(flag) is \(value); it must be from 1 to 16777216"))
     }
-    return PlanLimits(
+    let limits = PlanLimits(
       batchSize: options.maximumBatchSize, inputLength: min(options.maximumInputLength, sequence),
       sequenceLength: sequence, tokens: options.maximumTokens)
+    return (limits, limit.warnings)
   }
 
   private func configuration(_ config: CheckpointConfig, limits: PlanLimits, isStripped: Bool) -> JSONValue {

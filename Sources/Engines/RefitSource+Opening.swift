@@ -91,7 +91,10 @@ extension RefitSource {
     let (kind, path) = (found.kind, found.path)
     switch kind {
     case .checkpoint, .huggingFace, .gguf:
-      let model = try BuildSource(found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping)
+      // Where the engine has one table for both, the check compares them.
+      let hasHead = engine.ranks.last?.plan.weights[EmbeddingSharing.logits] != nil
+      let model = try BuildSource(
+        found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping, comparesTables: hasHead)
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.warnings = model.warnings

@@ -2,9 +2,8 @@ public import Checkpoints
 
 /// Which architectures can be built, by the `architecture` string of a checkpoint.
 public enum Families {
-  public static let llama: Set<String> = [
-    "LlamaForCausalLM", "MistralForCausalLM", "InternLMForCausalLM", "SkyworkForCausalLM", "GraniteForCausalLM",
-  ]
+  /// Granite's checkpoints have the same tensors, but scale residuals and logits, which no operation here does.
+  public static let llama: Set<String> = ["LlamaForCausalLM", "MistralForCausalLM", "InternLMForCausalLM", "SkyworkForCausalLM"]
   public static var supported: [String] { llama.sorted() }
 
   /// The network of one rank, before fusion.

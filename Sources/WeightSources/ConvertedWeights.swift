@@ -19,14 +19,16 @@ public final class ConvertedWeights: WeightSource {
     origin = tensors.origin
     self.tensors = tensors
     self.elementType = elementType
+    // A head that is stored counts as it stands, also where it is declared a copy of the table.
+    let ties = model.tiesEmbeddings && tensors.description(of: "lm_head.weight") == nil
     layout = try ShardLayout(
       family: model.family, shape: model.shape,
       features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: mapping,
-      tiesEmbeddings: model.tiesEmbeddings, origin: tensors.origin)
-    try check(tiesEmbeddings: model.tiesEmbeddings)
+      tiesEmbeddings: ties, origin: tensors.origin)
+    try check()
   }
 
-  private func check(tiesEmbeddings: Bool) throws(WeightSourceError) {
+  private func check() throws(WeightSourceError) {
     var wanted: [String: [Int]] = [:]
     var order: [String] = []
     for rank in 0..<layout.mapping.worldSize {
@@ -36,10 +38,8 @@ public final class ConvertedWeights: WeightSource {
     }
     let missing = order.filter { tensors.description(of: $0) == nil }
     guard missing.isEmpty else { throw WeightSourceError(origin, .missing(names: missing)) }
-    // A tied model's file may still hold the copy.
-    let copies = tiesEmbeddings ? layout.family.tensors.filter { $0.tiedTo != nil }.flatMap { $0.parts.map(\.huggingFace) } : []
     let unexpected = tensors.names.filter { name in
-      wanted[name] == nil && !copies.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
+      wanted[name] == nil && !layout.family.ignoredNames.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
     }
     guard unexpected.isEmpty else { throw WeightSourceError(origin, .unexpected(names: unexpected, family: layout.family.name)) }
     for name in order {

@@ -24,14 +24,18 @@ public struct ModelSource: Sendable {
 
   /// Opens either kind.
   ///
+  /// - Parameter comparesTables: Whether a head that is declared a copy of the embedding table is compared with it. Leave
+  ///   it out where that is done anyway; the head then counts as it stands.
   /// - Throws: ``WeightSourceError``, ``GGUFError`` or `SafetensorsError`.
-  public init(_ path: FilePath) throws { try self.init(FoundSource(at: path, for: .model)) }
+  public init(_ path: FilePath, comparesTables: Bool = true) throws {
+    try self.init(FoundSource(at: path, for: .model), comparesTables: comparesTables)
+  }
 
   /// - Precondition: What was found is a model in its author's format.
-  public init(_ found: FoundSource) throws {
+  public init(_ found: FoundSource, comparesTables: Bool = true) throws {
     switch found.kind {
     case .gguf: try self.init(gguf: GGUFFile(found.path), path: found.path)
-    default: try self.init(huggingFace: HuggingFaceDirectory(found.path))
+    default: try self.init(huggingFace: HuggingFaceDirectory(found.path), comparesTables: comparesTables)
     }
     warnings = found.warnings + warnings
   }
@@ -52,18 +56,23 @@ public struct ModelSource: Sendable {
   public init(gguf file: GGUFFile, path: FilePath) throws {
     try file.requireReadable()
     self.path = path
-    model = try SourceModel(gguf: file)
+    var model = try SourceModel(gguf: file)
     try Self.checkLayers(model, tensorCount: file.tensors.count, path)
-    tensors = GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize)
+    tensors = model.fillBiases(
+      GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize))
+    self.model = model
+    warnings = model.warnings
     gguf = file
     names = ModelNames([file.metadata["general.name"]?.string ?? ""] + Self.namesOfPlace(path))
   }
 
-  public init(huggingFace directory: HuggingFaceDirectory) throws {
+  public init(huggingFace directory: HuggingFaceDirectory, comparesTables: Bool = true) throws {
     path = directory.path
-    model = try SourceModel(huggingFace: directory)
+    var model = try SourceModel(huggingFace: directory)
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
-    tensors = directory
+    tensors = try model.reconcile(with: directory, configuration: "config.json", comparesTables: comparesTables)
+    self.model = model
+    warnings = model.warnings
     gguf = nil
     let config = try ConfigReader(directory: directory.path, file: "config.json")
     names = ModelNames([config.json["_name_or_path"]?.string ?? ""] + Self.namesOfPlace(directory.path))

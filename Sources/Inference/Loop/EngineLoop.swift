@@ -37,7 +37,8 @@ public final class EngineLoop: Sendable {
     guard !request.promptIDs.isEmpty else { throw .emptyPrompt }
     let longest = limits.longestSequence - (request.promptScores == .withoutAnswer ? 0 : 1)
     guard request.promptIDs.count <= longest else {
-      throw .promptTooLong(tokens: request.promptIDs.count, limit: longest)
+      throw .promptTooLong(
+        tokens: request.promptIDs.count, limit: longest, isLimitOfCache: limits.longestSequence < limits.maximumSequenceLength)
     }
     for (index, id) in request.promptIDs.enumerated() where id < 0 || id >= limits.vocabularySize {
       throw .tokenOutOfRange(index: index, id: id, vocabularySize: limits.vocabularySize)

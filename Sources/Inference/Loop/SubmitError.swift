@@ -2,7 +2,7 @@
 public enum SubmitError: Error, Hashable, CustomStringConvertible {
   case emptyPrompt
   /// The prompt leaves no room for an answer.
-  case promptTooLong(tokens: Int, limit: Int)
+  case promptTooLong(tokens: Int, limit: Int, isLimitOfCache: Bool = false)
   case tokenOutOfRange(index: Int, id: Int32, vocabularySize: Int)
   case parameter(SamplingParameterError)
   /// As many requests wait as may; come back later.
@@ -13,9 +13,11 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .emptyPrompt: "The prompt has no tokens; give at least one."
-    case .promptTooLong(let tokens, let limit):
+    case .promptTooLong(let tokens, let limit, let isLimitOfCache):
       "The prompt has \(tokens) tokens; this engine takes at most \(limit), so that an answer has room. Shorten it, or "
-        + "raise max_seq_len or the cache size."
+        + (isLimitOfCache
+          ? "give the cache more memory."
+          : "build an engine with a larger --max_seq_len; of a model with a sliding window there is none for more than the window.")
     case .tokenOutOfRange(let index, let id, let size):
       "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."
     case .parameter(let error): error.description

@@ -5,6 +5,7 @@ extension ModelFamily {
   static let llama = ModelFamily(
     name: "Llama",
     architectures: ["LlamaForCausalLM", "MistralForCausalLM"],
+    modelTypes: ["llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"],
     relatedArchitectures: ["InternLMForCausalLM", "SkyworkForCausalLM", "GraniteForCausalLM"],
     ggufArchitectures: ["llama"],
     tensors: [
@@ -36,7 +37,22 @@ extension ModelFamily {
         .init(huggingFace: "lm_head.weight", gguf: "output.weight", outputs: .vocabulary, inputs: .hidden)
       ], tiedTo: "model.embed_tokens.weight"),
     ],
-    ignoredSuffixes: ["rotary_emb.inv_freq", "rope_freqs.weight"])
+    ignoredSuffixes: ["rotary_emb.inv_freq"], ignoredNames: ["rope_freqs.weight"])
+
+  /// What transformers 5 takes for keys that a configuration leaves out.
+  struct Defaults {
+    let positions: Int
+    /// nil: as many as attention heads.
+    let keyValueHeadCount: Int?
+    let slidingWindow: Int?
+    /// Whether the class asks for biases at all.
+    let hasBiases: Bool
+  }
+  func defaults(of architecture: String) -> Defaults {
+    architecture == "MistralForCausalLM"
+      ? Defaults(positions: 131_072, keyValueHeadCount: 8, slidingWindow: 4096, hasBiases: false)
+      : Defaults(positions: 2048, keyValueHeadCount: nil, slidingWindow: nil, hasBiases: true)
+  }
 
   private static func norm(_ name: String, _ place: TensorRule.Place, _ huggingFace: String, _ gguf: String) -> TensorRule {
     .init(name: name, place: place, split: .none, parts: [.init(huggingFace: huggingFace, gguf: gguf, outputs: .hidden, inputs: nil)])

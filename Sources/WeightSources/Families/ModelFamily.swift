@@ -6,6 +6,8 @@ public struct ModelFamily: Sendable {
   public let name: String
   /// `architectures[0]` of the Hugging Face configurations that this family covers.
   public let architectures: [String]
+  /// The class of those that each `model_type` of a Hugging Face configuration means.
+  let modelTypes: [String: String]
   /// More values of a checkpoint's `architecture` with the same tensors, which are taken apart but not converted here:
   /// their configurations say things that this family's do not.
   let relatedArchitectures: [String]
@@ -15,6 +17,8 @@ public struct ModelFamily: Sendable {
   let tensors: [TensorRule]
   /// Ends of tensor names that carry no weight of their own (tables that the network computes).
   let ignoredSuffixes: [String]
+  /// Whole names of such tensors, which were read with the configuration.
+  let ignoredNames: Set<String>
 
   /// Every family that can be converted.
   public static let all: [ModelFamily] = [.llama]
@@ -47,14 +51,17 @@ public struct ModelFamily: Sendable {
   }
 
   init(
-    name: String, architectures: [String], relatedArchitectures: [String], ggufArchitectures: [String], tensors: [TensorRule], ignoredSuffixes: [String]
+    name: String, architectures: [String], modelTypes: [String: String], relatedArchitectures: [String], ggufArchitectures: [String],
+    tensors: [TensorRule], ignoredSuffixes: [String], ignoredNames: Set<String>
   ) {
     self.name = name
     self.architectures = architectures
+    self.modelTypes = modelTypes
     self.relatedArchitectures = relatedArchitectures
     self.ggufArchitectures = ggufArchitectures
     self.tensors = tensors
     self.ignoredSuffixes = ignoredSuffixes
+    self.ignoredNames = ignoredNames
   }
 }
 

@@ -21,15 +21,17 @@ public struct SourceModel: Sendable {
   public let maximumPositions: Int?
   /// Tokens that attention looks back; nil for all.
   public let slidingWindow: Int?
-  public let tiesEmbeddings: Bool
-  public let attentionBias: Bool
-  public let mlpBias: Bool
+  public internal(set) var tiesEmbeddings: Bool
+  public internal(set) var attentionBias: Bool
+  public internal(set) var mlpBias: Bool
   /// The type that weights were published in.
   public let elementType: ElementType
   /// Whether the source holds blocks of quantised numbers.
   public let isQuantized: Bool
   public let bosTokenID: Int?
   public let eosTokenIDs: [Int]
+  /// What its configuration gave cause to say.
+  var warnings: [SourceWarning] = []
 
   /// The type for `--dtype auto`: the published type; float16 for float32; bfloat16 for quantised blocks, whose range
   /// float16 might not hold.

@@ -1,15 +1,8 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 import JSON
 import Tensors
 
 extension SourceModel {
-  /// Reads a GGUF file's hyperparameters.
+  /// Reads a GGUF file's hyperparameters, as llama.cpp's loader does.
   ///
   /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind; ``WeightSourceError`` where the family or a
   ///   setting is not supported.
@@ -17,123 +10,78 @@ extension SourceModel {
     let metadata = file.metadata
     let architecture = try metadata.architecture()
     let family = try ModelFamily(ggufArchitecture: architecture, origin: file.origin)
-    func key(_ name: String) -> String { "\(architecture).\(name)" }
-    func failed(_ name: String, _ reason: String) -> WeightSourceError {
-      WeightSourceError(file.origin, .configuration(key: key(name), file: "metadata", reason: reason))
+    let settings = GGUFSettings(file, architecture: architecture)
+    if let experts = try settings.optional("expert_count", "an integer", \.int), experts > 0 {
+      throw settings.failed("expert_count", "is \(experts); mixtures of experts are not supported")
     }
-    func size(_ name: String) throws -> Int? {
-      guard let value = try metadata.optional(key(name), "a single whole number", \.int) else { return nil }
-      guard (1...Int(Int32.max)).contains(value) else { throw failed(name, "is \(value), expected a positive number") }
-      return value
+    if try settings.optional("attention.causal", "a boolean", \.bool) == false {
+      throw settings.failed("attention.causal", "is false: such attention sees later tokens, which is not supported")
     }
-    func required(_ name: String) throws -> Int {
-      guard let value = try size(name) else { throw failed(name, "is missing") }
-      return value
-    }
-    if let experts = try metadata.optional(key("expert_count"), "an integer", \.int), experts > 0 {
-      throw failed("expert_count", "is \(experts); mixtures of experts are not supported")
-    }
-    let hiddenSize = try required("embedding_length")
-    let headCount = try required("attention.head_count")
-    let keyValueHeadCount = try size("attention.head_count_kv") ?? headCount
+    let hiddenSize = try settings.required("embedding_length")
+    let headCount = try settings.required("attention.head_count")
+    let keyValueHeadCount = try settings.size("attention.head_count_kv") ?? headCount
     guard headCount % keyValueHeadCount == 0 else {
-      throw failed("attention.head_count_kv", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
+      throw settings.failed("attention.head_count_kv", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
     }
-    let headSize = try size("attention.key_length") ?? hiddenSize / headCount
-    guard headSize > 0, headSize % 2 == 0 else { throw failed("attention.key_length", "is \(headSize), expected an even number") }
-    if let valueSize = try size("attention.value_length"), valueSize != headSize {
-      throw failed("attention.value_length", "is \(valueSize), but keys have \(headSize); only equal sizes are supported")
+    let headSize = try settings.size("attention.key_length") ?? hiddenSize / headCount
+    guard headSize > 0, headSize % 2 == 0 else { throw settings.failed("attention.key_length", "is \(headSize), expected an even number") }
+    let valueSize = try settings.size("attention.value_length") ?? hiddenSize / headCount
+    guard valueSize == headSize else {
+      throw settings.failed("attention.value_length", "is \(valueSize), but keys have \(headSize); only equal sizes are supported")
     }
-    let rotaryDimension = try size("rope.dimension_count") ?? headSize
-    guard rotaryDimension <= headSize, rotaryDimension % 2 == 0 else {
-      throw failed("rope.dimension_count", "is \(rotaryDimension), expected an even number up to \(headSize)")
+    let rotaryDimension = try settings.size("rope.dimension_count") ?? headSize
+    guard rotaryDimension == headSize else {
+      throw settings.failed("rope.dimension_count", "is \(rotaryDimension), but a head has \(headSize) numbers, and this family turns whole heads")
     }
     guard let embedding = file.tensors["token_embd.weight"], embedding.shape.count == 2 else {
       throw WeightSourceError(file.origin, .missing(names: ["token_embd.weight"]))
     }
-    let base = try metadata.optional(key("rope.freq_base"), "a number", \.double) ?? 10000
+    var warnings = try Self.vocabularyWarnings(settings, rows: embedding.shape[0])
+    let base = try settings.number("rope.freq_base") ?? 10000
+    guard base > 0 else { throw settings.failed("rope.freq_base", "is \(base), expected a number above 0") }
+    let rotary = try GGUFRotaryScaling(settings, base: base, dimension: rotaryDimension)
+    let window = try settings.optional("attention.sliding_window", "an integer", \.int).flatMap { $0 == 0 ? nil : $0 }
+    if let window {
+      guard (1...Int(Int32.max)).contains(window) else { throw settings.failed("attention.sliding_window", "is \(window), expected a positive number") }
+      warnings.append(settings.warning(
+        "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
+    }
     let bos = try metadata.optional("tokenizer.ggml.bos_token_id", "an integer", \.int)
     let eos = try metadata.optional("tokenizer.ggml.eos_token_id", "an integer", \.int)
     let eot = try metadata.optional("tokenizer.ggml.eot_token_id", "an integer", \.int)
     let matrices = file.tensors.values.filter { $0.shape.count == 2 }
     let isQuantized = matrices.contains { !$0.type.isPlain }
+    if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
+      throw WeightSourceError(file.origin, .configuration(
+        key: "general.quantization_version", file: "metadata", reason: "is \(version), and only blocks of version 2 can be read"))
+    }
+    let shape = ModelShape(
+      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      intermediateSize: try settings.required("feed_forward_length"), vocabularySize: embedding.shape[0],
+      layerCount: try settings.required("block_count"))
+    guard let epsilon = try settings.number("attention.layer_norm_rms_epsilon") else {
+      throw settings.failed("attention.layer_norm_rms_epsilon", "is missing")
+    }
+    let positions = try settings.size("context_length")
+    warnings += rotary.warnings + settings.unused
     self.init(
-      origin: file.origin, family: family, architecture: family.architectures[0],
-      shape: ModelShape(
-        hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-        intermediateSize: try required("feed_forward_length"), vocabularySize: embedding.shape[0],
-        layerCount: try required("block_count")),
-      hiddenActivation: "silu",
-      normEpsilon: JSONNumber(try metadata.require(key("attention.layer_norm_rms_epsilon"), "a number", \.double)),
-      rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension,
-      rotaryScaling: try RotaryScaling(file, architecture: architecture, base: base, dimension: rotaryDimension).json,
-      maximumPositions: try size("context_length"),
-      slidingWindow: try size("attention.sliding_window"),
-      tiesEmbeddings: file.tensors["output.weight"] == nil,
-      attentionBias: file.tensors["blk.0.attn_q.bias"] != nil, mlpBias: file.tensors["blk.0.ffn_gate.bias"] != nil,
+      origin: file.origin, family: family, architecture: family.architectures[0], shape: shape, hiddenActivation: "silu",
+      normEpsilon: JSONNumber(epsilon), rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension, rotaryScaling: rotary.json,
+      maximumPositions: positions, slidingWindow: window, tiesEmbeddings: file.tensors["output.weight"] == nil,
+      // Told by the tensors, when they have their names.
+      attentionBias: false, mlpBias: false,
       elementType: isQuantized ? .float32 : embedding.type.delivered ?? .float32,
-      isQuantized: isQuantized, bosTokenID: bos, eosTokenIDs: [eos, eot].compactMap { $0 })
-  }
-}
-
-/// How a GGUF file stretches rotary embedding, in Hugging Face's words.
-private struct RotaryScaling {
-  /// A `rope_scaling` object, or nil for none.
-  let json: JSONValue?
-
-  init(_ file: GGUFFile, architecture: String, base: Double, dimension: Int) throws {
-    let metadata = file.metadata
-    func key(_ name: String) -> String { "\(architecture).rope.scaling.\(name)" }
-    let kind = try metadata.optional(key("type"), "a string", \.string) ?? "none"
-    let factor = try metadata.optional(key("factor"), "a number", \.double)
-    let original = try metadata.optional(key("original_context_length"), "an integer", \.int)
-    if file.tensors["rope_freqs.weight"] != nil {
-      json = try Self.llama3(file, base: base, dimension: dimension, original: original ?? 8192)
-      return
-    }
-    switch (kind, factor) {
-    case ("none", _), ("linear", nil), ("linear", 1): json = nil
-    case ("linear", let factor?): json = ["rope_type": "linear", "factor": .double(factor)]
-    default:
-      throw WeightSourceError(
-        file.origin, .configuration(key: key("type"), file: "metadata", reason: "is '\(kind)', which is not supported. Supported: none, linear and Llama 3's"))
-    }
+      isQuantized: isQuantized, bosTokenID: bos, eosTokenIDs: [eos, eot].compactMap { $0 }, warnings: warnings)
   }
 
-  /// Llama 3's scaling stands in GGUF only as a table of divisors, one for each plane. Its parameters are taken
-  /// from the table and the values that Meta published (low 1, high 4); a table that they do not explain is refused.
-  private static func llama3(_ file: GGUFFile, base: Double, dimension: Int, original: Int) throws -> JSONValue {
-    let name = "rope_freqs.weight"
-    guard let description = file.description(of: name), description.elementType == .float32, description.shape == [dimension / 2] else {
-      throw WeightSourceError(
-        file.origin, .shape(tensor: name, found: file.tensors[name]?.shape ?? [], expected: [dimension / 2], why: "half the rotary dimensions, float32"))
+  /// The table's rows are what counts; llama.cpp wants a token for each.
+  private static func vocabularyWarnings(_ settings: GGUFSettings, rows: Int) throws -> [SourceWarning] {
+    let tokens = try settings.file.metadata.optional("tokenizer.ggml.tokens", "an array of strings", \.strings)?.count
+    if let tokens, tokens != rows {
+      throw WeightSourceError(settings.file.origin, .configuration(
+        key: "tokenizer.ggml.tokens", file: "metadata", reason: "has \(tokens) tokens, but 'token_embd.weight' has \(rows) rows. Convert the model to GGUF again"))
     }
-    let bytes = try file.bytes(of: name)
-    let found = unsafe bytes.withUnsafeBytes { buffer in
-      (0..<dimension / 2).map { unsafe Double(buffer.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)) }
-    }
-    let (low, high) = (1.0, 4.0)
-    let factor = found.max() ?? 1
-    for (plane, divisor) in found.enumerated() {
-      let wavelength = 2 * Double.pi * pow(base, 2 * Double(plane) / Double(dimension))
-      let expected: Double
-      if wavelength < Double(original) / high {
-        expected = 1
-      } else if wavelength > Double(original) / low {
-        expected = factor
-      } else {
-        let smooth = (Double(original) / wavelength - low) / (high - low)
-        expected = 1 / ((1 - smooth) / factor + smooth)
-      }
-      guard abs(divisor - expected) <= 1e-3 * expected else {
-        throw WeightSourceError(file.origin, .other(
-          "'\(name)' holds rotary divisors that are not Llama 3's (plane \(plane): \(divisor), expected \(expected)). "
-            + "Convert from the Hugging Face model instead, whose configuration says how they were made."))
-      }
-    }
-    return [
-      "rope_type": "llama3", "factor": .double(factor), "low_freq_factor": .double(low), "high_freq_factor": .double(high),
-      "original_max_position_embeddings": .int(original),
-    ]
+    guard let said = try settings.optional("vocab_size", "an integer", \.int), said != rows else { return [] }
+    return [settings.warning("vocab_size", "is \(said), but 'token_embd.weight' has \(rows) rows, which count")]
   }
 }

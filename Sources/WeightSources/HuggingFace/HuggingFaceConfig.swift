@@ -2,12 +2,19 @@ import Files
 import JSON
 import SystemPackage
 
-/// Typed look-ups in a `config.json`, whose complaints name the file and the key.
+/// Typed look-ups in a `config.json` or an object inside it, whose complaints name the file and the key, and which
+/// remember what was asked for, so that what nothing used can be told.
 struct ConfigReader {
   /// The directory, for messages.
   let path: String
   let file: String
   let json: JSONValue
+  /// Names of enclosing objects with a full stop after each, for messages.
+  var prefix = ""
+  private let asked = Asked()
+
+  /// Shared by copies of a reader.
+  private final class Asked { var keys: Set<String> = [] }
 
   init(directory: FilePath, file: String) throws {
     path = directory.string
@@ -18,27 +25,47 @@ struct ConfigReader {
     }
     guard json.object != nil else { throw WeightSourceError(path, .other("\(file) holds \(json.kind), expected an object.")) }
   }
-  init(path: String, file: String, json: JSONValue) {
+  init(path: String, file: String, json: JSONValue, prefix: String = "") {
     self.path = path
     self.file = file
     self.json = json
+    self.prefix = prefix
   }
 
   func failed(_ key: String, _ reason: String) -> WeightSourceError {
-    WeightSourceError(path, .configuration(key: key, file: file, reason: reason))
+    WeightSourceError(path, .configuration(key: prefix + key, file: file, reason: reason))
+  }
+  func warning(_ key: String, _ text: String) -> SourceWarning { SourceWarning(prefix + key, in: file, text) }
+
+  /// What stands under a key, null too; nil where the key is absent.
+  func value(_ key: String) -> JSONValue? {
+    asked.keys.insert(key)
+    return json[key]
+  }
+  /// Members that nobody asked for, in the order of the file.
+  var unused: [(key: String, value: JSONValue)] {
+    (json.object ?? [:]).filter { !asked.keys.contains($0.key) }.map { ($0.key, $0.value) }
   }
 
   /// nil where the key is absent or null; a value of another kind is an error.
   func optional<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? {
-    guard let value = json[key], !value.isNull else { return nil }
+    guard let value = value(key), !value.isNull else { return nil }
     guard let result = read(value) else { throw failed(key, "is \(value.kind), expected \(kind)") }
     return result
   }
+  /// As ``optional(_:_:_:)``, but null is an error, as it is to transformers: only an absent key means the default.
+  func unlessAbsent<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? {
+    guard value(key)?.isNull != true else { throw failed(key, "is null, expected \(kind). Leave the key out for the default") }
+    return try optional(key, kind, read)
+  }
   func int(_ key: String) throws(WeightSourceError) -> Int? { try optional(key, "a whole number", \.int) }
-  func bool(_ key: String) throws(WeightSourceError) -> Bool? { try optional(key, "true or false", \.bool) }
+  func bool(_ key: String) throws(WeightSourceError) -> Bool? { try unlessAbsent(key, "true or false", \.bool) }
   func string(_ key: String) throws(WeightSourceError) -> String? { try optional(key, "a string", \.string) }
+  /// A finite number, under a key that is not null.
   func number(_ key: String) throws(WeightSourceError) -> JSONNumber? {
-    try optional(key, "a number") { if case .number(let number) = $0 { number } else { nil } }
+    let number = try unlessAbsent(key, "a number") { if case .number(let number) = $0 { number } else { nil } }
+    guard number?.double?.isFinite ?? (number == nil) else { throw failed(key, "is \(number?.text ?? ""), expected a finite number") }
+    return number
   }
   /// A count: at least 1, and small enough that products of a few of them fit in an `Int`.
   func positive(_ key: String) throws(WeightSourceError) -> Int? {

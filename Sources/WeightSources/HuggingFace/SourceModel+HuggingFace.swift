@@ -1,3 +1,4 @@
+import Files
 import JSON
 import SystemPackage
 import Tensors
@@ -5,66 +6,108 @@ import Tensors
 extension SourceModel {
   /// Reads `config.json` of a Hugging Face directory.
   ///
-  /// - Throws: ``WeightSourceError`` where a value is missing or of the wrong kind, the family is unknown, or the
-  ///   weights are quantised in a way that cannot be read.
+  /// - Throws: ``WeightSourceError`` where a value is missing or of the wrong kind, the family is unknown, the weights
+  ///   are quantised in a way that cannot be read, or a setting is one that no engine can be built for.
   public init(huggingFace directory: HuggingFaceDirectory) throws {
     let config = try ConfigReader(directory: directory.path, file: "config.json")
-    let origin = directory.origin
-    guard let architecture = config.json["architectures"]?.array?.first?.string else {
-      throw config.failed("architectures", "does not name an architecture")
+    var warnings: [SourceWarning] = []
+    let (family, architecture) = try Self.family(config, &warnings)
+    try Self.refuseQuantized(config, directory, &warnings)
+    for key in ["text_config", "per_layer_config"] {
+      if let object = config.value(key)?.object, !object.isEmpty { throw config.failed(key, "holds settings of parts of a model, which is not supported") }
     }
-    let family = try ModelFamily(architecture: architecture, origin: origin)
-    if let quantization = config.json["quantization_config"], !quantization.isNull {
-      let method = quantization["quant_method"]?.string ?? "of an unknown kind"
-      throw config.failed("quantization_config", "says that the weights are quantised (\(method)), which is not supported. Use the unquantised model")
-    }
+    if try config.bool("is_causal") == false { throw config.failed("is_causal", "is false: such attention sees later tokens, which is not supported") }
+    let defaults = family.defaults(of: architecture)
+
     let hiddenSize = try config.required("hidden_size")
     let headCount = try config.required("num_attention_heads")
+    if try config.positive("head_dim") == nil, hiddenSize % headCount != 0 {
+      throw config.failed("hidden_size", "is \(hiddenSize), which the \(headCount) attention heads do not divide. Say head_dim")
+    }
     let headSize = try config.positive("head_dim") ?? hiddenSize / headCount
-    let keyValueHeadCount = try config.positive("num_key_value_heads") ?? headCount
+    let keyValueHeadCount =
+      try config.positive("num_key_value_heads") ?? (config.json["num_key_value_heads"] == nil ? defaults.keyValueHeadCount : nil) ?? headCount
     guard headCount % keyValueHeadCount == 0 else {
       throw config.failed("num_key_value_heads", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
     }
     guard headSize > 0, headSize % 2 == 0 else { throw config.failed("head_dim", "is \(headSize), expected an even number") }
-    let rotary = try Self.rotary(config)
-    let fraction = try config.number("partial_rotary_factor")?.double ?? 1
-    let rotaryDimension = Int(Double(headSize) * fraction)
-    guard fraction > 0, fraction <= 1, rotaryDimension % 2 == 0 else {
-      throw config.failed("partial_rotary_factor", "is \(fraction), expected a number above 0 and at most 1")
-    }
+    let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
+    guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a positive number") }
+    let rotary = try RotarySettings(config, positions: positions, architecture: architecture)
+    let window = try Self.window(config, defaults, positions: positions, architecture, &warnings)
     let tokens = try Self.tokens(config)
+    let shape = ModelShape(
+      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      intermediateSize: try config.required("intermediate_size"), vocabularySize: try config.required("vocab_size"),
+      layerCount: try config.required("num_hidden_layers"))
+    let activation = try Self.activation(config)
+    let epsilon = try config.number("rms_norm_eps") ?? JSONNumber(1e-6)
+    let ties = try config.bool("tie_word_embeddings") ?? false
+    // A class without biases does not look.
+    let attentionBias = try defaults.hasBiases && config.bool("attention_bias") ?? false
+    let mlpBias = try defaults.hasBiases && config.bool("mlp_bias") ?? false
+    let type = try Self.elementType(config, directory, &warnings)
+    warnings += rotary.warnings
+    warnings += ConfigKeys.warnings(of: config)
     self.init(
-      origin: origin, family: family, architecture: architecture,
-      shape: ModelShape(
-        hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-        intermediateSize: try config.required("intermediate_size"), vocabularySize: try config.required("vocab_size"),
-        layerCount: try config.required("num_hidden_layers")),
-      hiddenActivation: try config.string("hidden_act") ?? "silu",
-      normEpsilon: try config.number("rms_norm_eps") ?? JSONNumber(1e-6),
-      rotaryBase: rotary.base, rotaryDimension: rotaryDimension, rotaryScaling: rotary.scaling,
-      maximumPositions: try config.positive("max_position_embeddings"),
-      slidingWindow: try config.positive("sliding_window"),
-      tiesEmbeddings: try config.bool("tie_word_embeddings") ?? false,
-      attentionBias: try config.bool("attention_bias") ?? false,
-      mlpBias: try config.bool("mlp_bias") ?? false,
-      elementType: try Self.elementType(config, directory),
-      isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos)
+      origin: directory.origin, family: family, architecture: architecture, shape: shape, hiddenActivation: activation,
+      normEpsilon: epsilon, rotaryBase: rotary.base, rotaryDimension: headSize, rotaryScaling: rotary.scaling,
+      maximumPositions: positions, slidingWindow: window, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
+      elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings)
   }
 
-  /// Base and scaling, from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
-  private static func rotary(_ config: ConfigReader) throws(WeightSourceError) -> (base: JSONNumber, scaling: JSONValue?) {
-    let standard = JSONNumber(10000.0)
-    func effective(_ scaling: JSONObject) -> JSONValue? {
-      let kind = scaling["rope_type"]?.string ?? scaling["type"]?.string
-      return kind == nil || kind == "default" ? nil : .object(scaling)
+  /// `model_type` decides, as in transformers; `architectures` counts where there is none.
+  private static func family(
+    _ config: ConfigReader, _ warnings: inout [SourceWarning]
+  ) throws(WeightSourceError) -> (ModelFamily, architecture: String) {
+    let type = try config.string("model_type")
+    let listed = (config.value("architectures")?.array ?? []).compactMap(\.string)
+    // What cannot be converted at all is told by the more telling name.
+    if let first = listed.first, !listed.contains(where: ModelFamily.supportedArchitectures.contains), !first.hasSuffix("Model") {
+      throw WeightSourceError(config.path, .unsupportedFamily(name: first, supported: ModelFamily.supportedArchitectures))
     }
-    if var parameters = try config.optional("rope_parameters", "an object", \.object) {
-      let base = parameters.removeValue(forKey: "rope_theta")
-      if case .number(let number)? = base { return (number, effective(parameters)) }
-      return (try config.number("rope_theta") ?? standard, effective(parameters))
+    guard let type else {
+      guard let first = listed.first else { throw config.failed("model_type", "is missing, and architectures names none either") }
+      return (try ModelFamily(architecture: first, origin: config.path), first)
     }
-    let scaling = try config.optional("rope_scaling", "an object", \.object)
-    return (try config.number("rope_theta") ?? standard, scaling.flatMap(effective))
+    guard let family = ModelFamily.all.first(where: { $0.modelTypes[type] != nil }), let architecture = family.modelTypes[type] else {
+      throw config.failed(
+        "model_type", "is '\(type)', which is not supported. Supported: \(ModelFamily.all.flatMap { $0.modelTypes.keys }.sorted().joined(separator: ", "))")
+    }
+    if let first = listed.first, first != architecture {
+      warnings.append(config.warning("architectures", "names \(first), but model_type is '\(type)', which counts, as in transformers: \(architecture)"))
+    }
+    return (family, architecture)
+  }
+
+  /// Tokens that attention looks back. A window that no sequence can outgrow is none.
+  private static func window(
+    _ config: ConfigReader, _ defaults: ModelFamily.Defaults, positions: Int, _ architecture: String, _ warnings: inout [SourceWarning]
+  ) throws(WeightSourceError) -> Int? {
+    let isGiven = config.json["sliding_window"] != nil
+    guard let window = try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) else { return nil }
+    if !isGiven, window < positions {
+      warnings.append(config.warning(
+        "sliding_window", "is missing: \(window), as in transformers. Write null if the model has none: engines are built for sequences no longer than it"))
+    }
+    if isGiven, defaults.slidingWindow == nil, window < positions {
+      warnings.append(config.warning(
+        "sliding_window", "is \(window), but \(architecture) has none in transformers: engines are built for sequences no longer than it"))
+    }
+    return window
+  }
+
+  /// Names of activations that an engine computes, by what transformers calls them.
+  private static let activations = [
+    "silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_new", "gelu_fast": "gelu_new",
+    "gelu_accurate": "gelu_new", "gelu_pytorch_tanh": "gelu_pytorch_tanh", "gelu_python_tanh": "gelu_pytorch_tanh", "relu": "relu",
+  ]
+  private static func activation(_ config: ConfigReader) throws(WeightSourceError) -> String {
+    let name = try config.unlessAbsent("hidden_act", "a string", \.string) ?? "silu"
+    guard let known = activations[name] else {
+      throw config.failed("hidden_act", "is '\(name)', which is not supported. Supported: \(activations.keys.sorted().joined(separator: ", "))")
+    }
+    return known
   }
 
   private static func tokens(_ config: ConfigReader) throws(WeightSourceError) -> (bos: Int?, eos: [Int]) {
@@ -76,17 +119,27 @@ extension SourceModel {
     return (bos, eos ?? [])
   }
 
-  /// What the configuration says, or else the type of the first matrix.
-  private static func elementType(_ config: ConfigReader, _ tensors: HuggingFaceDirectory) throws(WeightSourceError) -> ElementType {
+  /// What the configuration says, `dtype` before `torch_dtype`, or else the type of the first matrix.
+  private static func elementType(
+    _ config: ConfigReader, _ tensors: HuggingFaceDirectory, _ warnings: inout [SourceWarning]
+  ) throws(WeightSourceError) -> ElementType {
+    let first = tensors.names.lazy.compactMap { tensors.description(of: $0) }.first { $0.shape.count == 2 }?.elementType
+    var said: [(key: String, type: ElementType)] = []
     for key in ["dtype", "torch_dtype"] {
       guard let name = try config.string(key) else { continue }
-      guard let type = ElementType(configName: name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name),
-        ElementType.checkpointTypes.contains(type)
-      else { continue }
-      return type
+      let type = ElementType(configName: name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name)
+      if let type, ElementType.checkpointTypes.contains(type) { said.append((key, type)) }
     }
-    let first = tensors.names.lazy.compactMap { tensors.description(of: $0) }.first { $0.shape.count == 2 }
-    guard let first, ElementType.checkpointTypes.contains(first.elementType) else { return .float32 }
-    return first.elementType
+    if said.count == 2, said[0].type != said[1].type {
+      warnings.append(config.warning("torch_dtype", "is \(said[1].type.configName ?? ""), but dtype is \(said[0].type.configName ?? ""), which counts"))
+    }
+    guard let (key, type) = said.first else {
+      return first.flatMap { ElementType.checkpointTypes.contains($0) ? $0 : nil } ?? .float32
+    }
+    // Wider than the tensors loses nothing.
+    if let first, first != type, type != .float32 {
+      warnings.append(config.warning(key, "is \(type.configName ?? ""), but tensors are \(first.rawValue): '--dtype auto' rounds them, as transformers does"))
+    }
+    return type
   }
 }

@@ -1,0 +1,95 @@
+import Checkpoints
+import JSON
+import Tensors
+import WeightSources
+
+/// What a checkpoint's configuration gives cause to say before an engine is built from it.
+enum ConfigurationWarnings {
+  /// Fields that the networks read, or that say nothing about what a model computes.
+  private static let known: Set<String> = [
+    "architecture", "dtype", "logits_dtype", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "head_size", "intermediate_size", "hidden_act", "norm_epsilon", "position_embedding_type", "max_position_embeddings", "rotary_base",
+    "rotary_emb_base", "rotary_embedding_dim", "rotary_dim", "rotary_pct", "rotary_scaling", "attn_bias", "mlp_bias", "tie_word_embeddings",
+    "sliding_window", "use_parallel_embedding", "embedding_sharding_dim", "mapping", "quantization", "is_pruned", "qk_layernorm",
+    "residual_mlp", "moe", "output_multiplier_scale", "residual_multiplier", "attention_multiplier", "embedding_multiplier",
+    // Of programs and their plugins.
+    "runtime_defaults", "disable_weight_only_quant_plugin", "remove_duplicated_kv_heads", "has_partial_lora_mask", "producer", "drydock",
+    "share_embedding_table", "use_fused_mlp", "transformers_version", "_name_or_path", "architectures", "initializer_range", "use_cache",
+    "bos_token_id", "eos_token_id", "pad_token_id", "kv_cache_type", "num_labels", "seq_length", "model_type", "kv_dtype",
+  ]
+  /// Values that leave a network as it is, where that is not null, false, zero or nothing.
+  private static let neutral: [String: JSONValue] = [
+    "use_input_layernorm_in_first_layer": true, "use_last_layernorm": true, "logits_scaling": 1, "logit_scale": 1, "mup_scale_factor": 1,
+  ]
+
+  /// One for each field that nothing uses and that says something.
+  static func unused(_ config: CheckpointConfig) -> [SourceWarning] {
+    let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && !isNeutral(key, value) }
+    var warnings = unused.prefix(20).map { key, value in
+      SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
+    }
+    if unused.count > 20 {
+      warnings.append(SourceWarning("config.json", in: "config.json", "sets more that nothing uses: \(NameSummary(unused.map(\.key).dropFirst(20)))"))
+    }
+    return warnings
+  }
+
+  private static func isNeutral(_ key: String, _ value: JSONValue) -> Bool {
+    switch value {
+    case .null: return true
+    case .bool(false): return neutral[key] != true
+    case .string(let text): if text.isEmpty { return true }
+    case .array(let elements): if elements.isEmpty { return true }
+    case .object(let members): if members.isEmpty { return true }
+    case .number(let number): return number.double == 0 && neutral[key] == nil || neutral[key]?.double == number.double && number.double != nil
+    case .bool(true): break
+    }
+    return neutral[key] == value
+  }
+}
+
+/// How long a sequence an engine is built for, and what the model itself allows.
+struct SequenceLimit {
+  let length: Int
+  let warnings: [SourceWarning]
+
+  /// - Parameter asked: `--max_seq_len`, or nil for what the model allows.
+  /// - Throws: Where more is asked than attention here can do as the model does.
+  init(_ config: CheckpointConfig, asked: Int?) throws(UnreachableLength) {
+    var warnings: [SourceWarning] = []
+    let window = config.json["sliding_window"]?.int.flatMap { $0 > 0 ? $0 : nil }
+    let positions = config.maximumPositions ?? 2048
+    if let asked, let window, asked > window { throw UnreachableLength(asked: asked, window: window) }
+    // What linear scaling stretches the positions to.
+    let factor = Self.linearFactor(config)
+    if let asked, Double(asked) > Double(positions) * factor {
+      warnings.append(SourceWarning(
+        "max_position_embeddings", in: "config.json",
+        "is \(positions)\(factor > 1 ? ", stretched \(factor) times" : ""), and --max_seq_len \(asked) is more: the model was not made for such sequences"))
+    }
+    if asked == nil, config.maximumPositions == nil {
+      warnings.append(SourceWarning("max_position_embeddings", in: "config.json", "is missing: sequences of up to 2048 tokens. Say --max_seq_len"))
+    }
+    if asked == nil, let window, window < positions {
+      warnings.append(SourceWarning(
+        "sliding_window", in: "config.json", "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
+    }
+    length = min(asked ?? positions, window ?? .max)
+    self.warnings = warnings
+  }
+
+  private static func linearFactor(_ config: CheckpointConfig) -> Double {
+    guard let scaling = config.rotaryScaling, (scaling["rope_type"] ?? scaling["type"])?.string == "linear" else { return 1 }
+    return max(1, scaling["factor"]?.double ?? 1)
+  }
+}
+
+/// A sequence longer than the model's window.
+struct UnreachableLength: Error {
+  let asked: Int
+  let window: Int
+  var reason: String {
+    "--max_seq_len is \(asked), but the model's attention looks back \(window) tokens (sliding_window), and longer sequences are not "
+      + "supported for such models. Give at most \(window), or leave it out."
+  }
+}
