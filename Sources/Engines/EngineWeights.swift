@@ -17,6 +17,7 @@ public final class EngineWeights: WeightSource {
   private let engine: [EngineFile]
   private let made: [[String: WeightMemory]]
   private let origins: [OrderedDictionary<String, Origin>]
+  private let scratch = ScratchPool()
   /// What each rank's plan takes from a checkpoint, whether the file holds it or not.
   private let inputs: [Set<String>]
 
@@ -70,12 +71,13 @@ public final class EngineWeights: WeightSource {
     }
     let unit = WeightLayout.panelRows
     let panels = wanted.lowerBound / unit..<(wanted.upperBound + unit - 1) / unit
-    var scratch = Scratch()
-    let packed = unsafe scratch.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, program.elementType))
-    unsafe try readStored(origin.weight, rank: rank, rows: panels, into: packed)
-    unsafe PanelPacking.unpack(
-      UnsafeRawBufferPointer(packed), rows: wanted.lowerBound - panels.lowerBound * unit..<wanted.upperBound - panels.lowerBound * unit,
-      columns: program.columns, program.elementType, into: destination)
+    let byteCount = PanelPacking.byteCount(panels: panels.count, columns: program.columns, program.elementType)
+    try unsafe scratch.with(byteCount) { packed in
+      unsafe try readStored(origin.weight, rank: rank, rows: panels, into: packed)
+      unsafe PanelPacking.unpack(
+        UnsafeRawBufferPointer(packed), rows: wanted.lowerBound - panels.lowerBound * unit..<wanted.upperBound - panels.lowerBound * unit,
+        columns: program.columns, program.elementType, into: destination)
+    }
   }
   /// Rows of a weight as it is stored, from memory where it was made anew.
   private func readStored(

@@ -1,3 +1,6 @@
+import SystemPackage
+public import WeightSources
+
 /// One reason why a source cannot be refitted into an engine, or something to know about it.
 public enum RefitProblem: Sendable, Equatable {
   /// A tensor that a refittable or absent weight needs is not in the source.
@@ -20,6 +23,8 @@ public enum RefitProblem: Sendable, Equatable {
   case sharding(field: String, engine: Int, checkpoint: Int, tensorParallel: Int, pipelineParallel: Int)
   /// The engine's plan is not the one that its lineage was written for.
   case edited(file: String)
+  /// An adapter that cannot be put on the model.
+  case adapter(path: String, AdapterProblem)
   /// A warning, where every warning is to be an error.
   case warning(String)
 
@@ -37,6 +42,7 @@ public enum RefitProblem: Sendable, Equatable {
       isSource ? "The source's weights already carry an adapter" : "The engine's weights already carry an adapter"
     case .sharding: "The checkpoint is sharded for other ranks"
     case .edited: "The engine was changed after it was written"
+    case .adapter(_, let problem): problem.heading
     case .warning: "Warnings, which --strict makes errors"
     }
   }
@@ -56,6 +62,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .tied(let rank): "rank \(rank)  the engine has its own lm_head.weight; the checkpoint has none (tied)"
     case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
+    case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
     case .warning(let text): text
     case .adapterOnAdapter(let adapters, let parent, _):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
@@ -74,6 +81,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .sharding(_, _, _, let tensor, let pipeline):
       "Make a checkpoint that fits: trtllm-convert --model_dir MODEL --output_dir CHECKPOINT --tp_size \(tensor) --pp_size \(pipeline)"
     case .edited: "trtllm-refit --verify_engine DIR tells what differs. Copy the engine again, or build it again with trtllm-build."
+    case .adapter(_, let problem): problem.remedy
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."

@@ -56,23 +56,26 @@ extension RefitSource {
     let layout = try ShardLayout(config: engine.pretrained, origin: engine.path.string)
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
     let baseKind = source.kind
+    var problems: [RefitProblem] = []
     for adapterPath in try adapters.map({ try FoundSource(at: $0, for: .adapter).path }) {
-      let adapter = try LoRAAdapter(directory: adapterPath)
       let trainedOn = Self.trainedOn(adapterPath)
-      let adapted: AdaptedWeights
       do {
-        adapted = try AdaptedWeights(
-          base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares)
-      } catch {
-        let hint = trainedOn.map { " Its adapter_config.json names \($0) as the base it was trained on: use an engine of that model." }
-        throw EngineError(adapterPath, .source(reason: "the adapter does not fit. \(error)" + (hint ?? "")))
+        let adapter = try LoRAAdapter(directory: adapterPath)
+        let adapted = try AdaptedWeights(
+          base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares,
+          tiesEmbeddings: engine.pretrained.tieWordEmbeddings)
+        for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
+        source.weights = adapted
+        source.warnings += adapted.warnings
+        source.adapters.append(
+          Lineage.Adapter(
+            path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
+      } catch let error as AdapterError {
+        problems += error.problems.map { .adapter(path: adapterPath.string, Self.explained($0, trainedOn, model: source.model)) }
       }
-      for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
-      source.weights = adapted
-      source.adapters.append(
-        Lineage.Adapter(
-          path: adapterPath.string, digest: try Self.digest(adapterPath), scale: options.loraScale, trainedOn: trainedOn))
     }
+    // All of them together: none is put on in part.
+    guard problems.isEmpty else { throw RefitError(problems: problems) }
     if kind == .adapter, let basePath {
       source.basePath = basePath
       source.baseKind = baseKind
@@ -125,11 +128,18 @@ extension RefitSource {
     return ModelNames(known)
   }
 
+  /// A problem whose cause is that the adapter was trained on another model, where that is so.
+  private static func explained(_ problem: AdapterProblem, _ trainedOn: String?, model: ModelNames) -> AdapterProblem {
+    guard let trainedOn, [.modules, .shapes].contains(problem.kind), model.isEmpty || !model.include(trainedOn) else { return problem }
+    var problem = problem
+    problem.remedy = "Its adapter_config.json names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
+    return problem
+  }
+
   /// SHA-256 over the adapter's two files, one after the other.
-  private static func digest(_ directory: FilePath) throws -> String {
+  private static func digest(_ adapter: LoRAAdapter) throws -> String {
     var hash = SHA256()
-    for name in ["adapter_config.json", "adapter_model.safetensors"] {
-      let file = try ReadableFile(directory.appending(name))
+    for file in [try ReadableFile(adapter.path.appending("adapter_config.json")), adapter.file.file] {
       for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
         hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
       }

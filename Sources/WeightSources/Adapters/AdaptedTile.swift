@@ -1,4 +1,3 @@
-import CPUKernels
 import Tensors
 
 /// Some rows of one touched tensor, on their way to float32.
@@ -24,10 +23,10 @@ struct AdaptedTile {
     if isAligned {
       try unsafe fill(destination)
     } else {
-      let aligned = UnsafeMutableRawBufferPointer.allocate(byteCount: destination.count, alignment: 64)
-      defer { unsafe aligned.deallocate() }
-      try unsafe fill(aligned)
-      unsafe destination.copyMemory(from: UnsafeRawBufferPointer(aligned))
+      try unsafe weights.scratch.with(destination.count) { aligned in
+        try unsafe fill(aligned)
+        unsafe destination.copyMemory(from: UnsafeRawBufferPointer(aligned))
+      }
     }
   }
 
@@ -42,42 +41,64 @@ struct AdaptedTile {
       let target = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[first..<first + wanted.count * columns * 4])
       let start = piece.rows.lowerBound + wanted.lowerBound - piece.firstRow
       let sourceRows = start..<start + wanted.count
-      switch change {
-      case .replaced(let piece):
+      if change.replacement != nil {
+        // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
         try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
-      case .lowRank(let lowRank):
-        if weights.replacements.description(of: piece.source) != nil {
-          // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
-          try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
-        }
-        let factors = try Factors(lowRank, rows: sourceRows, weights.adapter)
-        let columnStart = piece.columns?.lowerBound ?? 0
-        try unsafe factors.add(to: target, columns: columnStart..<columnStart + columns, strength: weights.strength)
-        if let magnitude = lowRank.magnitude {
-          try unsafe rescale(target, magnitude, factors, piece, sourceRows: sourceRows, targetRows: wanted)
-        }
       }
+      if let tokens = change.tokens { try unsafe replaceRows(target, tokens, piece, sourceRows: sourceRows) }
+      if let lowRank = change.lowRank {
+        let columnStart = piece.columns?.lowerBound ?? 0
+        try LowRankFactors.with(lowRank, rows: sourceRows, weights.adapter.file, weights.factors, weights.scratch) { factors in
+          unsafe factors.add(to: target, columns: columnStart..<columnStart + columns, strength: weights.strength)
+          if let magnitude = lowRank.magnitude {
+            try unsafe rescale(target, magnitude, factors, piece, change, sourceRows: sourceRows, targetRows: wanted)
+          }
+        }
+        if wanted.upperBound == piece.targetRows.upperBound { weights.factors.drop(lowRank.down) }
+      }
+      if let (name, scale) = change.addedBias { try unsafe addBias(target, name, scale, sourceRows: sourceRows) }
     }
   }
 
   /// The base's rows as float32. Nothing is read where every row is replaced.
   private func readBase(into destination: UnsafeMutableRawBufferPointer) throws {
-    let allReplaced = touched.changes.allSatisfy { if case .replaced = $0 { true } else { false } }
+    let allReplaced = touched.changes.allSatisfy { $0?.isWhole == true }
       && touched.tensor.pieces.reduce(0) { $0 + $1.rows.count } == touched.tensor.shape[0]
-    if !allReplaced { try unsafe Self.readFloats(weights.base, name, rank: rank, rows: rows, into: destination) }
+    if !allReplaced { try unsafe readFloats(rank: rank, rows: rows, into: destination) }
   }
 
-  private static func readFloats(
-    _ base: any WeightSource, _ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
-  ) throws {
+  private func readFloats(rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    let base = weights.base
     guard let description = base.description(of: name, rank: rank) else {
       throw WeightSourceError(base.origin, .missing(names: ["rank \(rank): \(name)"]))
     }
     if description.elementType == .float32 { return try unsafe base.read(name, rank: rank, rows: rows, into: destination) }
-    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: rows.count * description.rowByteCount, alignment: 64)
-    defer { unsafe scratch.deallocate() }
-    try unsafe base.read(name, rank: rank, rows: rows, into: scratch)
-    unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(scratch), description.elementType, to: destination, .float32)
+    try unsafe weights.scratch.with(rows.count * description.rowByteCount) { scratch in
+      try unsafe base.read(name, rank: rank, rows: rows, into: scratch)
+      unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(scratch), description.elementType, to: destination, .float32)
+    }
+  }
+
+  /// Rows of a table that the adapter has itself.
+  private func replaceRows(
+    _ target: UnsafeMutableRawBufferPointer, _ tokens: AdapterChange.Tokens, _ piece: ShardLayout.Piece, sourceRows: Range<Int>
+  ) throws {
+    let first = piece.columns?.lowerBound ?? 0
+    for (index, row) in tokens.rows.enumerated() where sourceRows.contains(row) {
+      let values = try LowRankFactors.floats(tokens.values, rows: index..<index + 1, weights.adapter.file, weights.scratch)
+      let place = (row - sourceRows.lowerBound) * columns * 4
+      unsafe values[first..<first + columns].withUnsafeBytes {
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[place..<place + columns * 4]).copyMemory(from: $0)
+      }
+    }
+  }
+
+  /// What `lora_bias` adds to a module's bias.
+  private func addBias(_ target: UnsafeMutableRawBufferPointer, _ name: String, _ scale: Double, sourceRows: Range<Int>) throws {
+    let added = try LowRankFactors.floats(name, rows: sourceRows, weights.adapter.file, weights.scratch)
+    let values = unsafe target.assumingMemoryBound(to: Float.self)
+    let factor = Float(weights.strength * scale)
+    for index in added.indices { unsafe values[index] += factor * added[index] }
   }
 
   /// DoRA: every row gets the length that the adapter says. `target` holds `W + scale · B·A` of this rank's columns.
@@ -85,8 +106,8 @@ struct AdaptedTile {
   /// The length of a row counts all its columns. Where they are spread over tensor-parallel ranks, the others' are
   /// computed here too, since no rank can be asked for more than its own.
   private func rescale(
-    _ target: UnsafeMutableRawBufferPointer, _ magnitude: String, _ factors: Factors, _ piece: ShardLayout.Piece,
-    sourceRows: Range<Int>, targetRows: Range<Int>
+    _ target: UnsafeMutableRawBufferPointer, _ magnitude: String, _ factors: LowRankFactors, _ piece: ShardLayout.Piece,
+    _ change: AdapterChange, sourceRows: Range<Int>, targetRows: Range<Int>
   ) throws {
     var squares = [Double](repeating: 0, count: sourceRows.count)
     unsafe Self.addSquares(target, columns: columns, to: &squares)
@@ -95,16 +116,20 @@ struct AdaptedTile {
       for other in 0..<mapping.tensorParallel where other != mapping.tensorRank(of: rank) {
         let otherRank = mapping.rank(tensor: other, context: mapping.contextRank(of: rank), pipeline: mapping.pipelineRank(of: rank))
         guard let tensor = weights.layout.tensor(name, rank: otherRank),
-          let otherColumns = tensor.pieces.first(where: { $0.source == piece.source })?.columns
+          let otherPiece = tensor.pieces.first(where: { $0.source == piece.source }), let otherColumns = otherPiece.columns
         else { continue }
-        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: sourceRows.count * otherColumns.count * 4, alignment: 64)
-        defer { unsafe scratch.deallocate() }
-        try unsafe Self.readFloats(weights.base, name, rank: otherRank, rows: targetRows, into: scratch)
-        try unsafe factors.add(to: scratch, columns: otherColumns, strength: weights.strength)
-        unsafe Self.addSquares(scratch, columns: otherColumns.count, to: &squares)
+        try unsafe weights.scratch.with(sourceRows.count * otherColumns.count * 4) { scratch in
+          if change.replacement != nil {
+            try unsafe otherPiece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: scratch)
+          } else {
+            try unsafe readFloats(rank: otherRank, rows: targetRows, into: scratch)
+          }
+          unsafe factors.add(to: scratch, columns: otherColumns, strength: weights.strength)
+          unsafe Self.addSquares(scratch, columns: otherColumns.count, to: &squares)
+        }
       }
     }
-    let lengths = try Factors.floats(magnitude, rows: sourceRows, weights.adapter)
+    let lengths = try LowRankFactors.floats(magnitude, rows: sourceRows, weights.adapter.file, weights.scratch)
     let values = unsafe target.assumingMemoryBound(to: Float.self)
     for row in squares.indices {
       let factor = lengths[row] / Float(squares[row].squareRoot())
@@ -133,86 +158,6 @@ struct AdaptedTile {
         column += 1
       }
       squares[row] += sum
-    }
-  }
-}
-
-/// The rows of B that a tile needs and all of A, in float32.
-private struct Factors {
-  /// `[rows, rank]`
-  let up: [Float]
-  /// `[rank, columns of the whole weight]`
-  let down: [Float]
-  let rank: Int
-  let rowCount: Int
-  let scale: Double
-
-  /// - Parameter rows: Output rows of the whole weight.
-  init(_ change: LoRAAdapter.LowRank, rows: Range<Int>, _ adapter: LoRAAdapter) throws {
-    rank = change.rank
-    rowCount = rows.count
-    scale = change.scale
-    if change.isEmbedding {
-      // Stored the other way round: A is [r, rows], B is [columns, r].
-      var up = [Float](repeating: 0, count: rows.count * change.rank)
-      for k in 0..<change.rank {
-        for (row, value) in try Self.floats(change.down, row: k, columns: rows, adapter).enumerated() { up[row * change.rank + k] = value }
-      }
-      self.up = up
-      down = try Self.transposed(change.up, adapter)
-    } else {
-      up = try Self.floats(change.up, rows: rows, adapter)
-      down = try Self.floats(change.down, rows: 0..<change.rank, adapter)
-    }
-  }
-
-  /// Adds `strength · scale · B·A` of some columns to packed rows.
-  func add(to target: UnsafeMutableRawBufferPointer, columns: Range<Int>, strength: Double) throws {
-    let stride = down.count / rank
-    let weights = unsafe target.assumingMemoryBound(to: Float.self)
-    unsafe up.withUnsafeBufferPointer { up in
-      unsafe down.withUnsafeBufferPointer { down in
-        guard let w = weights.baseAddress, let b = up.baseAddress, let a = down.baseAddress else { return }
-        unsafe dk_add_low_rank(
-          dk_best_isa(), w, Int64(columns.count), b, a + columns.lowerBound, Int64(stride), Int64(rowCount), Int64(columns.count),
-          Int64(rank), Float(strength * scale))
-      }
-    }
-  }
-
-  /// Rows of one of the adapter's tensors.
-  static func floats(_ name: String, rows: Range<Int>, _ adapter: LoRAAdapter) throws -> [Float] {
-    let description = try adapter.file.entry(name).description
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: rows.count * description.rowByteCount, alignment: 64)
-    defer { unsafe bytes.deallocate() }
-    try unsafe adapter.file.read(name, rows: rows, into: bytes)
-    return unsafe convert(UnsafeRawBufferPointer(bytes), description.elementType)
-  }
-
-  /// Some columns of one row.
-  private static func floats(_ name: String, row: Int, columns: Range<Int>, _ adapter: LoRAAdapter) throws -> [Float] {
-    let entry = try adapter.file.entry(name)
-    let elementBytes = entry.description.elementType.bitWidth / 8
-    let start = adapter.file.header.dataStart + entry.range.lowerBound + row * entry.description.rowByteCount
-    let bytes = try adapter.file.file.bytes(start + columns.lowerBound * elementBytes..<start + columns.upperBound * elementBytes)
-    return unsafe bytes.withUnsafeBytes { unsafe convert($0, entry.description.elementType) }
-  }
-
-  /// The whole tensor `[n, m]` as `[m, n]`.
-  private static func transposed(_ name: String, _ adapter: LoRAAdapter) throws -> [Float] {
-    let shape = try adapter.file.entry(name).description.shape
-    let values = try floats(name, rows: 0..<shape[0], adapter)
-    var result = [Float](repeating: 0, count: values.count)
-    for row in 0..<shape[0] {
-      for column in 0..<shape[1] { result[column * shape[0] + row] = values[row * shape[1] + column] }
-    }
-    return result
-  }
-
-  private static func convert(_ bytes: UnsafeRawBufferPointer, _ type: ElementType) -> [Float] {
-    unsafe [Float](unsafeUninitializedCapacity: bytes.count * 8 / type.bitWidth) { buffer, count in
-      unsafe NumberFormat.convert(from: bytes, type, to: UnsafeMutableRawBufferPointer(buffer), .float32)
-      count = bytes.count * 8 / type.bitWidth
     }
   }
 }

@@ -5,16 +5,10 @@ public import Tensors
 /// What the adapter touches is delivered in float32, so that a recipe rounds the sum once; all else comes from the
 /// base as it is. Several adapters are several of these, one on the other.
 public final class AdaptedWeights: WeightSource {
-  /// What happens to one piece of a rank's tensor.
-  enum Change: Sendable {
-    case lowRank(LoRAAdapter.LowRank)
-    /// The rows are the adapter's own.
-    case replaced(ShardLayout.Piece)
-  }
   struct Touched: Sendable {
     let tensor: ShardLayout.Tensor
     /// One for each piece of the tensor; nil leaves the piece as it is.
-    let changes: [Change?]
+    let changes: [AdapterChange?]
   }
 
   public let base: any WeightSource
@@ -25,24 +19,31 @@ public final class AdaptedWeights: WeightSource {
   /// By rank.
   let touched: [[String: Touched]]
   let replacements: AdapterTensors
+  let factors = FactorCache()
+  let scratch = ScratchPool()
+  /// What was read otherwise than PEFT would write it.
+  public let warnings: [SourceWarning]
 
   /// - Parameters:
   ///   - layout: Of the base.
   ///   - strength: See ``strength``; upstream users call it the LoRA scale.
   ///   - sharesEmbedding: The base stores one table for embedding and output head, so an adapter that changes only one
   ///     of them cannot be applied.
-  /// - Throws: ``WeightSourceError``, before any weight is read: adapter tensors that reach no weight, shapes that do not
-  ///   fit, base weights that are absent, emptied or no plain numbers. Each names all that it concerns.
+  ///   - tiesEmbeddings: The model's author declares them to be one, however they are stored; nil where nothing is said.
+  /// - Throws: ``AdapterError`` with everything of the adapter that reaches no weight or does not fit, or
+  ///   ``WeightSourceError`` for base weights that are absent, emptied or no plain numbers; before any weight is read.
   public init(
-    base: any WeightSource, adapter: LoRAAdapter, layout: ShardLayout, strength: Double = 1, sharesEmbedding: Bool = false
-  ) throws(WeightSourceError) {
+    base: any WeightSource, adapter: LoRAAdapter, layout: ShardLayout, strength: Double = 1, sharesEmbedding: Bool = false,
+    tiesEmbeddings: Bool? = nil
+  ) throws {
     self.base = base
     self.adapter = adapter
     self.layout = layout
     self.strength = strength
-    replacements = AdapterTensors(adapter)
-    let plan = AdapterPlan(adapter, layout, sharesEmbedding: sharesEmbedding)
-    try plan.check()
+    let plan = AdapterPlan(adapter, layout, tiesEmbeddings: tiesEmbeddings ?? sharesEmbedding, sharesEmbedding: sharesEmbedding)
+    guard plan.problems.isEmpty else { throw AdapterError(adapter.path, plan.problems) }
+    warnings = plan.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.path.string, $0) }
+    replacements = AdapterTensors(adapter, plan.changes)
     touched = (0..<layout.mapping.worldSize).map { rank in
       plan.touched(rank: rank).filter { name, _ in
         !(sharesEmbedding && plan.isTiedCopy(name) && base.description(of: name, rank: rank) == nil)
@@ -71,6 +72,9 @@ public final class AdaptedWeights: WeightSource {
     guard emptied.isEmpty else { throw WeightSourceError(base.origin, .emptied(names: emptied)) }
     guard missing.isEmpty else { throw WeightSourceError(base.origin, .missing(names: missing)) }
   }
+
+  /// Bytes, as float32, of the factors that were read so far: each once, unless it is too large to be kept.
+  package var factorByteCount: Int { factors.readByteCount }
 
   public var origin: String { "\(base.origin) with \(adapter.origin)" }
 

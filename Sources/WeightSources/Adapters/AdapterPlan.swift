@@ -1,17 +1,27 @@
-/// Which of a layout's pieces an adapter changes, and what of the adapter finds no place.
+import Safetensors
+import Tensors
+
+/// What an adapter does to each weight of a model, and everything that is in the way.
 struct AdapterPlan {
-  private let adapter: LoRAAdapter
-  private let layout: ShardLayout
-  private let sharesEmbedding: Bool
+  let adapter: LoRAAdapter
+  let layout: ShardLayout
+  /// By weight name in the base model.
+  private(set) var changes: [String: AdapterChange] = [:]
+  private(set) var problems: [AdapterProblem] = []
+  /// What was read otherwise than PEFT would write it.
+  private(set) var warnings: [String] = []
   /// By weight name in the base model: its shape.
   private let weights: [String: [Int]]
-  /// Weight names that take another's change: the output head of a tied model.
-  private let standIns: [String: String]
 
-  init(_ adapter: LoRAAdapter, _ layout: ShardLayout, sharesEmbedding: Bool) {
+  static let otherModel = "Check that the adapter was trained on this model."
+  static let saveAgain = "Save the adapter again with the program that made it."
+
+  /// - Parameters:
+  ///   - tiesEmbeddings: The model's author declares table and output head to be one.
+  ///   - sharesEmbedding: They are stored as one.
+  init(_ adapter: LoRAAdapter, _ layout: ShardLayout, tiesEmbeddings: Bool, sharesEmbedding: Bool) {
     self.adapter = adapter
     self.layout = layout
-    self.sharesEmbedding = sharesEmbedding
     var weights: [String: [Int]] = [:]
     for rank in 0..<layout.mapping.worldSize {
       for tensor in layout.tensors(rank: rank) {
@@ -19,107 +29,196 @@ struct AdapterPlan {
       }
     }
     self.weights = weights
-    var standIns: [String: String] = [:]
-    for rule in layout.family.tensors {
-      guard let other = rule.tiedTo, let own = rule.parts.first?.huggingFace, adapter.keepsEmbeddingsTied else { continue }
-      standIns[own] = other
+    var modules = AdapterModules(adapter.file.names, weights: weights.keys, layerCount: layout.shape.layerCount)
+    problems += modules.problems
+    warnings += modules.warnings
+    if adapter.file.names.isEmpty {
+      problems.append(AdapterProblem(.files, "\(adapter.file.path.lastComponent?.string ?? "") holds no tensors", remedy: Self.saveAgain))
     }
-    self.standIns = standIns
+    var found = Findings()
+    for module in modules.byName.keys.sorted() {
+      guard let parts = modules.byName[module] else { continue }
+      add(module, parts, &found)
+    }
+    addTokens(&modules, tiesEmbeddings: tiesEmbeddings, &found)
+    problems += found.problems(configuredRank: adapter.config.rank, pools: adapter.config.poolsInputs, vocabulary: layout.shape.vocabularySize)
+    for pair in tables { changes.keepTied(pair, adapter.config, tiesEmbeddings: tiesEmbeddings) }
+    if sharesEmbedding, problems.isEmpty { checkSharing() }
   }
 
-  /// What happens to a weight of the base model.
-  private func change(_ piece: ShardLayout.Piece) -> AdaptedWeights.Change? {
-    if let own = change(piece, under: piece.source) { return own }
-    return standIns[piece.source].flatMap { change(piece, under: $0) }
-  }
-  private func change(_ piece: ShardLayout.Piece, under name: String) -> AdaptedWeights.Change? {
-    if name.hasSuffix(".weight"), let lowRank = adapter.lowRank[String(name.dropLast(".weight".count))] { return .lowRank(lowRank) }
-    guard adapter.replacements[name] != nil else { return nil }
-    return .replaced(
-      .init(source: name, sourceShape: piece.sourceShape, firstRow: piece.firstRow, rows: piece.rows, columns: piece.columns))
+  private func shape(_ tensor: String) -> [Int] { adapter.file.header[tensor]?.description.shape ?? [] }
+
+  // MARK: One module
+
+  private mutating func add(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
+    for name in parts.roles.values where !NumberFormat.converts(adapter.file.header[name]?.description.elementType ?? .bool, to: .float32) {
+      found.elementTypes.append("\(AdapterModules.short(name)) \(adapter.file.header[name]?.description.elementType.rawValue ?? "?")")
+    }
+    addLowRank(module, parts, &found)
+    for (role, name) in parts.roles {
+      let (parameter, isUsed): (String, Bool) =
+        switch role {
+        case .replacement(let parameter), .base(let parameter): (parameter, true)
+        case .original(let parameter): (parameter, false)
+        default: ("", false)
+        }
+      let weight = "\(module).\(parameter)"
+      guard !parameter.isEmpty else { continue }
+      guard let expected = weights[weight] else {
+        found.without.append(AdapterModules.short(name))
+        continue
+      }
+      check(name, expected, weight, &found)
+      guard isUsed else { continue }
+      if changes[weight]?.replacement != nil { found.twice.append(weight) }
+      changes[weight, default: AdapterChange()].replacement = name
+    }
   }
 
-  func touched(rank: Int) -> [String: AdaptedWeights.Touched] {
-    var result: [String: AdaptedWeights.Touched] = [:]
-    for tensor in layout.tensors(rank: rank) {
-      let changes = tensor.pieces.map(change)
-      if changes.contains(where: { $0 != nil }) { result[tensor.name] = .init(tensor: tensor, changes: changes) }
+  private mutating func addLowRank(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
+    let isTable = tables.contains { $0.table == "\(module).weight" }
+    /// Which tensor multiplies inputs, which makes outputs, and whether they are stored the other way round.
+    let kinds: [(down: AdapterTensorName.Role, up: AdapterTensorName.Role, isTransposed: Bool)] = [
+      (.down, .up, false), (.embeddingUp, .embeddingDown, true), isTable ? (.mlxUp, .mlxDown, false) : (.mlxDown, .mlxUp, true),
+    ]
+    let present = kinds.filter { parts.roles[$0.down] != nil || parts.roles[$0.up] != nil }
+    guard let kind = present.first else {
+      for role in [AdapterTensorName.Role.magnitude, .upBias] { if let name = parts.roles[role] { found.partners.append("of \(AdapterModules.short(name))") } }
+      return
     }
-    return result
-  }
-
-  /// - Throws: ``WeightSourceError`` for whatever of the adapter reaches no weight or does not fit it.
-  func check() throws(WeightSourceError) {
-    let lost = adapter.lowRank.keys.filter { weights["\($0).weight"] == nil } + adapter.replacements.keys.filter { weights[$0] == nil }
-    guard lost.isEmpty else {
-      throw WeightSourceError(adapter.origin, .other(
-        "\(lost.count == 1 ? "1 part reaches" : "\(lost.count) parts reach") no weight of the base model: \(lost.sorted().joined(separator: ", ")). "
-          + "Check that the adapter was trained on this model."))
+    guard present.count == 1 else { found.twice.append("\(module).weight"); return }
+    guard let down = parts.roles[kind.down], let up = parts.roles[kind.up] else {
+      found.partners.append("of \(AdapterModules.short(parts.roles[kind.down] ?? parts.roles[kind.up] ?? module))")
+      return
     }
-    for module in adapter.lowRank.keys.sorted() {
-      guard let change = adapter.lowRank[module], let shape = weights["\(module).weight"], shape.count == 2 else { continue }
-      let outputs = change.isEmbedding ? change.down : change.up
-      let inputs = change.isEmbedding ? change.up : change.down
-      try expect(outputs, dimension: change.isEmbedding ? 1 : 0, shape[0], base: shape, module)
-      try expect(inputs, dimension: change.isEmbedding ? 0 : 1, shape[1], base: shape, module)
-      if let magnitude = change.magnitude, let found = adapter.file.header[magnitude]?.description.shape, found != [shape[0]] {
-        throw WeightSourceError(adapter.origin, .shape(tensor: magnitude, found: found, expected: [shape[0]], why: "base weight \(shape)"))
+    let config = adapter.config
+    let paths = parts.path == module ? [module] : [parts.path, module]
+    let (rank, scale) = (config.rank(of: paths), config.scale(of: paths))
+    guard let weight = weights["\(module).weight"], weight.count == 2 else { found.without.append(AdapterModules.short(down)); return }
+    let downShape = kind.isTransposed ? [weight[1], rank] : [rank, weight[1]]
+    let upShape = kind.isTransposed ? [rank, weight[0]] : [weight[0], rank]
+    check(down, downShape, "\(module).weight", rankAt: kind.isTransposed ? 1 : 0, &found)
+    check(up, upShape, "\(module).weight", rankAt: kind.isTransposed ? 0 : 1, &found)
+    let magnitude = parts.roles[.magnitude]
+    if config.usesDoRA, magnitude == nil { found.partners.append("\(module).lora_magnitude_vector, as use_dora is set") }
+    if let magnitude {
+      if !config.usesDoRA { found.unasked.append(AdapterModules.short(magnitude)) }
+      if isTable { found.tableMagnitude = true } else { check(magnitude, [weight[0]], "\(module).weight", &found) }
+    }
+    if let bias = parts.roles[.upBias] {
+      if let expected = weights["\(module).bias"] {
+        check(bias, expected, "\(module).bias", &found)
+        changes["\(module).bias", default: AdapterChange()].addedBias = (bias, scale)
+      } else {
+        found.biases.append(AdapterModules.short(bias))
       }
     }
-    let tensors = AdapterTensors(adapter)
-    for name in tensors.names {
-      guard let found = tensors.description(of: name)?.shape, let shape = weights[name] else { continue }
-      guard found == shape else {
-        throw WeightSourceError(adapter.origin, .shape(tensor: name, found: found, expected: shape, why: "shape of the base's weight"))
-      }
-    }
-    try checkSharing()
+    changes["\(module).weight", default: AdapterChange()].lowRank = .init(
+      down: down, up: up, isTransposed: kind.isTransposed, magnitude: magnitude, rank: rank, scale: scale)
   }
 
-  private func expect(_ tensor: String, dimension: Int, _ extent: Int, base: [Int], _ module: String) throws(WeightSourceError) {
-    guard let found = adapter.file.header[tensor]?.description.shape, found[dimension] != extent else { return }
-    var expected = found
-    expected[dimension] = extent
-    throw WeightSourceError(
-      adapter.origin, .shape(tensor: tensor, found: found, expected: expected, why: "base weight '\(module)' is \(base)"))
+  /// Notes a shape that is not the expected one, by its likeliest cause.
+  private func check(_ tensor: String, _ expected: [Int], _ weight: String, rankAt: Int? = nil, _ found: inout Findings) {
+    let shape = shape(tensor)
+    guard shape != expected else { return }
+    let text = "\(AdapterModules.short(tensor)) \(shape) instead of \(expected)"
+    if shape.contains(0) || shape.count < expected.count { found.empty.append(text); return }
+    guard shape.count == expected.count else { found.shapes.append(text); return }
+    let differing = shape.indices.filter { shape[$0] != expected[$0] }
+    let vocabulary = layout.shape.vocabularySize
+    if isOfVocabulary(weight), differing.contains(where: { expected[$0] == vocabulary && $0 != rankAt }),
+      differing.allSatisfy({ expected[$0] == vocabulary || $0 == rankAt }),
+      let size = differing.first(where: { $0 != rankAt }).map({ shape[$0] })
+    {
+      found.vocabularies.insert(size)
+      return
+    }
+    if differing == rankAt.map({ [$0] }) { found.ranks.append(text) } else { found.shapes.append(text) }
+  }
+
+  private func isOfVocabulary(_ weight: String) -> Bool {
+    layout.family.tensors.contains { rule in rule.parts.contains { $0.huggingFace == weight && $0.outputs == .vocabulary } }
+  }
+
+  // MARK: Rows of tables
+
+  private mutating func addTokens(_ modules: inout AdapterModules, tiesEmbeddings: Bool, _ found: inout Findings) {
+    let config = adapter.config
+    let table = tables.first.map { String($0.table.dropLast(".weight".count)) }
+    for module in modules.byName.keys.sorted() {
+      guard let name = modules.byName[module]?.roles[.tokens] else { continue }
+      let weight = "\(module).weight"
+      guard let expected = weights[weight], isOfVocabulary(weight) else { found.without.append(AdapterModules.short(name)); continue }
+      var rows = config.tokenRows(of: module, isTable: module == table)
+      if rows == nil, tiesEmbeddings, let table { rows = config.tokenRows(of: table, isTable: true) }
+      guard let rows else { found.partners.append("trainable_token_indices of \(module)"); continue }
+      check(name, [rows.count, expected[1]], "", &found)
+      if let largest = rows.max(), largest >= expected[0] { found.tokenBeyond = max(found.tokenBeyond ?? 0, largest) }
+      if Set(rows).count < rows.count { found.twice.append("a token of \(module)") }
+      changes[weight, default: AdapterChange()].tokens = .init(values: name, rows: rows)
+    }
+    for entry in config.tokens where !entry.rows.isEmpty {
+      let isThere = changes.contains { name, change in
+        let module = String(name.dropLast(".weight".count))
+        return change.tokens != nil && (entry.module.map { module == $0 || module.hasSuffix(".\($0)") } ?? true)
+      }
+      // Of two tied tables only the first is saved.
+      if !isThere, !(tiesEmbeddings && changes.values.contains { $0.tokens != nil }) {
+        found.partners.append("\(entry.module ?? table ?? "").token_adapter.trainable_tokens_delta, as trainable_token_indices is set")
+      }
+    }
+  }
+
+  // MARK: Two tables that may be one
+
+  /// Tables and the output heads that a model may share with them, by weight name.
+  private var tables: [(table: String, head: String)] {
+    layout.family.tensors.compactMap { rule in
+      guard let table = rule.tiedTo, let head = rule.parts.first?.huggingFace else { return nil }
+      return (table, head)
+    }
   }
 
   /// Whether a tensor of the checkpoint is the copy that models with tied embeddings do without.
   func isTiedCopy(_ name: String) -> Bool { layout.family.tensors.contains { $0.tiedTo != nil && $0.name == name } }
 
   /// One stored table takes only a change that is meant for both of its uses.
-  private func checkSharing() throws(WeightSourceError) {
-    guard sharesEmbedding else { return }
-    for rule in layout.family.tensors {
-      guard let table = rule.tiedTo, let head = rule.parts.first?.huggingFace else { continue }
-      let changed = [table, head].filter { name in
-        adapter.replacements[name] != nil || adapter.lowRank[String(name.dropLast(".weight".count))] != nil
-      }
-      let isMeantForBoth = changed.isEmpty || (adapter.keepsEmbeddingsTied && changed == [table]) || (changed.count == 2 && isSame(table, head))
-      guard isMeantForBoth else {
-        throw WeightSourceError(adapter.origin, .other(
-          "the adapter changes \(changed.map { "'\($0)'" }.joined(separator: " and ")) \(changed.count == 1 ? "alone" : "differently"), "
-            + "but the base stores '\(table)' and '\(head)' as one table. Build an engine from the merged model instead."))
-      }
+  private mutating func checkSharing() {
+    for (table, head) in tables where !AdapterSameness(adapter.file).isSame(changes[table], changes[head]) {
+      let changed = [table, head].filter { changes[$0] != nil }
+      problems.append(AdapterProblem(
+        .tiedTables,
+        "it changes \(changed.map { "'\($0)'" }.joined(separator: " and ")) \(changed.count == 1 ? "alone" : "differently"), and the engine stores '\(table)' and '\(head)' as one table",
+        remedy: "Merge it into a copy of the model that has two tables (tie_word_embeddings false), and build a new engine from that."))
     }
   }
 
-  /// Whether the adapter replaces both weights by the same bytes.
-  private func isSame(_ one: String, _ other: String) -> Bool {
-    guard let first = adapter.replacements[one], let second = adapter.replacements[other],
-      let description = adapter.file.header[first]?.description, description == adapter.file.header[second]?.description
-    else { return false }
-    for name in [one, other] where adapter.lowRank[String(name.dropLast(".weight".count))] != nil { return false }
-    guard let a = adapter.file.header[first]?.range, let b = adapter.file.header[second]?.range else { return false }
-    let start = adapter.file.header.dataStart
-    let step = 1 << 20
-    for offset in stride(from: 0, to: a.count, by: step) {
-      let count = min(step, a.count - offset)
-      guard let left = try? adapter.file.file.bytes(start + a.lowerBound + offset..<start + a.lowerBound + offset + count),
-        let right = try? adapter.file.file.bytes(start + b.lowerBound + offset..<start + b.lowerBound + offset + count),
-        left == right
-      else { return false }
+  // MARK: What it comes to
+
+  func touched(rank: Int) -> [String: AdaptedWeights.Touched] {
+    var result: [String: AdaptedWeights.Touched] = [:]
+    for tensor in layout.tensors(rank: rank) {
+      let own = tensor.pieces.map { changes[$0.source] }
+      if own.contains(where: { $0 != nil }) { result[tensor.name] = .init(tensor: tensor, changes: own) }
     }
-    return true
+    return result
+  }
+}
+
+extension [String: AdapterChange] {
+  /// What a model with tied tables does with a change to one of them, as PEFT loads it.
+  fileprivate mutating func keepTied(_ pair: (table: String, head: String), _ config: LoRAConfig, tiesEmbeddings: Bool) {
+    guard tiesEmbeddings else { return }
+    // Rows of the table are those of the head, unless it has its own.
+    if let tokens = self[pair.table]?.tokens, self[pair.head]?.tokens == nil {
+      self[pair.head, default: AdapterChange()].tokens = tokens
+    }
+    // What was not trained as a copy of its own is loaded into the one table.
+    for (from, to) in [(pair.table, pair.head), (pair.head, pair.table)] {
+      if let copy = self[from]?.replacement, self[to]?.replacement == nil, !config.savesWhole(String(from.dropLast(".weight".count))) {
+        self[to, default: AdapterChange()].replacement = copy
+      }
+    }
+    if config.keepsEmbeddingsTied, self[pair.head] == nil, let change = self[pair.table] { self[pair.head] = change }
   }
 }

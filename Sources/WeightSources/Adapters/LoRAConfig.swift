@@ -1,94 +1,197 @@
 import JSON
-import _StringProcessing
+import Tensors
 
-/// `adapter_config.json` of a PEFT LoRA adapter: the settings that change the result.
+/// `adapter_config.json`: the settings that change what an adapter's tensors mean.
 ///
 /// Settings that only matter in training are skipped; any other that is set and not known here is refused by name, so
 /// that no adapter is merged into something its author did not mean.
 struct LoRAConfig {
+  /// Who wrote it.
+  enum Saver: Sendable { case peft, mlx }
+
+  let saver: Saver
   let rank: Int
   let alpha: Double
+  /// What B·A is multiplied by, where it is given as such.
+  let givenScale: Double?
   let usesRankStabilizedScale: Bool
   let usesDoRA: Bool
+  /// Inputs are averaged in groups before A.
+  let poolsInputs: Bool
   /// The author keeps embeddings and output head equal when one of them is changed.
   let keepsEmbeddingsTied: Bool
-  private let rankPatterns: [(Pattern, Int)]
-  private let alphaPatterns: [(Pattern, Double)]
+  /// Ends of the paths of modules that were trained whole.
+  let savedModules: [String]
+  /// Which rows of a table are the adapter's own, by the end of the table's path; nil for the embedding table.
+  let tokens: [(module: String?, rows: [Int])]
+  private let rankPatterns: [(ModulePattern, Int)]
+  private let alphaPatterns: [(ModulePattern, Double)]
 
-  /// Of a name in `rank_pattern` or `alpha_pattern`: a regular expression for the end of a module's path.
-  private typealias Pattern = Regex<AnyRegexOutput>
-
-  /// Settings that say how training went, not what the tensors mean.
+  /// Settings that say how training went, or that what they change stands in the tensors.
   private static let ignored: Set<String> = [
     "auto_mapping", "base_model_name_or_path", "inference_mode", "lora_dropout", "peft_version", "revision", "task_type",
-    "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "fan_in_fan_out",
-    "megatron_core", "qalora_group_size", "runtime_config", "bias", "peft_type", "r", "lora_alpha", "use_rslora",
-    "use_dora", "rank_pattern", "alpha_pattern", "ensure_weight_tying", "init_lora_weights",
+    "target_modules", "target_parameters", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save",
+    "fan_in_fan_out", "megatron_core", "use_qalora", "qalora_group_size", "runtime_config", "bias", "lora_bias", "peft_type",
+    "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "ensure_weight_tying",
+    "trainable_token_indices", "init_lora_weights",
+    // Of ways to start; which one was used stands in init_lora_weights.
+    "eva_config", "corda_config", "loftq_config", "lora_ga_config",
+    // Other gradients or noise while training; the trained adapter is a plain one.
+    "velora_config", "monteclora_config",
+    // ms-swift's rates of learning.
+    "lora_dtype", "lorap_lr_ratio", "lorap_emb_lr",
   ]
-  /// Ways of starting that leave the base model's weights as published. Others (PiSSA, OLoRA, CorDA, LoftQ, …) change
-  /// them, so that the adapter fits only the changed base.
-  private static let harmlessStarts: Set<String> = ["gaussian", "eva", "orthogonal"]
+  /// Ways of starting that leave the base model's weights as published. Others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA)
+  /// change them, so that the adapter fits only the changed base.
+  private static let harmlessStarts: Set<String> = ["gaussian", "eva", "orthogonal", "mica", "true", "false"]
+  /// Why a setting cannot be had.
+  private static let reasons: [String: String] = [
+    "layer_replication": "repeats layers of the model, which makes it another one",
+    "alora_invocation_tokens": "changes weights only from these tokens of a prompt on",
+    "arrow_config": "chooses among several adapters for each token",
+    "kasa_config": "was trained on a base without its smallest singular values",
+    "use_bdlora": "stores A or B as blocks of a diagonal",
+    "megatron_config": "was made on Megatron's layers",
+  ]
+  static let mergeRemedy = "Merge the adapter with the program that made it, and refit with the merged model."
 
-  init(_ reader: ConfigReader) throws(WeightSourceError) {
+  /// - Parameter problems: Gets every setting that cannot be had.
+  static func read(_ reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) -> LoRAConfig {
+    let isMLX = reader.json["peft_type"] == nil && (reader.json["lora_parameters"] != nil || reader.json["fine_tune_type"] != nil)
+    return isMLX ? try LoRAConfig(mlx: reader, problems: &problems) : try LoRAConfig(peft: reader, problems: &problems)
+  }
+
+  private init(peft reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) {
     let type = try reader.string("peft_type") ?? "LORA"
     guard type == "LORA" else {
-      throw WeightSourceError(reader.path, .unsupportedSettings(["peft_type = \(type)"], file: reader.file))
+      problems.append(AdapterProblem(
+        .settings, "\(reader.file) sets peft_type = \(NameSummary([type])), and only LORA is a change that can be made here", remedy: Self.mergeRemedy))
+      throw reader.failed("peft_type", "is \(NameSummary([type])), which is not supported")
     }
-    var refused: [String] = []
     for (key, value) in reader.json.object ?? [:] where !Self.ignored.contains(key) && Self.isSet(value) {
-      refused.append("\(key) = \(value.serialized())")
+      let reason = Self.reasons[key].map { "which \($0)" } ?? "which this version does not know"
+      problems.append(AdapterProblem(
+        .settings, "\(reader.file) sets \(NameSummary(["\(key) = \(value.serialized())"])), \(reason)", remedy: Self.mergeRemedy))
     }
-    if let start = reader.json["init_lora_weights"]?.string, !Self.harmlessStarts.contains(start) {
-      refused.append("init_lora_weights = \"\(start)\"")
+    if let start = reader.json["init_lora_weights"]?.string, !Self.harmlessStarts.contains(start.lowercased()) {
+      problems.append(AdapterProblem(
+        .settings, "\(reader.file) sets init_lora_weights = \(NameSummary(["\"\(start)\""])), which changed the base's weights too at the start",
+        remedy: start.hasPrefix("loftq")
+          ? Self.mergeRemedy
+          : "Save it from PEFT with path_initial_model_for_weight_conversion, or merge it there and refit with the merged model."))
     }
-    guard refused.isEmpty else { throw WeightSourceError(reader.path, .unsupportedSettings(refused.sorted(), file: reader.file)) }
+    saver = .peft
     guard let rank = try reader.positive("r") else { throw reader.failed("r", "is missing") }
     self.rank = rank
     alpha = try reader.number("lora_alpha")?.double ?? 8
+    givenScale = nil
     usesRankStabilizedScale = try reader.bool("use_rslora") ?? false
     usesDoRA = try reader.bool("use_dora") ?? false
+    poolsInputs = try reader.bool("use_qalora") ?? false
     keepsEmbeddingsTied = try reader.bool("ensure_weight_tying") ?? false
-    rankPatterns = try Self.patterns("rank_pattern", reader) { value in value.int.flatMap { $0 > 0 ? $0 : nil } }
+    savedModules = (reader.json["modules_to_save"]?.array ?? []).compactMap(\.string)
+    tokens = try Self.tokens(reader)
+    rankPatterns = try Self.patterns("rank_pattern", reader) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
     alphaPatterns = try Self.patterns("alpha_pattern", reader, \.double)
+  }
+
+  /// mlx-lm's: the scale stands there as it is used, and no module differs from another.
+  private init(mlx reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) {
+    let kind = try reader.string("fine_tune_type") ?? "lora"
+    let parameters = ConfigReader(path: reader.path, file: reader.file, json: reader.json["lora_parameters"] ?? .object([:]))
+    if kind != "lora" {
+      problems.append(AdapterProblem(.settings, "\(reader.file) sets fine_tune_type = \(NameSummary([kind])), and only lora is read of mlx-lm's", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
+    }
+    if parameters.json["alpha"] != nil {
+      problems.append(AdapterProblem(
+        .settings, "\(reader.file) has both scale and alpha, which versions of mlx-lm use differently", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
+    }
+    saver = .mlx
+    guard let rank = try parameters.positive("rank") else { throw parameters.failed("lora_parameters.rank", "is missing") }
+    guard let scale = try parameters.number("scale")?.double else { throw parameters.failed("lora_parameters.scale", "is missing") }
+    self.rank = rank
+    alpha = scale
+    givenScale = scale
+    usesRankStabilizedScale = false
+    usesDoRA = false
+    poolsInputs = false
+    keepsEmbeddingsTied = false
+    savedModules = []
+    tokens = []
+    rankPatterns = []
+    alphaPatterns = []
   }
 
   private static func isSet(_ value: JSONValue) -> Bool {
     switch value {
     case .null, .bool(false): false
+    case .string(let text): !text.isEmpty
+    case .number(let number): number.double != 0
     case .array(let elements): !elements.isEmpty
     case .object(let members): !members.isEmpty
     default: true
     }
   }
 
+  private static func tokens(_ reader: ConfigReader) throws(WeightSourceError) -> [(module: String?, rows: [Int])] {
+    guard let value = reader.json["trainable_token_indices"], !value.isNull else { return [] }
+    func rows(_ value: JSONValue) throws(WeightSourceError) -> [Int] {
+      guard let elements = value.array else { throw reader.failed("trainable_token_indices", "is \(value.kind), expected numbers of tokens") }
+      var rows: [Int] = []
+      for element in elements {
+        guard let row = element.int, row >= 0 else { throw reader.failed("trainable_token_indices", "holds \(element.kind), expected numbers of tokens") }
+        rows.append(row)
+      }
+      return rows
+    }
+    guard let members = value.object else { return [(nil, try rows(value))] }
+    var result: [(module: String?, rows: [Int])] = []
+    for (module, value) in members { result.append((module, try rows(value))) }
+    return result
+  }
+
   private static func patterns<Value>(
     _ key: String, _ reader: ConfigReader, _ read: (JSONValue) -> Value?
-  ) throws(WeightSourceError) -> [(Pattern, Value)] {
+  ) throws(WeightSourceError) -> [(ModulePattern, Value)] {
     guard let members = try reader.optional(key, "an object", \.object) else { return [] }
-    var patterns: [(Pattern, Value)] = []
+    var patterns: [(ModulePattern, Value)] = []
     for (name, value) in members {
-      guard let value = read(value) else { throw reader.failed(key, "gives '\(name)' \(value.kind), expected a positive number") }
-      let pattern: Pattern
-      do { pattern = try Regex("(.*\\.)?(\(name))") } catch {
-        throw reader.failed(key, "holds '\(name)', which is not a regular expression that can be read here")
+      guard let value = read(value) else { throw reader.failed(key, "gives '\(NameSummary([name]))' \(value.kind), expected a positive number") }
+      let pattern: ModulePattern
+      do throws(ModulePattern.Failure) { pattern = try ModulePattern(name) } catch {
+        throw reader.failed(key, "holds '\(NameSummary([name]))', which is not a regular expression that can be read here: it \(error.reason)")
       }
       patterns.append((pattern, value))
     }
     return patterns
   }
 
-  /// First match wins, over the whole path.
-  private static func match<Value>(_ patterns: [(Pattern, Value)], _ module: String) -> Value? {
-    patterns.first { (try? $0.0.wholeMatch(in: module)) != nil }?.1
+  /// First match wins. A module has several paths where another saver wrote its name: the first that any pattern knows.
+  private static func match<Value>(_ patterns: [(ModulePattern, Value)], _ paths: [String]) -> Value? {
+    for path in paths { if let found = patterns.first(where: { $0.0.matches(path) }) { return found.1 } }
+    return nil
   }
 
   /// The rank that the module's tensors should have.
-  func rank(of module: String) -> Int { Self.match(rankPatterns, module) ?? rank }
+  ///
+  /// - Parameter paths: The module's path as the adapter's author saw it, then as the model's has it.
+  func rank(of paths: [String]) -> Int { Self.match(rankPatterns, paths) ?? rank }
 
   /// What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilised adapter.
-  func scale(of module: String) -> Double {
-    let alpha = Self.match(alphaPatterns, module) ?? alpha
-    let rank = Double(rank(of: module))
+  func scale(of paths: [String]) -> Double {
+    if let givenScale { return givenScale }
+    let alpha = Self.match(alphaPatterns, paths) ?? alpha
+    let rank = Double(rank(of: paths))
     return alpha / (usesRankStabilizedScale ? rank.squareRoot() : rank)
+  }
+
+  /// Whether the module, or one that it is in, was trained whole.
+  func savesWhole(_ module: String) -> Bool {
+    savedModules.contains { ".\(module).".contains(".\($0).") }
+  }
+
+  /// The adapter's own rows of a table.
+  func tokenRows(of module: String, isTable: Bool) -> [Int]? {
+    tokens.first { entry in entry.module.map { module == $0 || module.hasSuffix(".\($0)") } ?? isTable }?.rows
   }
 }

@@ -1,0 +1,91 @@
+import Tensors
+
+/// An adapter's tensors sorted by the module of the model that they are for.
+struct AdapterModules {
+  struct Parts {
+    /// The module's path as the adapter's author saw it.
+    let path: String
+    var roles: [AdapterTensorName.Role: String] = [:]
+  }
+  private(set) var byName: [String: Parts] = [:]
+  private(set) var problems: [AdapterProblem] = []
+  private(set) var warnings: [String] = []
+
+  /// - Parameter weights: Names of the model's parameters.
+  init(_ names: [String], weights: some Collection<String>, layerCount: Int) {
+    let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)))
+    var strange: [String] = [], lost: [String] = [], beyond: [String] = [], twice: [String] = []
+    var wrappers: [String] = []
+    var adapters: Set<Substring> = []
+    var largest = 0
+    for name in names {
+      guard let parsed = AdapterTensorName(name) else { strange.append(name); continue }
+      if parsed.role == .training { continue }
+      if let adapter = parsed.adapterName { adapters.insert(adapter) }
+      guard let found = parsed.paths.lazy.compactMap(paths.find).first else {
+        if let layer = Self.layer(parsed.paths[0]), layer >= layerCount, Self.isKnown(parsed.paths[0], layer, paths) {
+          largest = max(largest, layer)
+          beyond.append(name)
+        } else {
+          lost.append(name)
+        }
+        continue
+      }
+      for wrapper in found.wrappers where !wrappers.contains(wrapper) { wrappers.append(wrapper) }
+      if let other = byName[found.module]?.roles[parsed.role] {
+        // A copy that was saved along with the table: PEFT reads the one without the wrapper's name.
+        if name.contains(".modules_to_save.") { continue }
+        if !other.contains(".modules_to_save.") { twice.append(name) }
+      }
+      byName[found.module, default: Parts(path: found.path)].roles[parsed.role] = name
+    }
+    note(strange: strange, lost: lost, beyond: beyond, largest: largest, layerCount: layerCount, of: names.count)
+    if adapters.count > 1 {
+      problems.append(AdapterProblem(
+        .names, "the tensors are of \(adapters.count) adapters: \(NameSummary(adapters.map(String.init).sorted()))",
+        remedy: "Save each by itself: save_pretrained with selected_adapters."))
+    } else if !twice.isEmpty {
+      problems.append(AdapterProblem(.names, "\(twice.count) tensors are there twice under different names: \(NameSummary(twice.map(Self.short)))", remedy: AdapterPlan.saveAgain))
+    }
+    if let adapter = adapters.first { wrappers.append("the adapter's name '\(NameSummary([String(adapter)]))'") }
+    if !wrappers.isEmpty {
+      warnings.append("have other names than PEFT gives them (\(wrappers.joined(separator: ", "))); each leads to one module, and was read as that")
+    }
+  }
+
+  private mutating func note(strange: [String], lost: [String], beyond: [String], largest: Int, layerCount: Int, of count: Int) {
+    let foreign = strange.filter { $0.contains("lora_down") || $0.contains("lora_up") || $0.hasSuffix(".alpha") }
+    if !strange.isEmpty {
+      problems.append(AdapterProblem(
+        .names,
+        foreign.count == strange.count
+          ? "all \(strange.count) tensors are named as kohya-ss's trainers of image models do: \(NameSummary(strange))"
+          : "\(strange.count) of \(count) tensors have no part in a LoRA adapter: \(NameSummary(strange.map(Self.short)))",
+        remedy: LoRAConfig.mergeRemedy))
+    }
+    if !beyond.isEmpty {
+      problems.append(AdapterProblem(
+        .modules, "\(beyond.count) of \(count) tensors are for layers up to \(largest), and the model's last is \(layerCount - 1): \(NameSummary(beyond.map(Self.short)))",
+        remedy: AdapterPlan.otherModel))
+    }
+    if !lost.isEmpty {
+      let common = NameSummary.commonPrefix(lost).map { ", which begin with '\($0)'" } ?? ""
+      problems.append(AdapterProblem(
+        .modules, "\(lost.count) of \(count) tensors are for modules that the model does not have\(common.count < 90 ? common : ""): \(NameSummary(lost.map(Self.short)))",
+        remedy: AdapterPlan.otherModel))
+    }
+  }
+
+  /// A tensor's name for people, without what all have in common.
+  static func short(_ name: String) -> String {
+    name.hasPrefix("base_model.model.") ? String(name.dropFirst("base_model.model.".count)) : name
+  }
+
+  private static func layer(_ path: [Substring]) -> Int? {
+    guard let index = path.firstIndex(of: "layers"), index + 1 < path.count else { return nil }
+    return Int(path[index + 1])
+  }
+  private static func isKnown(_ path: [Substring], _ layer: Int, _ paths: ModulePaths) -> Bool {
+    paths.find(path.map { $0 == Substring(String(layer)) ? "0" : $0 }) != nil
+  }
+}

@@ -1,0 +1,63 @@
+public import SystemPackage
+
+/// One reason why an adapter cannot be put on a model.
+public struct AdapterProblem: Sendable, Equatable {
+  public enum Kind: Sendable, Equatable {
+    /// Files that are absent, or not what their names say.
+    case files
+    /// Settings that make of the tensors something else than a change of weights.
+    case settings
+    /// Adapter tensors whose names say nothing that is known.
+    case names
+    /// Modules that the model does not have.
+    case modules
+    /// A factor without the other, or a setting that asks for a tensor that is not there.
+    case partners
+    case shapes
+    case elementTypes
+    /// The adapter's model has another number of tokens.
+    case vocabulary
+    /// Embedding table and output head are one table here, and the adapter changes them differently.
+    case tiedTables
+  }
+  public let kind: Kind
+  /// What is wrong, in a line of at most 270 characters.
+  public let detail: String
+  public var remedy: String
+
+  public init(_ kind: Kind, _ detail: String, remedy: String) {
+    self.kind = kind
+    self.detail = SourceWarning.shortened(detail, to: 270)
+    self.remedy = remedy
+  }
+
+  public var heading: String {
+    switch kind {
+    case .files: "The adapter's files cannot be used"
+    case .settings: "The adapter is no plain change of weights"
+    case .names: "Tensors of no LoRA adapter"
+    case .modules: "The model has no such modules"
+    case .partners: "Parts of the adapter are missing"
+    case .shapes: "The adapter's shapes do not fit"
+    case .elementTypes: "The adapter's numbers cannot be read"
+    case .vocabulary: "The adapter's vocabulary has another size"
+    case .tiedTables: "Embedding table and output head are one table"
+    }
+  }
+}
+
+/// Everything that is wrong with an adapter, found before any weight is read.
+public struct AdapterError: Error, Sendable, Equatable, CustomStringConvertible {
+  public let path: FilePath
+  public let problems: [AdapterProblem]
+
+  public init(_ path: FilePath, _ problems: [AdapterProblem]) {
+    self.path = path
+    self.problems = problems
+  }
+
+  public var description: String {
+    "\(path): the adapter cannot be put on this model.\n"
+      + problems.map { "\($0.heading):\n  \($0.detail)\n  → \($0.remedy)" }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,167 @@
+/// What the name of an adapter's tensor says: the path of a module, and the tensor's part in it.
+///
+/// PEFT writes `base_model.model.` + module + `.lora_A.weight` and so on. Other savers leave their wrappers in the path or
+/// the adapter's name behind `lora_A`; ``ModulePaths`` finds the module then.
+struct AdapterTensorName {
+  enum Role: Hashable {
+    /// `[r, in]` and `[out, r]`.
+    case down, up
+    /// `[out]`, added to the module's bias.
+    case upBias
+    /// Of an embedding table: `[r, rows]` and `[columns, r]`.
+    case embeddingDown, embeddingUp
+    /// mlx's: `[in, r]` and `[r, out]`.
+    case mlxDown, mlxUp
+    /// DoRA's lengths of rows, `[out]`.
+    case magnitude
+    /// Rows of a table that are the adapter's own.
+    case tokens
+    /// A whole parameter that takes the place of the base's.
+    case replacement(String)
+    /// The parameter to which a change is added.
+    case base(String)
+    /// What the module was before training, which nothing uses.
+    case original(String)
+    /// Nothing to a trained adapter.
+    case training
+  }
+  /// Paths that the module may have, the likeliest first: whether a component is an adapter's name is not always to be seen.
+  let paths: [[Substring]]
+  let role: Role
+  /// The adapter's name, where it was left in the tensor's.
+  var adapterName: Substring?
+
+  private static let markers: [Substring: Role] = [
+    "lora_A": .down, "lora_B": .up, "lora_embedding_A": .embeddingDown, "lora_embedding_B": .embeddingUp, "lora_a": .mlxDown,
+    "lora_b": .mlxUp, "lora_magnitude_vector": .magnitude, "lora_velora_embed": .training, "lora_monteclora_sampler": .training,
+  ]
+
+  init?(_ name: String) {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard !parts.contains(where: \.isEmpty) else { return nil }
+    if let index = parts.lastIndex(where: { Self.markers[$0] != nil }), let role = Self.markers[parts[index]] {
+      self.init(path: Array(parts[..<index]), role, tail: parts[(index + 1)...])
+    } else if let index = parts.lastIndex(of: "token_adapter") {
+      self.init(path: Array(parts[..<index]), tokenTail: parts[(index + 1)...])
+    } else if let last = parts.last, last == "weight" || last == "bias", !parts.contains(where: { $0.hasPrefix("lora_") }) {
+      self.init(whole: parts.dropLast(), String(last))
+    } else {
+      return nil
+    }
+  }
+
+  private init?(path: [Substring], _ role: Role, tail: ArraySlice<Substring>) {
+    paths = [path]
+    if role == .training { self.role = role; return }
+    var tail = tail
+    var role = role
+    switch tail.last {
+    case "weight": tail.removeLast()
+    case "bias" where role == .up:
+      role = .upBias
+      tail.removeLast()
+    default: break
+    }
+    guard tail.count <= 1 else { return nil }
+    self.role = role
+    adapterName = tail.first
+  }
+
+  private init?(path: [Substring], tokenTail tail: ArraySlice<Substring>) {
+    paths = [path]
+    switch tail.first {
+    case "trainable_tokens_delta" where tail.count <= 2:
+      role = .tokens
+      adapterName = tail.dropFirst().first
+    case "trainable_tokens_original": role = .training
+    case "base_layer" where tail.count == 2 && tail.last == "weight": role = .base("weight")
+    default: return nil
+    }
+  }
+
+  private init(whole path: ArraySlice<Substring>, _ parameter: String) {
+    if let index = path.lastIndex(of: "modules_to_save") {
+      let (before, after) = (Array(path[..<index]), path[(index + 1)...])
+      role = .replacement(parameter)
+      paths = [before + after, before + after.dropFirst()]
+    } else if let index = path.lastIndex(of: "original_module") {
+      role = .original(parameter)
+      paths = [Array(path[..<index]) + path[(index + 1)...]]
+    } else if path.last == "base_layer" {
+      role = .base(parameter)
+      paths = [Array(path.dropLast())]
+    } else {
+      role = .replacement(parameter)
+      paths = [Array(path)]
+    }
+  }
+}
+
+/// Finds a model's module by the path that an adapter's saver gave it.
+///
+/// Only wrappers that hand everything on to what they hold are taken away, so a path leads to one module or to none.
+struct ModulePaths {
+  struct Found {
+    let module: String
+    /// The path as the adapter's author saw it, for patterns.
+    let path: String
+    /// What was taken away or added, for people; empty for PEFT's own way of writing.
+    let wrappers: [String]
+  }
+  let known: Set<String>
+
+  /// Wrappers that may stand anywhere, and whose they are.
+  private static let runtime: [Substring: String] = [
+    "_orig_mod": "torch.compile", "_fsdp_wrapped_module": "FSDP", "_checkpoint_wrapped_module": "activation checkpoints",
+  ]
+  /// Wrappers that may stand in front of a model, and whose they are.
+  private static let leading: [Substring: String] = [
+    "base_model": "PEFT, once more", "model": "a module around the model", "module": "DataParallel or DeepSpeed",
+    "language_model": "a model that also sees or hears", "llm": "a model that also sees or hears", "pretrained_model": "TRL",
+  ]
+
+  func find(_ parts: [Substring]) -> Found? {
+    var wrappers: [String] = []
+    func note(_ part: Substring, _ whose: String) {
+      let text = "'\(part)' of \(whose)"
+      if !wrappers.contains(text) { wrappers.append(text) }
+    }
+    var rest = parts.filter { part in
+      guard let whose = Self.runtime[part] else { return true }
+      note(part, whose)
+      return false
+    }
+    while rest.first == "module" {
+      note("module", Self.leading["module"] ?? "")
+      rest.removeFirst()
+    }
+    let seen: [Substring]
+    if rest.starts(with: ["base_model", "model"]) {
+      rest.removeFirst(2)
+      seen = rest
+      if known.contains(rest.joined(separator: ".")) { return Found(module: rest.joined(separator: "."), path: rest.joined(separator: "."), wrappers: wrappers) }
+    } else {
+      seen = rest
+      wrappers.append("no 'base_model.model.'")
+    }
+    func found() -> Found? {
+      let path = rest.joined(separator: ".")
+      if known.contains(path) { return Found(module: path, path: seen.joined(separator: "."), wrappers: wrappers) }
+      guard known.contains("model." + path) else { return nil }
+      return Found(module: "model." + path, path: seen.joined(separator: "."), wrappers: wrappers + ["no 'model.'"])
+    }
+    if let found = found() { return found }
+    // In the middle: `model.language_model.layers`.
+    if let index = rest.firstIndex(of: "language_model"), index > 0 {
+      note("language_model", Self.leading["language_model"] ?? "")
+      rest.remove(at: index)
+      if let found = found() { return found }
+    }
+    while let first = rest.first, let whose = Self.leading[first] {
+      note(first, whose)
+      rest.removeFirst()
+      if let found = found() { return found }
+    }
+    return nil
+  }
+}
