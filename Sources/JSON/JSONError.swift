@@ -9,6 +9,8 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case controlCharacterInString(UInt8)
     case duplicateKey(String)
     case tooDeep(limit: Int)
+    case tooManyValues(limit: Int)
+    case keyTooLong(bytes: Int, limit: Int)
     case trailingBytes
   }
   public let problem: Problem
@@ -26,6 +28,8 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
       case .controlCharacterInString(let byte): "control character \(Self.show(byte)) inside a string"
       case .duplicateKey(let key): "the key \"\(key)\" appears twice in one object"
       case .tooDeep(let limit): "values are nested deeper than \(limit) levels"
+      case .tooManyValues(let limit): "there are more than \(limit) values"
+      case .keyTooLong(let bytes, let limit): "a name has \(bytes) bytes, more than \(limit)"
       case .trailingBytes: "there is text after the end of the value"
       }
     return "invalid JSON at byte \(offset): \(what)"

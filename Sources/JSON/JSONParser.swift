@@ -6,16 +6,26 @@ extension JSONValue {
   /// - Parameters:
   ///   - maximumDepth: How many arrays and objects may stand inside each other.
   ///   - allowsNonFinite: Accepts `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes.
+  ///   - maximumValues: How many values there may be, of any kind: a bound for memory.
+  ///   - maximumKeyBytes: How long a name may be.
   /// - Throws: ``JSONError`` for anything the RFC forbids, for a key that appears twice, and past the depth.
   public init(
-    parsing bytes: RawSpan, maximumDepth: Int = 128, allowsNonFinite: Bool = false
+    parsing bytes: RawSpan, maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
+    maximumKeyBytes: Int = .max
   ) throws(JSONError) {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite)
+    parser.maximumValues = maximumValues
+    parser.maximumKeyBytes = maximumKeyBytes
     self = try parser.document()
   }
 
-  public init(parsing bytes: [UInt8], maximumDepth: Int = 128, allowsNonFinite: Bool = false) throws(JSONError) {
-    try unsafe self.init(parsing: bytes.span.bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite)
+  public init(
+    parsing bytes: [UInt8], maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
+    maximumKeyBytes: Int = .max
+  ) throws(JSONError) {
+    try unsafe self.init(
+      parsing: bytes.span.bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite, maximumValues: maximumValues,
+      maximumKeyBytes: maximumKeyBytes)
   }
 
   public init(parsing text: String, maximumDepth: Int = 128, allowsNonFinite: Bool = false) throws(JSONError) {
@@ -28,6 +38,9 @@ private struct JSONParser: ~Escapable {
   let bytes: RawSpan
   let maximumDepth: Int
   let allowsNonFinite: Bool
+  var maximumValues = Int.max
+  var maximumKeyBytes = Int.max
+  var valueCount = 0
   var offset = 0
   var depth = 0
 
@@ -70,6 +83,8 @@ private struct JSONParser: ~Escapable {
   mutating func value() throws(JSONError) -> JSONValue {
     skipSpace()
     guard let byte = current else { throw failed(.unexpectedEnd) }
+    valueCount += 1
+    guard valueCount <= maximumValues else { throw failed(.tooManyValues(limit: maximumValues)) }
     switch byte {
     case UInt8(ascii: "{"): return try nested { (p) throws(JSONError) in try p.object() }
     case UInt8(ascii: "["): return try nested { (p) throws(JSONError) in try p.array() }
@@ -107,6 +122,9 @@ private struct JSONParser: ~Escapable {
         throw failed(.unexpectedByte(byte, expected: "a key in quotes"))
       }
       let key = try string()
+      guard key.utf8.count <= maximumKeyBytes else {
+        throw JSONError(problem: .keyTooLong(bytes: key.utf8.count, limit: maximumKeyBytes), offset: start)
+      }
       skipSpace()
       try expect(UInt8(ascii: ":"), "':'")
       guard members.updateValue(try value(), forKey: key) == nil else {

@@ -62,8 +62,9 @@ struct AddedTokenFinder: Sendable {
       var end = matchEnd
       index = matchEnd
       if token.singleWord, Self.isWord(text, before: start, range) || Self.isWord(text, at: end, range) { continue }
-      if token.stripsLeft { start = max(done, Self.spaceStart(text, start, range.lowerBound)) }
-      if token.stripsRight { end = Self.spaceEnd(text, end, range.upperBound) }
+      // White space is scanned once, however many tokens stand in it.
+      if token.stripsLeft { start = max(done, Self.spaceStart(text, start, min(start, done))) }
+      if token.stripsRight { end = Self.spaceEnd(text, max(end, done), range.upperBound) }
       if done < start { pieces.append(.text(done..<start)) }
       pieces.append(.token(token.id))
       done = max(done, end)

@@ -25,9 +25,27 @@ struct BytePairEncoder: Sendable {
     fileprivate var next: [Int32] = []
     fileprivate var queue = RankQueue()
     fileprivate var text: [UInt8] = []
+    private let budget: WorkBudget?
+    private var stepsUntilCheck = Self.stepsBetweenChecks
+    private static let stepsBetweenChecks = 1 << 14
+    /// Set once the budget is spent; nothing is encoded from then on.
+    private(set) var exceeded: WorkBudget.Exceeded?
+
+    init(budget: WorkBudget? = nil) { self.budget = budget }
+
+    /// Notes some steps of work and says whether there may be more.
+    fileprivate mutating func goesOn(after steps: Int) -> Bool {
+      guard let budget else { return true }
+      stepsUntilCheck -= steps
+      guard stepsUntilCheck <= 0 else { return exceeded == nil }
+      stepsUntilCheck = Self.stepsBetweenChecks
+      do { try budget.check() } catch { exceeded = error }
+      return exceeded == nil
+    }
   }
 
   func encode(_ text: [UInt8], _ word: Range<Int>, into output: inout [Int32], _ scratch: inout Scratch) {
+    guard scratch.goesOn(after: word.count) else { return }
     if takesWholeWords, let id = wholeWord(text, word, &scratch) { output.append(id); return }
     scratch.ids.removeAll(keepingCapacity: true)
     cut(text, word, into: &scratch.ids)
@@ -91,6 +109,7 @@ struct BytePairEncoder: Sendable {
       }
     }
     while let (rank, place) = scratch.queue.popFirst() {
+      guard scratch.goesOn(after: 1) else { return }
       let left = Int(place)
       let rightPlace = scratch.next[left]
       // What is queued may be out of date: the pair must still stand there (a rank names one pair).

@@ -21,7 +21,7 @@ struct Normalizer: Sendable {
         // The standard library's own normaliser, the one behind String's ==. It is not public API; Foundation's
         // would bring in ICU and tens of megabytes.
         var composed = String.UnicodeScalarView()
-        for scalar in String(decoding: text, as: UTF8.self)._nfc { composed.append(scalar) }
+        for scalar in String(MarkOrder.sorted(text))._nfc { composed.append(scalar) }
         text = Array(String(composed).utf8)
       case .prepend(let prefix):
         if !text.isEmpty { text = prefix + text }

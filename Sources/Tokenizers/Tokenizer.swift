@@ -43,12 +43,28 @@ public final class Tokenizer: Sendable {
   ///   wants any. Pass false for text that a chat template made: the template writes them itself.
   /// - Complexity: O(n log n) for the longest word, otherwise linear.
   public func encode(_ text: String, addSpecialTokens: Bool = true) -> [Int32] {
+    var scratch = BytePairEncoder.Scratch()
+    return encode(text, addSpecialTokens: addSpecialTokens, &scratch)
+  }
+
+  /// The same for a text that a stranger chose.
+  ///
+  /// - Throws: soon after the budget is spent.
+  public func encode(
+    _ text: String, addSpecialTokens: Bool = true, budget: WorkBudget
+  ) throws(WorkBudget.Exceeded) -> [Int32] {
+    var scratch = BytePairEncoder.Scratch(budget: budget)
+    let ids = encode(text, addSpecialTokens: addSpecialTokens, &scratch)
+    if let exceeded = scratch.exceeded { throw exceeded }
+    return ids
+  }
+
+  private func encode(_ text: String, addSpecialTokens: Bool, _ scratch: inout BytePairEncoder.Scratch) -> [Int32] {
     var text = text
     let bytes = text.withUTF8 { unsafe Array($0) }
     var ids: [Int32] = addSpecialTokens ? postProcessor.prefix : []
     ids.reserveCapacity(ids.count + bytes.count / 3 + 1)
-    var scratch = BytePairEncoder.Scratch()
-    for piece in addedToText.pieces(of: bytes, 0..<bytes.count) {
+    for piece in addedToText.pieces(of: bytes, 0..<bytes.count) where scratch.exceeded == nil {
       switch piece {
       case .token(let id): ids.append(id)
       case .text(let range):

@@ -79,4 +79,17 @@ import Testing
     #expect(run(pieces, stops: stops, includesStop: includes) == expected)
     #expect(run([text], stops: stops, includesStop: includes) == expected)
   }
+
+  @Test func `nothing held back is lost between empty pieces`() {
+    #expect(run(["ab", "", "", "c!"], stops: ["abd"]) == ("abc!", nil))
+  }
+
+  /// Each byte would look at a thousand beginnings of sixteen strings, if it looked at them all.
+  @Test(.timeLimit(.minutes(1))) func `adverse stop strings take a time that grows with the text alone`() {
+    let stops = (0..<16).map { String(repeating: "a", count: 1000 + $0) + "b" }
+    var matcher = StopStringMatcher(stopStrings: stops)
+    var shown = 0
+    for index in 0..<400_000 { shown += matcher.feed(index % 900 == 899 ? "c" : "a").text.utf8.count }
+    #expect(shown + matcher.finish().utf8.count == 400_000)
+  }
 }

@@ -57,6 +57,8 @@ public actor LiveWeights {
   private let refitter: LiveRefitter
   private let workers: Int
   private let fileName: String
+  private let thread: OwnThread
+  nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
   /// Which version chose which token.
   public nonisolated let log: WeightVersionLog
 
@@ -73,6 +75,7 @@ public actor LiveWeights {
   ///   - refitter: Of the same engine directory.
   ///   - workers: Threads that make weights, at the lowest priority.
   public init(engine: CPUEngine, loop: EngineLoop, refitter: LiveRefitter, workers: Int = 1) throws {
+    thread = try OwnThread.start()
     self.engine = engine
     self.loop = loop
     self.refitter = refitter
@@ -86,6 +89,8 @@ public actor LiveWeights {
         digests: refitter.digests)
     ]
   }
+
+  deinit { thread.end() }
 
   /// Names weights by their digests: the same weights have the same name, wherever they are served from.
   public static func name(of digests: [RankDigest]) -> String {

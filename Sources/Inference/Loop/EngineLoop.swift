@@ -44,7 +44,11 @@ public final class EngineLoop: Sendable {
       throw .tokenOutOfRange(index: index, id: id, vocabularySize: limits.vocabularySize)
     }
     do { try request.sampling.validate(vocabularySize: limits.vocabularySize) } catch { throw .parameter(error) }
-    return try core.submit(request, maximumQueued: options.maximumQueuedRequests)
+    // Made here: it looks at the whole prompt, and the loop's thread is everybody's.
+    let sampler = Sampler(
+      request.sampling, fallbackSeed: .random(in: .min ... .max), promptIDs: request.promptIDs,
+      endOfSequenceIDs: request.endOfSequenceIDs, vocabularySize: limits.vocabularySize)
+    return try core.submit(request, sampler: sampler, maximumQueued: options.maximumQueuedRequests)
   }
 
   /// Runs `body` on the loop's thread between two steps, after what was asked for before.

@@ -9,11 +9,10 @@ final class LoopCore: Sendable {
   // MARK: From anywhere
 
   func submit(
-    _ request: GenerationRequest, maximumQueued: Int
+    _ request: GenerationRequest, sampler: Sampler, maximumQueued: Int
   ) throws(SubmitError) -> AsyncThrowingStream<GenerationEvent, any Error> {
     let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self, throwing: (any Error).self)
     let submitted = ContinuousClock.now
-    let fallbackSeed = UInt64.random(in: .min ... .max)
     let id = try inbox.withLock { (inbox) throws(SubmitError) in
       guard inbox.stop == nil else { throw .stopping }
       guard inbox.queuedCount < maximumQueued else {
@@ -25,7 +24,7 @@ final class LoopCore: Sendable {
       let id = SequenceID(arrival: inbox.lastArrival)
       inbox.submissions.append(
         .init(
-          id: id, request: request, fallbackSeed: fallbackSeed, submitted: submitted, continuation: continuation))
+          id: id, request: request, sampler: sampler, submitted: submitted, continuation: continuation))
       return id
     }
     // The loop may have ended the stream by now; then this is called at once, which does no harm.

@@ -3,7 +3,7 @@ struct LoopInbox {
   struct Submission: Sendable {
     var id: SequenceID
     var request: GenerationRequest
-    var fallbackSeed: UInt64
+    var sampler: Sampler
     var submitted: ContinuousClock.Instant
     var continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
   }

@@ -7,13 +7,18 @@
 #endif
 
 /// A detached thread of its own for work that would block Swift's shared threads.
-enum LoopThread {
+package enum LoopThread {
   private final class Body {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
-  static func start(_ run: @escaping @Sendable () -> Void) throws(EngineLoopError) {
+  /// - Parameter niceness: 0 to 19, how far the thread steps back for others; only Linux heeds it.
+  package static func start(niceness: Int32 = 0, _ run: @escaping @Sendable () -> Void) throws(EngineLoopError) {
+    let run = { @Sendable in
+      stepBack(niceness)
+      run()
+    }
     let body = unsafe Unmanaged.passRetained(Body(run))
     #if canImport(Darwin)
       var thread: pthread_t?
@@ -38,5 +43,15 @@ enum LoopThread {
       unsafe body.release()
       throw .threadNotStarted(errno: code)
     }
+  }
+
+  /// Of the calling thread: to Linux, each is a process here.
+  private static func stepBack(_ niceness: Int32) {
+    guard niceness > 0 else { return }
+    #if canImport(Glibc)
+      _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+    #elseif canImport(Musl)
+      _ = setpriority(PRIO_PROCESS, 0, niceness)
+    #endif
   }
 }

@@ -55,9 +55,7 @@ final class LoopWorker {
     let request = submission.request
     let room = limits.longestSequence - request.promptIDs.count
     requests[submission.id] = LiveRequest(
-      sampler: Sampler(
-        request.sampling, fallbackSeed: submission.fallbackSeed, promptIDs: request.promptIDs,
-        endOfSequenceIDs: request.endOfSequenceIDs, vocabularySize: limits.vocabularySize),
+      sampler: submission.sampler,
       maximumTokens: min(request.sampling.maximumTokens ?? room, room), promptScores: request.promptScores, submitted: submission.submitted,
       continuation: submission.continuation)
     scheduler.add(submission.id, promptIDs: request.promptIDs, scoresPrompt: request.promptScores != .none)

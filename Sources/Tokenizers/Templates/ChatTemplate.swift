@@ -21,19 +21,21 @@ public struct ChatTemplate: Sendable {
   ///   - addGenerationPrompt: Ends the text with the beginning of the assistant's turn.
   ///   - extra: More variables: `bos_token`, `eos_token`, and settings of the model's own such as `enable_thinking`.
   ///   - now: What `strftime_now` formats.
+  ///   - budget: Bounds the time beside what is bounded anyway.
   /// - Throws: ``TemplateError`` if the template refuses the messages (`raise_exception`), uses something unknown,
   ///   or goes beyond its limits.
   public func render(
     messages: [JSONValue], tools: JSONValue? = nil, addGenerationPrompt: Bool = true, extra: [String: JSONValue] = [:],
-    now: CalendarTime = .current()
+    now: CalendarTime = .current(), budget: WorkBudget? = nil
   ) throws(TemplateError) -> String {
     try render(
-      messages: messages, tools: tools, addGenerationPrompt: addGenerationPrompt, extra: extra, now: now, limits: .init())
+      messages: messages, tools: tools, addGenerationPrompt: addGenerationPrompt, extra: extra, now: now, limits: .init(),
+      budget: budget)
   }
 
   func render(
     messages: [JSONValue], tools: JSONValue?, addGenerationPrompt: Bool, extra: [String: JSONValue], now: CalendarTime,
-    limits: TemplateRenderer.Limits
+    limits: TemplateRenderer.Limits, budget: WorkBudget? = nil
   ) throws(TemplateError) -> String {
     // transformers always passes these, none where the caller gave none.
     var variables: [String: TemplateValue] = ["documents": .none]
@@ -41,7 +43,7 @@ public struct ChatTemplate: Sendable {
     variables["messages"] = .list(messages.map(TemplateValue.init))
     variables["tools"] = tools.map(TemplateValue.init) ?? TemplateValue.none
     variables["add_generation_prompt"] = .bool(addGenerationPrompt)
-    return try TemplateRenderer(limits: limits, now: now).render(statements, variables)
+    return try TemplateRenderer(limits: limits, now: now, budget: budget).render(statements, variables)
   }
 }
 
@@ -100,7 +102,7 @@ extension Tokenizer {
   /// - Throws: ``TokenizerError`` if the model has no such template, ``TemplateError`` if it does not take the messages.
   public func applyChatTemplate(
     messages: [JSONValue], tools: JSONValue? = nil, addGenerationPrompt: Bool = true, extra: [String: JSONValue] = [:],
-    name: String? = nil
+    name: String? = nil, budget: WorkBudget? = nil
   ) throws -> String {
     let wanted = name ?? (tools != nil && chatTemplates["tool_use"] != nil ? "tool_use" : "default")
     let template = try chatTemplate(named: wanted)
@@ -108,6 +110,6 @@ extension Tokenizer {
     for (name, token) in specialTokens.byName { variables[name] = .string(token) }
     variables.merge(extra) { $1 }
     return try template.render(
-      messages: messages, tools: tools, addGenerationPrompt: addGenerationPrompt, extra: variables)
+      messages: messages, tools: tools, addGenerationPrompt: addGenerationPrompt, extra: variables, budget: budget)
   }
 }

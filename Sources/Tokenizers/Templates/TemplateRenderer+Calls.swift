@@ -112,6 +112,7 @@ extension TemplateRenderer {
       let key = try string(arguments.take("key") ?? .none, "the key given to get")
       let fallback = arguments.take("default") ?? .none
       try finish(arguments, "get")
+      try charge(key: key)
       return dictionary.members[key] ?? fallback
     case "keys": return .list(dictionary.members.keys.map { .string($0) })
     case "values": return .list(Array(dictionary.members.values))

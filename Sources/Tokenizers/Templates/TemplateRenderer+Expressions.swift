@@ -26,6 +26,7 @@ extension TemplateRenderer {
       var result: OrderedDictionary<String, TemplateValue> = [:]
       for (key, value) in members {
         guard case .string(let key) = try evaluate(key, scope) else { throw mismatch("a dictionary's keys must be strings") }
+        try charge(key: key)
         result[key] = try evaluate(value, scope)
       }
       return try checked(.dictionary(TemplateDictionary(result)))
@@ -141,6 +142,7 @@ extension TemplateRenderer {
     switch (value, key) {
     case (.undefined(let what), _): throw undefined("\(what), so it has no items")
     case (.dictionary(let dictionary), .string(let name)):
+      try charge(key: name)
       if let member = dictionary.members[name] { return member }
       return try attribute(name, of: value)
     case (.list(let list), .int(let index)), (.tuple(let list), .int(let index)):

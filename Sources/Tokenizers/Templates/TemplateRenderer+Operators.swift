@@ -164,9 +164,11 @@ extension TemplateRenderer {
       return false
     case .dictionary(let dictionary):
       guard case .string(let key) = item else { return false }
+      try charge(key: key)
       return dictionary.members[key] != nil
     case .namespace(let namespace):
       guard case .string(let key) = item else { return false }
+      try charge(key: key)
       return namespace.members[key] != nil
     case .undefined: return false
     default: throw mismatch("'in' needs a list, a dictionary or a text, not \(collection.kind)")

@@ -20,14 +20,18 @@ final class TemplateRenderer {
   var line = 1
   var output = ""
   private var work = 0
+  private let budget: WorkBudget?
+  private var nextCheck = TemplateRenderer.workBetweenChecks
+  private static let workBetweenChecks = 1 << 13
   private var depth = 0
   private var loopDepth = 0
   /// Macros hold their scope and namespaces may hold themselves; both are emptied at the end.
   private var macroScopes: [TemplateScope] = []
   private var namespaces: [TemplateNamespace] = []
 
-  init(limits: Limits, now: CalendarTime) {
+  init(limits: Limits, now: CalendarTime, budget: WorkBudget? = nil) {
     self.limits = limits
+    self.budget = budget
     self.now = now
   }
 
@@ -52,11 +56,21 @@ final class TemplateRenderer {
   func charge(_ amount: Int = 1) throws(TemplateError) {
     guard amount <= limits.work - work else { throw limit("it does more than \(limits.work) steps of work") }
     work += amount
+    if work >= nextCheck { try check() }
+  }
+  private func check() throws(TemplateError) {
+    nextCheck = work + Self.workBetweenChecks
+    do { try budget?.check() } catch { throw limit(error.description) }
   }
   /// Charges for making a string; call it before making it.
   func charge(bytes: Int) throws(TemplateError) {
     guard bytes <= limits.stringBytes else { throw limit("it makes a text of more than \(limits.stringBytes) bytes") }
     try charge(1 + bytes / 16)
+  }
+  /// Charges for looking a name up: that of a long one takes a time that may grow with the square of its length.
+  func charge(key: String) throws(TemplateError) {
+    let count = key.utf8.count
+    if count > 256 { try charge(count / 16 * (count / 256)) }
   }
   func deeper<R>(_ body: () throws(TemplateError) -> R) throws(TemplateError) -> R {
     depth += 1

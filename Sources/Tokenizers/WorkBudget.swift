@@ -1,0 +1,42 @@
+import Synchronization
+
+/// What one piece of work may take: time by the clock, and only for as long as somebody wants it.
+///
+/// Work whose amount a stranger chooses asks now and then (every few thousand steps, which is well below a millisecond).
+public final class WorkBudget: Sendable {
+  public enum Exceeded: Error, Sendable, Hashable, CustomStringConvertible {
+    case time(limit: Duration)
+    /// Nobody wants the result any more.
+    case cancelled
+
+    public var description: String {
+      switch self {
+      case .time(let limit): "it takes longer than \(limit / .seconds(1)) s"
+      case .cancelled: "it was cancelled"
+      }
+    }
+  }
+  private let timeLimit: Duration
+  private let created = ContinuousClock.now
+  /// When the work began, in nanoseconds from ``created``; below 0 before that.
+  private let begun = Atomic<Int64>(-1)
+  private let cancelled = Atomic(false)
+
+  /// - Parameter timeLimit: From ``begin()`` on.
+  public init(timeLimit: Duration) { self.timeLimit = timeLimit }
+
+  private var nanoseconds: Int64 { Int64((ContinuousClock.now - created) / .nanoseconds(1)) }
+
+  /// Time that passes before this does not count: work may have to wait for its turn.
+  public func begin() { begun.store(max(0, nanoseconds), ordering: .relaxed) }
+
+  public func cancel() { cancelled.store(true, ordering: .relaxed) }
+  public var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+
+  /// - Throws: ``Exceeded`` once the time is over or ``cancel()`` was called.
+  public func check() throws(Exceeded) {
+    if isCancelled { throw .cancelled }
+    let start = begun.load(ordering: .relaxed)
+    if start >= 0, .nanoseconds(nanoseconds - start) > timeLimit { throw .time(limit: timeLimit) }
+  }
+}
