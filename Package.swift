@@ -75,7 +75,7 @@ let package = Package(
     // Text in, text out.
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
     library("Serving", [
-      "Inference", "Tokenizers", "JSON", logging,
+      "Inference", "Tokenizers", "JSON", "Files", logging, crypto,
       .product(name: "Hummingbird", package: "hummingbird"),
       .product(name: "HummingbirdTLS", package: "hummingbird"),
       .product(name: "NIOCore", package: "swift-nio"),

@@ -8,14 +8,6 @@ import Serving
 import SystemPackage
 import Tokenizers
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 /// `trtllm-serve`
 public struct ServeCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
@@ -28,8 +20,8 @@ public struct ServeCommand: DrydockCommand {
       Examples:
         trtllm-serve ./SmolLM2-135M-Instruct.gguf
         trtllm-serve ./engines/v1
-        trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key "$KEY"
-        trtllm-serve ./engines/v1 --admin_key "$ADMIN_KEY" --weights_root ./finetunes
+        trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key_file ./key
+        DRYDOCK_ADMIN_KEY=... trtllm-serve ./engines/v1 --weights_root ./finetunes
 
       Exit codes: 0 done, 1 failed, 2 wrong usage.
       """)
@@ -58,17 +50,12 @@ public struct ServeCommand: DrydockCommand {
     help: ArgumentHelp("A Jinja file, or the template itself, instead of the model's own.", valueName: "file"))
   var chatTemplate: String?
 
-  @Option(
-    name: .customLong("api_key"),
-    help: ArgumentHelp("What clients must send as bearer token; also from DRYDOCK_API_KEY. None by default.", valueName: "key"))
-  var apiKey: String?
+  @Flag(
+    name: .customLong("trust_request_chat_template"),
+    help: "Let requests bring their own chat_template, which is a program that runs here; refused by default.")
+  var trustsRequestChatTemplates = false
 
-  @Option(
-    name: .customLong("admin_key"),
-    help: ArgumentHelp(
-      "What callers of /admin/v1/ must send as bearer token; also from DRYDOCK_ADMIN_KEY. Without it, these paths do not exist.",
-      valueName: "key"))
-  var adminKey: String?
+  @OptionGroup var keys: KeyOptions
 
   @Option(
     name: .customLong("weights_root"),
@@ -128,7 +115,7 @@ public struct ServeCommand: DrydockCommand {
       throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
     }
     guard modelPath != nil else {
-      throw ValidationError("give one engine or model; there are \(words.count): \(words.joined(separator: ", "))")
+      throw ValidationError("give one engine or model; there are \(words.count) words that belong to no flag")
     }
     guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
@@ -141,11 +128,10 @@ public struct ServeCommand: DrydockCommand {
     guard (certificate == nil) == (certificateKey == nil) else {
       throw ValidationError("--tls_certificate and --tls_key go together; give both or none")
     }
-    if adminKey == "" { throw ValidationError("--admin_key is empty; leave it out to serve without administration") }
-    if adminKey != nil && weightsRoot == nil {
+    if keys.hasAdminFlag && weightsRoot == nil {
       throw ValidationError("--admin_key needs --weights_root, the directory below which new weights may be read")
     }
-    if adminKey ?? Self.environment("DRYDOCK_ADMIN_KEY") == nil {
+    if !keys.hasAdminKey {
       for (name, isGiven) in [("weights_root", weightsRoot != nil), ("weights_workers", weightsWorkers != nil)] where isGiven {
         throw ValidationError("--\(name) needs --admin_key: without it, weights cannot be changed")
       }
@@ -153,12 +139,12 @@ public struct ServeCommand: DrydockCommand {
     if servedModelName == "" {
       throw ValidationError("--served_model_name is empty; leave it out to serve under the directory's name")
     }
-    if apiKey == "" { throw ValidationError("--api_key is empty; leave it out to serve without a key") }
   }
 
   public func run() async throws {
     guard let path = modelPath else { throw UsageError("give one engine or model") }
     let logger = makeLogger()
+    let (apiKey, adminKey) = (try keys.readAPIKey(logger), try keys.readAdminKey(logger))
     DescriptorLimit.raise()
     // Before the model is loaded: that takes longer than to find the port in use.
     try await ListeningAddress.check(host: host, port: port)
@@ -180,7 +166,7 @@ public struct ServeCommand: DrydockCommand {
     warnOfClipped(model.engine, logger)
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
-    let administration = try await administration(of: model, loop, logger)
+    let administration = try await administration(of: model, loop, adminKey, logger)
     let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(used.path))
     let version = versions.current
     logger.info(
@@ -191,6 +177,7 @@ public struct ServeCommand: DrydockCommand {
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
       failure: { watch.change })
     var options = try serverOptions(used.modelName)
+    options.apiKey = apiKey
     options.administration = administration?.options
     let modelName = options.modelName
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
@@ -208,9 +195,9 @@ public struct ServeCommand: DrydockCommand {
 
   /// What changes weights while serving, where there is a key for it.
   private func administration(
-    of model: OpenedModel, _ loop: EngineLoop, _ logger: Logger
+    of model: OpenedModel, _ loop: EngineLoop, _ key: Secret?, _ logger: Logger
   ) async throws -> (weights: LiveWeights, options: Administration)? {
-    guard let key = adminKey ?? Self.environment("DRYDOCK_ADMIN_KEY") else { return nil }
+    guard let key else { return nil }
     guard let weightsRoot else {
       throw UsageError("DRYDOCK_ADMIN_KEY needs --weights_root, the directory below which new weights may be read")
     }
@@ -238,7 +225,7 @@ public struct ServeCommand: DrydockCommand {
       modelName: servedModelName ?? modelName, version: Tool.version)
     options.host = host
     options.port = port
-    options.apiKey = apiKey ?? Self.environment("DRYDOCK_API_KEY")
+    options.trustsRequestChatTemplates = trustsRequestChatTemplates
     options.drainTimeLimit = .seconds(drainSeconds)
     if let certificate, let certificateKey {
       options.certificates = CertificateFiles(certificateChain: certificate, privateKey: certificateKey)
@@ -277,12 +264,6 @@ public struct ServeCommand: DrydockCommand {
   /// Names the weights by their digests, so that two servers of the same weights say the same.
   static func weightVersion(_ directory: FilePath) throws -> String {
     LiveWeights.name(of: try Lineage(directory: directory)?.ranks ?? [])
-  }
-
-  private static func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    let text = unsafe String(cString: value)
-    return text.isEmpty ? nil : text
   }
 }
 

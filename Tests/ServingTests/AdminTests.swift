@@ -56,8 +56,8 @@ private final class Progress: Sendable {
   func options(apiKey: String? = nil, _ weights: ScriptedWeights? = nil) throws -> ServerOptions {
     let root = try #require(WeightsRoot(root.path))
     return testOptions {
-      $0.apiKey = apiKey
-      $0.administration = Administration(key: "admin secret", weightsRoot: root, weights: weights ?? self.weights)
+      $0.apiKey = apiKey.map { Secret($0) }
+      $0.administration = Administration(key: Secret("admin secret"), weightsRoot: root, weights: weights ?? self.weights)
     }
   }
   static func bearer(_ key: String) -> HTTPFields { [.authorization: "Bearer \(key)"] }

@@ -103,7 +103,7 @@ import Testing
   func `the template leaves the message open that echo continues`(content: String) async throws {
     let engine = ScriptedEngine("x")
     let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": .string(content)]]
-    try await withServer(engine) { server in
+    try await withServer(engine, options: trusting) { server in
       for template in try Self.templates() {
         #expect(template.source.contains("im_end"))
         let reply = try await server.post(
@@ -118,14 +118,14 @@ import Testing
     let engine = ScriptedEngine("x")
     let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": " Well "]]
     let template = JSONValue.string("{% for m in messages %}[{{ m.content | trim }}]{% endfor %}")
-    try await withServer(engine) {
+    try await withServer(engine, options: trusting) {
       let reply = try await $0.post("/v1/chat/completions", request(("messages", messages), ("echo", true), ("chat_template", template)))
       #expect(reply.status == 200 && promptText(engine) == "[Hi][Well")
     }
   }
 
   @Test func `a message that cannot be continued is refused, saying why`() async throws {
-    try await withServer {
+    try await withServer(options: trusting) {
       let user = try await $0.post("/v1/chat/completions", request(("echo", true)))
       #expect(user.status == 400 && user.error["param"] == "echo")
       #expect(user.error["message"]?.string?.contains("the last message is not the assistant's") == true)
@@ -176,7 +176,7 @@ import Testing
   }
 
   @Test func `what the template objects to is the request's fault`() async throws {
-    let reply = try await withServer {
+    let reply = try await withServer(options: trusting) {
       try await $0.post("/v1/chat/completions", request(("chat_template", "{{ raise }}")))
     }
     #expect(reply.status == 400)

@@ -32,6 +32,9 @@ func testOptions(_ change: (inout ServerOptions) -> Void = { _ in }) -> ServerOp
   return options
 }
 
+/// As with `--trust_request_chat_template`.
+let trusting = testOptions { $0.trustsRequestChatTemplates = true }
+
 /// Sends requests one after another to a server in front of `engine`.
 struct Exchange: Sendable {
   let client: any TestClientProtocol

@@ -106,7 +106,7 @@ import Tokenizers
   @Test func `the chat template's text is what the loop is given`() async throws {
     let loop = try LoopEngine()
     let ids = loop.tokenizer.encode("[user]Hi[assistant]", addSpecialTokens: false)
-    try await withServer(loop.engine) {
+    try await withServer(loop.engine, options: trusting) {
       let reply = try await $0.post(
         "/v1/chat/completions",
         ["model": "tiny", "messages": [["role": "user", "content": "Hi"]], "temperature": 0, "max_tokens": 8])
@@ -118,7 +118,7 @@ import Tokenizers
       let template = try ChatTemplate(source: "<{{ messages[-1].content }}>")
       let other = LoopCompletionEngine(
         loop: loop.loop, tokenizer: loop.tokenizer, weightVersion: "fp", chatTemplate: template)
-      #expect(try other.applyChatTemplate(Conversation(messages: [["role": "user", "content": "Hi"]])) == "<Hi>")
+      #expect(try other.applyChatTemplate(Conversation(messages: [["role": "user", "content": "Hi"]]), budget: WorkBudget(timeLimit: .seconds(60))) == "<Hi>")
       let broken = try await $0.post(
         "/tokenize", ["messages": [["role": "user", "content": "Hi"]], "chat_template": "{% for %}"])
       #expect(broken.status == 400)
@@ -202,7 +202,7 @@ import Tokenizers
     let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "Scripts/reference/openai_client_check.py")
     let loop = try LoopEngine()
-    try await withLiveServer(loop.engine, options: testOptions { $0.apiKey = "k" }) { server in
+    try await withLiveServer(loop.engine, options: testOptions { $0.apiKey = Secret("k") }) { server in
       let (status, output) = try await run(
         python, [script.path(), "http://127.0.0.1:\(server.port)/v1", "tiny", "--api_key", "k"])
       #expect(status == 0, "\(output)")

@@ -162,7 +162,7 @@ import Testing
   }
 
   @Test func `the API key opens everything, and nothing but health and version opens without`() async throws {
-    try await withServer(options: testOptions { $0.apiKey = "s3cret" }) {
+    try await withServer(options: testOptions { $0.apiKey = Secret("s3cret") }) {
       #expect(try await $0.get("/health").status == 200)
       #expect(try await $0.get("/version").status == 200)
       for path in ["/v1/models", "/metrics", "/health_generate", "/nowhere"] {

@@ -31,6 +31,8 @@ final class ScriptedEngine: CompletionEngine {
   }
   private let state = Mutex(State())
   private let script: @Sendable (Submission) -> Script
+  /// Called before each text is cut into tokens.
+  let onTokenize = Mutex<@Sendable (_ text: String, WorkBudget) throws -> Void>({ _, _ in })
 
   init(_ script: @escaping @Sendable (Submission) -> Script = { _ in Script(" Hello, world") }) { self.script = script }
   convenience init(_ text: String) { self.init { _ in Script(text) } }
@@ -58,8 +60,9 @@ final class ScriptedEngine: CompletionEngine {
   var cancelled: Int { state.withLock { $0.cancelled } }
   var delivered: Int { state.withLock { $0.delivered } }
 
-  func tokenize(_ text: String, addSpecialTokens: Bool) -> [Int32] {
-    (addSpecialTokens ? [256] : []) + text.utf8.map(Int32.init)
+  func tokenize(_ text: String, addSpecialTokens: Bool, budget: WorkBudget) throws -> [Int32] {
+    try onTokenize.withLock { $0 }(text, budget)
+    return (addSpecialTokens ? [256] : []) + text.utf8.map(Int32.init)
   }
   func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
     String(decoding: ids.flatMap { skipSpecialTokens && $0 > 255 ? [] : bytes(of: $0) }, as: UTF8.self)
@@ -75,11 +78,11 @@ final class ScriptedEngine: CompletionEngine {
   func makeTextDecoder(skipSpecialTokens: Bool) -> any TextDecoder {
     ByteDecoder(engine: self, skipSpecialTokens: skipSpecialTokens)
   }
-  func applyChatTemplate(_ conversation: Conversation) throws -> String {
+  func applyChatTemplate(_ conversation: Conversation, budget: WorkBudget) throws -> String {
     if let template = conversation.template, template.contains("raise") { throw ScriptedFailure(message: "line 1: no") }
     if let template = conversation.template, template.contains("{%") {
       return try ChatTemplate(source: template).render(
-        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt)
+        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, budget: budget)
     }
     let turns = conversation.messages.map { "[\($0["role"]?.string ?? "?")]\($0["content"]?.string ?? "?")" }
     let extra = conversation.extra.isEmpty ? "" : JSONValue.object(conversation.extra).serialized()

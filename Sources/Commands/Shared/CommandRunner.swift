@@ -40,9 +40,12 @@ extension DrydockCommand {
 public enum CommandRunner {
   public static func main<Command: DrydockCommand>(_ type: Command.Type) async -> Never {
     let name = Command.configuration.commandName ?? "drydock"
+    let given = Array(CommandLine.arguments.dropFirst())
+    let redaction = Redaction(given, known: knownFlags(of: type))
+    func printError(_ text: String) { Self.printError(redaction(text)) }
     var command: any ParsableCommand
     do {
-      let arguments = try prepare(Array(CommandLine.arguments.dropFirst()), for: type, name: name)
+      let arguments = try prepare(given, for: type, name: name)
       command = try Command.parseAsRoot(arguments)
     } catch let usage as UsageError {
       printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
@@ -108,13 +111,18 @@ public enum CommandRunner {
     exit(0)
   }
 
+  /// With dashes.
+  private static func knownFlags<Command: DrydockCommand>(of type: Command.Type) -> Set<String> {
+    Set(
+      Command.helpMessage(includeHidden: true).split { !($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
+        .filter { $0.hasPrefix("--") }.map(String.init))
+  }
+
   /// Takes ignored flags out, with a line for each, and completes unambiguous beginnings of flags, as argparse does.
   static func prepare<Command: DrydockCommand>(
     _ arguments: [String], for type: Command.Type, name: String
   ) throws(UsageError) -> [String] {
-    let known = Set(
-      Command.helpMessage(includeHidden: true).split { !($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
-        .filter { $0.hasPrefix("--") }.map(String.init))
+    let known = knownFlags(of: type)
     let ignored = Dictionary(uniqueKeysWithValues: Command.ignoredFlags.map { ("--" + $0.name, $0) })
     var result: [String] = []
     var given: Set<String> = []
@@ -142,8 +150,10 @@ public enum CommandRunner {
         continue
       }
       var value = parts.count == 2 ? String(parts[1]) : nil
-      // As argparse does: what looks like a negative number after a flag is its value.
-      if value == nil, index < arguments.count, arguments[index].first == "-", Double(arguments[index]) != nil {
+      // As argparse does: what looks like a negative number after a flag is its value; and a key may look like anything.
+      if value == nil, index < arguments.count, arguments[index].first == "-",
+        Double(arguments[index]) != nil || (known.contains(flag) && ["--api_key", "--admin_key"].contains(flag))
+      {
         value = arguments[index]
         index += 1
       }

@@ -3,7 +3,7 @@ import Hummingbird
 /// Lets callers of `/admin/v1/` in who know the admin key. The API key does not open it.
 struct AdminAuthenticationMiddleware: RouterMiddleware {
   typealias Context = ServingContext
-  let key: String
+  let key: Secret
 
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response

@@ -14,13 +14,13 @@ struct WeightsEndpoints: Sendable {
     return [
       Route(.get, path) { _, context in Response(json: try await logged(context) { try await weights.overview() }) },
       Route(.post, path + "/prepare") { request, context in
-        var fields = try await fields(request)
-        let source = try source(&fields)
+        var fields = try await fields(request, context)
+        let source = try await source(&fields, context)
         try refuseUnknown(fields)
         return Response(json: try await logged(context) { try await weights.prepare(source) })
       },
       Route(.post, path + "/activate") { request, context in
-        var fields = try await fields(request)
+        var fields = try await fields(request, context)
         guard let version = try fields.string("version") else {
           throw APIError.invalid("version", "version is missing; it must be one of those that GET \(path) lists.")
         }
@@ -29,14 +29,14 @@ struct WeightsEndpoints: Sendable {
         return Response(json: try await logged(context) { try await weights.activate(version: version, inFlight: inFlight) })
       },
       Route(.post, path + "/undo") { request, context in
-        var fields = try await fields(request, optional: true)
+        var fields = try await fields(request, context, optional: true)
         let inFlight = try inFlight(&fields)
         try refuseUnknown(fields)
         return Response(json: try await logged(context) { try await weights.undo(inFlight: inFlight) })
       },
       Route(.post, path + "/refit") { request, context in
-        var fields = try await fields(request)
-        let source = try source(&fields)
+        var fields = try await fields(request, context)
+        let source = try await source(&fields, context)
         let inFlight = try inFlight(&fields)
         try refuseUnknown(fields)
         return Response(
@@ -57,14 +57,14 @@ struct WeightsEndpoints: Sendable {
 
   // MARK: Fields
 
-  private func fields(_ request: Request, optional: Bool = false) async throws -> FieldReader {
+  private func fields(_ request: Request, _ context: ServingContext, optional: Bool = false) async throws -> FieldReader {
     if optional, request.headers[.contentLength].flatMap({ Int($0) }) ?? 0 == 0, request.headers[.transferEncoding] == nil {
       return FieldReader(JSONObject())
     }
-    return FieldReader(try await request.jsonObject(limit: min(core.options.maximumBodyBytes, 1 << 20)))
+    return try await core.read(request, context, limit: min(core.options.maximumBodyBytes, 1 << 20)) { body, _ in FieldReader(body) }
   }
 
-  private func source(_ fields: inout FieldReader) throws -> WeightSourceRequest {
+  private func source(_ fields: inout FieldReader, _ context: ServingContext) async throws -> WeightSourceRequest {
     let root = administration.weightsRoot
     guard let name = try fields.string("source") else {
       throw APIError.invalid("source", "source is missing; it must be the path of weights below this server's weights root.")
@@ -77,10 +77,13 @@ struct WeightsEndpoints: Sendable {
     let adapters = try fields.strings("adapters", limit: 16)
     let scale = try fields.number("lora_scale", in: -1000...1000) ?? 1
     let ignoresFrozen = try fields.bool("ignore_frozen")
-    return WeightSourceRequest(
-      source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
-      baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
-      ignoresFrozen: ignoresFrozen)
+    // Paths are looked up on other threads: disks may be slow, and networks hang.
+    return try await core.work(context, .small) { _ in
+      WeightSourceRequest(
+        source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
+        baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
+        ignoresFrozen: ignoresFrozen)
+    }
   }
 
   private func inFlight(_ fields: inout FieldReader) throws -> InFlightPolicy {
@@ -113,13 +116,6 @@ struct WeightsEndpoints: Sendable {
     _ context: ServingContext, _ body: @Sendable @escaping () async throws -> JSONValue
   ) async throws -> JSONValue {
     defer { context.record.note { $0.weightVersion = core.engine.weightVersion } }
-    let interruptions = await core.interruptions(context)
-    return try await withThrowingTaskGroup(of: JSONValue.self) { group in
-      defer { group.cancelAll() }
-      group.addTask { try await body() }
-      for interruption in interruptions { group.addTask { throw await interruption() } }
-      guard let first = try await group.next() else { throw CancellationError() }
-      return first
-    }
+    return try await core.untilInterrupted(context, body)
   }
 }

@@ -1,4 +1,5 @@
 import Hummingbird
+import Tokenizers
 
 /// `GET /health_generate`: 200 once one token has really been generated, else 500.
 struct HealthGenerateEndpoint: Sendable {
@@ -8,7 +9,7 @@ struct HealthGenerateEndpoint: Sendable {
       let place = try core.admit()
       defer { withExtendedLifetime(place) {} }
       do {
-        var ids = try core.engine.tokenize("Hello", addSpecialTokens: true)
+        var ids = try core.engine.tokenize("Hello", addSpecialTokens: true, budget: WorkBudget(timeLimit: .seconds(10)))
         if ids.isEmpty { ids = [0] }
         var fields = SamplingFields()
         fields.maximumTokens = 1

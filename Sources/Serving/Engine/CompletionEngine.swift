@@ -1,4 +1,5 @@
 public import JSON
+public import Tokenizers
 
 /// What the server needs from whatever makes tokens.
 ///
@@ -12,13 +13,14 @@ public protocol CompletionEngine: Sendable {
   var statistics: EngineStatistics { get }
 
   /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
-  func tokenize(_ text: String, addSpecialTokens: Bool) throws -> [Int32]
+  /// - Throws: ``WorkBudget/Exceeded`` soon after the budget is spent.
+  func tokenize(_ text: String, addSpecialTokens: Bool, budget: WorkBudget) throws -> [Int32]
   func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String
   /// The bytes one token stands for; part of a character where the token is one.
   func bytes(of token: Int32) -> [UInt8]
   func makeTextDecoder(skipSpecialTokens: Bool) -> any TextDecoder
   /// The prompt text of a conversation, special tokens included.
-  func applyChatTemplate(_ conversation: Conversation) throws -> String
+  func applyChatTemplate(_ conversation: Conversation, budget: WorkBudget) throws -> String
 
   /// Starts one sequence. Letting go of the events, or cancelling the task that waits for one, ends it at the engine's
   /// next step.
@@ -55,6 +57,10 @@ public struct EngineLimits: Sendable, Hashable {
   public var vocabularySize: Int
   /// A text of more bytes has too many tokens whatever it says; nil where there is no telling without tokenizing.
   public var maximumPromptBytes: Int?
+  /// Most bytes of text that are tokenized for one request.
+  var maximumTextBytes: Int { max(2 << 20, 16 * maximumSequenceLength) }
+  /// Most token ids that are turned into text for one request.
+  var maximumDetokenizedTokens: Int { max(1 << 17, maximumSequenceLength) }
   public init(maximumSequenceLength: Int, vocabularySize: Int, maximumPromptBytes: Int? = nil) {
     self.maximumSequenceLength = maximumSequenceLength
     self.vocabularySize = vocabularySize

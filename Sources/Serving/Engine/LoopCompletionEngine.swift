@@ -45,8 +45,8 @@ public final class LoopCompletionEngine: CompletionEngine {
   /// A failed step ends its own requests; the loop goes on.
   public var health: EngineHealth { failure().map { .failed($0) } ?? .ready }
 
-  public func tokenize(_ text: String, addSpecialTokens: Bool) -> [Int32] {
-    tokenizer.encode(text, addSpecialTokens: addSpecialTokens)
+  public func tokenize(_ text: String, addSpecialTokens: Bool, budget: WorkBudget) throws -> [Int32] {
+    try tokenizer.encode(text, addSpecialTokens: addSpecialTokens, budget: budget)
   }
   public func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
     tokenizer.decode(ids, skipSpecialTokens: skipSpecialTokens)
@@ -56,16 +56,16 @@ public final class LoopCompletionEngine: CompletionEngine {
     TokenizerDecoder(decoder: tokenizer.makeIncrementalDecoder(skipSpecialTokens: skipSpecialTokens))
   }
 
-  public func applyChatTemplate(_ conversation: Conversation) throws -> String {
+  public func applyChatTemplate(_ conversation: Conversation, budget: WorkBudget) throws -> String {
     let extra = Dictionary(uniqueKeysWithValues: conversation.extra.map { ($0.key, $0.value) })
     guard let template = try conversation.template.map({ try ChatTemplate(source: $0) }) ?? chatTemplate else {
       return try tokenizer.applyChatTemplate(
-        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, extra: extra)
+        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, extra: extra, budget: budget)
     }
     let special = tokenizer.specialTokens.byName.mapValues { JSONValue.string($0) }
     return try template.render(
       messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt,
-      extra: special.merging(extra) { $1 })
+      extra: special.merging(extra) { $1 }, budget: budget)
   }
 
   public func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {

@@ -19,6 +19,15 @@ struct AnswerSheet {
   /// All weights that chose something; nil where nothing was chosen.
   var weightVersion: String? { versions.description }
 
+  /// Roughly, tokens and alternatives that a reply shows.
+  var entryCount: Int {
+    entries.reduce(0) { sum, entry in
+      let scored = entry.promptScores ?? []
+      return sum + entry.text.utf8.count / 256 + entry.tokens.reduce(0) { $0 + 1 + $1.alternatives.count }
+        + scored.reduce(0) { $0 + 1 + $1.alternatives.count }
+    }
+  }
+
   init(count: Int) { entries = Array(repeating: Entry(), count: count) }
 
   mutating func add(_ piece: AnswerPiece) {

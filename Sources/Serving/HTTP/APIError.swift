@@ -1,5 +1,6 @@
 import Inference
 public import JSON
+import Tokenizers
 
 /// An answer that is no success, in OpenAI's shape: `{"error": {message, type, param, code}}`.
 public struct APIError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -47,7 +48,7 @@ extension APIError {
   }
   static func unknownModel(_ name: String, served: String) -> APIError {
     APIError(
-      status: 404, message: "The model '\(name)' does not exist here; this server serves '\(served)'.",
+      status: 404, message: "The model '\(FieldReader.brief(name))' does not exist here; this server serves '\(served)'.",
       type: "invalid_request_error", parameter: "model", code: "model_not_found")
   }
   static func unknownPath(_ path: String, known: [String]) -> APIError {
@@ -111,6 +112,18 @@ extension APIError {
       code: "rate_limit_exceeded")
     error.retryAfter = retryAfter
     return error
+  }
+  /// Large bodies on their way hold all the memory that there is for them.
+  static var noRoomForBody: APIError {
+    var error = APIError(
+      status: 503, message: "Too many large requests are on their way. Try again in 2 s.", type: "server_error",
+      code: "server_busy")
+    error.retryAfter = 2
+    error.closesConnection = true
+    return error
+  }
+  static func tooCostly(_ exceeded: WorkBudget.Exceeded) -> APIError {
+    .invalid(nil, "This request was stopped while it was read: \(exceeded). Shorten it.", code: "request_too_costly")
   }
   static var draining: APIError {
     var error = APIError(

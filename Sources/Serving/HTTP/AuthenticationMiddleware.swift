@@ -3,7 +3,7 @@ import Hummingbird
 /// Lets in who knows the API key.
 struct AuthenticationMiddleware: RouterMiddleware {
   typealias Context = ServingContext
-  let key: String
+  let key: Secret
   /// Whether there are paths that the admin key opens.
   var hasAdministration = false
   /// Paths for anybody: what load balancers ask.
@@ -23,18 +23,10 @@ struct AuthenticationMiddleware: RouterMiddleware {
     hasAdministration && AdminAuthenticationMiddleware.guards(request.uri.path)
   }
 
-  static func isBearer(_ request: Request, of key: String) -> Bool {
+  static func isBearer(_ request: Request, of key: Secret) -> Bool {
     guard let header = request.headers[.authorization] else { return false }
     let parts = header.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, parts[0].lowercased() == "bearer" else { return false }
-    return equal(Array(parts[1].utf8), Array(key.utf8))
-  }
-
-  /// Compares in a time that depends on the length of what was sent, not on how much of it is right.
-  static func equal(_ given: [UInt8], _ wanted: [UInt8]) -> Bool {
-    guard !wanted.isEmpty else { return false }
-    var difference = given.count ^ wanted.count
-    for index in given.indices { difference |= Int(given[index] ^ wanted[index % wanted.count]) }
-    return difference == 0
+    return key.matches(parts[1])
   }
 }

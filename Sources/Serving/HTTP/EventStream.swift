@@ -8,8 +8,10 @@ struct EventStream {
   var writer: any ResponseBodyWriter
 
   mutating func send(_ value: JSONValue) async throws(APIError) {
-    try await write("data: \(value.serialized())\n\n")
+    try await send(text: value.serialized())
   }
+  /// - Parameter text: JSON, in one line.
+  mutating func send(text: String) async throws(APIError) { try await write("data: \(text)\n\n") }
 
   /// OpenAI's mark that nothing follows.
   mutating func finish() async throws {

@@ -75,6 +75,13 @@ public struct Server: Service {
   }
 }
 
+/// Services are named in logs, by whatever runs them: not with everything that is in them.
+extension Server: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  public var description: String { "Server(\(core.options.host):\(core.options.port))" }
+  public var debugDescription: String { description }
+  public var customMirror: Mirror { Mirror(self, children: EmptyCollection<Mirror.Child>()) }
+}
+
 /// Where to listen.
 public enum ListeningAddress {
   /// `localhost` may mean ::1 or 127.0.0.1, and a server that listens on one is not found on the other; most clients

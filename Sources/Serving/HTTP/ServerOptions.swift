@@ -9,12 +9,18 @@ public struct ServerOptions: Sendable {
   /// What `/version` answers.
   public var version: String
   /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
-  public var apiKey: String?
+  public var apiKey: Secret?
   public var certificates: CertificateFiles?
   /// Nil: there are no paths below `/admin/v1/`.
   public var administration: Administration?
 
   public var maximumBodyBytes = 8 << 20
+  /// Memory for bodies on their way, over all connections; those of at most 64 KiB do not count.
+  public var maximumBodyMemory = 256 << 20
+  /// Whether a request may bring a chat template of its own: a program that would run here.
+  public var trustsRequestChatTemplates = false
+  /// Threads that read requests, and bounds for the work on one.
+  package var workers = RequestWorkers.Options()
   /// Requests with an answer in the making, streamed or not; more are told to come back (429).
   public var maximumConcurrentAnswers = 256
   /// More wait in the system's queue. Fewer where the process may not open so many files; see ``DescriptorLimit``.

@@ -2,7 +2,7 @@ import Hummingbird
 import JSON
 import Logging
 import NIOCore
-import NIOHTTP1
+import Tokenizers
 
 /// What the endpoints share.
 struct ServingCore: Sendable {
@@ -11,15 +11,22 @@ struct ServingCore: Sendable {
   let metrics = ServingMetrics()
   let drain: Drain
   let answers: RequestLimiter
+  let workers: RequestWorkers
+  let bodyMemory: BodyMemory
 
   init(engine: any CompletionEngine, options: ServerOptions, logger: Logger) {
     self.engine = engine
     self.options = options
     drain = Drain(timeLimit: options.drainTimeLimit, logger: logger)
     answers = RequestLimiter(limit: options.maximumConcurrentAnswers)
+    workers = RequestWorkers(options: options.workers)
+    bodyMemory = BodyMemory(limit: options.maximumBodyMemory)
   }
 
-  var limits: RequestLimits { RequestLimits(engine: engine.limits, maximumChoices: options.maximumChoices) }
+  var limits: RequestLimits { 
+    RequestLimits(
+      engine: engine.limits, maximumChoices: options.maximumChoices, trustsTemplates: options.trustsRequestChatTemplates)
+   }
 
   func checkModel(_ name: String?) throws(APIError) {
     guard let name, name != options.modelName else { return }
@@ -27,7 +34,11 @@ struct ServingCore: Sendable {
   }
 
   /// The text's token ids. One that is surely too long is refused unread: tokenizing megabytes takes seconds.
-  func tokenize(_ text: String, addSpecialTokens: Bool, fields: SamplingFields) throws -> [Int32] {
+  ///
+  /// - Parameter textBytes: Bytes of the request's texts so far; this one's are added.
+  func tokenize(
+    _ text: String, addSpecialTokens: Bool, fields: SamplingFields, textBytes: inout Int, budget: WorkBudget
+  ) throws -> [Int32] {
     if let limit = engine.limits.maximumPromptBytes, fields.truncatesPromptTo == nil, text.utf8.count > limit {
       throw APIError.invalid(
         nil,
@@ -35,7 +46,18 @@ struct ServingCore: Sendable {
           + " Shorten it, or set truncate_prompt_tokens.",
         code: "context_length_exceeded")
     }
-    return try engine.tokenize(text, addSpecialTokens: addSpecialTokens)
+    textBytes += text.utf8.count
+    try checkTextBytes(textBytes)
+    return try engine.tokenize(text, addSpecialTokens: addSpecialTokens, budget: budget)
+  }
+
+  /// Tokenizing takes forty times a text's memory.
+  func checkTextBytes(_ count: Int) throws(APIError) {
+    let limit = engine.limits.maximumTextBytes
+    guard count > limit else { return }
+    throw .invalid(
+      nil, "The request's texts have \(count) bytes or more; at most \(limit) are tokenized for one request. Shorten or divide them.",
+      code: "context_length_exceeded")
   }
 
   /// Room for one more request with answers in the making.
@@ -67,57 +89,12 @@ struct ServingCore: Sendable {
   }
 }
 
-extension Request {
-  /// The body as a JSON object.
-  func jsonObject(limit: Int) async throws(APIError) -> JSONObject {
-    if let type = headers[.contentType], !Self.isJSON(type) { throw .unsupportedMediaType(type) }
-    if let encoding = headers[.contentEncoding], encoding.lowercased() != "identity" {
-      throw .unsupportedMediaType("\(headers[.contentType] ?? "application/json"), compressed as \(encoding)")
-    }
-    // Said before reading: a client that announces too much need not send it.
-    if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw .bodyTooLarge(limit: limit) }
-    let bytes: [UInt8]
-    do {
-      var buffer = try await body.collect(upTo: limit)
-      bytes = buffer.readBytes(length: buffer.readableBytes) ?? []
-    } catch is NIOTooManyBytesError {
-      throw .bodyTooLarge(limit: limit)
-    } catch let error as APIError {
-      throw error
-    } catch let error as HTTPParserError where error != .invalidEOFState {
-      throw .brokenBody("\(error)")
-    } catch {
-      throw .clientGone
-    }
-    if bytes.isEmpty { throw .invalid(nil, "The request has no body; it must be a JSON object.") }
-    let value: JSONValue
-    do { value = try JSONValue(parsing: bytes, maximumDepth: 64) } catch {
-      throw .invalid(nil, "The request body is no JSON: \(error).", code: "invalid_json")
-    }
-    guard let object = value.object else {
-      throw .invalid(nil, "The request body is \(value.kind); it must be a JSON object.")
-    }
-    return object
-  }
-
-  private static func isJSON(_ type: String) -> Bool {
-    let name = type.split(separator: ";", omittingEmptySubsequences: false)[0].lowercased()
-      .trimming { $0 == " " || $0 == "\t" }
-    return name == "application/json" || (name.hasPrefix("application/") && name.hasSuffix("+json"))
-  }
-}
-
-extension String {
-  fileprivate func trimming(_ isSpace: (Character) -> Bool) -> Substring {
-    let head = drop(while: isSpace)
-    return head.lastIndex { !isSpace($0) }.map { head[...$0] } ?? ""
-  }
-}
-
 extension Response {
-  init(json: JSONValue, status: HTTPResponse.Status = .ok) {
+  init(json: JSONValue, status: HTTPResponse.Status = .ok) { self.init(jsonText: json.serialized(), status: status) }
+
+  init(jsonText: String, status: HTTPResponse.Status = .ok) {
     self.init(
       status: status, headers: [.contentType: "application/json"],
-      body: ResponseBody(byteBuffer: ByteBuffer(string: json.serialized())))
+      body: ResponseBody(byteBuffer: ByteBuffer(string: jsonText)))
   }
 }

@@ -6,9 +6,20 @@ struct CompletionReply: Sendable {
   let call: CompletionRequest
   let prompts: [[Int32]]
   var head: ReplyHead
+  /// What `echo` puts in front of an answer to each prompt; made once.
+  private let echoes: [String]
 
-  /// What `echo` puts in front of an answer to prompt `index`.
-  func echo(_ index: Int) -> String {
+  init(core: ServingCore, call: CompletionRequest, prompts: [[Int32]], head: ReplyHead) {
+    (self.core, self.call, self.prompts, self.head) = (core, call, prompts, head)
+    echoes = prompts.indices.map { Self.echo($0, core, call, prompts) }
+  }
+
+  func echo(_ index: Int) -> String { echoes[index] }
+
+  /// Roughly, tokens that `echo` adds to a whole reply.
+  var echoEntryCount: Int { echoes.reduce(0) { $0 + $1.utf8.count } / 256 * call.sampling.choiceCount }
+
+  private static func echo(_ index: Int, _ core: ServingCore, _ call: CompletionRequest, _ prompts: [[Int32]]) -> String {
     guard call.echo, call.detokenizes else { return "" }
     if case .text(let text) = call.prompts[index], prompts[index].count == 0 || call.sampling.truncatesPromptTo == nil {
       return text
@@ -80,7 +91,7 @@ struct CompletionReply: Sendable {
 }
 
 /// The same, piece by piece.
-struct CompletionStreamWriter {
+struct CompletionStreamWriter: Sendable {
   var reply: CompletionReply
   let fields: StreamFields
   private(set) var usage: Usage
@@ -98,18 +109,16 @@ struct CompletionStreamWriter {
     generated = Array(repeating: 0, count: count)
   }
 
-  /// The prompts, where they are to come back.
-  mutating func opening() -> [JSONValue] {
-    // Where prompts are scored, they come back with the scores.
-    guard reply.call.echo, !reply.call.sampling.parameters.scoresPrompt else { return [] }
+  /// How many chunks come first: the prompts, where they are to come back. Scored ones come with their scores.
+  var openingCount: Int { reply.call.echo && !reply.call.sampling.parameters.scoresPrompt ? offsets.count : 0 }
+
+  mutating func opening(_ index: Int) -> JSONValue {
     let isAll = reply.call.sampling.maximumTokens == 0
-    return offsets.indices.map { index in
-      let text = reply.echo(index / reply.call.sampling.choiceCount)
-      let end = AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
-      return reply.head.json(
-        choices: [reply.choice(index, text: text, tokens: [], end: isAll ? end : nil, textOffset: &offsets[index])],
-        usage: currentUsage)
-    }
+    let text = reply.echo(index / reply.call.sampling.choiceCount)
+    let end = AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
+    return reply.head.json(
+      choices: [reply.choice(index, text: text, tokens: [], end: isAll ? end : nil, textOffset: &offsets[index])],
+      usage: currentUsage)
   }
 
   mutating func chunk(_ piece: AnswerPiece) -> JSONValue {

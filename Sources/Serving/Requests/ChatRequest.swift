@@ -14,11 +14,19 @@ struct ChatRequest: Sendable {
 }
 
 extension ChatRequest {
+  /// What the reply needs: the messages may take hundreds of times the memory of their text.
+  var withoutPrompt: ChatRequest {
+    var rest = self
+    rest.conversation = Conversation(messages: echo ? [["content": conversation.messages.last?["content"] ?? ""]] : [])
+    rest.promptIDs = nil
+    return rest
+  }
+
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
     var reader = FieldReader(body)
     guard let model = try reader.string("model") else { throw .invalid("model", "The field 'model' is missing.") }
     self.model = model
-    conversation = try Conversation(&reader)
+    conversation = try Conversation(&reader, trustsTemplates: limits.trustsTemplates)
     promptIDs = try reader.tokens("prompt_token_ids", vocabularySize: limits.engine.vocabularySize)
     if let promptIDs, promptIDs.isEmpty {
       throw .invalid("prompt_token_ids", "prompt_token_ids is []; it must hold at least one token id.")
@@ -72,7 +80,7 @@ extension ChatRequest {
 
 extension Conversation {
   /// Reads messages and what goes with them; the fields are those of upstream's chat endpoint.
-  init(_ reader: inout FieldReader) throws(APIError) {
+  init(_ reader: inout FieldReader, trustsTemplates: Bool) throws(APIError) {
     guard let value = reader.value("messages") else {
       throw .invalid("messages", "The field 'messages' is missing; it must be an array of messages.")
     }
@@ -85,6 +93,17 @@ extension Conversation {
     }
     addGenerationPrompt = try reader.bool("add_generation_prompt", default: true)
     template = try reader.string("chat_template")
+    if let template {
+      // A program of the client's: upstream refuses it, too, unless it is told not to.
+      guard trustsTemplates else {
+        throw .unsupported(
+          "chat_template", "chat_template is set, but this server runs no templates of its clients; it does where it is started with --trust_request_chat_template.")
+      }
+      guard template.utf8.count <= RequestLimits.maximumTemplateBytes else {
+        throw .invalid(
+          "chat_template", "chat_template has \(template.utf8.count) bytes; at most \(RequestLimits.maximumTemplateBytes) are allowed.")
+      }
+    }
     if let more = try reader.object("chat_template_kwargs") {
       for name in ["messages", "tools", "add_generation_prompt"] where more[name] != nil {
         throw .invalid("chat_template_kwargs", "chat_template_kwargs holds '\(name)', which is set by the request itself.")
@@ -104,6 +123,9 @@ extension Conversation {
     }
     guard let role = members["role"]?.string, !role.isEmpty else {
       throw .invalid("\(path).role", "\(path).role is missing or no string; it must be \"system\", \"user\", \"assistant\" or another role that the template knows.")
+    }
+    guard role.utf8.count <= 256 else {
+      throw .invalid("\(path).role", "\(path).role has \(role.utf8.count) bytes; at most 256 are allowed.")
     }
     switch members["content"] {
     case .string: break

@@ -119,8 +119,15 @@ struct FieldReader {
 
   /// A value as it was sent, cut to a readable length.
   static func show(_ value: JSONValue) -> String {
-    let text = value.serialized()
-    return text.utf8.count <= 80 ? text : String(text.prefix(77)) + "..."
+    switch value {
+    case .array(let elements) where elements.count > 40: "an array of \(elements.count) values"
+    case .object(let members) where members.count > 20: "an object of \(members.count) members"
+    default: brief(value.serialized(), 80)
+    }
+  }
+  /// What a client wrote, cut to a readable length.
+  static func brief(_ text: String, _ length: Int = 160) -> String {
+    text.utf8.count <= length ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(length - 3))) + "..."
   }
   private func show(_ number: Double) -> String {
     number == number.rounded() && abs(number) < 1e9 ? String(Int(number)) : number.description

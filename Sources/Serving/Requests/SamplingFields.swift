@@ -26,9 +26,16 @@ struct StreamFields: Sendable, Hashable {
 struct RequestLimits: Sendable {
   var engine: EngineLimits
   var maximumChoices: Int
+  /// Whether a request may bring a chat template of its own.
+  var trustsTemplates = false
   static let maximumStopStrings = 16
   static let maximumStopStringBytes = 1024
   static let maximumAlternatives = 20
+  /// Entries of `logit_bias`, and `stop_token_ids`: each is looked at for every token that is chosen.
+  static let maximumTokenRules = 1024
+  static let maximumTemplateBytes = 256 << 10
+  /// Log-probabilities of prompts that one request may ask for.
+  static let maximumPromptScores = 1 << 20
 }
 
 extension SamplingFields {
@@ -44,8 +51,12 @@ extension SamplingFields {
     parameters.seed = try reader.seed("seed")
     parameters.minimumTokens = try reader.integer("min_tokens", in: 0...Int.max) ?? 0
     parameters.ignoresEndOfSequence = try reader.bool("ignore_eos")
-    parameters.stopTokenIDs = Set(
-      try reader.tokens("stop_token_ids", vocabularySize: limits.engine.vocabularySize) ?? [])
+    let stopTokens = try reader.tokens("stop_token_ids", vocabularySize: limits.engine.vocabularySize) ?? []
+    parameters.stopTokenIDs = Set(stopTokens.prefix(RequestLimits.maximumTokenRules))
+    if stopTokens.count > RequestLimits.maximumTokenRules {
+      throw .invalid(
+        "stop_token_ids", "stop_token_ids holds \(stopTokens.count) ids; at most \(RequestLimits.maximumTokenRules) are allowed.")
+    }
     stopStrings = try reader.strings("stop", limit: RequestLimits.maximumStopStrings)
     if stopStrings.contains("") {
       throw .invalid("stop", "stop holds an empty string, which would end every answer at once; leave it out.")
@@ -67,6 +78,10 @@ extension SamplingFields {
 
   private static func logitBias(_ reader: inout FieldReader, vocabularySize: Int) throws(APIError) -> [Int32: Double] {
     guard let members = try reader.object("logit_bias") else { return [:] }
+    if members.count > RequestLimits.maximumTokenRules {
+      throw .invalid(
+        "logit_bias", "logit_bias has \(members.count) entries; at most \(RequestLimits.maximumTokenRules) are allowed.")
+    }
     var bias: [Int32: Double] = [:]
     for (key, value) in members {
       guard let id = Int32(key), (0..<vocabularySize).contains(Int(id)) else {

@@ -13,14 +13,14 @@ struct TokenizeRequest: Sendable {
   var returnsTokenStrings: Bool
   var unknownFields: [String]
 
-  init(_ body: JSONObject) throws(APIError) {
+  init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
     var reader = FieldReader(body)
     model = try reader.string("model")
     if body["messages"] != nil {
       guard reader.value("prompt") == nil else {
         throw .invalid("messages", "The fields 'prompt' and 'messages' exclude each other.")
       }
-      input = .conversation(try Conversation(&reader))
+      input = .conversation(try Conversation(&reader, trustsTemplates: limits.trustsTemplates))
     } else if let text = try reader.string("prompt") {
       input = .text(text)
     } else {
@@ -46,6 +46,9 @@ struct DetokenizeRequest: Sendable {
     model = try reader.string("model")
     guard let ids = try reader.tokens("tokens", vocabularySize: limits.vocabularySize) else {
       throw .invalid("tokens", "The field 'tokens' is missing; it must be an array of token ids.")
+    }
+    guard ids.count <= limits.maximumDetokenizedTokens else {
+      throw .invalid("tokens", "tokens holds \(ids.count) ids; at most \(limits.maximumDetokenizedTokens) are allowed.")
     }
     tokens = ids
     skipsSpecialTokens = try reader.bool("skip_special_tokens")

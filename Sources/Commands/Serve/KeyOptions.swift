@@ -1,0 +1,101 @@
+public import ArgumentParser
+import Files
+import Logging
+public import Serving
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// The keys of a server: each from a flag, from a file, or from the environment, in this order.
+struct KeyOptions: ParsableArguments {
+  @Option(
+    name: .customLong("api_key"),
+    help: ArgumentHelp(
+      "What clients must send as bearer token. Others on this machine can read it in the list of processes; prefer --api_key_file or DRYDOCK_API_KEY. None by default.",
+      valueName: "key"))
+  var apiKey: Secret?
+
+  @Option(name: .customLong("api_key_file"), help: ArgumentHelp("A file with the API key, in its only line.", valueName: "file"))
+  var apiKeyFile: String?
+
+  @Option(
+    name: .customLong("admin_key"),
+    help: ArgumentHelp(
+      "What callers of /admin/v1/ must send as bearer token; prefer --admin_key_file or DRYDOCK_ADMIN_KEY. Without it, these paths do not exist.",
+      valueName: "key"))
+  var adminKey: Secret?
+
+  @Option(name: .customLong("admin_key_file"), help: ArgumentHelp("A file with the admin key, in its only line.", valueName: "file"))
+  var adminKeyFile: String?
+
+  init() {}
+
+  private struct Source {
+    let name: String
+    let given: Secret?
+    let file: String?
+    var variable: String { "DRYDOCK_" + name.uppercased() }
+
+    var isSet: Bool { given != nil || file != nil || Environment[variable]?.isEmpty == false }
+
+    func validate() throws {
+      if given?.isEmpty == true { throw ValidationError("--\(name) is empty; leave it out to serve without a key") }
+      if given != nil, file != nil { throw ValidationError("--\(name) and --\(name)_file both give a key; give one of them") }
+    }
+
+    /// A variable is emptied once it has been read, so that a child or a report of this process does not show it.
+    func read(_ logger: Logger) throws -> Secret? {
+      defer { Environment.clear(variable) }
+      if let given {
+        logger.info("--\(name) can be read in the list of processes; --\(name)_file and \(variable) cannot")
+        return given
+      }
+      guard let file else {
+        guard let text = Environment[variable], !text.isEmpty else { return nil }
+        return Secret(text)
+      }
+      let bytes: [UInt8]
+      do { bytes = try ReadableFile.contents(of: FilePath(file)) } catch { throw UsageError("--\(name)_file: \(error)") }
+      var line = bytes[...]
+      while let last = line.last, [0x0A, 0x0D].contains(last) { line.removeLast() }
+      // Its bytes are nobody's business, not even in a message.
+      guard !line.isEmpty, line.count <= 4096, line.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        throw UsageError("--\(name)_file: \(file) must hold one line of at most 4096 printable ASCII characters without spaces, the key")
+      }
+      if isReadableByOthers(file) {
+        logger.warning("\(file) holds a key and can be read by other users; 'chmod 600' it")
+      }
+      return Secret(String(decoding: line, as: UTF8.self))
+    }
+
+    private func isReadableByOthers(_ path: String) -> Bool {
+      var facts = stat()
+      return unsafe stat(path, &facts) == 0 && facts.st_mode & 0o044 != 0
+    }
+  }
+  private var api: Source { Source(name: "api_key", given: apiKey, file: apiKeyFile) }
+  private var admin: Source { Source(name: "admin_key", given: adminKey, file: adminKeyFile) }
+
+  /// Whether the admin key was given in the arguments, and whether anywhere.
+  var hasAdminFlag: Bool { adminKey != nil || adminKeyFile != nil }
+  var hasAdminKey: Bool { admin.isSet }
+
+  func validate() throws {
+    try api.validate()
+    try admin.validate()
+  }
+
+  func readAPIKey(_ logger: Logger) throws -> Secret? { try api.read(logger) }
+  func readAdminKey(_ logger: Logger) throws -> Secret? { try admin.read(logger) }
+}
+
+extension Secret: ExpressibleByArgument {
+  /// Takes any text: an argument that is refused would be repeated in a message.
+  public init?(argument: String) { self.init(argument) }
+}

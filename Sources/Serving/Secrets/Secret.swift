@@ -1,0 +1,32 @@
+import Crypto
+
+/// A key that callers must know.
+///
+/// Its text is not kept, only a digest of it under a key that this process draws at its start: enough to compare with, and
+/// nothing that a description, a log, a dump, an error or a crash report could show. It is not encodable.
+public struct Secret: Sendable {
+  private let digest: HashedAuthenticationCode<SHA256>
+  /// Whether there is no text at all, which nobody should have to know.
+  public let isEmpty: Bool
+  private static let processKey = SymmetricKey(size: .bits256)
+
+  public init(_ text: String) { self.init(utf8: Array(text.utf8)) }
+
+  init(utf8 bytes: [UInt8]) {
+    digest = HMAC<SHA256>.authenticationCode(for: bytes, using: Self.processKey)
+    isEmpty = bytes.isEmpty
+  }
+
+  /// Compares in a time that depends on the length of what was sent, not on how much of it is right. Nothing matches an
+  /// empty secret.
+  public func matches(_ given: Substring) -> Bool {
+    HMAC<SHA256>.isValidAuthenticationCode(digest, authenticating: Array(given.utf8), using: Self.processKey) && !isEmpty
+  }
+}
+
+extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  public var description: String { "(secret)" }
+  public var debugDescription: String { description }
+  /// No children: what prints by reflection, as `dump` does, finds nothing.
+  public var customMirror: Mirror { Mirror(self, children: EmptyCollection<Mirror.Child>()) }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// No command says a key, at any level, whatever happens.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct SecretsTests {
+  static let (key, adminKey, wrongKey) = ("sk-4f9c-api-Zq81", "adm-77d1-Kw33", "sk-of-another-server-Pp50")
+  private static let texts = [key, adminKey, wrongKey]
+  enum Way: String, CaseIterable { case flags, files, environment }
+
+  private func check(_ output: String, _ what: String) {
+    for text in Self.texts { #expect(!output.contains(text), "\(what) shows \(text): \(output.prefix(2000))") }
+  }
+
+  /// Arguments and environment that give both keys.
+  private func keys(_ way: Way, in directory: TemporaryDirectory) -> (arguments: [String], environment: [String: String]) {
+    switch way {
+    case .flags: return (["--api_key", Self.key, "--admin_key=\(Self.adminKey)"], [:])
+    case .environment: return ([], ["DRYDOCK_API_KEY": Self.key, "DRYDOCK_ADMIN_KEY": Self.adminKey])
+    case .files:
+      directory.write("api", Self.key + "\n")
+      directory.write("admin", Self.adminKey)
+      return (["--api_key_file", directory("api").string, "--admin_key_file", directory("admin").string], [:])
+    }
+  }
+
+  private final class Started {
+    let process = Process()
+    let output: FilePath
+    init(_ arguments: [String], _ environment: [String: String], _ directory: TemporaryDirectory) throws {
+      let name = "output-\(UUID().uuidString)"
+      directory.write(name, "")
+      output = directory(name)
+      process.executableURL = URL(filePath: try ServerProcess.command("serve").string)
+      process.arguments = arguments
+      process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+      let file = FileHandle(forWritingAtPath: output.string)
+      process.standardInput = FileHandle.nullDevice
+      process.standardOutput = file
+      process.standardError = file
+      try process.run()
+    }
+    deinit { if process.isRunning { process.terminate() } }
+    var text: String { (try? String(contentsOfFile: output.string, encoding: .utf8)) ?? "" }
+  }
+
+  /// One engine for all of them; it stays as it is.
+  private static let made = Result { () throws -> (TemporaryDirectory, FilePath) in
+    let directory = TemporaryDirectory()
+    return (directory, try Engines.tiny(in: directory))
+  }
+
+  @Test("a server says no key, at start, while it answers and at its end", arguments: Way.allCases, ["error", "warning", "info", "verbose", "debug", "trace"])
+  func server(way: Way, level: String) throws {
+    let directory = TemporaryDirectory()
+    let engine = try Self.made.get().1
+    makeDirectory(directory("weights"))
+    let (arguments, environment) = keys(way, in: directory)
+    let port = try Socket.freePort()
+    let started = try Started(
+      [engine.string, "--port", "\(port)", "--served_model_name", "m", "--weights_root", directory("weights").string, "--log_level", level]
+        + arguments, environment, directory)
+    func send(_ request: String) throws -> String {
+      let socket = try Socket(port: port)
+      socket.write(request)
+      return socket.readToEnd(seconds: 20)
+    }
+    func get(_ path: String, _ authorization: String?) throws -> String {
+      try send("GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + (authorization.map { "Authorization: \($0)\r\n" } ?? "") + "\r\n")
+    }
+    for _ in 0..<400 where (try? get("/health", nil).hasPrefix("HTTP/1.1 200")) != true { usleep(50_000) }
+    #expect(try get("/v1/models", "Bearer \(Self.key)").hasPrefix("HTTP/1.1 200"))
+    #expect(try get("/admin/v1/weights", "Bearer \(Self.adminKey)").hasPrefix("HTTP/1.1 200"))
+    var replies = ""
+    for authorization in ["Bearer \(Self.wrongKey)", Self.key, "Basic \(Self.key)", "Bearer  \(Self.key)", "Bearer \(Self.key)x", nil] {
+      let reply = try get("/v1/models", authorization)
+      #expect(reply.hasPrefix("HTTP/1.1 401"), "\(reply)")
+      replies += reply
+      replies += try get("/admin/v1/weights", authorization)
+    }
+    replies += try get("/v1/models?api_key=\(Self.key)", nil)
+    _ = try get("/v1/models?api_key=\(Self.key)&key=\(Self.wrongKey)", "Bearer \(Self.key)")
+    replies += try send("GET /health HTTP/1.1\r\nAuthorization: Bearer \(Self.key)\r\nbad header\r\n\r\n")
+    replies += try send(
+      "POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(Self.key)\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"model\":")
+    check(replies, "a reply")
+    // The system shows a process's first environment to its user; arguments, to everybody.
+    check(String(decoding: contents(FilePath("/proc/\(started.process.processIdentifier)/environ")) ?? [], as: UTF8.self), "the environment")
+    started.process.terminate()
+    started.process.waitUntilExit()
+    #expect(started.process.terminationStatus == 0)
+    check(started.text, "the log at \(level)")
+    if level == "trace" { #expect(started.text.contains("listening"), "\(started.text.prefix(500))") }
+  }
+
+  @Test("arguments that cannot be read are told without the keys in them", arguments: [
+    ["--api_key", key, "--nonsense"], ["--api-key", key], ["--api_kye", key], ["--apikey=\(key)"], ["-api_key", key], ["--api_key\(key)"],
+    ["--admin_key", adminKey], ["--admin-key=\(adminKey)"], ["--api_key", key, "--port", "x"], ["--api_key", key, "another"],
+    ["--api_key", key, "--api_key_file", "f"], ["--api_key", key, "--api_key", adminKey, "--log_level", "loud"], ["--key", key], ["another", "--adminkey", adminKey],
+    ["--api_key", "-\(key)", "--port", "99999"], ["--api_key_file", "/nowhere/at/all"], ["--secret", key, "--password=\(adminKey)"],
+  ])
+  func refused(arguments: [String]) throws {
+    for command in ["serve", "run", "build", "convert", "refit", "prune"] {
+      for level in ["info", "trace"] {
+        let done = try Execution.run(
+          try ServerProcess.command(command), ["/no/engine"] + arguments + ["--log_level", level],
+          environment: ["DRYDOCK_API_KEY": Self.key, "DRYDOCK_ADMIN_KEY": Self.adminKey])
+        #expect(done.status != 0)
+        check(done.output + done.errors, "\(command) \(arguments)")
+      }
+    }
+  }
+
+  @Test func `a key file must hold one key, and what it holds is not said`() throws {
+    let directory = TemporaryDirectory()
+    for (name, content) in [("empty", ""), ("two", "\(Self.key)\n\(Self.adminKey)\n"), ("spaced", "\(Self.key) \(Self.adminKey)"), ("binary", "\(Self.key)\u{7F}")] {
+      directory.write(name, content)
+      let done = try Execution.run(try ServerProcess.command("serve"), ["/no/engine", "--api_key_file", directory(name).string])
+      #expect(done.status == 2, "\(done.errors)")
+      #expect(done.errors.contains("must hold one line"))
+      check(done.output + done.errors, name)
+    }
+  }
+}
