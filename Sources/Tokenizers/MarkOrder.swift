@@ -18,7 +18,7 @@ package enum MarkOrder {
       run.removeAll(keepingCapacity: true)
     }
     for scalar in scalars {
-      if scalar.value < 0x300 || (markClass(scalar) == 0 && parts(scalar) == nil) {
+      if scalar.value < 0x300 || markClass(scalar) == 0 {
         if !run.isEmpty { end(&run) }
         result.append(scalar)
       } else {
@@ -32,21 +32,9 @@ package enum MarkOrder {
   /// Stable: marks of one class keep their order.
   private static func inOrder(_ run: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var byClass: [UInt8: [Unicode.Scalar]] = [:]
-    for scalar in run {
-      for part in parts(scalar) ?? [scalar] { byClass[markClass(part), default: []].append(part) }
-    }
+    for scalar in run { byClass[markClass(scalar), default: []].append(scalar) }
     return byClass.keys.sorted().flatMap { byClass[$0] ?? [] }
   }
 
   private static func markClass(_ scalar: Unicode.Scalar) -> UInt8 { scalar.properties.canonicalCombiningClass.rawValue }
-
-  /// Three Tibetan vowels are no marks by their class but always come apart into two that are.
-  private static func parts(_ scalar: Unicode.Scalar) -> [Unicode.Scalar]? {
-    switch scalar {
-    case "\u{0F73}": ["\u{0F71}", "\u{0F72}"]
-    case "\u{0F75}": ["\u{0F71}", "\u{0F74}"]
-    case "\u{0F81}": ["\u{0F71}", "\u{0F80}"]
-    default: nil
-    }
-  }
 }

@@ -15,6 +15,13 @@ final class RequestRecord: Sendable {
     var status: Int?
   }
   private let facts = Mutex(Facts())
+  private let gone = Mutex<Latch?>(nil)
+
+  /// Opens when the client has gone. Kept here, because a connection that has ended no longer says who watched it.
+  var clientGone: Latch? {
+    get { gone.withLock { $0 } }
+    set { gone.withLock { $0 = newValue } }
+  }
 
   func note(_ change: (inout Facts) -> Void) { facts.withLock { change(&$0) } }
   var current: Facts { facts.withLock { $0 } }

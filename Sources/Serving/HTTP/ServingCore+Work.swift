@@ -12,6 +12,7 @@ extension ServingCore {
     _ request: Request, _ context: ServingContext, limit: Int? = nil,
     _ make: @escaping @Sendable (JSONObject, WorkBudget) throws -> R
   ) async throws -> R {
+    _ = await context.clientGone()  // asked for while it is there for certain
     let body = try await request.allBytes(limit: limit ?? options.maximumBodyBytes, memory: bodyMemory)
     return try await work(context, body.bytes.count <= Self.smallBody ? .small : .large) { budget in
       try make(try body.object(), budget)

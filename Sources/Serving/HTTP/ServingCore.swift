@@ -79,7 +79,7 @@ struct ServingCore: Sendable {
         return cutOff
       }
     ]
-    if let gone = await ConnectionGuard.clientGone(on: context.channel) {
+    if let gone = await context.clientGone() {
       interruptions.append {
         await gone.wait()
         return .clientGone
