@@ -84,6 +84,20 @@ import Testing
     #expect(templated.engine.path != changed.engine.path && names(in: templated.engine.path)?.contains("chat_template.jinja") == true)
   }
 
+  @Test func `a change in the middle of a large file counts, though its time is set back`() throws {
+    let file = d.write("large.gguf", [UInt8](repeating: 1, count: 3 << 20))
+    func key() throws -> FilePath { try cache.path(of: EngineCache.Request(model: file, machine: "test"), builder: builder) }
+    let before = try key()
+    #expect(try key() == before)
+    let time = try #require(try FileManager.default.attributesOfItem(atPath: file.string)[.modificationDate])
+    let handle = try #require(FileHandle(forUpdatingAtPath: file.string))
+    try handle.seek(toOffset: 3 << 19)
+    try handle.write(contentsOf: Data([2]))
+    try handle.close()
+    try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: file.string)
+    #expect(try key() != before)
+  }
+
   @Test func `engines not used for longest go when the cache is full, and none that is in use`() async throws {
     let models = try (1...4).map { try model("m\($0)", UInt8($0)) }
     func name(_ engine: CachedEngine) -> String { engine.path.lastComponent?.string ?? "" }
