@@ -35,7 +35,7 @@ let package = Package(
     library("Files", ["CSystemCalls", system]),
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
-    library("WeightSources", ["CPUKernels", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
       "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered,

@@ -6,7 +6,7 @@ extension FuzzTarget {
   static let requests = FuzzTarget(name: "requests", form: .json) { input in
     guard let body = (try? JSONValue(parsing: input, maximumDepth: 64))?.object else { return }
     let engine = EngineLimits(maximumSequenceLength: 100, vocabularySize: 1000, maximumPromptBytes: 4000)
-    let limits = RequestLimits(engine: engine, maximumChoices: 16)
+    let limits = RequestLimits(engine: engine, maximumChoices: 16, trustsTemplates: input.count % 2 == 0)
     func check(_ fields: SamplingFields, _ promptCount: Int) {
       precondition((1...limits.maximumChoices).contains(fields.choiceCount) && fields.candidateCount >= fields.choiceCount)
       precondition(promptCount * fields.candidateCount <= limits.maximumChoices)
@@ -41,7 +41,7 @@ extension FuzzTarget {
       precondition(!call.prompts.isEmpty)
       check(call.sampling, call.prompts.count)
     }
-    _ = attempt { try TokenizeRequest(body) }
+    _ = attempt { try TokenizeRequest(body, limits: limits) }
     if let call = attempt({ try DetokenizeRequest(body, limits: engine) }) {
       precondition(call.tokens.allSatisfy { (0..<1000).contains($0) })
     }
