@@ -49,6 +49,10 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
       guard file.plan.target == "cpu" else {
         throw EngineError(file.path, .unsupported(reason: "built for \"\(file.plan.target)\"; this program runs \"cpu\" engines"))
       }
+      let obstacles = CPULimits.obstacles(to: file.plan)
+      guard obstacles.isEmpty else {
+        throw EngineError(file.path, .unsupported(reason: obstacles.joined(separator: "; ") + ". Build the engine for another target."))
+      }
       guard !file.isStripped else { throw EngineError(engine.path, .stripped(missing: file.missingWeights)) }
     }
     let isa = options.isa ?? InstructionSet.detect(environment: nil)
@@ -58,13 +62,7 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     maximumBatchRows = max(1, min(options.maximumBatchRows, first.limits.tokens))
     maximumSequences = max(1, min(options.maximumSequences, first.limits.batchSize, maximumBatchRows))
     maximumLogitRows = min(maximumBatchRows, maximumSequences + Self.scoredRows)
-    let perBlock = engine.ranks.reduce(0) { sum, file in
-      let cache = file.plan.cache
-      var shape = dk_attention_shape(
-        heads: Int32(cache.keyValueHeads), kv_heads: Int32(cache.keyValueHeads), head_dim: Int32(cache.headSize),
-        cache_type: dk_type(cache.elementType), scale: 1)
-      return sum + cache.layers * (unsafe Int(dk_cache_block_bytes(&shape)))
-    }
+    let perBlock = engine.ranks.reduce(0) { $0 + $1.plan.cache.layers * $1.plan.cache.blockByteCount }
     let blockTokens = Int(DK_BLOCK_TOKENS)
     let useful = (length + blockTokens - 1) / blockTokens * maximumSequences
     cacheBlockCount = max(1, min(useful, options.cacheByteCount / max(1, perBlock)))
@@ -73,6 +71,16 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     let communicators = InProcessCommunicator.ranks(
       tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
     let (rows, selected, blocks) = (maximumBatchRows, maximumLogitRows, cacheBlockCount)
+    let needed = engine.ranks.reduce(0.0) {
+      $0 + $1.plan.stepByteCount(rows: rows, selected: selected, positions: length, cacheBlockCount: blocks)
+    }
+    if let memory = Processors.machineMemory, needed > Double(memory) {
+      throw EngineError(
+        engine.path,
+        .unsupported(
+          reason: "its buffers need \(Int(needed / 1e9)) GB, and this machine has \(memory / 1_000_000_000). "
+            + "Build it with a smaller --max_seq_len or --max_num_tokens."))
+    }
     let executors = try zip(engine.ranks, communicators).map { file, communicator in
       try RankExecutor(
         engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: rows, selected: selected,

@@ -18,12 +18,9 @@ public struct CPUTarget: PlanTarget {
   public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
 
   public func linearLayout(_ elementType: ElementType) -> WeightLayout? {
-    switch elementType {
-    case .bfloat16: .panel16x2
-    case .float16, .float32: .panel16
-    default: nil
-    }
+    CPULimits.layout(elementType)
   }
+  public func obstacles(to plan: Plan) -> [String] { CPULimits.obstacles(to: plan) }
   /// Float32: exact, and small beside the weights for the models and lengths that a CPU serves.
   public func cacheElementType(_ elementType: ElementType) -> ElementType { .float32 }
 

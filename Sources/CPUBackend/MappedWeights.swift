@@ -15,11 +15,9 @@ import Tensors
     guard !engine.isStripped else {
       throw EngineError(engine.path, .stripped(missing: engine.missingWeights))
     }
-    mapping = try MappedFile(engine.path)
+    // The file whose header was read, whatever the path leads to by now.
+    mapping = try MappedFile(engine.tensors.file)
     let header = engine.tensors.header
-    guard mapping.byteCount == engine.tensors.file.byteCount else {
-      throw EngineError(engine.path, .notAnEngine(reason: "it changed while it was being opened"))
-    }
     offsets = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, header.dataStart + $0.range.lowerBound) })
   }
 

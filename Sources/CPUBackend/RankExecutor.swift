@@ -20,7 +20,6 @@ import Tensors
   private let sines: [Float]
   /// One pool of blocks for each layer.
   private let pools: [AlignedBuffer]
-  private let shape: dk_attention_shape
   private let queue = WorkQueue()
 
   /// - Parameters:
@@ -37,19 +36,14 @@ import Tensors
     self.isa = isa
     team = ThreadTeam(threadCount: threadCount)
     let plan = plan
-    var slotRows = [Value.Rows](repeating: .tokens, count: plan.slots.widths.count)
-    for (value, slot) in zip(plan.values, plan.slots.slot) { slotRows[slot] = value.rows }
-    slots = zip(plan.slots.widths, slotRows).map { AlignedBuffer(floats: $0 * ($1 == .tokens ? rows : selected)) }
-    let attention = plan.operations.compactMap { if case .attention(let attention) = $0 { attention } else { nil } }.first
-    shape = dk_attention_shape(
-      heads: Int32(attention?.heads ?? 1), kv_heads: Int32(plan.cache.keyValueHeads),
-      head_dim: Int32(plan.cache.headSize), cache_type: dk_type(plan.cache.elementType), scale: attention?.scale ?? 1)
-    var shape = shape
-    let blockBytes = unsafe Int(dk_cache_block_bytes(&shape))
+    slots = plan.slotRows.enumerated().map { slot, kind in
+      let count = switch kind { case .tokens?: rows; case .selected?: selected; case nil: 0 }
+      return AlignedBuffer(floats: plan.slots.widths[slot] * count)
+    }
+    let blockBytes = plan.cache.blockByteCount
     pools = (0..<plan.cache.layers).map { _ in AlignedBuffer(byteCount: blockBytes * cacheBlockCount) }
     (cosines, sines) = plan.rotary?.tables(positions: positions) ?? ([], [])
-    let widest = plan.operations.map { if case .linear(let input, _, _, _) = $0 { plan.values[input.index].width } else { 0 } }.max() ?? 0
-    rounded = AlignedBuffer(byteCount: 2 * rows * Int(dk_rounded_stride(Int64(widest))))
+    rounded = AlignedBuffer(byteCount: plan.roundedRowByteCount * rows)
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
@@ -67,10 +61,7 @@ import Tensors
     }
   }
   /// Keys and values of one position in all layers.
-  var cacheByteCountPerToken: Int {
-    var shape = shape
-    return plan.cache.layers * (unsafe Int(dk_cache_block_bytes(&shape))) / Int(DK_BLOCK_TOKENS)
-  }
+  var cacheByteCountPerToken: Int { plan.cache.layers * plan.cache.blockByteCount / Int(DK_BLOCK_TOKENS) }
 
   /// The steps with some weights replaced. From any thread: nothing of this is in use before ``use(_:)``.
   func resolve(made: [String: WeightMemory]) -> ResolvedSteps {
@@ -128,7 +119,7 @@ import Tensors
         isa, floats(output) + first, Int64(n), floats(residual) + first, Int64(n), floats(delta) + first, Int64(n),
         weight, step.vectorType, Int64(rows.count), Int64(n), epsilon)
     case .linear(let input, _, _, let output): linear(step, layout, input, output, thread, count)
-    case .attention(let attention): attend(attention, batch, layout, thread, count)
+    case .attention(let attention): attend(step, attention, batch, layout, thread, count)
     case .activatedProduct: break  // the plan's check refuses it
     case .gatedActivation(let input, let activation, let output):
       let rows = share(rows(output, layout))
@@ -209,8 +200,10 @@ import Tensors
     }
   }
 
-  private func attend(_ attention: Operation.Attention, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
-    var shape = shape
+  private func attend(
+    _ step: ResolvedStep, _ attention: Operation.Attention, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int
+  ) {
+    guard var shape = step.attention else { return }
     let pool = unsafe pools[attention.layer].base
     let (heads, keyValueHeads, size) = (attention.heads, attention.keyValueHeads, attention.headSize)
     let stride = (heads + 2 * keyValueHeads) * size

@@ -38,7 +38,7 @@ public struct BufferSlots: Sendable, Hashable {
         slot[value.index] = chosen
       }
     }
-    // A value that nothing writes cannot come from a network; the plan's check refuses it in a file.
+    // What fusion has left over: no operation reads or writes it, and a back end gives it no memory.
     for index in slot.indices where slot[index] < 0 {
       slot[index] = widths.count
       widths.append(values[index].width)

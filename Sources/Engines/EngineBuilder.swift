@@ -85,6 +85,7 @@ public struct EngineBuilder: Sendable {
       } catch {
         throw EngineError(opened.path, .unsupported(reason: "\(error)"))
       }
+      try check(plan, opened.path)
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in plan.weights {
         let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source, rank: rank)
@@ -104,10 +105,23 @@ public struct EngineBuilder: Sendable {
         .source(reason: "the checkpoint does not fit its config.json:\n  " + problems.joined(separator: "\n  ")
           + "\nConvert the model again, or copy the whole directory."))
     }
+    let disagreements = EngineDirectory.disagreements(ranks.map(\.plan))
+    guard disagreements.isEmpty else {
+      throw EngineError(opened.path, .unsupported(reason: "the ranks of this model cannot run together: " + disagreements.joined(separator: "; ")))
+    }
     return Prepared(
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, timingCache: planner.timingCache, isStripped: strip,
       configuration: configuration(config, limits: limits, isStripped: strip),
       warnings: ConfigurationWarnings.unused(config) + limitWarnings)
+  }
+
+  /// Asks what will be asked when the engine is opened: nothing is built that could not be.
+  private func check(_ plan: Plan, _ directory: FilePath) throws(EngineError) {
+    var reasons = target.obstacles(to: plan)
+    do throws(PlanFormatError) { _ = try Plan(json: plan.json) } catch { reasons.append(error.reason) }
+    guard !reasons.isEmpty else { return }
+    throw EngineError(
+      directory, .unsupported(reason: "config.json describes a model that an engine cannot run: " + reasons.joined(separator: "; ")))
   }
 
   private func problem(_ obstacle: Unavailable, _ config: CheckpointConfig) -> String? {

@@ -15,7 +15,7 @@ public struct EngineDirectory: Sendable {
   /// Other regular files (tokenizer and such), which travel through every refit.
   public let auxiliaryFiles: [String]
 
-  /// - Throws: ``EngineError`` where something is missing, where one file does not fit the others, or where a rank file is
+  /// - Throws: ``EngineError`` where something is missing, where one file does not fit the others or `config.json`, or where a rank file is
   ///   of another engine.
   public init(_ path: FilePath) throws {
     do { try self.init(opening: path) } catch let error as EngineError {
@@ -47,8 +47,9 @@ public struct EngineDirectory: Sendable {
     }
     let worldSize = pretrained.mapping.worldSize
     var ranks: [EngineFile] = []
+    let present = Set(entries)
     for rank in 0..<worldSize {
-      guard entries.contains(Self.fileName(rank: rank)) else {
+      guard present.contains(Self.fileName(rank: rank)) else {
         throw EngineError(path, .missingRank(rank, expected: worldSize))
       }
       let file = try EngineFile(path.appending(Self.fileName(rank: rank)))
@@ -59,6 +60,7 @@ public struct EngineDirectory: Sendable {
       }
       ranks.append(file)
     }
+    try Self.checkAgreement(ranks, pretrained)
     self.ranks = ranks
     // A lineage that cannot be read says nothing; who needs it says so.
     let strangers = EngineSeal.strangers(ranks, try? Lineage(directory: path))

@@ -44,7 +44,11 @@ public final class EngineFile: Sendable {
     } catch {
       throw EngineError(path, .invalidPlan(reason: "\(error)"))
     }
-    for entry in tensors.header.entries where !Self.isPadding(entry.name) {
+    guard tensors.header.dataStart % Self.weightAlignment == 0 else {
+      throw EngineError(path, .notAnEngine(reason: "its data does not start at a multiple of 64 bytes"))
+    }
+    // What the plan names is a weight, whatever it is called.
+    for entry in tensors.header.entries where !Self.isPadding(entry.name) || plan.weights[entry.name] != nil {
       guard let weight = plan.weights[entry.name] else {
         throw EngineError(path, .invalidPlan(reason: "it does not know the weight \"\(entry.name)\" that the file holds"))
       }

@@ -1,7 +1,7 @@
 public import Networks
 public import Tensors
 
-/// What the planner must know of a machine: layouts that its kernels read, and which kernels to use.
+/// What the planner must know of a machine: layouts that its kernels read, which kernels to use, and how far they go.
 public protocol PlanTarget: Sendable {
   /// The plan's `target`, which chooses the back end that can run it.
   var name: String { get }
@@ -10,6 +10,10 @@ public protocol PlanTarget: Sendable {
   /// How a linear weight of this type is stored; nil where the target has no kernels for it.
   func linearLayout(_ elementType: ElementType) -> WeightLayout?
   func cacheElementType(_ elementType: ElementType) -> ElementType
+  /// Limits of the target that a plan goes beyond, each with what it asks for; empty where the target can run it.
+  ///
+  /// Asked by who builds, before anything is written, and again by who opens a file.
+  func obstacles(to plan: Plan) -> [String]
   /// Whether the target has the kernel variants that a timing cache names.
   func hasKernels(for tactics: LinearTactics) -> Bool
   /// Measures every kernel variant for a linear weight `[outputs, inputs]` and names the fastest.

@@ -8,11 +8,17 @@ public import SystemPackage
   public let byteCount: Int
   private let base: UnsafeRawPointer?
 
-  public init(_ path: FilePath) throws(FileError) {
-    let file = try ReadableFile(path)  // the mapping outlives the descriptor
-    self.path = path
+  public convenience init(_ path: FilePath) throws(FileError) { try self.init(ReadableFile(path)) }
+
+  /// Maps an open file, as large as it was when it was opened; the mapping outlives the descriptor.
+  ///
+  /// - Throws: ``FileError/Problem/truncated(wanted:byteCount:)`` where it was cut short since.
+  public init(_ file: ReadableFile) throws(FileError) {
+    let now = try SystemCalls.status(of: file.descriptor, path: file.path).byteCount
+    guard now >= file.byteCount else { throw FileError(file.path, .truncated(wanted: 0..<file.byteCount, byteCount: now)) }
+    path = file.path
     byteCount = file.byteCount
-    unsafe base = file.byteCount == 0 ? nil : try SystemCalls.map(file.descriptor, byteCount: file.byteCount, path: path)
+    unsafe base = file.byteCount == 0 ? nil : try SystemCalls.map(file.descriptor, byteCount: file.byteCount, path: file.path)
   }
   deinit { if let base = unsafe base { unsafe SystemCalls.unmap(base, byteCount: byteCount) } }
 

@@ -18,6 +18,7 @@ struct Unmeasured: PlanTarget {
   var device: String { target.device }
   func linearLayout(_ elementType: ElementType) -> WeightLayout? { target.linearLayout(elementType) }
   func cacheElementType(_ elementType: ElementType) -> ElementType { target.cacheElementType(elementType) }
+  func obstacles(to plan: Plan) -> [String] { target.obstacles(to: plan) }
   func hasKernels(for tactics: LinearTactics) -> Bool { target.hasKernels(for: tactics) }
   func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
     LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: "first", prefill: "first")

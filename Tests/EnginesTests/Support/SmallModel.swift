@@ -23,6 +23,8 @@ struct SmallModel: CustomTestStringConvertible {
   var tied = true
   var biases = false
   var parallelEmbedding: Int? = nil
+  /// More members of the configuration, or other values.
+  var members: JSONObject = [:]
 
   var testDescription: String {
     "\(type.rawValue) tp \(tensorParallel) pp \(pipelineParallel)\(tied ? " tied" : "")\(biases ? " biases" : "")"
@@ -58,6 +60,7 @@ struct SmallModel: CustomTestStringConvertible {
       members["use_parallel_embedding"] = true
       members["embedding_sharding_dim"] = .int(parallelEmbedding)
     }
+    members.merge(self.members) { $1 }
     return .object(members)
   }
 

@@ -1,0 +1,37 @@
+import CPUKernels
+import Engines
+import Networks
+import OrderedCollections
+import Tensors
+
+/// How far the kernels go. A kernel checks nothing: what is not refused here is computed.
+enum CPULimits {
+  /// Ranks are threads of one process, with a team each.
+  static let rankCount = 1024
+
+  /// See ``PlanTarget/obstacles(to:)``.
+  static func obstacles(to plan: Plan) -> [String] {
+    var found: [String] = []
+    func limit(_ what: String, _ value: Int, _ most: Int) {
+      if value > most { found.append("\(what) is \(value), and the CPU's kernels go to \(most)") }
+    }
+    // The attention's tiles have rows of this size on the stack.
+    limit("head_size", plan.cache.headSize, Int(DK_MAX_HEAD_DIM))
+    // Token ids are 32 bits wide.
+    limit("vocab_size", plan.vocabularySize, Int(Int32.max))
+    limit("the number of ranks", plan.tensorParallel * plan.pipelineParallel, rankCount)
+    for weight in plan.weights.values where weight.layout != .rows && layout(weight.elementType) != weight.layout {
+      found.append("the CPU's kernels read no \(weight.elementType.rawValue) weights in \(weight.layout.rawValue)")
+      break
+    }
+    return found
+  }
+
+  static func layout(_ elementType: ElementType) -> WeightLayout? {
+    switch elementType {
+    case .bfloat16: .panel16x2
+    case .float16, .float32: .panel16
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import CPUKernels
+import Engines
+import Networks
+
+/// What a plan asks of memory beside its weights.
+extension Plan {
+  /// Rows of the values in each buffer; nil where no operation uses one of them.
+  var slotRows: [Value.Rows?] {
+    var kinds = [Value.Rows?](repeating: nil, count: slots.widths.count)
+    for operation in operations {
+      for value in operation.uses.reads + operation.uses.writes { kinds[slots.slot[value.index]] = values[value.index].rows }
+    }
+    return kinds
+  }
+
+  /// Bytes of the widest input of a linear layer, rounded to bfloat16.
+  var roundedRowByteCount: Int {
+    let widest = operations.map { if case .linear(let input, _, _, _) = $0 { values[input.index].width } else { 0 } }.max() ?? 0
+    return 2 * Int(dk_rounded_stride(Int64(widest)))
+  }
+
+  /// Bytes of buffers, cache and tables for steps of so many rows. As a float, since nothing bounds the sum.
+  func stepByteCount(rows: Int, selected: Int, positions: Int, cacheBlockCount: Int) -> Double {
+    var sum = Double(roundedRowByteCount) * Double(rows)
+    for (width, kind) in zip(slots.widths, slotRows) {
+      guard let kind else { continue }
+      sum += 4 * Double(width) * Double(kind == .tokens ? rows : selected)
+    }
+    sum += Double(cache.layers) * Double(cache.blockByteCount) * Double(cacheBlockCount)
+    if let rotary { sum += 4 * Double(rotary.dimension) * Double(positions) }
+    return sum
+  }
+}
+
+extension CacheShape {
+  /// Bytes of one layer's block of tokens.
+  var blockByteCount: Int {
+    var shape = dk_attention_shape(
+      heads: Int32(keyValueHeads), kv_heads: Int32(keyValueHeads), head_dim: Int32(headSize), cache_type: dk_type(elementType), scale: 1)
+    return unsafe Int(dk_cache_block_bytes(&shape))
+  }
+}

@@ -1,0 +1,36 @@
+import Checkpoints
+import Networks
+import OrderedCollections
+import Tensors
+
+/// Answers as the target of a plan answered when it was made, so that the plan can be made again on any machine.
+struct RecordedTarget: PlanTarget {
+  let plan: Plan
+
+  init(_ plan: Plan) { self.plan = plan }
+
+  var name: String { plan.target }
+  var device: String { "" }
+  func linearLayout(_ elementType: ElementType) -> WeightLayout? {
+    plan.weights.values.first { $0.layout != .rows && $0.elementType == elementType }?.layout
+  }
+  func cacheElementType(_ elementType: ElementType) -> ElementType { plan.cache.elementType }
+  func obstacles(to plan: Plan) -> [String] { [] }
+  /// Tactics change speed, never results: a plan that is only compared has none.
+  func hasKernels(for tactics: LinearTactics) -> Bool { false }
+  func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
+    LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: "", prefill: "")
+  }
+}
+
+extension Plan {
+  /// What this version's planner makes of a configuration with the choices that the maker of this plan had.
+  ///
+  /// - Throws: ``UnsupportedModel``.
+  func again(_ config: CheckpointConfig) throws(UnsupportedModel) -> Plan {
+    let shares = operations.contains { if case .linear(_, EmbeddingSharing.embedding, _, _) = $0 { true } else { false } }
+    let scope: RefitScope = weights.values.contains { $0.role == .embedding && $0.isRefittable } ? .all : .standard
+    var planner = Planner(target: RecordedTarget(self), limits: limits.again(config), scope: scope)
+    return try planner.plan(config: config, rank: rank, sharesEmbedding: shares)
+  }
+}
