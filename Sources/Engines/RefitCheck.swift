@@ -29,8 +29,8 @@ struct RefitCheck {
 
   func run() async throws -> Outcome {
     var outcome = Outcome()
-    outcome.problems += configurationProblems() + editedFiles()
-    outcome.warnings += source.warnings.map(\.description) + typeWarnings() + baseWarnings()
+    outcome.problems += StructureCheck(engine: engine).problems(source) + editedFiles()
+    outcome.warnings += source.warnings.map(\.description) + typeWarnings() + lengthWarnings() + baseWarnings()
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
     }
@@ -137,42 +137,6 @@ struct RefitCheck {
     return found.sorted
   }
 
-  /// Structure must agree field by field: every one of these is baked into the plan.
-  private func configurationProblems() -> [RefitProblem] {
-    guard let config = source.config else { return [] }
-    let mine = engine.pretrained
-    var problems: [RefitProblem] = []
-    func compare<T: Equatable>(_ field: String, _ value: (CheckpointConfig) -> T) {
-      let (engine, checkpoint) = (value(mine), value(config))
-      guard engine != checkpoint else { return }
-      problems.append(.configuration(field: field, engine: "\(engine)", checkpoint: "\(checkpoint)"))
-    }
-    compare("architecture", \.architecture)
-    compare("hidden_size", \.hiddenSize)
-    compare("num_hidden_layers", \.layerCount)
-    compare("num_attention_heads", \.headCount)
-    compare("num_key_value_heads", \.keyValueHeadCount)
-    compare("head_size", \.headSize)
-    compare("intermediate_size", \.intermediateSize)
-    compare("vocab_size") { $0.vocabularySize }
-    compare("hidden_act", \.hiddenActivation)
-    compare("norm_epsilon") { Float($0.normEpsilon) }  // GGUF holds float32
-    compare("position_embedding_type", \.positionEmbeddingType)
-    compare("rotary_base") { Float($0.rotaryBase) }
-    compare("rotary_scaling") { $0.rotaryScaling.flatMap { $0.isNull ? nil : $0.serialized() } ?? "null" }
-    compare("attn_bias", \.attentionBias)
-    compare("mlp_bias", \.mlpBias)
-    compare("quantization.quant_algo") { $0.quantization.algorithm?.rawValue ?? "null" }
-    for (field, size) in [("mapping.tp_size", \Mapping.tensorParallel), ("mapping.pp_size", \.pipelineParallel)]
-    where mine.mapping[keyPath: size] != config.mapping[keyPath: size] {
-      problems.append(
-        .sharding(
-          field: field, engine: mine.mapping[keyPath: size], checkpoint: config.mapping[keyPath: size],
-          tensorParallel: mine.mapping.tensorParallel, pipelineParallel: mine.mapping.pipelineParallel))
-    }
-    return problems
-  }
-
   /// Plans that are not those the lineage was written for. (Weights are not read for it: `--verify_engine` does.)
   private func editedFiles() -> [RefitProblem] {
     guard let lineage else { return [] }
@@ -196,6 +160,19 @@ struct RefitCheck {
   private func typeWarnings() -> [String] {
     guard let type = source.config?.elementType, type != engine.pretrained.elementType else { return [] }
     return ["the source holds \(type.rawValue), the engine \(engine.pretrained.elementType.rawValue): values are rounded to the engine's"]
+  }
+
+  /// How long a sequence may be is the engine's, whatever the source's model was made for.
+  private func lengthWarnings() -> [String] {
+    guard let positions = source.config?.maximumPositions, let length = engine.ranks.first?.plan.limits.sequenceLength else { return [] }
+    let own = engine.pretrained.maximumPositions
+    if positions < length, positions != own {
+      return ["the source's model was made for \(positions) tokens (max_position_embeddings); the engine takes \(length) (max_seq_len)"]
+    }
+    if positions > length, own == length {
+      return ["the source's model was made for \(positions) tokens (max_position_embeddings); the engine keeps to \(length) (max_seq_len)"]
+    }
+    return []
   }
 
   /// Makes every weight once without writing it, to see whether all values are numbers.

@@ -11,6 +11,8 @@ public enum RefitProblem: Sendable, Equatable {
   case notInitialized(tensor: String, rank: Int)
   /// A field that decides the structure differs.
   case configuration(field: String, engine: String, checkpoint: String)
+  /// Plans differ, or one is not its configuration's, and no field explains it.
+  case plan(reason: String)
   /// A weight that the engine does not let a refit change has other values in the source.
   case frozenDiffers(weight: String, rank: Int)
   /// The engine shares lm_head with the embedding table, the source has two different tables.
@@ -36,6 +38,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .elementType: "Failed to refit weight: element type mismatch"
     case .notInitialized: "Failed because weight is not initialized in model"
     case .configuration: "Configurations differ"
+    case .plan: "Plans differ"
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
     case .untied, .tied: "Tied and untied embeddings"
     case .adapterOnAdapter(_, _, let isSource):
@@ -64,6 +67,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
     case .warning(let text): text
+    case .plan(let reason): reason
     case .adapterOnAdapter(let adapters, let parent, _):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
     }
@@ -76,6 +80,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .elementType: "Convert the model again to float16, bfloat16 or float32."
     case .notInitialized: "Give the checkpoint before it was pruned."
     case .configuration: "These are part of the plan: build a new engine with trtllm-build, or convert the model like the engine's."
+    case .plan: "Build the engine again with trtllm-build; the plan of one that was copied or edited in part cannot be trusted."
     case .frozenDiffers:
       "Build a new engine, or build with --refit_scope all so that they can change, or pass --ignore_frozen to keep the engine's."
     case .sharding(_, _, _, let tensor, let pipeline):

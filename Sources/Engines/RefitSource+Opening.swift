@@ -107,6 +107,7 @@ extension RefitSource {
       var opened = RefitSource(
         weights: EngineWeights(other.ranks), config: other.pretrained, kind: kind.rawValue, path: path)
       opened.model = Self.names(of: other)
+      opened.engine = other
       opened.carried = (try Lineage(directory: path))?.adapters ?? []
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")

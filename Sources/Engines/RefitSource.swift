@@ -21,6 +21,8 @@ public struct RefitSource: Sendable {
   public var warnings: [SourceWarning] = []
   /// Adapters that the weights of another engine carry already.
   var carried: [Lineage.Adapter] = []
+  /// The other engine that is the source, or the base of an adapter.
+  var engine: EngineDirectory?
   /// The base weights are the engine's own.
   public var usesEngineWeights: Bool
   /// The weights of a running engine that stand for the engine's own; nil: those of its files.
