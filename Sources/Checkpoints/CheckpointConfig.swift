@@ -44,11 +44,14 @@ public struct CheckpointConfig: Sendable {
   public static let maximumLayerCount = 1 << 12
 
   /// - Parameter path: The file, for messages.
-  /// - Throws: ``CheckpointError`` naming the first field that is missing or has no usable value.
+  /// - Throws: ``CheckpointError`` naming what is missing or has no usable value.
   public init(parsing json: JSONValue, path: FilePath = "config.json") throws(CheckpointError) {
     let fields = FieldReader(json, path: path)
     guard json.object != nil else { throw CheckpointError(path, .refused(reason: "should hold a JSON object, but holds \(json.kind).")) }
     self.json = json
+    try fields.checkTogether(
+      strings: ["architecture", "dtype"], counts: ["hidden_size", "num_hidden_layers", "num_attention_heads"],
+      optionalCounts: ["num_key_value_heads", "head_size", "intermediate_size", "vocab_size", "max_position_embeddings"])
     architecture = try fields.required("architecture", fields.string("architecture"))
     elementType = try Self.type(fields, "dtype", default: nil)
     logitsElementType = try Self.type(fields, "logits_dtype", default: .float32)

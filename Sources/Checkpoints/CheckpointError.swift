@@ -2,6 +2,7 @@ public import Files
 public import JSON
 public import Safetensors
 public import SystemPackage
+import Tensors
 
 /// Why a directory is not a checkpoint that can be used.
 public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -14,6 +15,8 @@ public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertib
     case missingFiles([String], expected: Int)
     /// A field of `config.json` has no usable value.
     case field(String, reason: String)
+    /// Several fields, each with why it cannot be used.
+    case fields([String])
     case mapping(reason: String)
     /// Anything else, with its remedy.
     case refused(reason: String)
@@ -36,9 +39,12 @@ public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertib
       "\(path): no config.json here. Name a TensorRT-LLM checkpoint directory; trtllm-convert makes one from a Hugging Face "
         + "model or a GGUF file."
     case .missingFiles(let names, let expected):
-      "\(path): \(names.joined(separator: ", ")) missing; the mapping in config.json needs \(expected) rank "
+      "\(path): \(NameSummary(names)) missing; the mapping in config.json needs \(expected) rank "
         + "file\(expected == 1 ? "" : "s"). Copy the whole checkpoint, or convert it again."
     case .field(let field, let reason): "\(path): field '\(field)' \(reason). Check that config.json is from the same checkpoint."
+    case .fields(let all):
+      "\(path): \(all.count) fields cannot be used. Check that config.json is from the same checkpoint.\n  "
+        + LineSummary.lines(all).joined(separator: "\n  ")
     case .mapping(let reason): "\(path): the mapping is impossible: \(reason). Convert the model again for the wanted ranks."
     case .refused(let reason): "\(path): \(reason)"
     }

@@ -23,8 +23,30 @@ struct FieldReader {
   }
   private func value<Value>(_ key: String, _ kind: String, _ read: (JSONValue) -> Value?) throws(CheckpointError) -> Value? {
     guard let found = json[key], !found.isNull else { return nil }
-    guard let value = read(found) else { throw failed(key, "should be \(kind), but is \(found.serialized())") }
+    guard let value = read(found) else { throw failed(key, "should be \(kind), but is \(Self.text(found))") }
     return value
+  }
+
+  /// A value out of a file may be of any length.
+  private static func text(_ value: JSONValue) -> String {
+    let text = value.serialized()
+    return text.utf8.count <= 60 ? text : "\(text.prefix(50))…"
+  }
+
+  /// Looks at several fields, so that all that cannot be used are told together; one alone is left to its reader.
+  func checkTogether(strings: [String], counts: [String], optionalCounts: [String]) throws(CheckpointError) {
+    var problems: [String] = []
+    func look(_ key: String, _ read: () throws(CheckpointError) -> Bool) {
+      do throws(CheckpointError) {
+        if try !read() { problems.append("\(key) is missing") }
+      } catch {
+        if case .field(let field, let reason) = error.problem { problems.append("\(field) \(reason)") }
+      }
+    }
+    for key in strings { look(key) { () throws(CheckpointError) -> Bool in try string(key) != nil } }
+    for key in counts { look(key) { () throws(CheckpointError) -> Bool in try count(key) != nil } }
+    for key in optionalCounts { look(key) { () throws(CheckpointError) -> Bool in _ = try count(key); return true } }
+    guard problems.count < 2 else { throw CheckpointError(path, .fields(problems)) }
   }
 
   func int(_ key: String) throws(CheckpointError) -> Int? { try value(key, "a whole number", \.int) }

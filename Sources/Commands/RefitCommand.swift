@@ -4,6 +4,7 @@ import Engines
 import Files
 import JSON
 import SystemPackage
+import Tensors
 import WeightSources
 
 /// `trtllm-refit`
@@ -167,7 +168,7 @@ public struct RefitCommand: DrydockCommand {
     guard result.differences.isEmpty else {
       throw DifferentEngine(reason: EngineError(
         path, .source(reason: "the engine is not what was written (\(result.differences.count) difference(s)):\n  "
-          + result.differences.map(\.description).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again.")))
+          + LineSummary.lines(result.differences.map(\.description)).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again.")))
     }
     log.info("verified \(path): \(result.weightCount) weight(s), \(Format.bytes(result.byteCount)), all as written")
   }
@@ -259,8 +260,9 @@ public struct RefitCommand: DrydockCommand {
     opening.loraScale = loraScale ?? 1
     var paths = adapters.map { FilePath($0) }
     let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
+    if checkpoint == nil { opening.role = .adapter }
     opening.adapters = paths
-    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: .weights).kind, kind != .adapter {
+    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: opening.role).kind, kind != .adapter {
       throw baseCheckpoint != nil
         ? UsageError("--base_checkpoint_dir gives an adapter its base, but \(path) is no adapter (\(kind.name)): leave it out, or name the adapter as --checkpoint_dir")
         : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")

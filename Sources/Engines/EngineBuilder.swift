@@ -102,8 +102,8 @@ public struct EngineBuilder: Sendable {
     guard problems.isEmpty else {
       throw EngineError(
         opened.path,
-        .source(reason: "the checkpoint does not fit its config.json:\n  " + problems.joined(separator: "\n  ")
-          + "\nConvert the model again, or copy the whole directory."))
+        .source(reason: "the checkpoint does not fit its config.json. Convert the model again, or copy the whole directory.\n  "
+          + LineSummary.lines(problems).joined(separator: "\n  ")))
     }
     let disagreements = EngineDirectory.disagreements(ranks.map(\.plan))
     guard disagreements.isEmpty else {

@@ -1,4 +1,5 @@
 public import SystemPackage
+import Tensors
 
 /// An engine that cannot be read, built or refitted, with where and how to mend it.
 public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -41,13 +42,13 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .invalidPlan(let reason):
       "\(path): the engine's plan cannot be trusted: \(reason). Build it again with trtllm-build."
     case .stripped(let missing):
-      "\(path): the engine is stripped: \(missing.count) weight(s) are absent (\(missing.prefix(3).joined(separator: ", "))"
-        + (missing.count > 3 ? ", …" : "") + "). Fill it with trtllm-refit first."
+      "\(path): the engine is stripped: \(missing.count) weight(s) are absent (\(NameSummary(missing, limit: 3))"
+        + "). Fill it with trtllm-refit first."
     case .unsupported(let reason): "\(path): \(reason)"
     case .invalidConfiguration(let reason): "\(path): \(reason)"
     case .source(let reason): "\(path): \(reason)"
     case .strangers(let files):
-      "\(path): \(files.joined(separator: ", ")) \(files.count == 1 ? "is" : "are") of another engine than lineage.json describes: "
+      "\(path): \(NameSummary(files, limit: 6)) \(files.count == 1 ? "is" : "are") of another engine than lineage.json describes: "
         + "the directory mixes files of two engines. Copy the whole engine directory again."
     case .replaced:
       "\(path): the engine was replaced while a refit of the one before it was prepared. Run again, on the engine that is there now."

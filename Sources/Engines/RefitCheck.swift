@@ -2,6 +2,7 @@ import Checkpoints
 import JSON
 import Networks
 import OrderedCollections
+import Tensors
 import WeightSources
 
 /// Finds everything that is wrong with a source before anything is written, and what becomes of each weight.
@@ -72,10 +73,11 @@ struct RefitCheck {
       if !surplus.isEmpty {
         outcome.warnings.append(
           "rank \(rank): \(surplus.count) tensor(s) of the source are in no engine weight: "
-            + surplus.prefix(3).joined(separator: ", ") + (surplus.count > 3 ? ", …" : ""))
+            + NameSummary(surplus, limit: 3).description)
       }
       outcome.dispositions.append(dispositions)
     }
+    outcome.problems = RefitProblem.namingVocabulary(outcome.problems)
     // Values are read only where names and shapes are in order.
     if outcome.problems.isEmpty { outcome.problems += try await valueProblems(frozen) }
     if isStrict {

@@ -13,6 +13,8 @@ public enum RefitProblem: Sendable, Equatable {
   case configuration(field: String, engine: String, checkpoint: String)
   /// Plans differ, or one is not its configuration's, and no field explains it.
   case plan(reason: String)
+  /// The number of tokens differs, and nothing else of the model's shapes.
+  case vocabulary(engine: String, checkpoint: String, tensors: [String])
   /// A weight that the engine does not let a refit change has other values in the source.
   case frozenDiffers(weight: String, rank: Int)
   /// The engine shares lm_head with the embedding table, the source has two different tables.
@@ -27,6 +29,8 @@ public enum RefitProblem: Sendable, Equatable {
   case edited(file: String)
   /// An adapter that cannot be put on the model.
   case adapter(path: String, AdapterProblem)
+  /// Tensors of a model in its author's format, under the author's names.
+  case source(heading: String, detail: String, remedy: String)
   /// A warning, where every warning is to be an error.
   case warning(String)
 
@@ -39,6 +43,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .notInitialized: "Failed because weight is not initialized in model"
     case .configuration: "Configurations differ"
     case .plan: "Plans differ"
+    case .vocabulary: "Failed to refit weight: shape mismatch (the vocabulary has another size)"
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
     case .untied, .tied: "Tied and untied embeddings"
     case .adapterOnAdapter(_, _, let isSource):
@@ -46,6 +51,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .sharding: "The checkpoint is sharded for other ranks"
     case .edited: "The engine was changed after it was written"
     case .adapter(_, let problem): problem.heading
+    case .source(let heading, _, _): heading
     case .warning: "Warnings, which --strict makes errors"
     }
   }
@@ -60,12 +66,15 @@ public enum RefitProblem: Sendable, Equatable {
       "rank \(rank)  \(tensor)  engine \(engine)  checkpoint \(checkpoint)"
     case .notInitialized(let tensor, let rank): "rank \(rank)  \(tensor)  (empty: pruned?)"
     case .configuration(let field, let engine, let checkpoint): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
+    case .vocabulary(let engine, let checkpoint, let tensors):
+      "vocab_size  engine \(engine)  checkpoint \(checkpoint)" + (tensors.isEmpty ? "" : "  (\(tensors.joined(separator: ", ")))")
     case .frozenDiffers(let weight, let rank): "rank \(rank)  \(weight)"
     case .untied: "the engine uses its embedding table as lm_head; the checkpoint has a different lm_head.weight"
     case .tied(let rank): "rank \(rank)  the engine has its own lm_head.weight; the checkpoint has none (tied)"
     case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
+    case .source(_, let detail, _): detail
     case .warning(let text): text
     case .plan(let reason): reason
     case .adapterOnAdapter(let adapters, let parent, _):
@@ -81,12 +90,16 @@ public enum RefitProblem: Sendable, Equatable {
     case .notInitialized: "Give the checkpoint before it was pruned."
     case .configuration: "These are part of the plan: build a new engine with trtllm-build, or convert the model like the engine's."
     case .plan: "Build the engine again with trtllm-build; the plan of one that was copied or edited in part cannot be trusted."
+    case .vocabulary(let engine, let checkpoint, _):
+      (Int(checkpoint) ?? 0 > Int(engine) ?? 0 ? "Tokens were added to the model" : "Tokens were taken from the model")
+        + ", and the size of its tables is part of the plan: build a new engine with trtllm-build."
     case .frozenDiffers:
       "Build a new engine, or build with --refit_scope all so that they can change, or pass --ignore_frozen to keep the engine's."
     case .sharding(_, _, _, let tensor, let pipeline):
       "Make a checkpoint that fits: trtllm-convert --model_dir MODEL --output_dir CHECKPOINT --tp_size \(tensor) --pp_size \(pipeline)"
     case .edited: "trtllm-refit --verify_engine DIR tells what differs. Copy the engine again, or build it again with trtllm-build."
     case .adapter(_, let problem): problem.remedy
+    case .source(_, _, let remedy): remedy
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
@@ -95,24 +108,6 @@ public enum RefitProblem: Sendable, Equatable {
     case .adapterOnAdapter:
       "Adapters are never stacked silently: refit the parent engine, or give the base weights with --base_checkpoint_dir."
     }
-  }
-
-  /// All problems as text, grouped under their headings.
-  public static func report(_ problems: [RefitProblem], linesPerHeading: Int = 20) -> String {
-    var order: [String] = []
-    var groups: [String: [RefitProblem]] = [:]
-    for problem in problems {
-      if groups[problem.heading] == nil { order.append(problem.heading) }
-      groups[problem.heading, default: []].append(problem)
-    }
-    return order.map { heading in
-      let group = groups[heading] ?? []
-      var lines = ["\(heading) (\(group.count)):"]
-      lines += group.prefix(linesPerHeading).map { "  " + $0.detail }
-      if group.count > linesPerHeading { lines.append("  … and \(group.count - linesPerHeading) more") }
-      if let remedy = group.first?.remedy { lines.append("  → \(remedy)") }
-      return lines.joined(separator: "\n")
-    }.joined(separator: "\n")
   }
 }
 

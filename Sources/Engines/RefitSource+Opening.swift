@@ -5,7 +5,7 @@ import JSON
 import Safetensors
 public import SystemPackage
 import Tensors
-import WeightSources
+public import WeightSources
 
 extension RefitSource {
   /// What a source is to be read with.
@@ -18,6 +18,8 @@ extension RefitSource {
     public var loraScale = 1.0
     /// More adapters, on top of whatever the source is.
     public var adapters: [FilePath] = []
+    /// What the path is named for: an adapter where it must be one, also where a model lies beside it.
+    public var role = SourceRole.weights
     public init() {}
   }
 
@@ -26,18 +28,17 @@ extension RefitSource {
   /// Whole models are sharded and converted on the way, as the engine's mapping says; nothing is written.
   public init(_ path: FilePath, for engine: EngineDirectory, options: OpeningOptions = OpeningOptions()) throws {
     var adapters = options.adapters
-    let basePath: FilePath?
-    let found = try FoundSource(at: path, for: .weights)
+    let found = try FoundSource(at: path, for: options.role)
     let (kind, path) = (found.kind, found.path)
+    var base: FoundSource? = found
     if kind == .adapter {
       adapters.insert(path, at: 0)
-      basePath = options.basePath
-    } else {
-      basePath = path
+      base = try options.basePath.map { try FoundSource(at: $0, for: .base) }
     }
+    let basePath = base?.path
     var source: RefitSource
-    if let basePath {
-      source = try Self.model(kind == .adapter ? FoundSource(at: basePath, for: .base) : found, for: engine)
+    if let base {
+      source = try Self.model(base, for: engine)
     } else {
       source = RefitSource(
         weights: EngineWeights(engine.ranks, made: options.base?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
@@ -96,8 +97,14 @@ extension RefitSource {
     case .checkpoint, .huggingFace, .gguf:
       // Where the engine has one table for both, the check compares them.
       let hasHead = engine.ranks.last?.plan.weights[EmbeddingSharing.logits] != nil
-      let model = try BuildSource(
-        found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping, comparesTables: hasHead)
+      let model: BuildSource
+      do {
+        model = try BuildSource(
+          found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping, comparesTables: hasHead)
+      } catch let error as WeightSourceError {
+        if let refusal = RefitError(error) { throw refusal }
+        throw error
+      }
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.warnings = model.warnings
@@ -108,6 +115,7 @@ extension RefitSource {
         weights: EngineWeights(other.ranks), config: other.pretrained, kind: kind.rawValue, path: path)
       opened.model = Self.names(of: other)
       opened.engine = other
+      opened.warnings = found.warnings
       opened.carried = (try Lineage(directory: path))?.adapters ?? []
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")

@@ -28,9 +28,7 @@ public enum SourceFingerprint {
 
   /// Whether the samples are all there is of every file, so that the digest stands for all bytes.
   static func coversAll(_ path: FilePath) -> Bool {
-    let isDirectory = Directory.kind(of: path) == .directory
-    let files = isDirectory ? ((try? Directory.files(in: path)) ?? []).filter(isPart).map { path.appending($0) } : [path]
-    return files.allSatisfy { ((try? ReadableFile($0).byteCount) ?? .max) <= 2 * sampleByteCount }
+    ((try? files(of: path)) ?? [path]).allSatisfy { ((try? ReadableFile($0).byteCount) ?? .max) <= 2 * sampleByteCount }
   }
 
   /// When each of those files was last changed, for telling runs apart where equal bytes are not proof enough.

@@ -59,7 +59,8 @@ public struct NameSummary: Sendable, Equatable, CustomStringConvertible {
     return parts.isEmpty ? nil : parts.joined(separator: ".") + "."
   }
 
-  private static func shortened(_ name: String) -> String {
+  /// The name on one line, without its middle where it is longer than ``nameLimit``.
+  public static func shortened(_ name: String) -> String {
     // Names come out of files: a line break in one would look like another message.
     let line = String(name.map { $0.isNewline ? " " : $0 })
     guard line.count > nameLimit else { return line }

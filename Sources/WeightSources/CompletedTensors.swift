@@ -17,6 +17,7 @@ struct CompletedTensors: NamedTensors {
   /// Nothing that `base` would not do.
   var isTrivial: Bool { aliases.isEmpty && zeros.isEmpty }
 
+  func spelling(of name: String) -> String { base.spelling(of: aliases[name] ?? name) }
   func description(of name: String) -> TensorDescription? { zeros[name] ?? base.description(of: aliases[name] ?? name) }
 
   func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {

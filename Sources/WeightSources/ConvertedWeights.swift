@@ -12,8 +12,8 @@ public final class ConvertedWeights: WeightSource {
   /// - Parameters:
   ///   - tensors: Under Hugging Face's names, as ``ModelSource`` gives them.
   ///   - elementType: One of ``ElementType/checkpointTypes``; narrowing rounds to nearest even.
-  /// - Throws: ``WeightSourceError``, after every tensor was looked at: what is missing, what has no place, what has
-  ///   another shape or a type that is no number; or how the mapping does not fit the model.
+  /// - Throws: ``WeightSourceError``, after every tensor was looked at, with all of it: what is missing, empty or has no
+  ///   place, what has another shape or a type that is no number; or how the mapping does not fit the model.
   public init(_ tensors: any NamedTensors, model: SourceModel, mapping: Mapping, elementType: ElementType) throws(WeightSourceError) {
     precondition(ElementType.checkpointTypes.contains(elementType))
     origin = tensors.origin
@@ -25,33 +25,8 @@ public final class ConvertedWeights: WeightSource {
       family: model.family, shape: model.shape,
       features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: mapping,
       tiesEmbeddings: ties, origin: tensors.origin)
-    try check()
-  }
-
-  private func check() throws(WeightSourceError) {
-    var wanted: [String: [Int]] = [:]
-    var order: [String] = []
-    for rank in 0..<layout.mapping.worldSize {
-      for tensor in layout.tensors(rank: rank) {
-        for piece in tensor.pieces where wanted.updateValue(piece.sourceShape, forKey: piece.source) == nil { order.append(piece.source) }
-      }
-    }
-    let missing = order.filter { tensors.description(of: $0) == nil }
-    guard missing.isEmpty else { throw WeightSourceError(origin, .missing(names: missing)) }
-    let unexpected = tensors.names.filter { name in
-      wanted[name] == nil && !layout.family.ignoredNames.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
-    }
-    guard unexpected.isEmpty else { throw WeightSourceError(origin, .unexpected(names: unexpected, family: layout.family.name)) }
-    for name in order {
-      guard let found = tensors.description(of: name), let shape = wanted[name] else { continue }
-      guard found.shape == shape else {
-        throw WeightSourceError(origin, .shape(tensor: name, found: found.shape, expected: shape, why: "from the configuration"))
-      }
-      guard NumberFormat.converts(found.elementType, to: elementType) else {
-        throw WeightSourceError(
-          origin, .elementType(tensor: name, found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
-      }
-    }
+    let problems = ConvertedCheck(tensors: tensors, layout: layout, elementType: elementType).problems()
+    guard problems.isEmpty else { throw WeightSourceError(origin, problems) }
   }
 
   public func names(rank: Int) -> [String] { layout.tensors(rank: rank).map(\.name) }

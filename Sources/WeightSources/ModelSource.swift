@@ -55,6 +55,7 @@ public struct ModelSource: Sendable {
 
   public init(gguf file: GGUFFile, path: FilePath) throws {
     try file.requireReadable()
+    try file.metadata.checkSizes()
     self.path = path
     var model = try SourceModel(gguf: file)
     try Self.checkLayers(model, tensorCount: file.tensors.count, path)
@@ -70,9 +71,15 @@ public struct ModelSource: Sendable {
     path = directory.path
     var model = try SourceModel(huggingFace: directory)
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
-    tensors = try model.reconcile(with: directory, configuration: "config.json", comparesTables: comparesTables)
+    let named = BaseNames(directory, family: model.family, layerCount: model.shape.layerCount)
+    let stored: any NamedTensors = if let named { named } else { directory }
+    tensors = try model.reconcile(with: stored, configuration: "config.json", comparesTables: comparesTables)
     self.model = model
     warnings = model.warnings
+    if let named {
+      warnings.append(SourceWarning(
+        named.example, in: "weights", "and \(named.renamedCount - 1) more names were read with 'model.' put before or taken away, as transformers does"))
+    }
     gguf = nil
     let config = try ConfigReader(directory: directory.path, file: "config.json")
     names = ModelNames([config.json["_name_or_path"]?.string ?? ""] + Self.namesOfPlace(directory.path))

@@ -11,9 +11,16 @@ public protocol NamedTensors: Sendable {
   /// file holds blocks of quantised numbers.
   func description(of name: String) -> TensorDescription?
 
+  /// What the author calls the tensor, for messages: the name itself, unless ``names`` are translated.
+  func spelling(of name: String) -> String
+
   /// Writes rows `rows` of dimension 0, in the described element type, to `destination`.
   ///
   /// May be called from several threads at once. A vector has one row per element.
   /// - Parameter destination: Exactly `rows.count * rowByteCount` bytes; needs no alignment.
   func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
+}
+
+extension NamedTensors {
+  public func spelling(of name: String) -> String { name }
 }

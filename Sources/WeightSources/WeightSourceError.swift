@@ -1,14 +1,22 @@
-/// Why a place cannot give the weights that were asked of it.
+import Tensors
+
+/// Why a place cannot give the weights that were asked of it: everything that was found, not only the first.
 public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Problem: Equatable, Sendable {
     /// Something else than was asked for: what is there, without a full stop, and what to do, a sentence.
     case found(String, remedy: String?)
     /// Tensors or files that should be there are not.
     case missing(names: [String])
+    /// The output head is not there, and the model does not say that it has one table for both.
+    case missingHead(name: String)
     /// Shard files named by an index that are not in the directory.
     case missingShards(files: [String])
     /// Tensors that have no place in the model family.
     case unexpected(names: [String], family: String)
+    /// Tensors under other names than the family's, and why that is so: a sentence without its full stop, and a remedy.
+    case misnamed(names: [String], cause: String, remedy: String)
+    /// The embedding table has another number of rows than the configuration has tokens.
+    case vocabulary(tensors: [String], rows: Int, configured: Int)
     case shape(tensor: String, found: [Int], expected: [Int], why: String)
     case elementType(tensor: String, found: String, supported: [String])
     /// A configuration value is absent or of the wrong kind.
@@ -25,45 +33,24 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
   }
   /// The file or directory.
   public let path: String
-  public let problem: Problem
+  /// At least one.
+  public let problems: [Problem]
+  /// The first of them.
+  public var problem: Problem { problems[0] }
 
-  public init(_ path: String, _ problem: Problem) {
+  public init(_ path: String, _ problem: Problem) { self.init(path, [problem]) }
+
+  /// - Precondition: There is a problem.
+  public init(_ path: String, _ problems: [Problem]) {
+    precondition(!problems.isEmpty, "an error has a problem")
     self.path = path
-    self.problem = problem
+    self.problems = problems
   }
 
+  /// One line, or a line for each problem; names of tensors stand on lines of their own, below what to do.
   public var description: String {
-    switch problem {
-    case .found(let what, let remedy): "\(path): \(what)." + (remedy.map { " \($0)" } ?? "")
-    case .missing(let names):
-      "\(path): \(count(names, "tensor is", "tensors are")) missing: \(list(names)). "
-        + "Check that the download is complete and that config.json is from the same revision."
-    case .missingShards(let files):
-      "\(path): the index names \(count(files, "file that is", "files that are")) not there: \(list(files)). Download the missing files again."
-    case .unexpected(let names, let family):
-      "\(path): the \(family) family has no place for \(count(names, "tensor", "tensors")): \(list(names)). "
-        + "The model differs from that family; converting it would give wrong results."
-    case .shape(let tensor, let found, let expected, let why):
-      "\(path): '\(tensor)' has shape \(found), expected \(expected) (\(why)). Check that weights and configuration belong together."
-    case .elementType(let tensor, let found, let supported):
-      "\(path): '\(tensor)' is stored as \(found), which cannot be read as numbers here. Supported: \(supported.joined(separator: ", "))."
-    case .configuration(let key, let file, let reason):
-      "\(path): \(file): '\(key)' \(reason)."
-    case .unsupportedFamily(let name, let supported):
-      "\(path): model family '\(name)' is not supported. Supported: \(supported.joined(separator: ", "))."
-    case .unsupportedSettings(let settings, let file):
-      "\(path): \(file) sets \(settings.joined(separator: ", ")), which \(settings.count == 1 ? "is" : "are") not supported. "
-        + "Merge the adapter with the program that made it and refit with the merged model instead."
-    case .sharding(let reason): "\(path): \(reason)"
-    case .emptied(let names):
-      "\(path): \(count(names, "tensor was", "tensors were")) emptied by pruning or stripping: \(list(names)). "
-        + "Give the full weights instead."
-    case .other(let reason): "\(path): \(reason)"
-    }
+    let paragraphs = WeightSourceReport(path: path, problems: problems).paragraphs
+    guard paragraphs.count > 1 else { return "\(path): " + (paragraphs.first ?? []).joined(separator: "\n  ") }
+    return "\(path): \(paragraphs.count) kinds of problems:\n" + paragraphs.map { "  " + $0.joined(separator: "\n    ") }.joined(separator: "\n")
   }
-
-  private func count(_ names: [String], _ one: String, _ many: String) -> String {
-    names.count == 1 ? "1 \(one)" : "\(names.count) \(many)"
-  }
-  private func list(_ names: [String]) -> String { names.joined(separator: ", ") }
 }

@@ -59,7 +59,7 @@ struct ModelFactsTests {
     "bias: MLP, declared and not there": ["mlp_bias"],
     "class: model_type mistral, architectures Llama": ["architectures"],
     "class: model_type llama, architectures Mistral": ["architectures"],
-    "base model without its class": ["architectures"],
+    "base model without its class": ["architectures", "embed_tokens.weight"],
     "type: dtype and torch_dtype differ": ["torch_dtype", "dtype"],
     "type: dtype alone": ["dtype"],
     "type: torch_dtype alone": ["torch_dtype"],

@@ -89,6 +89,28 @@ import Testing
     #expect(!told("vocab_size"))
   }
 
+  @Test func `a model with more tokens is told by its vocabulary, not by its tables`() async throws {
+    let found = RefitProblem.report([
+      .vocabulary(engine: "429", checkpoint: "432", tensors: ["transformer.vocab_embedding.weight", "lm_head.weight"])
+    ])
+    #expect(found.contains("Failed to refit weight: shape mismatch") && found.contains("the vocabulary has another size") && found.contains("Tokens were added"))
+    let (life, _) = try await built(SmallModel(tied: false))
+    var model = SmallModel(tied: false)
+    model.vocabulary += 3
+    let problems = try await problems(life, try model.write(life.directory, "grown", seed: 30))
+    let engine = SmallModel(tied: false).vocabulary
+    #expect(
+      problems == [
+        .vocabulary(engine: "\(engine)", checkpoint: "\(engine + 3)", tensors: ["transformer.vocab_embedding.weight", "lm_head.weight"])
+      ], "\(problems)")
+  }
+
+  @Test func `a fault of every layer and rank is a few lines below what to do`() {
+    let problems = (0..<4).flatMap { rank in (0..<126).map { RefitProblem.missing(tensor: "transformer.layers.\($0).mlp.gate.weight", rank: rank) } }
+    let lines = RefitProblem.report(problems).split(separator: "\n")
+    #expect(lines.count == 3 && lines[1].hasPrefix("  →") && lines[2] == "  rank *  transformer.layers.*.mlp.gate.weight (504)")
+  }
+
   @Test func `a second adapter is not stacked on the first`() async throws {
     let model = SmallModel()
     let (life, _) = try await built(model)

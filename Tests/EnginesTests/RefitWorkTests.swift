@@ -265,6 +265,15 @@ import WeightSources
     #expect(error?.description.contains("them/theirs") == true && error?.description.contains("shapes do not fit") == true, "\(String(describing: error))")
   }
 
+  @Test func `the digest of a split GGUF file is that of all its parts, whichever is named`() throws {
+    let directory = TemporaryDirectory()
+    let parts = (1...2).map { directory.write("m-0000\($0)-of-00002.gguf", "part \($0)") }
+    let digest = try SourceFingerprint.of(parts[0])
+    #expect(try SourceFingerprint.of(parts[1]) == digest && digest != SourceFingerprint.of(directory.write("whole.gguf", "part 1")))
+    directory.write("m-00002-of-00002.gguf", "part 3")
+    #expect(try SourceFingerprint.of(parts[0]) != digest)
+  }
+
   @Test func `a lineage says where weights came from, and reads back`() async throws {
     let bench = try await Bench()
     let adapter = try Adapter.write(bench.model, bench.life.directory, "lora", seed: 61)

@@ -272,6 +272,6 @@ struct AdapterRefusalTests {
       _ = try AdaptedWeights(
         base: Emptied(base: base), adapter: LoRAAdapter(directory: AdapterTests.adapters.appending("plain")), layout: base.layout)
     })
-    #expect(text.contains("transformer.layers.0.attention.qkv.weight") && text.contains("transformer.layers.1.attention.qkv.weight"))
+    #expect(text.contains("transformer.layers.*.attention.qkv.weight (2)"), "\(text)")
   }
 }

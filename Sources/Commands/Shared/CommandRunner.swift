@@ -169,7 +169,7 @@ public enum CommandRunner {
   /// Control characters, which names from untrusted files may hold, are spelt out: they must not steer a terminal.
   public static func printError(_ text: String) {
     var line = ""
-    for scalar in text.unicodeScalars {
+    for scalar in text.split(separator: "\n", omittingEmptySubsequences: false).map(wrapped).joined(separator: "\n").unicodeScalars {
       let isControl = scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
       line += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
     }
@@ -183,6 +183,20 @@ public enum CommandRunner {
         offset += written
       }
     }
+  }
+}
+
+extension CommandRunner {
+  /// A line of more than 300 characters as several, broken at spaces; a path is never broken.
+  static func wrapped(_ line: Substring) -> String {
+    var rest = line
+    var lines: [Substring] = []
+    while rest.count > 300, let space = rest.prefix(300).dropFirst(80).lastIndex(of: " ") {
+      lines.append(rest[..<space])
+      rest = rest[rest.index(after: space)...]
+    }
+    lines.append(rest)
+    return lines.joined(separator: "\n    ")
   }
 }
 

@@ -70,9 +70,11 @@ struct UsedEngine {
 
   /// - Throws: ``UsageError`` for flags that the path's engine does not fit.
   init(_ model: String, options: EngineCacheOptions, wanted: Wanted, log: CommandLog) async throws {
-    let path = FilePath(model)
+    // What the path leads to: the cache must tell one snapshot, or one file of a directory, from another.
+    let found = try FoundSource(at: FilePath(model), for: .run)
+    let path = found.path
     let type = try ConversionOptions.elementType(options.dtype)
-    if try Self.isEngine(path) {
+    if found.kind == .engine {
       self.path = path
       modelName = try Self.directoryName(model)
       cached = nil
@@ -84,7 +86,7 @@ struct UsedEngine {
     guard options.directory != "none" else {
       throw UsageError("--engine_cache is none, and \(model) is a model: build an engine of it with trtllm-build, and name that")
     }
-    modelName = try Self.name(ofModel: model)
+    modelName = try Self.name(ofModel: found.kind == .huggingFace ? path.string : model)
     cached = try await Self.build(path, try options.cache(), type, wanted, log)
     self.path = cached?.path ?? path
   }
@@ -128,11 +130,6 @@ struct UsedEngine {
       if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
       return source
     }
-  }
-
-  /// Whether the path holds an engine, be it damaged, rather than a model.
-  private static func isEngine(_ path: FilePath) throws -> Bool {
-    try FoundSource(at: path, for: .run).kind == .engine
   }
 
   /// The directory's last component; of the directory itself where the path does not say, as `.` does not.

@@ -83,7 +83,7 @@ public struct FoundSource: Sendable {
   }
 
   private static func refuseUnfinishedAdapter(_ survey: DirectorySurvey) throws(WeightSourceError) {
-    guard !survey.has("adapter_model.safetensors"), !survey.has("adapter_model.bin") else { return }
+    guard !["adapter_model.safetensors", "adapters.safetensors", "adapter_model.bin"].contains(where: survey.has) else { return }
     throw WeightSourceError(
       survey.path.string,
       .found("there is an adapter_config.json, but no adapter_model.safetensors beside it" + unfinished(survey), remedy: below(survey)))

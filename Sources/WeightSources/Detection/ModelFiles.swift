@@ -65,6 +65,6 @@ enum ModelFiles: Equatable {
   /// what training keeps.
   private static func isCandidate(_ name: String) -> Bool {
     guard name.hasSuffix(".safetensors") else { return false }
-    return !["adapter_model", "consolidated", "rank", "optimizer", "scheduler", "embeddings", "mmproj"].contains { name.hasPrefix($0) }
+    return !["adapter", "consolidated", "rank", "optimizer", "scheduler", "embeddings", "mmproj"].contains { name.hasPrefix($0) }
   }
 }

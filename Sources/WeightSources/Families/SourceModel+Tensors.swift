@@ -14,33 +14,9 @@ extension SourceModel {
     with tensors: any NamedTensors, configuration file: String, comparesTables: Bool
   ) throws -> any NamedTensors {
     var completed = CompletedTensors(base: tensors)
-    addPrefix(to: &completed)
-    try checkCounts(completed, file)
     try reconcileTables(&completed, file, compares: comparesTables)
     try reconcileBiases(&completed, file)
     return completed.isTrivial ? tensors : completed
-  }
-
-  /// A base model without the class around it, as transformers loads it too: `layers.0…` for `model.layers.0…`.
-  private func addPrefix(to completed: inout CompletedTensors) {
-    guard completed.base.description(of: "embed_tokens.weight") != nil, !completed.base.names.contains(where: { $0.hasPrefix("model.") })
-    else { return }
-    for name in completed.base.names where !name.hasPrefix("lm_head.") { completed.aliases["model." + name] = name }
-  }
-
-  private func checkCounts(_ tensors: CompletedTensors, _ file: String) throws(WeightSourceError) {
-    let beyond = tensors.names.filter { name in
-      guard name.hasPrefix("model.layers."), let number = Int(name.dropFirst("model.layers.".count).prefix { $0 != "." }) else { return false }
-      return number >= shape.layerCount
-    }
-    if !beyond.isEmpty {
-      throw WeightSourceError(origin, .configuration(
-        key: "num_hidden_layers", file: file, reason: "is \(shape.layerCount), but there are \(beyond.count) tensors of further layers, such as '\(beyond[0])'"))
-    }
-    if let table = tensors.description(of: Self.table), table.shape.count == 2, table.shape[0] != shape.vocabularySize {
-      throw WeightSourceError(origin, .configuration(
-        key: "vocab_size", file: file, reason: "is \(shape.vocabularySize), but '\(Self.table)' has \(table.shape[0]) rows"))
-    }
   }
 
   private static let table = "model.embed_tokens.weight"
@@ -48,11 +24,7 @@ extension SourceModel {
 
   private mutating func reconcileTables(_ tensors: inout CompletedTensors, _ file: String, compares: Bool) throws {
     let (table, head) = (tensors.description(of: Self.table), tensors.description(of: Self.head))
-    guard tiesEmbeddings else {
-      guard head == nil, table != nil else { return }
-      throw WeightSourceError(origin, .other(
-        "'\(Self.head)' is missing, and \(file) does not say tie_word_embeddings: true. Say so if the model has one table for both; else the download is not complete."))
-    }
+    guard tiesEmbeddings else { return }  // a head that is missing is told with all else that is
     guard head != nil else { return }
     guard table != nil else {
       tensors.aliases[Self.table] = Self.head

@@ -10,10 +10,12 @@ public final class GGUFTensors: NamedTensors {
   private let headSize: Int
   /// By Hugging Face's name: the file's name and whether rows are interleaved.
   private let sources: [String: (name: String, isRotated: Bool)]
+  private let family: ModelFamily
 
   init(_ file: GGUFFile, family: ModelFamily, layerCount: Int, headSize: Int) {
     self.file = file
     self.headSize = headSize
+    self.family = family
     var sources: [String: (name: String, isRotated: Bool)] = [:]
     var renamed: [String: String] = [:]
     for rule in family.tensors {
@@ -33,6 +35,14 @@ public final class GGUFTensors: NamedTensors {
   }
 
   public var origin: String { file.origin }
+
+  /// Also of tensors that the file lacks.
+  public func spelling(of name: String) -> String {
+    if let source = sources[name] { return source.name }
+    let layer = name.split(separator: ".").lazy.compactMap { Int($0) }.first ?? 0
+    for part in family.tensors.flatMap(\.parts) where part.huggingFace.inLayer(layer) == name { return part.gguf.inLayer(layer) }
+    return name
+  }
 
   public func description(of name: String) -> TensorDescription? {
     sources[name].flatMap { file.description(of: $0.name) }

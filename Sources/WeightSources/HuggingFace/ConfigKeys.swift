@@ -6,7 +6,7 @@ enum ConfigKeys {
   /// How the model was trained or saved, and settings of transformers and other programs for running it.
   static let harmless: Set<String> = [
     // About the file and its author.
-    "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "transformers.js_config", "model_name", "unsloth_version",
+    "_name_or_path", "name_or_path", "transformers_weights", "_commit_hash", "transformers_version", "transformers.js_config", "model_name", "unsloth_version",
     "unsloth_fixed", "unsloth_tied_embeddings", "is_llama_config", "tokenizer_class", "processor_class", "language", "license",
     // For training.
     "initializer_range", "initializer_factor", "attention_dropout", "attention_probs_dropout_prob", "hidden_dropout",

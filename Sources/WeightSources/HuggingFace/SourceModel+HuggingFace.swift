@@ -19,6 +19,9 @@ extension SourceModel {
     if try config.bool("is_causal") == false { throw config.failed("is_causal", "is false: such attention sees later tokens, which is not supported") }
     let defaults = family.defaults(of: architecture)
 
+    try config.checkTogether(
+      required: ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"],
+      positive: ["head_dim", "num_key_value_heads"])
     let hiddenSize = try config.required("hidden_size")
     let headCount = try config.required("num_attention_heads")
     if try config.positive("head_dim") == nil, hiddenSize % headCount != 0 {

@@ -1,0 +1,52 @@
+import Tensors
+
+/// A model's tensors under the names that the family gives them, where the file was saved from the model without its
+/// head (`layers.0…` for `model.layers.0…`) or from one inside another of its kind (`model.model.layers.0…`).
+///
+/// transformers does the same when it loads such a file: a name that the model does not have gets or loses `model.`
+/// where that makes it one of the model's.
+final class BaseNames: NamedTensors {
+  private static let prefix = "model."
+
+  let names: [String]
+  private let base: any NamedTensors
+  /// By the family's name: the file's.
+  private let own: [String: String]
+
+  /// nil where no name changes, or where two tensors would have one name.
+  init?(_ tensors: any NamedTensors, family: ModelFamily, layerCount: Int) {
+    var wanted: Set<String> = []
+    for rule in family.tensors {
+      for layer in 0..<(rule.place == .layer ? layerCount : 1) { for part in rule.parts { wanted.insert(part.huggingFace.inLayer(layer)) } }
+    }
+    var own: [String: String] = [:]
+    var names: [String] = []
+    for name in tensors.names {
+      var renamed = name
+      if !wanted.contains(name) {
+        if wanted.contains(Self.prefix + name) {
+          renamed = Self.prefix + name
+        } else if name.hasPrefix(Self.prefix), wanted.contains(String(name.dropFirst(Self.prefix.count))) {
+          renamed = String(name.dropFirst(Self.prefix.count))
+        }
+      }
+      guard own.updateValue(name, forKey: renamed) == nil else { return nil }
+      names.append(renamed)
+    }
+    guard names != tensors.names else { return nil }
+    (self.names, self.own, base) = (names, own, tensors)
+  }
+
+  /// How many tensors the file calls otherwise, for a warning.
+  var renamedCount: Int { own.count { $0.key != $0.value } }
+  /// One of them, as the file calls it.
+  var example: String { own.filter { $0.key != $0.value }.values.min() ?? "" }
+
+  var origin: String { base.origin }
+  func spelling(of name: String) -> String { own[name] ?? name }
+  func description(of name: String) -> TensorDescription? { own[name].flatMap { base.description(of: $0) } }
+  func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let stored = own[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
+    try unsafe base.read(stored, rows: rows, into: destination)
+  }
+}
