@@ -2,6 +2,9 @@ import JSON
 
 /// A token that is looked for in the text itself, before any cutting.
 struct AddedToken: Sendable, Equatable {
+  /// Bytes. Every place of a text may be the beginning of one, so a long one costs its length as often.
+  static let longestContent = 512
+
   var content: String
   var id: Int32
   /// Marks structure (`<|im_end|>`): left out of decoded text on request.

@@ -16,15 +16,21 @@ struct MergeTable: Sendable {
     merges = [Merge](repeating: Merge(rank: 0, result: 0), count: size)
   }
 
+  /// Whether pairs lie closer together than chance explains; see ``Vocabulary/isCrowded``.
+  private(set) var isCrowded = false
+
   /// - Precondition: No more insertions than the capacity.
   mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge) {
     let key = Self.key(left, right)
     var slot = slot(of: key)
+    var run = 0
     while keys[slot] != -1 {
       // A pair listed twice: the later rank counts, as in Hugging Face's table.
       if keys[slot] == key { merges[slot] = merge; return }
       slot = (slot + 1) & (keys.count - 1)
+      run += 1
     }
+    if run > Vocabulary.longestRun { isCrowded = true }
     keys[slot] = key
     merges[slot] = merge
   }

@@ -63,7 +63,7 @@ extension TokenizerFiles {
       members.merge(SentencePieceRule.members(metadata)) { $1 }
       members["post_processor"] = try postProcessor(metadata, addsBeginning: true, reader)
       var merges = metadata.merges
-      if merges.isEmpty { merges = SentencePieceRule.merges(metadata) }
+      if merges.isEmpty { merges = try SentencePieceRule.merges(metadata) }
       let unknown = try token(metadata.unknownID, "unknown_token_id", metadata, reader)
       members["model"] = model(merges, takesWholeWords: false, byteFallback: true, unknown: unknown)
     case let other:

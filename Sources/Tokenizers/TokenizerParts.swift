@@ -37,6 +37,9 @@ struct TokenizerParts {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
     for token in added {
+      guard token.content.utf8.count <= AddedToken.longestContent else {
+        throw reader.unsupported("an added token", String(token.content.prefix(40)) + "…", "at most \(AddedToken.longestContent) bytes")
+      }
       guard token.id < encoder.vocabulary.idBound else {
         throw reader.inconsistent("the added token '\(token.content)' has the id \(token.id), far beyond the \(encoder.vocabulary.count) tokens of the vocabulary")
       }
@@ -68,6 +71,10 @@ struct TokenizerParts {
 }
 
 extension BytePairEncoder {
+  private static func crowded(_ name: String, _ reader: JSONMembers) -> TokenizerError {
+    reader.inconsistent("'\(reader.place(name))' is made so that reading it takes for ever")
+  }
+
   init(_ model: JSONValue, isByteLevel: Bool, reader: JSONMembers) throws(TokenizerError) {
     // Old files leave the type out; only byte-pair encoding has merges.
     let type = model["type"]?.string ?? (model["merges"] == nil ? "without a type" : "BPE")
@@ -86,6 +93,7 @@ extension BytePairEncoder {
     for index in stride(from: 0, to: entries.count, by: 2) {
       guard let token = entries[index].string else { throw reader.invalid("vocab", "an object of tokens and ids") }
       guard let id = entries[index + 1].int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
+        guard !vocabulary.isCrowded else { throw Self.crowded("vocab", reader) }
         throw reader.inconsistent(
           "the token '\(token)' has the id \(entries[index + 1].serialized()), which another token has or is no id")
       }
@@ -116,6 +124,7 @@ extension BytePairEncoder {
         throw reader.inconsistent("merges[\(rank)], \(entry.serialized()), names or makes a token that 'vocab' lacks")
       }
       merges.insert(left, right, MergeTable.Merge(rank: Int32(rank), result: result))
+      guard !merges.isCrowded else { throw Self.crowded("merges", reader) }
     }
 
     if isByteLevel {

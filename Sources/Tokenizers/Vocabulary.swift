@@ -11,6 +11,11 @@ struct Vocabulary: Sendable {
   /// Open addressing: 0 is empty, otherwise id + 1. The count is a power of two, at most half full.
   private var slots: [Int32]
   private(set) var count = 0
+  /// Whether tokens were refused because their places in the table are taken by more than chance explains: whoever wrote the
+  /// file chose them so that reading takes for ever.
+  private(set) var isCrowded = false
+  /// Places that are looked at for one token. At most half of the table is full, so runs of a hundred are rare.
+  static let longestRun = 1024
   /// Ids may leave holes, but tables have a place for each: how many are allowed grows with the file.
   let idBound: Int
 
@@ -45,7 +50,7 @@ struct Vocabulary: Sendable {
     return nil
   }
 
-  /// Adds a token. False if its string or its id is taken by another, or the id is out of range.
+  /// Adds a token. False if its string or its id is taken by another, the id is out of range, or the table is crowded.
   mutating func insert(_ token: String, id: Int32) -> Bool {
     let start = storage.count
     storage.append(contentsOf: token.utf8)
@@ -57,12 +62,17 @@ struct Vocabulary: Sendable {
     extents[Int(id)] = extent
     count += 1
     if count * 2 > slots.count { grow() } else { place(id, bytes) }
-    return true
+    return !isCrowded
   }
 
   private mutating func place(_ id: Int32, _ bytes: ArraySlice<UInt8>) {
     var slot = Self.hash(bytes) & (slots.count - 1)
-    while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
+    var run = 0
+    while slots[slot] != 0 {
+      slot = (slot + 1) & (slots.count - 1)
+      run += 1
+    }
+    if run > Self.longestRun { isCrowded = true }
     slots[slot] = id + 1
   }
   private mutating func grow() {

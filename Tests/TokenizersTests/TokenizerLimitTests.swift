@@ -60,4 +60,45 @@ import Tokenizers
     #expect(refusal(["added_tokens": added(1000)]) == nil)
     #expect(refusal(["added_tokens": added(4_000_000)])?.contains("far beyond") == true)
   }
+
+  @Test func `tokens chosen to fall into one place of a table are refused`() {
+    // FNV-1a as the table computes it.
+    func hash(_ text: String) -> UInt64 {
+      let hash = text.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+      return hash ^ (hash >> 29)
+    }
+    var colliding: [String] = [], ordinary: [String] = []
+    var number = 0
+    while colliding.count < 1500 {
+      let token = "t\(number)"
+      if hash(token) % 4096 == 7 { colliding.append(token) } else if ordinary.count < 1500 { ordinary.append(token) }
+      number += 1
+    }
+    func model(_ tokens: [String]) -> JSONValue {
+      ["type": "BPE", "vocab": .object(JSONObject(uniqueKeysWithValues: tokens.enumerated().map { ($1, .int($0)) })), "merges": []]
+    }
+    #expect(refusal(["model": model(ordinary)]) == nil)
+    #expect(refusal(["model": model(colliding)])?.contains("takes for ever") == true)
+  }
+
+  @Test func `a long added token is refused`() {
+    func added(_ count: Int) -> JSONValue { [["content": .string(String(repeating: "x", count: count)), "id": 7, "special": true]] }
+    #expect(refusal(["added_tokens": added(512)]) == nil)
+    #expect(refusal(["added_tokens": added(513)])?.contains("at most 512 bytes") == true)
+  }
+
+  @Test func `pieces that can be made of each other in too many ways are refused`() throws {
+    func files(_ tokens: [String]) throws -> [String: [UInt8]] {
+      try TokenizerFiles.contents(
+        fromGGUF: GGUFTokenizer(
+          model: "llama", tokens: ["<unk>"] + tokens, merges: [], unknownID: 0, addsBeginning: false,
+          scores: [Float](repeating: 0, count: tokens.count + 1)))
+    }
+    let runs = (1...100).map { String(repeating: "a", count: $0) }
+    _ = try files(runs)
+    #expect(throws: TokenizerError.self) { try files(runs + [String(repeating: "b", count: 129)]) }
+    // Every prefix and suffix of every run is a token.
+    let many = ["b", "c", "d", "e", "f", "g"].flatMap { letter in (1...120).map { String(repeating: letter, count: $0) } }
+    #expect(throws: TokenizerError.self) { try files(many) }
+  }
 }

@@ -232,5 +232,7 @@ struct ModulePatternTests {
   @Test func `a pattern made to take for ever does not`() throws {
     let path = String(repeating: "a", count: 400)
     #expect(try !ModulePattern("(a|a)*(a*)*(.*.*)*(aa|a)+b").matches(path))
+    // Nothing, 200 times, to the power of eight.
+    #expect(try !ModulePattern("((((((((){200}){200}){200}){200}){200}){200}){200}){200}b").matches(path))
   }
 }

@@ -123,7 +123,11 @@ package struct ModulePattern: Sendable {
         states[loop] = .either(try add(part, next: loop), next)
         next = loop
       }
-      for _ in 0..<minimum { next = try add(part, next: next) }
+      for _ in 0..<minimum {
+        let begin = try add(part, next: next)
+        guard begin != next else { break }  // the part is empty, and as often repeated as it likes
+        next = begin
+      }
       return next
     }
   }
