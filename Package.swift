@@ -69,7 +69,7 @@ let package = Package(
     // Engines.
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
-      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered,
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", crypto, system, ordered,
     ]),
     library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
     // Text in, text out.

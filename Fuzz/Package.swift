@@ -38,11 +38,10 @@ let package = Package(
     library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
-      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered,
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", crypto, system, ordered,
     ]),
     library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
-    library("Tokenizers", ["JSON", ordered]),
     // The server's readers of requests, which know no HTTP.
     .target(
       name: "Serving", dependencies: ["Inference", "Tokenizers", "JSON"], path: "Sources/Serving",

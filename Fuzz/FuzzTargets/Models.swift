@@ -19,12 +19,7 @@ extension FuzzTarget {
       var bytes = [UInt8](repeating: 0, count: rows.count * description.rowByteCount)
       try? unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(name, rows: rows, into: $0) }
     }
-    if let found = try? file.metadata.tokenizer() {
-      let metadata = Tokenizers.GGUFTokenizer(
-        model: found.model, preTokenizer: found.pre, tokens: found.tokens, tokenTypes: found.tokenTypes, merges: found.merges,
-        beginningID: found.bosTokenID, endID: found.eosTokenID, endOfTurnID: found.eotTokenID, unknownID: found.unknownTokenID,
-        paddingID: found.paddingTokenID, addsBeginning: found.addsBOSToken, addsEnd: found.addsEOSToken,
-        addsSpacePrefix: found.addsSpacePrefix, chatTemplate: found.chatTemplate, scores: found.scores)
+    if let metadata = try? file.metadata.tokenizer() {
       if let contents = try? TokenizerFiles.contents(fromGGUF: metadata),
         let tokenizer = try? Tokenizer(files: TokenizerFiles(contents: contents))
       { use(tokenizer) }

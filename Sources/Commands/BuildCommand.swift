@@ -108,7 +108,6 @@ public struct BuildCommand: DrydockCommand {
     let source = try await phases.measure("load checkpoint") {
       try BuildSource(FilePath(model), elementType: conversion.elementType, mapping: conversion.mapping)
     }
-    try log.warnings(source.warnings.map(\.description), isStrict: strict)
     if source.kind == .checkpoint { try conversion.check(against: source.config, of: model) }
     var options = EngineBuilder.Options()
     options.maximumBatchSize = maximumBatchSize
@@ -123,7 +122,7 @@ public struct BuildCommand: DrydockCommand {
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
-    try log.warnings(prepared.warnings.map(\.description), isStrict: strict)
+    try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.fileWarnings, isStrict: strict)
     let world = source.config.mapping.worldSize
     let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
     if dryRun {

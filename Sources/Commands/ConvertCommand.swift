@@ -55,9 +55,10 @@ public struct ConvertCommand: DrydockCommand {
     let log = logOptions.log("trtllm-convert")
     var phases = Phases()
     let source = try await phases.measure("open") { try ModelSource(FilePath(model)) }
-    try log.warnings(source.warnings.map(\.description), isStrict: strict)
     var converter = try CheckpointConverter(source, mapping: conversion.mapping, elementType: conversion.elementType)
     converter.workers = workers ?? 0
+    let files = try converter.companions.findings(modelVocabulary: source.model.shape.vocabularySize)
+    try log.warnings(source.warnings.map(\.description) + files.all, isStrict: strict)
     let progress = ProgressCounter()
     let (ready, target) = (converter, FilePath(outputDirectory))
     let summary = try await phases.measure("convert") {

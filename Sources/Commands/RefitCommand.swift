@@ -55,6 +55,11 @@ public struct RefitCommand: DrydockCommand {
   @Flag(name: .customLong("ignore_frozen"), help: "Keep the engine's embedding table where the new weights have another.")
   var ignoresFrozen = false
 
+  @Flag(
+    name: .customLong("keep_tokenizer"),
+    help: "Keep the engine's tokenizer, chat template and generation settings; the source's come along otherwise.")
+  var keepsTokenizer = false
+
   @Flag(help: "Write the engine without its refittable weights; needs no checkpoint.")
   var strip = false
 
@@ -118,7 +123,7 @@ public struct RefitCommand: DrydockCommand {
       ("--engine_dir", engineDirectory != nil, false, false), ("--refit_engine_dir", outputDirectory != nil, false, false),
       ("--checkpoint_dir", checkpoint != nil, true, false), ("--base_checkpoint_dir", baseCheckpoint != nil, true, false),
       ("--lora_dir", !adapters.isEmpty, true, false), ("--lora_scale", loraScale != nil, true, false),
-      ("--ignore_frozen", ignoresFrozen, true, false), ("--strict", strict, true, false), ("--rank", !ranks.isEmpty, true, false),
+      ("--ignore_frozen", ignoresFrozen, true, false), ("--keep_tokenizer", keepsTokenizer, true, false), ("--strict", strict, true, false), ("--rank", !ranks.isEmpty, true, false),
       ("--report", report != nil, true, true), ("--verify", verify, false, true), ("--strip", strip, false, false),
       ("--dry_run", dryRun, false, false),
     ]
@@ -185,6 +190,7 @@ public struct RefitCommand: DrydockCommand {
     var options = Refitter.Options()
     options.workers = workerCount
     options.ignoresFrozen = ignoresFrozen
+    options.keepsTokenizer = keepsTokenizer
     options.isStrict = strict
     options.verifies = verify
     options.measures = report != nil
@@ -198,6 +204,7 @@ public struct RefitCommand: DrydockCommand {
     let source = try await phases.measure("load checkpoint") { try open(for: engine) }
     let prepared = try await phases.measure("preprocess weights") { try await refitter.prepare(source) }
     log.warnings(prepared.warnings)
+    for text in [prepared.files.summary, prepared.files.note].compactMap({ $0 }) { log.info(text) }
     if dryRun {
       let counts = "\(prepared.refitted) weight(s) to refit, \(prepared.filled) to fill, \(prepared.kept) kept, \(prepared.ignored) ignored"
       log.info("would write \(outputDirectory): \(counts), \(Format.bytes(prepared.byteCount)); nothing was written")
@@ -206,6 +213,7 @@ public struct RefitCommand: DrydockCommand {
           "status": "planned", "engine": .string(engineDirectory), "output": .string(outputDirectory),
           "weights": ["refit": .int(prepared.refitted), "fill": .int(prepared.filled), "kept": .int(prepared.kept), "ignored": .int(prepared.ignored)],
           "bytes": ["all": .int(prepared.byteCount)], "warnings": .strings(prepared.warnings),
+          "files": RefitReport.json(prepared.files),
         ]
         Terminal.write(plan.serialized(indent: 2) + "\n")
       }
@@ -220,7 +228,7 @@ public struct RefitCommand: DrydockCommand {
     log.warnings(summary.warnings)
     var outcome = RefitReport(
       engine: engineDirectory, output: outputDirectory, source: source.path.string, phases: phases, summary: summary,
-      warnings: prepared.warnings + summary.warnings, writing: phases.list.last?.time ?? .zero)
+      warnings: prepared.warnings + summary.warnings, files: prepared.files, writing: phases.list.last?.time ?? .zero)
     if json || logOptions.level >= .verbose, summary.pendingRanks.isEmpty, let rank = summary.weights.first?.rank {
       outcome.copyRate = CopyRate.measure(like: target.appending(EngineDirectory.fileName(rank: rank)), beside: target)
     }

@@ -1,5 +1,4 @@
 public import Checkpoints
-public import Files
 public import SystemPackage
 public import Tensors
 public import WeightSources
@@ -16,7 +15,7 @@ public struct BuildSource: Sendable {
   public let names: ModelNames
   /// What the model's files gave cause to say.
   public let warnings: [SourceWarning]
-  private let companions: @Sendable () throws -> [AuxiliaryFile]
+  private let companions: @Sendable () throws -> CompanionFiles
 
   public init(_ checkpoint: Checkpoint, warnings: [SourceWarning] = []) {
     kind = .checkpoint
@@ -25,7 +24,7 @@ public struct BuildSource: Sendable {
     weights = CheckpointWeights(checkpoint)
     names = ModelNames(config: checkpoint.config.json)
     self.warnings = warnings
-    companions = { checkpoint.auxiliaryFiles.map { AuxiliaryFile($0, at: checkpoint.directory.appending($0)) } }
+    companions = { CompanionFiles(checkpoint.auxiliaryFiles, in: checkpoint.directory) }
   }
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
@@ -38,7 +37,7 @@ public struct BuildSource: Sendable {
     weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
     names = model.names
     warnings = model.warnings
-    companions = { try model.auxiliaryFiles() }
+    companions = { try model.companions() }
   }
 
   /// Opens whatever a path holds.
@@ -61,8 +60,8 @@ public struct BuildSource: Sendable {
 
   /// What an engine carries along: tokenizer, chat template, generation settings. Of a GGUF file they are made here.
   ///
-  /// - Throws: where a GGUF file's tokenizer is of a kind that is not known.
-  public func auxiliaryFiles() throws -> [AuxiliaryFile] { try companions() }
+  /// A GGUF file whose tokenizer is of a kind that is not known has none, and a note that says so.
+  public func companionFiles() throws -> CompanionFiles { try companions() }
 
   /// Tensors of all ranks.
   var tensorCount: Int { (0..<config.mapping.worldSize).reduce(0) { $0 + weights.names(rank: $1).count } }

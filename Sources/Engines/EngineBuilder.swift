@@ -42,6 +42,8 @@ public struct EngineBuilder: Sendable {
   public struct Prepared: Sendable {
     var ranks: [EngineWriter.Rank]
     var auxiliaryFiles: [AuxiliaryFile]
+    /// What tokenizer, chat template and generation settings give cause to say.
+    public var fileWarnings: [String]
     public var timingCache: TimingCache
     public var isStripped: Bool
     public var configuration: JSONValue
@@ -66,7 +68,8 @@ public struct EngineBuilder: Sendable {
     let config = opened.config
     let source = opened.weights
     let (limits, limitWarnings) = try limits(config, opened.path)
-    let auxiliaryFiles = try opened.auxiliaryFiles()
+    let companions = try opened.companionFiles()
+    let auxiliaryFiles = companions.all
     let tensorCount = opened.tensorCount
     guard config.layerCount <= tensorCount else {
       throw EngineError(
@@ -110,8 +113,8 @@ public struct EngineBuilder: Sendable {
       throw EngineError(opened.path, .unsupported(reason: "the ranks of this model cannot run together: " + disagreements.joined(separator: "; ")))
     }
     return Prepared(
-      ranks: ranks, auxiliaryFiles: auxiliaryFiles, timingCache: planner.timingCache, isStripped: strip,
-      configuration: configuration(config, limits: limits, isStripped: strip),
+      ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: try companions.findings(modelVocabulary: config.vocabularySize).all,
+      timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
       warnings: ConfigurationWarnings.unused(config) + limitWarnings)
   }
 
@@ -145,10 +148,13 @@ public struct EngineBuilder: Sendable {
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
       let digests = try await writer.write(prepared.ranks, to: output)
       try EngineSeal.write(digests, to: output)
-      let lineage = Lineage(
+      var lineage = Lineage(
         action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind.rawValue,
         sourcePath: source.path.string, sourceDigest: try SourceFingerprint.of(source.path), adapters: [],
         model: source.names.all, parent: [], ranks: digests)
+      var files: OrderedDictionary<String, Lineage.File> = [:]
+      for file in prepared.auxiliaryFiles { files[file.name] = Lineage.File(digest: try file.digest(), source: source.path.string) }
+      lineage.files = files
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
     } catch {

@@ -1,6 +1,6 @@
 import Files
 public import JSON
-import OrderedCollections
+public import OrderedCollections
 public import SystemPackage
 
 /// Where an engine's weights came from: `lineage.json` of the engine directory.
@@ -48,6 +48,17 @@ public struct Lineage: Sendable, Equatable {
     public var digest: String
     public var tensorCount: Int
   }
+  /// A file beside the weights: tokenizer, chat template, generation settings and such.
+  public struct File: Sendable, Equatable {
+    /// SHA-256.
+    public var digest: String
+    /// The directory or GGUF file that it came from.
+    public var source: String
+    public init(digest: String, source: String) {
+      self.digest = digest
+      self.source = source
+    }
+  }
   /// `build`, `refit` or `strip`.
   public var action: String
   public var tool: String
@@ -71,6 +82,8 @@ public struct Lineage: Sendable, Equatable {
   /// Root digests of the engine that was refitted.
   public var parent: [String]
   public var ranks: [RankDigest]
+  /// The files beside the weights, by name; nil in files of earlier versions.
+  public var files: OrderedDictionary<String, File>?
   /// What several processes did together, so that one that comes late knows that it is done; nil for one process.
   public var job: String?
 
@@ -103,6 +116,9 @@ public struct Lineage: Sendable, Equatable {
       "adapters": .array(adapters.map(\.json)), "parent": .strings(parent),
       "ranks": .array(ranks.map(\.json)),
     ]
+    if let files {
+      members["files"] = .object(files.mapValues { ["sha256": .string($0.digest), "source": .string($0.source)] })
+    }
     if let model { members["model"] = .strings(model) }
     if let base { members["base"] = ["kind": .string(base.kind), "path": .string(base.path), "sha256": .string(base.digest)] }
     if let job { members["job"] = .string(job) }
@@ -122,6 +138,7 @@ public struct Lineage: Sendable, Equatable {
     sourceCoverage = (json["source"]?["sha256_covers"]?.string).flatMap(Coverage.init)
     sourceRead = (json["source"]?["read"]).map { Read(digest: $0["sha256"]?.string ?? "", tensorCount: $0["tensors"]?.int ?? 0) }
     job = json["job"]?.string
+    files = json["files"]?.object?.mapValues { File(digest: $0["sha256"]?.string ?? "", source: $0["source"]?.string ?? "") }
     adapters = (json["adapters"]?.array ?? []).map {
       Adapter(
         path: $0["path"]?.string ?? "", digest: $0["sha256"]?.string ?? "", scale: $0["scale"]?.double ?? 1,

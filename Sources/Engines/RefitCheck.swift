@@ -10,6 +10,7 @@ struct RefitCheck {
   let engine: EngineDirectory
   let source: RefitSource
   let lineage: Lineage?
+  let companions: EngineCompanions
   let ignoresFrozen: Bool
   let workers: Int
   /// Ranks whose weights are asked for; each process of several looks after its own.
@@ -30,8 +31,8 @@ struct RefitCheck {
 
   func run() async throws -> Outcome {
     var outcome = Outcome()
-    outcome.problems += StructureCheck(engine: engine).problems(source) + editedFiles()
-    outcome.warnings += source.warnings.map(\.description) + typeWarnings() + lengthWarnings() + baseWarnings()
+    outcome.problems += StructureCheck(engine: engine).problems(source) + editedFiles() + companions.problems
+    outcome.warnings += source.warnings.map(\.description) + typeWarnings() + lengthWarnings() + baseWarnings() + companions.warnings
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
     }

@@ -31,6 +31,8 @@ public enum RefitProblem: Sendable, Equatable {
   case adapter(path: String, AdapterProblem)
   /// Tensors of a model in its author's format, under the author's names.
   case source(heading: String, detail: String, remedy: String)
+  /// The tokenizer that the source brings has ids that the engine's vocabulary lacks.
+  case tokenizer(String)
   /// A warning, where every warning is to be an error.
   case warning(String)
 
@@ -52,6 +54,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .edited: "The engine was changed after it was written"
     case .adapter(_, let problem): problem.heading
     case .source(let heading, _, _): heading
+    case .tokenizer: "The source's tokenizer does not fit the engine's vocabulary"
     case .warning: "Warnings, which --strict makes errors"
     }
   }
@@ -75,7 +78,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
     case .source(_, let detail, _): detail
-    case .warning(let text): text
+    case .warning(let text), .tokenizer(let text): text
     case .plan(let reason): reason
     case .adapterOnAdapter(let adapters, let parent, _):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
@@ -100,6 +103,8 @@ public enum RefitProblem: Sendable, Equatable {
     case .edited: "trtllm-refit --verify_engine DIR tells what differs. Copy the engine again, or build it again with trtllm-build."
     case .adapter(_, let problem): problem.remedy
     case .source(_, _, let remedy): remedy
+    case .tokenizer:
+      "Give the tokenizer that these weights were trained with, or pass --keep_tokenizer to change weights only."
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."

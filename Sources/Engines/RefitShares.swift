@@ -15,6 +15,7 @@ struct RefitShares {
   let inputs: [FilePath]
   /// Without digests; its job is set.
   let lineage: Lineage
+  let companions: EngineCompanions
 
   private static let shareName = "share.json"
   private var job: String { lineage.job ?? "" }
@@ -89,7 +90,7 @@ struct RefitShares {
       }
       let output: OutputDirectory
       do throws(FileError) {
-        output = try OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path)
+        output = try refitter.begin(target, inputs: inputs, companions)
       } catch {
         guard error.problem == .locked else { throw error }
         // Another process is joining them, or checks whether it has to. If it dies, the work is ours.
@@ -114,7 +115,7 @@ struct RefitShares {
           try output.adopt(place(rank).appending(name), name: name)
           lineage.ranks.append(digest)
         }
-        try refitter.copyCompanions(to: output)
+        try companions.write(to: output, engine: refitter.engine)
         try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
         try output.commit()
       } catch {

@@ -68,6 +68,8 @@ extension RefitSource {
         for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
         source.weights = adapted
         source.warnings += adapted.warnings
+        let carried = ModelSource.auxiliaryNames.filter { Directory.kind(of: adapterPath.appending($0)) == .file }
+        source.companions.append(Companions(files: CompanionFiles(carried, in: adapterPath), path: adapterPath, isModel: false))
         source.adapters.append(
           Lineage.Adapter(
             path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
@@ -107,6 +109,7 @@ extension RefitSource {
       }
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
+      opened.companions = [Companions(files: try model.companionFiles(), path: path, isModel: true)]
       opened.warnings = model.warnings
       return opened
     case .engine:
@@ -116,7 +119,13 @@ extension RefitSource {
       opened.model = Self.names(of: other)
       opened.engine = other
       opened.warnings = found.warnings
-      opened.carried = (try Lineage(directory: path))?.adapters ?? []
+      // What somebody put beside an engine later is none of its model's files.
+      let lineage = try Lineage(directory: path)
+      let names = other.auxiliaryFiles.filter { name in
+        ModelSource.auxiliaryNames.contains(name) || lineage?.files.map { $0.keys.contains(name) } ?? true
+      }
+      opened.companions = [Companions(files: CompanionFiles(names, in: path), path: path, isModel: true)]
+      opened.carried = lineage?.adapters ?? []
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")
     }

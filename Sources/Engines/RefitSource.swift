@@ -30,6 +30,16 @@ public struct RefitSource: Sendable {
   /// Tensors of a rank that differ from the engine's; nil where all may.
   public var touched: (@Sendable (_ rank: Int) -> Set<String>)?
 
+  /// Files that come with the weights, of a model or an adapter.
+  struct Companions: Sendable {
+    var files: CompanionFiles
+    var path: FilePath
+    /// A whole model's, in whose place nothing of the old one stays.
+    var isModel: Bool
+  }
+  /// In the order in which they apply: the model's, then each adapter's.
+  var companions: [Companions] = []
+
   /// How many ranks the weights are sharded for.
   var rankCount: Int { config?.mapping.worldSize ?? .max }
 

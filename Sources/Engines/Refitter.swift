@@ -28,6 +28,8 @@ public struct Refitter: Sendable {
     public var isStrict = false
     /// Read the new engine back before it takes the target's name, and compare every weight with what the source gives.
     public var verifies = false
+    /// Keep the engine's tokenizer, chat template and generation settings, whatever the source brings.
+    public var keepsTokenizer = false
     /// Compute how far each weight moves (``RefitSummary/movements(in:)``).
     public var measures = false
     /// Ranks to write, where several processes share the work; nil: all. See ``Refitter/write(_:from:to:progress:)``.
@@ -40,6 +42,9 @@ public struct Refitter: Sendable {
   public struct Prepared: Sendable {
     var outcome: RefitCheck.Outcome
     var lineage: Lineage?
+    var companions: EngineCompanions
+    /// What becomes of tokenizer, chat template and generation settings.
+    public var files: CompanionChanges { companions.changes }
     public var refitted: Int { outcome.refitted }
     public var filled: Int { outcome.filled }
     public var kept: Int { outcome.kept }
@@ -67,13 +72,14 @@ public struct Refitter: Sendable {
   /// - Throws: ``RefitError`` with every problem there is.
   public func prepare(_ source: RefitSource) async throws -> Prepared {
     let lineage = try Lineage(directory: engine.path)
+    let companions = try EngineCompanions(engine: engine, source: source, lineage: lineage, keeps: options.keepsTokenizer)
     let check = RefitCheck(
-      engine: engine, source: source, lineage: lineage, ignoresFrozen: options.ignoresFrozen, workers: options.workers,
+      engine: engine, source: source, lineage: lineage, companions: companions, ignoresFrozen: options.ignoresFrozen, workers: options.workers,
       ranks: Set(ranks), isStrict: options.isStrict)
     let outcome = try await check.run()
     guard outcome.problems.isEmpty else { throw RefitError(problems: outcome.problems) }
     let bytes = ranks.reduce(0) { $0 + engine.ranks[$1].plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
-    return Prepared(outcome: outcome, lineage: lineage, byteCount: bytes)
+    return Prepared(outcome: outcome, lineage: lineage, companions: companions, byteCount: bytes)
   }
 
   /// Writes the refitted engine to `target`, which may be the engine's own directory.
@@ -95,14 +101,16 @@ public struct Refitter: Sendable {
         known: known(rank, prepared.lineage))
     }
     var lineage = try Lineage(refitFrom: source, sourceDigest: sourceDigest, parent: parent(prepared.lineage))
+    lineage.files = prepared.companions.record
     var summary: RefitSummary
     let inputs = [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
     if ranks.count < engine.ranks.count {
-      lineage.job = try job(source, sourceDigest: sourceDigest)
-      let shares = RefitShares(refitter: self, target: target, inputs: inputs, lineage: lineage)
+      lineage.job = try job(source, prepared.companions, sourceDigest: sourceDigest)
+      let shares = RefitShares(refitter: self, target: target, inputs: inputs, lineage: lineage, companions: prepared.companions)
       summary = try await shares.write(ranks, progress: progress)
     } else {
-      summary = try await write(ranks, inputs: inputs, to: target, progress: progress, lineage: lineage)
+      summary = try await write(
+        ranks, inputs: inputs, to: target, progress: progress, lineage: lineage, companions: prepared.companions)
     }
     summary.ignored = prepared.ignored
     summary.warnings = RefitCheck.nonFiniteWarnings(summary.weights)
@@ -122,13 +130,13 @@ public struct Refitter: Sendable {
         plan: file.plan, planText: file.planText, dispositions: dispositions, previous: file,
         source: EngineWeights(engine.ranks), known: known(file.plan.rank, lineage))
     }
-    return try await write(
-      ranks, inputs: [], to: target, progress: progress,
-      lineage: Lineage(
-        action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
-        sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: []))
+    let companions = try EngineCompanions(engine: engine, lineage: lineage)
+    var stripped = Lineage(
+      action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
+      sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: [])
+    stripped.files = companions.record
+    return try await write(ranks, inputs: [], to: target, progress: progress, lineage: stripped, companions: companions)
   }
-
 
   private func parent(_ lineage: Lineage?) -> [String] { lineage?.ranks.map(\.root) ?? [] }
 
@@ -138,8 +146,8 @@ public struct Refitter: Sendable {
 
   /// Equal for processes that do parts of one refit, and for no others: a digest of what is asked for, and one of the
   /// engine as it is.
-  private func job(_ source: RefitSource, sourceDigest: String) throws -> String {
-    var asked = [sourceDigest, "\(options.ignoresFrozen)", options.runName, SourceFingerprint.times(source.path)]
+  private func job(_ source: RefitSource, _ companions: EngineCompanions, sourceDigest: String) throws -> String {
+    var asked = [sourceDigest, companions.fingerprint, "\(options.ignoresFrozen)", options.runName, SourceFingerprint.times(source.path)]
     if let base = source.basePath { asked += [try SourceFingerprint.of(base), SourceFingerprint.times(base)] }
     asked += source.adapters.map { "\($0.digest) \($0.scale)" }
     var engine = [try SourceFingerprint.of(engine.path)]
@@ -151,13 +159,14 @@ public struct Refitter: Sendable {
   }
 
   private func write(
-    _ ranks: [EngineWriter.Rank], inputs: [FilePath], to target: FilePath, progress: ProgressCounter?, lineage: Lineage
+    _ ranks: [EngineWriter.Rank], inputs: [FilePath], to target: FilePath, progress: ProgressCounter?, lineage: Lineage,
+    companions: EngineCompanions
   ) async throws -> RefitSummary {
-    let output = try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, replaceable: engine.path)
+    let output = try begin(target, inputs: inputs, companions)
     do {
       // From here on no other run can write the target; one that did before now must not be undone unseen.
       if engine.isReplaced(by: target) { throw EngineError(engine.path, .replaced) }
-      try copyCompanions(to: output)
+      try companions.write(to: output, engine: engine)
       var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)
       var lineage = lineage
       if options.verifies {
@@ -178,10 +187,11 @@ public struct Refitter: Sendable {
     }
   }
 
-  /// Tokenizer and such, and the configuration.
-  func copyCompanions(to output: OutputDirectory) throws {
-    for name in engine.auxiliaryFiles + ["config.json"] {
-      try output.copyFile(from: engine.path.appending(name), name: name)
+  /// The output, in which files of the model that the target holds and that are not written have no place.
+  func begin(_ target: FilePath, inputs: [FilePath], _ companions: EngineCompanions) throws(FileError) -> OutputDirectory {
+    let owned = companions.owned
+    return try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, replaceable: engine.path) {
+      OutputDirectory.isCheckpointOrEngineFile($0) || owned.contains($0)
     }
   }
 

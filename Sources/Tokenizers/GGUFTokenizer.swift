@@ -17,6 +17,8 @@ public struct GGUFTokenizer: Sendable {
   public var endID: Int?
   /// `tokenizer.ggml.eot_token_id`: ends a turn, where that is another token than the one that ends a text.
   public var endOfTurnID: Int?
+  /// `tokenizer.ggml.eom_token_id`: ends a message that something else goes on from, such as a tool's answer.
+  public var endOfMessageID: Int?
   public var unknownID: Int?
   public var paddingID: Int?
   /// `tokenizer.ggml.add_bos_token`, `add_eos_token`, `add_space_prefix`.
@@ -25,11 +27,14 @@ public struct GGUFTokenizer: Sendable {
   public var addsSpacePrefix: Bool?
   /// `tokenizer.chat_template`.
   public var chatTemplate: String?
+  /// `tokenizer.chat_template.NAME`: more templates, by name.
+  public var namedChatTemplates: [String: String]
 
   public init(
     model: String, preTokenizer: String? = nil, tokens: [String], tokenTypes: [Int] = [], merges: [String] = [],
     beginningID: Int? = nil, endID: Int? = nil, endOfTurnID: Int? = nil, unknownID: Int? = nil, paddingID: Int? = nil,
-    addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil, scores: [Float] = []
+    addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil, scores: [Float] = [],
+    endOfMessageID: Int? = nil, namedChatTemplates: [String: String] = [:]
   ) {
     self.model = model
     self.preTokenizer = preTokenizer
@@ -46,5 +51,7 @@ public struct GGUFTokenizer: Sendable {
     self.addsSpacePrefix = addsSpacePrefix
     self.chatTemplate = chatTemplate
     self.scores = scores
+    self.endOfMessageID = endOfMessageID
+    self.namedChatTemplates = namedChatTemplates
   }
 }

@@ -13,7 +13,7 @@ struct JSONMembers {
     TokenizerError(file: file, problem: .invalidMember(place(name), expected: expected))
   }
   func unsupported(_ what: String, _ value: String, _ supported: String) -> TokenizerError {
-    let value = value.count > 300 ? value.prefix(300) + "…" : value
+    let value = value.count > 100 ? value.prefix(100) + "…" : value
     return TokenizerError(
       file: file, problem: .unsupported(what, value: "'\(value)'", supported: supported))
   }

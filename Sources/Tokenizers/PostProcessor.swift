@@ -55,3 +55,14 @@ extension PostProcessor {
     }
   }
 }
+
+extension PostProcessor {
+  /// With a tokenizer.json, transformers does not ask tokenizer_config.json what goes around a text.
+  func notes(_ configuration: JSONValue?, _ special: SpecialTokens, _ ids: [String: Int32]) -> [String] {
+    [("add_bos_token", special.beginning, prefix), ("add_eos_token", special.end, suffix)].compactMap { key, token, around in
+      guard let wanted = configuration?[key]?.bool, let token, let id = ids[token], around.contains(id) != wanted else { return nil }
+      return "tokenizer_config.json says \(key) \(wanted), but tokenizer.json \(wanted ? "does not add" : "adds") '\(token)': "
+        + "tokenizer.json counts, as in transformers"
+    }
+  }
+}

@@ -11,9 +11,11 @@ public struct SpecialTokens: Sendable, Equatable {
 }
 
 extension SpecialTokens {
-  /// From tokenizer_config.json, and where it is silent, from special_tokens_map.json.
+  /// As transformers: tokenizer_config.json that lists its added tokens is complete; otherwise what
+  /// special_tokens_map.json says counts before it.
   init(configuration: JSONValue?, map: JSONValue?) {
-    for source in [map, configuration] {
+    let isComplete = configuration?["added_tokens_decoder"]?.object != nil
+    for source in isComplete ? [configuration] : [configuration, map] {
       for (name, value) in source?.object ?? [:] where name.hasSuffix("_token") {
         // Either the token itself or an object that describes it.
         if let token = value.string ?? value["content"]?.string { byName[name] = token }

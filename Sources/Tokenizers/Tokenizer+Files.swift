@@ -2,8 +2,10 @@ public import JSON
 
 extension Tokenizer {
   /// - Throws: ``TokenizerError`` for a file that is missing, damaged, or asks for what is not implemented.
-  public convenience init(files: TokenizerFiles) throws(TokenizerError) {
-    self.init(try TokenizerParts(files: files))
+  /// - Parameter modelVocabulary: How many tokens the model has; nil where that is not known. An added token that only a
+  ///   side file names, and that would get an id beyond, is left out.
+  public convenience init(files: TokenizerFiles, modelVocabulary: Int? = nil) throws(TokenizerError) {
+    self.init(try TokenizerParts(files: files, limit: modelVocabulary))
   }
 
   /// - Parameters:

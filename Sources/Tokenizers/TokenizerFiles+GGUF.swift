@@ -169,17 +169,21 @@ extension TokenizerFiles {
     }
     members["clean_up_tokenization_spaces"] = false
     members["tokenizer_class"] = "PreTrainedTokenizerFast"
-    if let template = metadata.chatTemplate { members["chat_template"] = .string(template) }
+    var templates = metadata.namedChatTemplates.filter { $0.key != "default" }
+    templates["default"] = metadata.chatTemplate ?? metadata.namedChatTemplates["default"]
+    if templates.count == 1, let template = templates["default"] {
+      members["chat_template"] = .string(template)
+    } else if !templates.isEmpty {
+      members["chat_template"] = .array(
+        templates.sorted { $0.key < $1.key }.map { ["name": .string($0.key), "template": .string($0.value)] })
+    }
     return .object(members)
   }
 
   private static func generationConfiguration(_ metadata: GGUFTokenizer) -> JSONValue {
     var members: JSONObject = [:]
     if let id = metadata.beginningID { members["bos_token_id"] = .int(id) }
-    var ends: [Int] = []
-    for id in [metadata.endID, metadata.endOfTurnID] {
-      if let id, metadata.tokens.indices.contains(id), !ends.contains(id) { ends.append(id) }
-    }
+    let ends = metadata.endIDs
     if let end = ends.first { members["eos_token_id"] = ends.count == 1 ? .int(end) : .ints(ends) }
     if let id = metadata.paddingID { members["pad_token_id"] = .int(id) }
     return .object(members)

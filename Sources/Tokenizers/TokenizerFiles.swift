@@ -5,7 +5,9 @@ public struct TokenizerFiles: Sendable {
   /// The names that are looked for; all but `tokenizer.json` may be absent.
   public static let names = [
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
-    "chat_template.jinja", "chat_template.json",
+    "chat_template.jinja", "chat_template.json", "added_tokens.json",
+    // Of the model's own configuration only the end tokens, where generation_config.json names none.
+    "config.json",
   ]
 
   private let contents: [String: [UInt8]]

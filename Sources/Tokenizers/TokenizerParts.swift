@@ -15,8 +15,11 @@ struct TokenizerParts {
   var endOfSequenceIDs: Set<Int32> = []
   var chatTemplates: [String: Result<ChatTemplate, TokenizerError>]
   var vocabularySize: Int
+  /// What the files disagree on, and what of them nothing uses: a line each.
+  var notes: [String] = []
 
-  init(files: TokenizerFiles) throws(TokenizerError) {
+  /// - Parameter limit: The model's vocabulary: added tokens that only a side file names have no place beyond it.
+  init(files: TokenizerFiles, limit: Int? = nil) throws(TokenizerError) {
     let name = "tokenizer.json"
     guard let json = try files.json(name) else { throw TokenizerError(file: name, problem: .missing) }
     let reader = JSONMembers(file: name)
@@ -35,6 +38,15 @@ struct TokenizerParts {
     var added: [AddedToken] = []
     for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
+    }
+    let configuration = try files.json("tokenizer_config.json")
+    specialTokens = SpecialTokens(configuration: configuration, map: try files.json("special_tokens_map.json"))
+    let places = try AddedTokenPlaces(
+      own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, special: specialTokens, limit: limit)
+    added = places.tokens
+    notes += places.notes
+    if !places.outside.isEmpty {
+      notes.append("added tokens that tokenizer.json lacks and the model has no row for are left out: " + places.outside.quoted)
     }
     for token in added {
       guard token.content.utf8.count <= AddedToken.longestContent else {
@@ -55,18 +67,28 @@ struct TokenizerParts {
     decoder = TokenDecoder(kind: decoderKind, vocabulary: encoder.vocabulary, added: added)
     vocabularySize = max(encoder.vocabulary.idLimit, (added.map { Int($0.id) }.max() ?? -1) + 1)
 
-    let configuration = try files.json("tokenizer_config.json")
-    specialTokens = SpecialTokens(configuration: configuration, map: try files.json("special_tokens_map.json"))
-    if let end = specialTokens.end, let id = addedIDs[Array(end.utf8)] ?? encoder.vocabulary.id(of: end) {
-      endOfSequenceIDs.insert(id)
+    var ids: [String: Int32] = [:]
+    for token in [specialTokens.beginning, specialTokens.end].compactMap({ $0 }) {
+      ids[token] = addedIDs[Array(token.utf8)] ?? encoder.vocabulary.id(of: token)
     }
-    if let ids = try files.json("generation_config.json")?["eos_token_id"] {
-      for id in ids.array ?? [ids] { if let id = id.int.flatMap(Int32.init(exactly:)) { endOfSequenceIDs.insert(id) } }
-    }
-    chatTemplates = try ChatTemplate.all(in: files, configuration: configuration)
+    let ends = try EndTokens(files: files, roleID: specialTokens.end.flatMap { ids[$0] })
+    endOfSequenceIDs = ends.ids
+    notes += ends.notes
+    let templates = try ChatTemplateSources(files: files, configuration: configuration)
+    chatTemplates = templates.parsed()
+    notes += templates.notes
+    notes += postProcessor.notes(configuration, specialTokens, ids)
     for id in postProcessor.prefix + postProcessor.suffix where id >= vocabularySize {
       throw reader.inconsistent("'post_processor' adds the id \(id), but the highest id is \(vocabularySize - 1)")
     }
+  }
+}
+
+extension Sequence<String> {
+  /// At most ten, in quotation marks, and how many more.
+  var quoted: String {
+    let all = Array(self)
+    return all.prefix(10).map { "'\($0)'" }.joined(separator: ", ") + (all.count > 10 ? " and \(all.count - 10) more" : "")
   }
 }
 

@@ -15,6 +15,8 @@ public struct CheckpointConverter: Sendable {
   public let weights: ConvertedWeights
   public let mapping: Mapping
   public let elementType: ElementType
+  /// Tokenizer, chat templates and generation settings, which the checkpoint gets too.
+  public let companions: CompanionFiles
   /// Threads; 0 for one a core.
   public var workers = 0
 
@@ -25,13 +27,14 @@ public struct CheckpointConverter: Sendable {
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
   /// - Throws: ``WeightSourceError`` for anything in the source that does not fit, before anything is written.
-  public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil) throws(WeightSourceError) {
+  public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil) throws {
     guard mapping.contextParallel == 1 else {
       throw WeightSourceError(source.path.string, .sharding("context parallelism does not change weights. Convert with cp_size 1."))
     }
     self.source = source
     self.mapping = mapping
     self.elementType = elementType ?? source.model.automaticElementType
+    companions = try source.companions()
     weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: self.elementType)
   }
 
@@ -49,11 +52,10 @@ public struct CheckpointConverter: Sendable {
   /// - Parameter progress: Called from any worker, one call at a time, with bytes done and bytes in all.
   @discardableResult
   public func write(to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> Summary {
-    let auxiliaryFiles = try source.auxiliaryFiles()  // a tokenizer that cannot be made is told before the weights are written
     let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
     do {
       let summary = try writeFiles(output, progress)
-      for file in auxiliaryFiles { try output.write(file) }
+      for file in companions.all { try output.write(file) }
       try output.commit()
       return summary
     } catch {

@@ -187,7 +187,7 @@ struct GGUFTests {
     #expect(source.model.normEpsilon.text == "1e-05" && source.model.rotaryBase.double == 10000)
     let tokenizer = try #require(try source.gguf?.metadata.tokenizer())
     #expect(tokenizer.tokens.count == 24 && tokenizer.tokens[3] == "t3é" && tokenizer.merges == ["a b", "b c"])
-    #expect(tokenizer.eosTokenID == 2 && tokenizer.addsBOSToken == false && tokenizer.chatTemplate == "{{ messages }}" && tokenizer.pre == "smollm")
+    #expect(tokenizer.endID == 2 && tokenizer.addsBeginning == false && tokenizer.chatTemplate == "{{ messages }}" && tokenizer.preTokenizer == "smollm")
     #expect(source.model.isQuantized && source.model.automaticElementType == .bfloat16)
   }
 

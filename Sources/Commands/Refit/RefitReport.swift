@@ -9,6 +9,7 @@ struct RefitReport {
   var phases: Phases
   var summary: RefitSummary
   var warnings: [String]
+  var files: CompanionChanges
   /// Of the phase that makes and saves.
   var writing: Duration
   /// Bytes a second, where it was measured.
@@ -46,7 +47,7 @@ struct RefitReport {
       ],
       "bytes": ["all": .int(summary.byteCount), "changed": .int(summary.changedByteCount)],
       "bytes_per_second": .double(rate.rounded()),
-      "warnings": .strings(warnings), "pending_ranks": .ints(summary.pendingRanks),
+      "files": Self.json(files), "warnings": .strings(warnings), "pending_ranks": .ints(summary.pendingRanks),
     ]
     if let copyRate {
       members["copy_bytes_per_second"] = .double(copyRate.rounded())
@@ -57,6 +58,13 @@ struct RefitReport {
 
   static func json(_ phases: Phases) -> JSONValue {
     .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] })
+  }
+
+  static func json(_ files: CompanionChanges) -> JSONValue {
+    [
+      "summary": files.summary.map { .string($0) } ?? nil, "note": files.note.map { .string($0) } ?? nil,
+      "replaced": .strings(files.replaced), "added": .strings(files.added), "removed": .strings(files.removed),
+    ]
   }
 
   /// Anything that ended the command but a refusal.

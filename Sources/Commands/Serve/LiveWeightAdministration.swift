@@ -22,7 +22,7 @@ struct LiveWeightAdministration: WeightAdministration {
       try await weights.prepare(
         LiveSource(
           path: source.source, basePath: source.base, baseVersion: source.baseVersion, adapters: source.adapters,
-          loraScale: source.loraScale, ignoresFrozen: source.ignoresFrozen))
+          loraScale: source.loraScale, ignoresFrozen: source.ignoresFrozen, keepsTokenizer: source.keepsTokenizer))
     }
     for warning in facts.warnings.prefix(Self.mostLines) {
       logger.warning("new weights", metadata: ["weights": .string(facts.name), "warning": .string(warning)])
@@ -36,11 +36,19 @@ struct LiveWeightAdministration: WeightAdministration {
   }
 
   func activate(version: String, inFlight: InFlightPolicy) async throws -> JSONValue {
-    Self.json(try await refusing { try await weights.activate(version, inFlight: InFlightRequests(inFlight)) })
+    told(try await refusing { try await weights.activate(version, inFlight: InFlightRequests(inFlight)) })
   }
 
   func undo(inFlight: InFlightPolicy) async throws -> JSONValue {
-    Self.json(try await refusing { try await weights.undo(InFlightRequests(inFlight)) })
+    told(try await refusing { try await weights.undo(InFlightRequests(inFlight)) })
+  }
+
+  /// What goes for the version that is active now goes into the log as well as into the reply.
+  private func told(_ change: LiveWeights.Change) -> JSONValue {
+    for warning in change.warnings.prefix(Self.mostLines) {
+      logger.warning("weights in use", metadata: ["weights": .string(change.to), "warning": .string(warning)])
+    }
+    return Self.json(change)
   }
 
   func delete(version: String) async throws -> JSONValue {
@@ -76,6 +84,8 @@ struct LiveWeightAdministration: WeightAdministration {
         throw Self.refusal(error.description + "\nThe weights in use are as they were.", parameter: versionField)
       case .nonFinite:
         throw Self.refusal(error.description + "\nThe weights in use are as they were.")
+      case .otherTokenizer:
+        throw Self.refusal(error.description, parameter: "keep_tokenizer")
       case .withoutEffect(let field):
         throw Self.refusal(error.description, parameter: field)
       case .engineReplaced:
@@ -107,6 +117,7 @@ struct LiveWeightAdministration: WeightAdministration {
     [
       "version": .string(change.to), "previous": .string(change.from),
       "pause_microseconds": .double(seconds(change.pause) * 1e6), "seconds": .double(seconds(change.total)),
+      "warnings": .strings(change.warnings),
     ]
   }
 

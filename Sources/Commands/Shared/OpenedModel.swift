@@ -25,7 +25,7 @@ struct OpenedModel {
     if options.isa == nil { options.isa = .detected }
     engine = try CPUEngine(directory, options: options)
     loadTime = clock.now - start
-    tokenizer = try Self.tokenizer(FilePath(tokenizerPath ?? engineDirectory), isGiven: tokenizerPath != nil)
+    tokenizer = try Self.tokenizer(FilePath(tokenizerPath ?? engineDirectory), isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
     guard tokenizer.vocabularySize <= engine.vocabularySize else {
       throw EngineError(
         path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). Give the model's own tokenizer."))
@@ -36,12 +36,13 @@ struct OpenedModel {
   ///
   /// - Parameter flag: Names another tokenizer.
   static func checkTokenizer(of source: BuildSource, flag: String) throws {
-    let files = Dictionary(try source.auxiliaryFiles().map { ($0.name, $0) }) { first, _ in first }
-    guard files["tokenizer.json"] != nil else {
-      throw EngineError(source.path, .unsupported(reason: "no tokenizer.json here. Name a directory that has one with \(flag)."))
+    let files = try source.companionFiles()
+    guard files.hasTokenizer else {
+      let reason = files.notes.first ?? "no tokenizer.json here."
+      throw EngineError(source.path, .unsupported(reason: "\(reason) Name a directory that has one with \(flag)."))
     }
     do {
-      let tokenizer = try Tokenizer(files: try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in try files[name]?.bytes() }))
+      let tokenizer = try Tokenizer(files: try files.tokenizerFiles(), modelVocabulary: source.config.vocabularySize)
       guard tokenizer.vocabularySize <= source.config.vocabularySize else {
         throw EngineError(
           source.path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the model \(source.config.vocabularySize). Give the model's own tokenizer with \(flag)."))
@@ -51,7 +52,7 @@ struct OpenedModel {
     }
   }
 
-  private static func tokenizer(_ path: FilePath, isGiven: Bool) throws -> Tokenizer {
+  private static func tokenizer(_ path: FilePath, isGiven: Bool, vocabulary: Int) throws -> Tokenizer {
     guard Directory.kind(of: path) != .file else {
       let isTokenizer = path.lastComponent == "tokenizer.json"
       throw EngineError(path, .unsupported(reason: "this is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json")."))
@@ -67,7 +68,7 @@ struct OpenedModel {
       let files = try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
         names.contains(name) ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
-      return try Tokenizer(files: files)
+      return try Tokenizer(files: files, modelVocabulary: vocabulary)
     } catch let error as TokenizerError {
       throw EngineError(path, .unsupported(reason: "\(error)"))
     }

@@ -1,6 +1,7 @@
 import Files
 import OrderedCollections
 import SystemPackage
+import Tokenizers
 import WeightSources
 
 /// New weights for a running engine, in memory beside the old ones. Nothing uses them yet.
@@ -84,9 +85,29 @@ public struct LiveRefitter: Sendable {
       var options = Refitter.Options()
       options.workers = workers
       options.ignoresFrozen = source.ignoresFrozen
-      let prepared = try await Refitter(engine: engine, options: options).prepare(opened)
+      let staying = try Self.companionWarnings(
+        EngineCompanions(engine: engine, source: opened, lineage: Lineage(directory: engine.path), keeps: false), of: engine,
+        isAsked: source.keepsTokenizer)
+      options.keepsTokenizer = true
+      var prepared = try await Refitter(engine: engine, options: options).prepare(opened)
+      prepared.outcome.warnings += staying
       return try await make(prepared, from: opened, workers: workers, progress: progress)
     }
+  }
+
+  /// The server's tokenizer, chat template and end tokens stay. Other tokens would be wrong answers; the rest is told.
+  private static func companionWarnings(
+    _ companions: EngineCompanions, of engine: EngineDirectory, isAsked: Bool
+  ) throws -> [String] {
+    guard let summary = companions.changes.summary else { return [] }
+    let (old, new) = (CompanionFiles(engine.auxiliaryFiles, in: engine.path), companions.files)
+    let limit = engine.pretrained.vocabularySize
+    if !isAsked, old.hasTokenizer, new.hasTokenizer, let mine = try? Tokenizer(files: old.tokenizerFiles(), modelVocabulary: limit),
+      let its = try? Tokenizer(files: new.tokenizerFiles(), modelVocabulary: limit), !its.hasSameTokens(as: mine)
+    {
+      throw LiveWeightsError.otherTokenizer(companions.origin?.string ?? "the source")
+    }
+    return ["this server keeps its own files, but the source brings another \(summary): refit into files to serve those"]
   }
 
   private func make(

@@ -12,10 +12,12 @@ public struct LiveSource: Sendable, Hashable {
   public var loraScale: Double
   /// Keep the engine's frozen weights where the source's differ, instead of refusing.
   public var ignoresFrozen: Bool
+  /// Take weights whose tokens mean something else than the running engine's tokenizer says.
+  public var keepsTokenizer: Bool
 
   public init(
     path: String, basePath: String? = nil, baseVersion: String? = nil, adapters: [String] = [], loraScale: Double = 1,
-    ignoresFrozen: Bool = false
+    ignoresFrozen: Bool = false, keepsTokenizer: Bool = false
   ) {
     self.path = path
     self.basePath = basePath
@@ -23,5 +25,6 @@ public struct LiveSource: Sendable, Hashable {
     self.adapters = adapters
     self.loraScale = loraScale
     self.ignoresFrozen = ignoresFrozen
+    self.keepsTokenizer = keepsTokenizer
   }
 }

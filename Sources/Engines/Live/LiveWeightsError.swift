@@ -4,6 +4,8 @@ public enum LiveWeightsError: Error, Sendable, Hashable, CustomStringConvertible
   case outOfMemory(wanted: Int, available: Int?, deletable: [String])
   /// Values that are NaN or infinite, a line for each weight: such weights break every answer.
   case nonFinite([String])
+  /// The source brings a tokenizer whose ids are other tokens than those of the one that serves.
+  case otherTokenizer(String)
   /// A field that the source has no use for: `base` or `lora_scale` of a whole model.
   case withoutEffect(field: String)
   /// The engine's directory is no longer the one that was opened.
@@ -35,6 +37,9 @@ public enum LiveWeightsError: Error, Sendable, Hashable, CustomStringConvertible
         + weights.prefix(Self.mostLines).joined(separator: "\n  ")
         + (weights.count > Self.mostLines ? "\n  … and \(weights.count - Self.mostLines) more" : "")
         + "\nMend the source; where it is an adapter, look at lora_alpha and lora_scale first."
+    case .otherTokenizer(let source):
+      "The tokens of \(source) are not those of the tokenizer that serves, which a change of weights leaves as it is: answers would be "
+        + "wrong. Refit the engine into files with trtllm-refit and serve that, or give keep_tokenizer if the weights fit after all."
     case .withoutEffect(let field):
       "\(field) is for adapters, but the source is a whole model, so that it would have no effect. Leave it out"
         + (field == "lora_scale" ? ", or give adapters." : ", or give an adapter as source.")

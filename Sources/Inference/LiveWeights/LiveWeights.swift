@@ -40,6 +40,8 @@ public actor LiveWeights {
     public var pause: Duration
     /// From asking for it, with waiting for running requests.
     public var total: Duration
+    /// What goes for the version that chooses the tokens now, such as that its model has another chat template.
+    public var warnings: [String] = []
   }
   public struct Overview: Sendable {
     public var versions: [Facts]
@@ -187,7 +189,7 @@ public actor LiveWeights {
     }
     guard !isChanging else { throw LiveWeightsError.busy("Another change of weights") }
     guard name != active else {
-      return Change(from: name, to: name, firstStep: loop.statistics.steps + 1, pause: .zero, total: .zero)
+      return Change(from: name, to: name, firstStep: loop.statistics.steps + 1, pause: .zero, total: .zero, warnings: version.made?.warnings ?? [])
     }
     isChanging = true
     defer { isChanging = false }
@@ -209,7 +211,8 @@ public actor LiveWeights {
     }
     let from = active
     active = name
-    return Change(from: from, to: name, firstStep: step, pause: pause, total: clock.now - asked)
+    return Change(
+      from: from, to: name, firstStep: step, pause: pause, total: clock.now - asked, warnings: version.made?.warnings ?? [])
   }
 
   /// Drops a version; its memory is given back where no other version shares it.

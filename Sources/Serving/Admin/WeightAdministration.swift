@@ -25,6 +25,8 @@ public struct WeightSourceRequest: Sendable, Hashable {
   public var adapters: [String]
   public var loraScale: Double
   public var ignoresFrozen: Bool
+  /// Take weights whose tokenizer is another than the one that serves.
+  public var keepsTokenizer = false
 }
 
 /// What becomes of answers in the making when weights change.

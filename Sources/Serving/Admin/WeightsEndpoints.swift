@@ -77,12 +77,13 @@ struct WeightsEndpoints: Sendable {
     let adapters = try fields.strings("adapters", limit: 16)
     let scale = try fields.number("lora_scale", in: -1000...1000) ?? 1
     let ignoresFrozen = try fields.bool("ignore_frozen")
+    let keepsTokenizer = try fields.bool("keep_tokenizer")
     // Paths are looked up on other threads: disks may be slow, and networks hang.
     return try await core.work(context, .small) { _ in
       WeightSourceRequest(
         source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
         baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
-        ignoresFrozen: ignoresFrozen)
+        ignoresFrozen: ignoresFrozen, keepsTokenizer: keepsTokenizer)
     }
   }
 

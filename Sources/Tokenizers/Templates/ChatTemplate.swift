@@ -47,43 +47,6 @@ public struct ChatTemplate: Sendable {
   }
 }
 
-extension ChatTemplate {
-  /// All of a model's templates by name; one that cannot be read does not keep the others, nor the tokenizer, from use.
-  /// A file of its own wins over tokenizer_config.json, as in transformers.
-  static func all(in files: TokenizerFiles, configuration: JSONValue?) throws(TokenizerError) -> [String: Result<ChatTemplate, TokenizerError>] {
-    var sources: [(name: String, file: String, source: String)] = []
-    switch configuration?["chat_template"] {
-    case .string(let source)?: sources = [("default", "tokenizer_config.json", source)]
-    case .array(let templates)?:
-      for template in templates {
-        guard let name = template["name"]?.string, let source = template["template"]?.string else {
-          throw TokenizerError(
-            file: "tokenizer_config.json",
-            problem: .invalidMember("chat_template", expected: "a text, or an array of objects with 'name' and 'template'"))
-        }
-        sources.append((name, "tokenizer_config.json", source))
-      }
-    default: break
-    }
-    if let json = try files.json("chat_template.json"), let source = json["chat_template"]?.string {
-      sources.append(("default", "chat_template.json", source))
-    }
-    if let bytes = files.bytes("chat_template.jinja") {
-      guard let source = String(validating: bytes, as: UTF8.self) else {
-        throw TokenizerError(file: "chat_template.jinja", problem: .invalidMember("the text", expected: "UTF-8"))
-      }
-      sources.append(("default", "chat_template.jinja", source))
-    }
-    var templates: [String: Result<ChatTemplate, TokenizerError>] = [:]
-    for (name, file, source) in sources {
-      do { templates[name] = .success(try ChatTemplate(source: source)) } catch {
-        templates[name] = .failure(TokenizerError(file: file, problem: .invalidTemplate(error)))
-      }
-    }
-    return templates
-  }
-}
-
 extension Tokenizer {
   /// The names of the model's chat templates; most models have one, `default`.
   public var chatTemplateNames: [String] { chatTemplates.keys.sorted() }

@@ -1,3 +1,5 @@
+public import Tokenizers
+
 /// The key-value pairs in front of a GGUF file's tensors, with typed look-ups that say what is wrong.
 public struct GGUFMetadata: Sendable {
   /// The file, for messages.
@@ -26,30 +28,6 @@ public struct GGUFMetadata: Sendable {
   }
 }
 
-/// What a GGUF file says about its tokenizer, under the names of its `tokenizer.` keys.
-public struct GGUFTokenizer: Sendable {
-  /// `gpt2` is byte-level BPE, `llama` SentencePiece.
-  public let model: String
-  /// The pre-tokeniser's name (`smollm`, `llama-bpe`, …).
-  public let pre: String?
-  public let tokens: [String]
-  /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte; one a token, or empty.
-  public let tokenTypes: [Int]
-  public let scores: [Float]
-  /// Pairs joined by a space, best first.
-  public let merges: [String]
-  public let bosTokenID: Int?
-  public let eosTokenID: Int?
-  public let eotTokenID: Int?
-  public let unknownTokenID: Int?
-  public let paddingTokenID: Int?
-  public let addsBOSToken: Bool?
-  public let addsEOSToken: Bool?
-  public let addsSpacePrefix: Bool?
-  /// Jinja source.
-  public let chatTemplate: String?
-}
-
 extension GGUFMetadata {
   /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind, or an id is outside the vocabulary.
   public func tokenizer() throws(GGUFError) -> GGUFTokenizer {
@@ -67,17 +45,23 @@ extension GGUFMetadata {
       }
       return id
     }
+    let template = "tokenizer.chat_template"
+    var named: [String: String] = [:]
+    for key in values.keys where key.hasPrefix(template + ".") {
+      named[String(key.dropFirst(template.count + 1))] = try require(key, "a string", \.string)
+    }
     return GGUFTokenizer(
       model: try require("tokenizer.ggml.model", "a string", \.string),
-      pre: try optional("tokenizer.ggml.pre", "a string", \.string),
+      preTokenizer: try optional("tokenizer.ggml.pre", "a string", \.string),
       tokens: tokens, tokenTypes: types,
-      scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.floats) ?? [],
       merges: try optional("tokenizer.ggml.merges", "an array of strings", \.strings) ?? [],
-      bosTokenID: try id("bos"), eosTokenID: try id("eos"), eotTokenID: try id("eot"),
-      unknownTokenID: try id("unknown"), paddingTokenID: try id("padding"),
-      addsBOSToken: try optional("tokenizer.ggml.add_bos_token", "a boolean", \.bool),
-      addsEOSToken: try optional("tokenizer.ggml.add_eos_token", "a boolean", \.bool),
+      beginningID: try id("bos"), endID: try id("eos"), endOfTurnID: try id("eot"),
+      unknownID: try id("unknown"), paddingID: try id("padding"),
+      addsBeginning: try optional("tokenizer.ggml.add_bos_token", "a boolean", \.bool),
+      addsEnd: try optional("tokenizer.ggml.add_eos_token", "a boolean", \.bool),
       addsSpacePrefix: try optional("tokenizer.ggml.add_space_prefix", "a boolean", \.bool),
-      chatTemplate: try optional("tokenizer.chat_template", "a string", \.string))
+      chatTemplate: try optional(template, "a string", \.string),
+      scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.floats) ?? [],
+      endOfMessageID: try id("eom"), namedChatTemplates: named)
   }
 }

@@ -1,0 +1,109 @@
+"""Puts the facts of a tokenizer into several files that agree and disagree, and writes what transformers makes of each set.
+
+Run with a Python that has transformers 5:  python Scripts/reference/tokenizer_places.py
+Reads tokenizer-smollm.json and writes tokenizer-places.json, both in Tests/TokenizersTests/Expected.
+"""
+import json
+import tempfile
+from pathlib import Path
+
+from transformers import AutoTokenizer, GenerationConfig
+
+OUT = Path(__file__).resolve().parents[2] / "Tests/TokenizersTests/Expected"
+BASE = json.loads((OUT / "tokenizer-smollm.json").read_text())
+TEXTS = ["<|im_start|>user\nHi<|im_end|>", "the <new> and <|end|> quay", " <extra>the  <pad>", "a the b"]
+VOCABULARY = BASE["model"]["vocab"]
+
+
+def token(content, **more):
+    return {"content": content, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True} | more
+
+
+def processor(*names):
+    parts = [{"SpecialToken": {"id": n, "type_id": 0}} for n in names]
+    return {"type": "TemplateProcessing", "single": parts + [{"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": parts + [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {n: {"id": n, "ids": [VOCABULARY[n]], "tokens": [n]} for n in names}}
+
+
+CONFIG = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "clean_up_tokenization_spaces": False}
+OWN = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in BASE["added_tokens"]}
+END = str(VOCABULARY["<|end|>"])
+CASES = {
+    "nothing but roles": {"tokenizer_config.json": CONFIG},
+    "no configuration": {},
+    "roles in the map": {"tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"},
+                         "special_tokens_map.json": {"bos_token": "<|im_start|>", "eos_token": token("<|end|>")}},
+    "map against configuration": {"tokenizer_config.json": CONFIG, "special_tokens_map.json": {"eos_token": "<|end|>"}},
+    "map against a configuration that lists its tokens": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN}, "special_tokens_map.json": {"eos_token": "<|end|>"}},
+    "added_tokens.json has a new one": {"tokenizer_config.json": CONFIG, "added_tokens.json": {"<new>": len(VOCABULARY)}},
+    "added_tokens.json with another id": {"tokenizer_config.json": CONFIG, "added_tokens.json": {"<new>": len(VOCABULARY) + 7}},
+    "added_tokens.json beside a configuration that lists its tokens": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN}, "added_tokens.json": {"<new>": len(VOCABULARY)}},
+    "configuration lists a new token": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN | {str(len(VOCABULARY)): token("<new>", special=False)}}},
+    "configuration strips where tokenizer.json does not": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN | {END: token("<|end|>", lstrip=True, rstrip=True)}}},
+    "configuration calls a token ordinary": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN | {END: token("<|end|>", special=False)}}},
+    "padding is nowhere else": {"tokenizer_config.json": CONFIG | {"pad_token": "<pad>"}},
+    "a role for an ordinary word": {"tokenizer_config.json": CONFIG | {"unk_token": "the"}},
+    "extra tokens": {"tokenizer_config.json": CONFIG | {"extra_special_tokens": ["<extra>", "<|end|>"]}},
+    "additional tokens": {"tokenizer_config.json": CONFIG | {"additional_special_tokens": ["<extra>"]}},
+    "extra tokens by name": {"tokenizer_config.json": CONFIG | {"extra_special_tokens": {"image_token": "<extra>"}}},
+    "add_bos_token without a processor": {"tokenizer_config.json": CONFIG | {"add_bos_token": True, "add_eos_token": True}},
+    "a processor without add_bos_token": {"tokenizer_config.json": CONFIG | {"add_bos_token": False},
+                                          "tokenizer.json": {"post_processor": processor("<|im_start|>")}},
+    "truncation and padding": {"tokenizer_config.json": CONFIG | {"model_max_length": 4}, "tokenizer.json": {
+        "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+        "padding": {"strategy": {"Fixed": 40}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<|end|>"}}},
+    "template file against configuration": {
+        "tokenizer_config.json": CONFIG | {"chat_template": [{"name": "default", "template": "old"}, {"name": "tool_use", "template": "tool"}]},
+        "chat_template.jinja": "new {{ bos_token }}{{ messages[0].content }}{{ eos_token }}"},
+    "several templates": {"tokenizer_config.json": CONFIG | {
+        "chat_template": [{"name": "default", "template": "a{{ eos_token }}"}, {"name": "tool_use", "template": "t"}]}},
+    "generation settings against the role": {"tokenizer_config.json": CONFIG, "generation_config.json": {"eos_token_id": [0, 5]},
+                                             "config.json": {"model_type": "llama", "eos_token_id": 7}},
+    "only the configuration ends": {"tokenizer_config.json": CONFIG, "config.json": {"model_type": "llama", "eos_token_id": [7, 9]}},
+}
+
+
+def ends(path):
+    """As a loaded model's generate() has them."""
+    try:
+        config = GenerationConfig.from_pretrained(path)
+    except OSError:
+        try:
+            config = GenerationConfig.from_pretrained(path, config_file_name="config.json", _from_model_config=True)
+        except OSError:
+            return None
+    return config.eos_token_id
+
+
+results = []
+for name, files in CASES.items():
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        (place / "tokenizer.json").write_text(json.dumps(BASE | files.get("tokenizer.json", {})))
+        for file, content in files.items():
+            if file != "tokenizer.json":
+                (place / file).write_text(content if isinstance(content, str) else json.dumps(content))
+        if "config.json" not in files:
+            (place / "config.json").write_text('{"model_type": "llama"}')
+        tokenizer = AutoTokenizer.from_pretrained(place)
+        ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+        if "truncation" in files.get("tokenizer.json", {}):
+            ids = [tokenizer(text, padding=False, truncation=False)["input_ids"] for text in TEXTS]
+        expected = {
+            "ids": ids, "decoded": [tokenizer.decode(one, skip_special_tokens=True) for one in ids],
+            "roles": {k: str(getattr(tokenizer, k)) for k in ("bos_token", "eos_token", "unk_token", "pad_token") if getattr(tokenizer, k)},
+            "eos_token_id": ends(place),
+        }
+        if tokenizer.chat_template:
+            expected["templates"] = sorted(tokenizer.chat_template) if isinstance(tokenizer.chat_template, dict) else ["default"]
+            expected["chat"] = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+        results.append({"name": name, "files": files, "expected": expected})
+
+(OUT / "tokenizer-places.json").write_text(json.dumps({"texts": TEXTS, "cases": results}, indent=1, ensure_ascii=False) + "\n")
+print(len(results), "cases")

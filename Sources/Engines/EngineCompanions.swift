@@ -1,0 +1,184 @@
+import Checkpoints
+import Crypto
+import Files
+import JSON
+import OrderedCollections
+import SystemPackage
+import Tokenizers
+import WeightSources
+
+/// What a refit does to the files beside an engine's weights.
+public struct CompanionChanges: Sendable, Equatable {
+  /// Files that get other bytes, that are new, and that go.
+  public var replaced: [String] = []
+  public var added: [String] = []
+  public var removed: [String] = []
+  /// `tokenizer and chat template from PATH`; nil where nothing changes that matters.
+  public var summary: String?
+  /// Why files of the source, or the lack of them, change nothing; nil where there is nothing to say.
+  public var note: String?
+
+  public init() {}
+  public var isEmpty: Bool { replaced.isEmpty && added.isEmpty && removed.isEmpty }
+}
+
+/// The files that will stand beside the rank files of a refitted engine, chosen before anything is written.
+///
+/// A whole model brings all of its own, so that the engine is what a build of that model would be. An adapter brings what it
+/// carries. A tokenizer is one set, taken whole or not at all; it takes the chat templates along that were beside it. Files
+/// that are no model's, such as notes that somebody put into the directory, stay.
+struct EngineCompanions: Sendable {
+  /// All files but `config.json`, `lineage.json` and the rank files.
+  private(set) var files: CompanionFiles
+  /// For the lineage: digest and source of each.
+  private(set) var record: OrderedDictionary<String, Lineage.File> = [:]
+  /// `config.json` anew; nil where it stays byte for byte.
+  private(set) var configuration: String?
+  private(set) var changes = CompanionChanges()
+  private(set) var problems: [RefitProblem] = []
+  private(set) var warnings: [String] = []
+  /// Where the last of the new files came from.
+  private(set) var origin: FilePath?
+  /// Names that are the model's, so that they go where they are not written.
+  private(set) var owned: Set<String>
+
+  /// The engine's own files, as they are.
+  init(engine: EngineDirectory, lineage: Lineage?) throws {
+    files = CompanionFiles(engine.auxiliaryFiles, in: engine.path)
+    owned = Set((lineage?.files ?? [:]).keys).union(ModelSource.auxiliaryNames)
+    for name in files.names {
+      guard let content = files[name] else { continue }
+      let digest = try content.digest()
+      let known = lineage?.files?[name]
+      record[name] = known?.digest == digest ? known : Lineage.File(digest: digest, source: engine.path.string)
+    }
+  }
+
+  /// - Parameter keeps: Leave the engine's files alone; only `config.json` follows the weights.
+  init(engine: EngineDirectory, source: RefitSource, lineage: Lineage?, keeps: Bool) throws {
+    try self.init(engine: engine, lineage: lineage)
+    let (before, digests) = (files, record.mapValues(\.digest))
+    var origins: [String: String] = [:]
+    var last: FilePath?
+    for given in source.companions {
+      let taken = take(given)
+      guard !taken.isEmpty else { continue }
+      for name in taken { origins[name] = given.path.string }
+      last = given.path
+    }
+    if keeps {
+      if files.names != before.names || origins.contains(where: { (try? files[$0.key]?.digest()) != digests[$0.key] }) {
+        changes.note = "the engine's own tokenizer, chat template and generation settings stay, as asked"
+      }
+      (files, origins, warnings) = (before, [:], [])
+    }
+    record = [:]
+    for name in files.names {
+      guard let content = files[name] else { continue }
+      let isNew = origins[name] != nil || digests[name] == nil
+      let digest = isNew ? try content.digest() : digests[name] ?? ""
+      let origin = origins[name] ?? lineage?.files?[name].flatMap { $0.digest == digest ? $0.source : nil } ?? engine.path.string
+      record[name] = Lineage.File(digest: digest, source: origin)
+      if digests[name] == nil { changes.added.append(name) } else if digests[name] != digest { changes.replaced.append(name) }
+    }
+    changes.removed = before.names.filter { record[$0] == nil }
+    origin = last
+    if let last, !changes.isEmpty { try describe(from: before, to: last, vocabulary: engine.pretrained.vocabularySize) }
+    configuration = Self.configuration(engine, source)
+  }
+
+  /// - Returns: The names that now come from `given`.
+  private mutating func take(_ given: RefitSource.Companions) -> [String] {
+    var taken = given.files.names
+    if !given.files.hasTokenizer {
+      // Without tokenizer.json nothing can be read; what goes with one of its own makes no set with the engine's.
+      let parts = taken.filter { CompanionFiles.part(of: $0) == .tokenizer }
+      if !parts.isEmpty, files.has(.tokenizer) || !given.isModel {
+        warnings.append(
+          "\(given.path): \(parts.joined(separator: ", ")) without a tokenizer.json: left out, the engine's tokenizer stays. "
+            + "Save the tokenizer there again with a current transformers.")
+        taken.removeAll { parts.contains($0) }
+      } else if given.isModel, files.hasTokenizer {
+        changes.note = "\(given.path) has no tokenizer: the engine's stays"
+      }
+    }
+    warnings += given.files.notes.map { "\(given.path): \($0)" }
+    if given.isModel {
+      // Files of the old model that no tokenizer is made of go, too.
+      for name in files.names where owned.contains(name) && !taken.contains(name) {
+        let part = CompanionFiles.part(of: name)
+        if given.files.hasTokenizer || part == .other { files.contents[name] = nil }
+      }
+    } else {
+      taken.removeAll { CompanionFiles.part(of: $0) == .other }
+      if given.files.hasTokenizer {
+        for name in files.names where [.tokenizer, .chatTemplate].contains(CompanionFiles.part(of: name)) { files.contents[name] = nil }
+      }
+    }
+    if given.files.has(.chatTemplate), !given.files.hasTokenizer {
+      for name in files.names where CompanionFiles.part(of: name) == .chatTemplate { files.contents[name] = nil }
+    }
+    for name in taken { files.contents[name] = given.files[name] }
+    owned.formUnion(taken)
+    return taken
+  }
+
+  /// Says what changed, and looks at what is new as run and serve would.
+  private mutating func describe(from before: CompanionFiles, to origin: FilePath, vocabulary: Int) throws {
+    let (old, new) = (try before.tokenizerFiles(), try files.tokenizerFiles())
+    let found = new.differences(from: old)
+    let parts = TokenizerFiles.Part.allCases.filter { found.contains($0) }.map(\.rawValue)
+    if !parts.isEmpty {
+      let list = parts.count < 3 ? parts.joined(separator: " and ") : parts.dropLast().joined(separator: ", ") + " and " + parts[parts.count - 1]
+      changes.summary = "\(list) from \(origin)"
+    }
+    let findings = try files.findings(modelVocabulary: vocabulary)
+    problems += findings.misfits.map { .tokenizer($0) }
+    warnings += (findings.unusable.map { [TokenizerFindings.refusal($0)] } ?? []) + findings.notes
+  }
+
+  /// The engine's configuration with the new model's in place of the old one's; nil where the weights below stay.
+  private static func configuration(_ engine: EngineDirectory, _ source: RefitSource) -> String? {
+    guard var model = source.config?.json.object, var all = engine.configuration.object else { return nil }
+    if let type = engine.pretrained.elementType.configName, model["dtype"]?.string != type { model["dtype"] = .string(type) }
+    if model["is_pruned"]?.bool == true { model["is_pruned"] = nil }
+    all["pretrained_config"] = .object(model)
+    // Whatever was stripped is filled now.
+    if case .object(var build)? = all["build_config"], build["use_strip_plan"]?.bool == true {
+      build["use_strip_plan"] = false
+      all["build_config"] = .object(build)
+    }
+    return JSONValue.object(all).serialized(indent: 4) + "\n"
+  }
+
+  /// Copies all into a new engine directory.
+  func write(to output: OutputDirectory, engine: EngineDirectory) throws {
+    for file in files.all { try output.write(file) }
+    if let configuration {
+      try output.write("config.json", text: configuration)
+    } else {
+      try output.copyFile(from: engine.path.appending("config.json"), name: "config.json")
+    }
+  }
+
+  /// What tells these files from others, for several processes that must mean the same.
+  var fingerprint: String {
+    (record.map { "\($0.key) \($0.value.digest)" } + [configuration ?? ""]).joined(separator: "\n")
+  }
+}
+
+extension AuxiliaryFile {
+  /// SHA-256.
+  func digest() throws(FileError) -> String {
+    var hash = SHA256()
+    switch contents {
+    case .bytes(let bytes): hash.update(data: bytes)
+    case .file(let path):
+      let file = try ReadableFile(path)
+      for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
+        hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
+      }
+    }
+    return hash.finalize().hexadecimal
+  }
+}

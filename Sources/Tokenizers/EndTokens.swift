@@ -1,0 +1,31 @@
+import JSON
+
+/// Which tokens end a generated text: what the first of generation_config.json, config.json and tokenizer_config.json says
+/// that names any, as in transformers' `generate()`.
+struct EndTokens {
+  private(set) var ids: Set<Int32> = []
+  private(set) var notes: [String] = []
+
+  /// - Parameter roleID: The id of tokenizer_config.json's `eos_token`.
+  init(files: TokenizerFiles, roleID: Int32?) throws(TokenizerError) {
+    var places: [(file: String, ids: [Int32])] = []
+    for file in ["generation_config.json", "config.json"] {
+      let found = Self.ids(try files.json(file)?["eos_token_id"])
+      if !found.isEmpty { places.append((file, found)) }
+    }
+    if let roleID { places.append(("tokenizer_config.json", [roleID])) }
+    guard let first = places.first else { return }
+    ids = Set(first.ids)
+    for other in places.dropFirst() where !ids.isSuperset(of: other.ids) {
+      func list(_ ids: [Int32]) -> String { ids.prefix(10).map(String.init).joined(separator: ", ") }
+      notes.append(
+        "answers end at \(list(first.ids)) by \(first.file), at \(list(other.ids)) by \(other.file): \(first.file) counts, as in transformers")
+      break
+    }
+  }
+
+  /// One id or several. A negative one ends nothing.
+  static func ids(_ value: JSONValue?) -> [Int32] {
+    (value?.array ?? value.map { [$0] } ?? []).compactMap { $0.int.flatMap(Int32.init(exactly:)) }.filter { $0 >= 0 }
+  }
+}

@@ -1,0 +1,29 @@
+extension GGUFTokenizer {
+  /// Tokens that end a generated text as llama.cpp's loader finds them: those with a role (eos, eot, eom), and those whose
+  /// text is one by which models end a turn, or that separate files in code models. The end of a text comes first, then by id.
+  var endIDs: [Int] {
+    var texts: [String: Int] = [:]
+    for (id, token) in tokens.enumerated() where Self.endings.contains(token) || Self.codeEndings.contains(token) {
+      texts[token] = texts[token] ?? id
+    }
+    // Harmony's and Solar's `<|end|>` ends a part of a message, and Gemma 4's `</s>` is an ordinary token.
+    let calls = texts["<|call|>"] != nil || texts["<|calls|>"] != nil
+    if calls, texts["<|return|>"] != nil || texts["<|flush|>"] != nil { texts["<|end|>"] = nil }
+    if texts["<|tool_response>"] != nil { texts["</s>"] = nil }
+    var found: [Int] = []
+    for id in [endID, endOfTurnID, endOfMessageID].compactMap({ $0 }) + texts.values.sorted()
+    where tokens.indices.contains(id) && !found.contains(id) { found.append(id) }
+    return found
+  }
+
+  private static let endings: Set<String> = [
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
+    "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
+    "<|tool_response>",
+  ]
+  /// Padding, repository and file separators of models that fill in code.
+  private static let codeEndings: Set<String> = [
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
+    "<reponame>", "<|file_sep|>",
+  ]
+}

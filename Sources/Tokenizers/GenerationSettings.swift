@@ -1,0 +1,46 @@
+import JSON
+
+/// generation_config.json: run and serve take the end tokens from it, and nothing else.
+enum GenerationSettings {
+  /// Keys that name tokens, or say nothing about the answer.
+  private static let harmless: Set<String> = [
+    "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "transformers_version", "use_cache", "cache_implementation",
+    "cache_config", "output_attentions", "output_hidden_states", "output_scores", "output_logits", "return_dict_in_generate",
+    "is_assistant", "disable_compile", "compile_config", "low_memory", "max_time", "trust_remote_code", "chat_format",
+    "num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold", "prompt_lookup_num_tokens",
+    "max_matching_ngram_size", "assistant_early_exit", "assistant_lookbehind", "target_lookbehind", "prefill_chunk_size",
+    "remove_invalid_values", "num_return_sequences",
+  ]
+  /// Keys that do nothing unless `do_sample` is true.
+  private static let sampling: Set<String> = [
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h",
+  ]
+  /// Values that change nothing.
+  private static let neutral: [String: Set<Double>] = [
+    "temperature": [1], "top_k": [0], "top_p": [1], "min_p": [0], "typical_p": [1], "epsilon_cutoff": [0], "eta_cutoff": [0],
+    "repetition_penalty": [1], "encoder_repetition_penalty": [1], "no_repeat_ngram_size": [0], "encoder_no_repeat_ngram_size": [0],
+    "num_beams": [1], "num_beam_groups": [1], "diversity_penalty": [0], "length_penalty": [1], "min_length": [0],
+    "guidance_scale": [1], "dola_layers": [],
+  ]
+
+  /// Keys that would change answers in transformers and that nothing here uses, sorted.
+  static func unused(_ json: JSONValue?) -> [String] {
+    let members = json?.object ?? [:]
+    let samples = members["do_sample"]?.bool ?? false
+    return members.compactMap { key, value -> String? in
+      guard !key.hasPrefix("_"), !harmless.contains(key), samples || !sampling.contains(key) else { return nil }
+      switch value {
+      case .null, .bool(false): return nil
+      case .array(let elements) where elements.isEmpty: return nil
+      case .object(let members) where members.isEmpty: return nil
+      case .number(let number):
+        if let value = number.double, neutral[key]?.contains(value) == true { return nil }
+        // What bounds an answer, or beams that there are not.
+        if ["length_penalty", "early_stopping"].contains(key), members["num_beams"]?.int ?? 1 == 1 { return nil }
+      case .bool where key == "early_stopping" && members["num_beams"]?.int ?? 1 == 1: return nil
+      default: break
+      }
+      return key
+    }.sorted()
+  }
+}

@@ -1,0 +1,109 @@
+import JSON
+
+/// What is to be said of a model's tokenizer files before anything runs with them.
+public struct TokenizerFindings: Sendable, Equatable {
+  /// Why run and serve will refuse them; nil where they will not.
+  public var unusable: String?
+  /// Why they do not fit the model's vocabulary, a line each.
+  public var misfits: [String] = []
+  /// Places that disagree, templates that cannot be read, settings that nothing uses: a line each.
+  public var notes: [String] = []
+
+  public init() {}
+  /// All of it, the gravest first.
+  public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + notes }
+
+  public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer: \(reason)") }
+
+  /// Text out of a file on one line, cut where it is long.
+  static func oneLine(_ text: String) -> String {
+    let line = String(text.map { $0.isNewline ? " " : $0 })
+    return line.count <= 280 ? line : "\(line.prefix(200))…\(line.suffix(75))"
+  }
+}
+
+extension TokenizerFiles {
+  public var isEmpty: Bool { Self.names.allSatisfy { bytes($0) == nil } }
+
+  /// Reads all of the files as run and serve would.
+  ///
+  /// - Parameter modelVocabulary: How many tokens the model has.
+  public func findings(modelVocabulary: Int) -> TokenizerFindings {
+    var findings = TokenizerFindings()
+    do throws(TokenizerError) {
+      let generation = try json("generation_config.json")
+      for (file, json) in [("generation_config.json", generation)] {
+        for key in ["eos_token_id", "bos_token_id"] {
+          let wrong = EndTokens.ids(json?[key]).filter { Int($0) >= modelVocabulary }
+          if !wrong.isEmpty {
+            findings.misfits.append(
+              "\(file): \(key) names \(wrong.prefix(10).map(String.init).joined(separator: ", ")), but the model has \(modelVocabulary) tokens")
+          }
+        }
+      }
+      let unused = GenerationSettings.unused(generation)
+      if !unused.isEmpty {
+        findings.notes.append(
+          "generation_config.json: \(unused.prefix(10).joined(separator: ", "))\(unused.count > 10 ? " and \(unused.count - 10) more" : "") "
+            + "have no effect: flags and requests say how tokens are chosen")
+      }
+      let parts = bytes("tokenizer.json") == nil ? nil : try TokenizerParts(files: self, limit: modelVocabulary)
+      if let parts {
+        if parts.vocabularySize > modelVocabulary {
+          findings.misfits.append("tokenizer.json knows \(parts.vocabularySize) tokens, the model \(modelVocabulary)")
+        }
+        findings.notes += parts.notes
+        for (name, template) in parts.chatTemplates.sorted(by: { $0.key < $1.key }) {
+          guard case .failure(let error) = template else { continue }
+          findings.notes.append("the chat template\(name == "default" ? "" : " '\(name)'") cannot be used: \(error)")
+        }
+      }
+    } catch {
+      findings.unusable = "\(error)"
+    }
+    findings.misfits = findings.misfits.map(TokenizerFindings.oneLine)
+    findings.notes = findings.notes.map(TokenizerFindings.oneLine)
+    return findings
+  }
+
+  /// In what two sets of files differ.
+  public enum Part: String, Sendable, CaseIterable {
+    case tokenizer
+    case chatTemplate = "chat template"
+    case generation = "generation settings"
+  }
+
+  /// What the files say otherwise than `other`; how they are written does not count.
+  public func differences(from other: TokenizerFiles) -> Set<Part> {
+    var found: Set<Part> = []
+    for name in Self.names {
+      if bytes(name) == other.bytes(name) { continue }
+      let (mine, its) = (try? json(name), try? other.json(name))
+      switch name {
+      case "config.json", "chat_template.jinja", "chat_template.json": break
+      case "generation_config.json": if mine != its || mine == nil && bytes(name) != nil { found.insert(.generation) }
+      case "tokenizer_config.json": if Self.withoutTemplate(mine) != Self.withoutTemplate(its) { found.insert(.tokenizer) }
+      default: if mine != its || mine == nil && bytes(name) != nil { found.insert(.tokenizer) }
+      }
+    }
+    if templateTexts != other.templateTexts { found.insert(.chatTemplate) }
+    return found
+  }
+
+  private var templateTexts: [String: String]? {
+    (try? ChatTemplateSources(files: self, configuration: json("tokenizer_config.json")))?.byName.mapValues(\.text)
+  }
+  private static func withoutTemplate(_ json: JSONValue??) -> JSONValue? {
+    guard case .object(var members)? = json ?? nil else { return json ?? nil }
+    members["chat_template"] = nil
+    return .object(members)
+  }
+}
+
+extension Tokenizer {
+  /// Whether every id that either knows is the same token in both.
+  public func hasSameTokens(as other: Tokenizer) -> Bool {
+    let count = Int32(max(vocabularySize, other.vocabularySize))
+    return (0..<count).allSatisfy { bytes(ofID: $0) == other.bytes(ofID: $0) }
+  }
+}

@@ -1,0 +1,120 @@
+public import Files
+import JSON
+public import SystemPackage
+public import Tokenizers
+
+/// The files that belong to a model's weights: tokenizer, chat templates, generation settings, and what else lies beside
+/// them. Converting, building and refitting bring them along.
+public struct CompanionFiles: Sendable {
+  /// By file name.
+  public var contents: [String: AuxiliaryFile]
+  /// What is to be said of them, a line each.
+  public var notes: [String]
+
+  public init(_ files: some Sequence<AuxiliaryFile> = [], notes: [String] = []) {
+    contents = Dictionary(files.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    self.notes = notes
+  }
+  public init(_ names: some Sequence<String>, in directory: FilePath) {
+    self.init(names.map { AuxiliaryFile($0, at: directory.appending($0)) })
+  }
+
+  public var names: [String] { contents.keys.sorted() }
+  public subscript(name: String) -> AuxiliaryFile? { contents[name] }
+  /// In order of names.
+  public var all: [AuxiliaryFile] { names.compactMap { contents[$0] } }
+
+  /// What a file is for.
+  public enum Part: Sendable, Hashable {
+    /// A tokenizer is one set: no file of it goes with those of another.
+    case tokenizer
+    case chatTemplate
+    case generation
+    case other
+  }
+  public static func part(of name: String) -> Part {
+    switch name {
+    case "chat_template.jinja", "chat_template.json": .chatTemplate
+    case "generation_config.json": .generation
+    case _ where ModelSource.auxiliaryNames.contains(name): .tokenizer
+    default: .other
+    }
+  }
+  public func has(_ part: Part) -> Bool { contents.keys.contains { Self.part(of: $0) == part } }
+  /// Whether there is a tokenizer that run and serve can read.
+  public var hasTokenizer: Bool { contents["tokenizer.json"] != nil }
+
+  /// Those that a tokenizer is read from.
+  public func tokenizerFiles() throws(FileError) -> TokenizerFiles {
+    try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
+      name == "config.json" ? nil : try contents[name]?.bytes()
+    })
+  }
+
+  /// What there is to say of them at the first command that sees them.
+  ///
+  /// - Parameter modelVocabulary: How many tokens the model has.
+  public func findings(modelVocabulary: Int) throws(FileError) -> TokenizerFindings {
+    var findings = try tokenizerFiles().findings(modelVocabulary: modelVocabulary)
+    findings.notes = notes + findings.notes
+    if findings.unusable == nil, !hasTokenizer {
+      let others = names.filter { Self.part(of: $0) == .tokenizer }
+      findings.unusable = others.isEmpty
+        ? nil
+        : "there is no tokenizer.json, and \(others.joined(separator: ", ")) cannot be read here. Make one with transformers: "
+          + "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+    }
+    return findings
+  }
+}
+
+extension ModelSource {
+  /// The files that a checkpoint of this model gets beside its weights.
+  public func companions() throws -> CompanionFiles {
+    guard let gguf else { return try huggingFaceCompanions() }
+    do {
+      let files = try TokenizerFiles.contents(fromGGUF: try gguf.metadata.tokenizer())
+      return CompanionFiles(files.map { AuxiliaryFile($0.key, bytes: $0.value) })
+    } catch let error where error is TokenizerError || error is GGUFError {
+      return CompanionFiles(notes: [
+        "no tokenizer could be made from the metadata: \(error) Give run and serve a directory with tokenizer.json."
+      ])
+    }
+  }
+
+  /// End tokens that only config.json names go into generation_config.json, where transformers saves them.
+  private func huggingFaceCompanions() throws -> CompanionFiles {
+    let present = Self.auxiliaryNames.filter { Directory.kind(of: path.appending($0)) == .file }
+    var companions = CompanionFiles(present, in: path)
+    let name = "generation_config.json"
+    let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
+    let config = try ConfigReader(directory: path, file: "config.json").json
+    let named = keys.filter { config[$0].map { !$0.isNull } ?? false }
+    if let content = companions[name] {
+      // One that cannot be read is told where the tokenizer's files are looked at.
+      guard case .object(var members)? = try? JSONValue(parsing: content.bytes(), allowsNonFinite: true),
+        let ends = config["eos_token_id"], !ends.isNull
+      else { return companions }
+      let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
+      if members["eos_token_id"].map(\.isNull) ?? true {
+        members["eos_token_id"] = ends
+        companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+        companions.notes.append("generation_config.json names no eos_token_id: that of config.json counts")
+      } else if !Set(others).isSubset(of: counting) {
+        companions.notes.append(
+          "eos_token_id is \(counting.prefix(10)) in generation_config.json and \(others.prefix(10)) in config.json: generation_config.json "
+            + "counts, as in transformers")
+      }
+    } else if !named.isEmpty {
+      var members: JSONObject = ["_from_model_config": true]
+      for key in named { members[key] = config[key] }
+      companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+    }
+    if Directory.kind(of: path.appending("additional_chat_templates")) == .directory {
+      companions.notes.append("additional_chat_templates holds named chat templates, which nothing here uses")
+    }
+    return companions
+  }
+
+  private static func ids(_ value: JSONValue?) -> [Int] { (value?.array ?? value.map { [$0] } ?? []).compactMap(\.int) }
+}
