@@ -35,6 +35,7 @@ let package = Package(
     library("Files", ["CSystemCalls", system]),
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
+    library("Tokenizers", ["JSON", ordered]),
     library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
