@@ -30,7 +30,7 @@ public struct CompanionChanges: Sendable, Equatable {
 struct EngineCompanions: Sendable {
   /// All files but `config.json`, `lineage.json` and the rank files.
   private(set) var files: CompanionFiles
-  /// For the lineage: digest and source of each.
+  /// For the lineage: digest and source of each that is the model's.
   private(set) var record: OrderedDictionary<String, Lineage.File> = [:]
   /// `config.json` anew; nil where it stays byte for byte.
   private(set) var configuration: String?
@@ -41,6 +41,8 @@ struct EngineCompanions: Sendable {
   private(set) var origin: FilePath?
   /// Names that are the model's, so that they go where they are not written.
   private(set) var owned: Set<String>
+  /// Of the engine's own files, also of those that are no model's.
+  private var digests: [String: String] = [:]
 
   /// The engine's own files, as they are.
   init(engine: EngineDirectory, lineage: Lineage?) throws {
@@ -49,6 +51,9 @@ struct EngineCompanions: Sendable {
     for name in files.names {
       guard let content = files[name] else { continue }
       let digest = try content.digest()
+      digests[name] = digest
+      // What was once recorded would count as the model's from then on.
+      guard owned.contains(name) else { continue }
       let known = lineage?.files?[name]
       record[name] = known?.digest == digest ? known : Lineage.File(digest: digest, source: engine.path.string)
     }
@@ -57,7 +62,7 @@ struct EngineCompanions: Sendable {
   /// - Parameter keeps: Leave the engine's files alone; only `config.json` follows the weights.
   init(engine: EngineDirectory, source: RefitSource, lineage: Lineage?, keeps: Bool) throws {
     try self.init(engine: engine, lineage: lineage)
-    let (before, digests) = (files, record.mapValues(\.digest))
+    let before = files
     var origins: [String: String] = [:]
     var last: FilePath?
     for given in source.companions {
@@ -78,10 +83,10 @@ struct EngineCompanions: Sendable {
       let isNew = origins[name] != nil || digests[name] == nil
       let digest = isNew ? try content.digest() : digests[name] ?? ""
       let origin = origins[name] ?? lineage?.files?[name].flatMap { $0.digest == digest ? $0.source : nil } ?? engine.path.string
-      record[name] = Lineage.File(digest: digest, source: origin)
+      if owned.contains(name) { record[name] = Lineage.File(digest: digest, source: origin) }
       if digests[name] == nil { changes.added.append(name) } else if digests[name] != digest { changes.replaced.append(name) }
     }
-    changes.removed = before.names.filter { record[$0] == nil }
+    changes.removed = before.names.filter { files[$0] == nil }
     origin = last
     if let last, !changes.isEmpty { try describe(from: before, to: last, vocabulary: engine.pretrained.vocabularySize) }
     configuration = Self.configuration(engine, source)

@@ -161,8 +161,16 @@ struct RefitCheck {
   }
 
   private func typeWarnings() -> [String] {
-    guard let type = source.config?.elementType, type != engine.pretrained.elementType else { return [] }
-    return ["the source holds \(type.rawValue), the engine \(engine.pretrained.elementType.rawValue): values are rounded to the engine's"]
+    guard let config = source.config else { return [] }
+    var warnings: [String] = []
+    if config.elementType != engine.pretrained.elementType {
+      warnings.append("the source holds \(config.elementType.rawValue), the engine \(engine.pretrained.elementType.rawValue): values are rounded to the engine's")
+    }
+    // Two classes may make one plan; who meant the other model should know all the same.
+    if config.architecture != engine.pretrained.architecture {
+      warnings.append("the source is a \(config.architecture), the engine was built of a \(engine.pretrained.architecture)")
+    }
+    return warnings
   }
 
   /// How long a sequence may be is the engine's, whatever the source's model was made for.

@@ -51,8 +51,8 @@ struct PruneCommandTests {
     }
     for (arguments, words) in [
       (["--checkpoint_dir", directory("absent").string], ["absent", "No such file"]),
-      (["--checkpoint_dir", directory("full/config.json").string], ["not a checkpoint directory"]),
-      (["--checkpoint_dir", directory.path.string], ["no config.json"]),
+      (["--checkpoint_dir", directory("full/config.json").string], ["one file of a TensorRT-LLM checkpoint", "Name the directory"]),
+      (["--checkpoint_dir", directory.path.string], ["full (TensorRT-LLM checkpoint)", "Name it"]),
       (["--checkpoint_dir", full, "--out_dir", full], ["same directory"]),
       (["--checkpoint_dir", full, "--out_dir", full + "/x"], ["inside"]),
       (["--checkpoint_dir", full, "--verify", full], ["not a skeleton"]),

@@ -112,13 +112,19 @@ import WeightSources
         #expect(try await verifier.verify(try bench.engine).differences == [.weight(name, file: "rank1.engine")])
       }
     }
-    // A number in the plan that still reads: the engine is refused as a whole, by refit too.
+    // A number in a plan that still reads: one rank alone no longer fits the other, and both together no longer fit what
+    // was written; then the engine is refused as a whole, by refit too.
     let (old, new) = (Array(#"\"batchSize\":2048"#.utf8), Array(#"\"batchSize\":2047"#.utf8))
-    let place = try #require((0..<file.tensors.header.dataStart).first { whole[$0...].starts(with: old) })
-    bench.life.directory.write("engine/rank1.engine", whole[..<place] + new + whole[(place + old.count)...])
-    #expect(try await verifier.verify(try bench.engine).differences == [.plan(file: "rank1.engine")])
+    func edited(_ bytes: [UInt8]) throws -> [UInt8] {
+      let place = try #require(bytes.indices.first { bytes[$0...].starts(with: old) })
+      return bytes[..<place] + new + bytes[(place + old.count)...]
+    }
+    bench.life.directory.write("engine/rank1.engine", try edited(whole))
+    #expect(throws: EngineError.self) { try bench.engine }
+    bench.life.directory.write("engine/rank0.engine", try edited(try #require(contents(bench.life.directory("engine/rank0.engine")))))
+    #expect(try await verifier.verify(try bench.engine).differences == [.plan(file: "rank0.engine"), .plan(file: "rank1.engine")])
     let error = await #expect(throws: RefitError.self) { try await bench.refit(with: bench.checkpoint, to: "out") }
-    #expect(error?.problems == [.edited(file: "rank1.engine")])
+    #expect(error?.problems == [.edited(file: "rank0.engine"), .edited(file: "rank1.engine")])
     for count in [0, 10, whole.count - 1] {
       bench.life.directory.write("engine/rank1.engine", Array(whole.prefix(count)))
       #expect(throws: (any Error).self) { try bench.engine }
