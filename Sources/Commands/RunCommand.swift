@@ -67,6 +67,11 @@ public struct RunCommand: DrydockCommand {
   var threads: Int?
 
   @OptionGroup var engineCache: EngineCacheOptions
+  @Option(
+    name: .customLong("kv_cache_size"),
+    help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
+  var cacheSize: ByteCount?
+
   @OptionGroup var logOptions: LogOptions
 
   public static let repeatableFlags: Set<String> = ["input_text"]
@@ -76,6 +81,7 @@ public struct RunCommand: DrydockCommand {
   public func validate() throws {
     guard !inputTexts.isEmpty else { throw ValidationError("Missing expected argument '--input_text <text>'") }
     guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
+    if cacheSize?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
     do { try sampling.validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
   }
@@ -96,6 +102,7 @@ public struct RunCommand: DrydockCommand {
     var options = CPUEngine.Options()
     options.maximumSequences = 1
     options.threadCount = threads
+    if let cacheSize { options.cacheByteCount = cacheSize.count }
     let used = try await UsedEngine(
       engineDirectory, options: engineCache,
       wanted: .init(threads: threads, tokenizerFlag: "--tokenizer_dir", hasTokenizer: tokenizerDirectory != nil), log: log)

@@ -55,6 +55,11 @@ public struct ServeCommand: DrydockCommand {
     help: "Let requests bring their own chat_template, which is a program that runs here; refused by default.")
   var trustsRequestChatTemplates = false
 
+  @Option(
+    name: .customLong("kv_cache_size"),
+    help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
+  var cacheSize: ByteCount?
+
   @OptionGroup var keys: KeyOptions
 
   @Option(
@@ -111,6 +116,7 @@ public struct ServeCommand: DrydockCommand {
   }
 
   public func validate() throws {
+    if cacheSize?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
     if let word = words.first, ["grpc", "disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve"].contains(word) {
       throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
     }
@@ -154,6 +160,7 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumBatchRows = maximumTokens ?? engineOptions.maximumBatchRows
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
+    if let cacheSize { engineOptions.cacheByteCount = cacheSize.count }
     let used = try await UsedEngine(
       path, options: engineCache,
       wanted: .init(

@@ -62,7 +62,7 @@ struct EngineCompanions: Sendable {
   /// - Parameter keeps: Leave the engine's files alone; only `config.json` follows the weights.
   init(engine: EngineDirectory, source: RefitSource, lineage: Lineage?, keeps: Bool) throws {
     try self.init(engine: engine, lineage: lineage)
-    let before = files
+    let (before, ownedBefore) = (files, owned)
     var origins: [String: String] = [:]
     var last: FilePath?
     for given in source.companions {
@@ -75,7 +75,7 @@ struct EngineCompanions: Sendable {
       if files.names != before.names || origins.contains(where: { (try? files[$0.key]?.digest()) != digests[$0.key] }) {
         changes.note = "the engine's own tokenizer, chat template and generation settings stay, as asked"
       }
-      (files, origins, warnings) = (before, [:], [])
+      (files, origins, warnings, owned) = (before, [:], [], ownedBefore)
     }
     record = [:]
     for name in files.names {
@@ -108,6 +108,9 @@ struct EngineCompanions: Sendable {
       }
     }
     warnings += given.files.notes.map { "\(given.path): \($0)" }
+    // What somebody put beside the engine is not replaced by a file of the same name.
+    let theirs = taken.filter { CompanionFiles.part(of: $0) == .other && files[$0] != nil && !owned.contains($0) }
+    taken.removeAll { theirs.contains($0) }
     if given.isModel {
       // Files of the old model that no tokenizer is made of go, too.
       for name in files.names where owned.contains(name) && !taken.contains(name) {

@@ -116,6 +116,7 @@ struct RefitShares {
           lineage.ranks.append(digest)
         }
         try companions.write(to: output, engine: refitter.engine)
+        guard refitter.engine.isInPlace else { throw EngineError(refitter.engine.path, .replaced) }
         try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
         try output.commit()
       } catch {

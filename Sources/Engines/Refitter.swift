@@ -167,6 +167,8 @@ public struct Refitter: Sendable {
       // From here on no other run can write the target; one that did before now must not be undone unseen.
       if engine.isReplaced(by: target) { throw EngineError(engine.path, .replaced) }
       try companions.write(to: output, engine: engine)
+      // Weights come from files that are open, these from their paths: they must still be of one engine.
+      guard engine.isInPlace else { throw EngineError(engine.path, .replaced) }
       var (summary, digests) = try await writeRanks(ranks, to: output, progress: progress)
       var lineage = lineage
       if options.verifies {

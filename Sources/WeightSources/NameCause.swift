@@ -77,6 +77,7 @@ struct NameCause: Equatable {
   private static func layer(_ name: String) -> Int? {
     let parts = name.split(separator: ".")
     guard let place = parts.firstIndex(where: { $0 == "layers" || $0 == "blk" }), place + 1 < parts.count else { return nil }
-    return Int(parts[place + 1])
+    // A name comes out of a file: a number beyond any model's is none.
+    return Int(parts[place + 1]).flatMap { (0..<1 << 20).contains($0) ? $0 : nil }
   }
 }

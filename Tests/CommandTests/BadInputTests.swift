@@ -63,6 +63,14 @@ import Testing
     try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--input_text", "x", flag], status: 2, says: [name])
   }
 
+  @Test func `a prompt that the key-value cache cannot hold names the flag that makes it larger`() throws {
+    let bench = try Bench()
+    let prompt = ["--engine_dir", bench.d("e").string, "--max_output_len", "2", "--input_text", String(repeating: "The capital of France is Paris. ", count: 4)]
+    try bench.expect(.run, prompt + ["--kv_cache_size", "1kB"], says: ["--kv_cache_size", "at most 15"])
+    try bench.expect(.run, prompt + ["--kv_cache_size", "0"], status: 2, says: ["--kv_cache_size is 0"])
+    try Command.run.succeed(prompt + ["--kv_cache_size", "64MiB"])
+  }
+
   @Test func `control characters in names are spelt out, not sent to the terminal`() throws {
     let bench = try Bench()
     let arguments = ["--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("no\u{1B}[31m\u{7}such\u{9B}1m").string, "--refit_engine_dir", bench.out.string]

@@ -112,6 +112,13 @@ import Testing
     }
   }
 
+  @Test func `a flag that follows a key's flag is no key`() throws {
+    for flag in ["--host=0.0.0.0", "--port", "--trust_remote_code"] {
+      let done = try Execution.run(try ServerProcess.command("serve"), ["/no/engine", "--api_key", flag])
+      #expect(done.status == 2 && done.errors.contains("--api_key is followed by the flag"), "\(done.errors)")
+    }
+  }
+
   @Test func `a key file must hold one key, and what it holds is not said`() throws {
     let directory = TemporaryDirectory()
     for (name, content) in [("empty", ""), ("two", "\(Self.key)\n\(Self.adminKey)\n"), ("spaced", "\(Self.key) \(Self.adminKey)"), ("binary", "\(Self.key)\u{7F}")] {

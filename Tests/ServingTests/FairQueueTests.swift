@@ -36,6 +36,14 @@ import Testing
     #expect(order(queue) == [0, 3, 11, 1])
   }
 
+  @Test func `what must be done is never displaced`() {
+    var queue = FairQueue<Int>(limit: 2)
+    for id in UInt64(0)..<3 { #expect(queue.add(.init(id: id, client: "a", job: Int(id)), isBounded: id == 0) == nil) }
+    #expect(queue.add(.init(id: 10, client: "b", job: 10))?.job == 0)
+    #expect(queue.add(.init(id: 11, client: "c", job: 11))?.job == 11)
+    #expect(order(queue) == [1, 10, 2])
+  }
+
   @Test func `what must be done finds room in a full queue`() {
     var queue = filled("aa", limit: 2)
     #expect(queue.add(.init(id: 9, client: "a", job: 9), isBounded: false) == nil)

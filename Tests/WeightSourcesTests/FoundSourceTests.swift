@@ -33,6 +33,13 @@ struct FoundSourceTests {
     #expect(try ModelSource(directory("m")).warnings.contains { $0.subject == "adapter_config.json" })
   }
 
+  @Test func `a part of no parts is no part`() throws {
+    directory.write("none/config.json", "{}")
+    directory.write("none/model-00001-of-00000.safetensors", [])
+    #expect(throws: (any Error).self) { _ = try ModelSource(directory("none")) }
+    #expect(throws: (any Error).self) { _ = try ModelSource(directory(".")) }
+  }
+
   @Test func `an adapter with a configuration, a tokenizer or trainer's states beside it is an adapter`() throws {
     put(Self.adapter, in: "a")
     directory.write("a/config.json", contents(Self.model.appending("config.json")) ?? [])

@@ -20,6 +20,11 @@ struct GGUFBytes {
     u64(tensors)
     u64(values)
   }
+  mutating func value(_ key: String, u64 value: UInt64) {
+    string(key)
+    u32(10)
+    u64(value)
+  }
   mutating func value(_ key: String, u32 value: UInt32) {
     string(key)
     u32(4)

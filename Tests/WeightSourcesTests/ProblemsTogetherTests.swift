@@ -24,6 +24,13 @@ struct ProblemsTogetherTests {
     return all + [(name: "model.norm.weight", shape: [8]), (name: "lm_head.weight", shape: [vocabulary, 8])]
   }
 
+  @Test func `a layer's number beyond any model's is part of a name that has no place`() throws {
+    let strange = (name: "model.layers.\(Int.max).mlp.up_proj.weight", shape: [8, 8])
+    let path = write(Self.tensors(layers: 2) + [strange], layers: 2)
+    let text = try #require(message { try convert(path) })
+    #expect(text.contains("\(Int.max)"))
+  }
+
   /// Writes a model whose file holds these tensors, all zero.
   func write(_ tensors: [Tensor], layers: Int, types: [String: String] = [:], config: JSONObject = [:]) -> FilePath {
     var header: JSONObject = [:]

@@ -46,6 +46,18 @@ struct SplitGGUFTests {
   @discardableResult func write(_ parts: [[UInt8]], in place: String = "s", _ model: String = "m") -> [FilePath] {
     parts.enumerated().map { directory.write("\(place)/\(name($0 + 1, of: parts.count, model))", $1) }
   }
+  @Test func `numbers of parts that no name can hold are refused`() throws {
+    for (number, count) in [(UInt64.max >> 1, UInt64(2)), (3, UInt64.max >> 1), (UInt64.max >> 1, UInt64.max >> 1)] {
+      var file = GGUFBytes()
+      file.start(tensors: 0, values: 2)
+      file.value("split.no", u64: number)
+      file.value("split.count", u64: count)
+      file.data(0)
+      let path = directory.write("huge/\(name(1, of: 2))", file.bytes)
+      #expect(throws: (any Error).self) { _ = try GGUFFile(path) }
+    }
+  }
+
   var tensorCount: Int { get throws { try GGUFFile(Self.whole).names.count } }
   func said(_ path: FilePath) throws -> String {
     let text = try #require(message { _ = try ModelSource(path) })

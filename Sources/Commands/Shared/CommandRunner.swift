@@ -154,6 +154,11 @@ public enum CommandRunner {
       if value == nil, index < arguments.count, arguments[index].first == "-",
         Double(arguments[index]) != nil || (known.contains(flag) && ["--api_key", "--admin_key"].contains(flag))
       {
+        // A key that is missing, as of an unset variable, must not take the next flag in its place.
+        let next = String(arguments[index].prefix { $0 != "=" })
+        if known.contains(next) || ignored[next] != nil {
+          throw UsageError("\(flag) is followed by the flag \(next): give the key, or where it is spelt so, as \(flag)=KEY")
+        }
         value = arguments[index]
         index += 1
       }

@@ -20,12 +20,22 @@ struct OpenedModel {
     let path = FilePath(engineDirectory)
     let clock = ContinuousClock()
     let start = clock.now
-    directory = try EngineDirectory(path)
     var options = options
     if options.isa == nil { options.isa = .detected }
-    engine = try CPUEngine(directory, options: options)
-    loadTime = clock.now - start
-    tokenizer = try Self.tokenizer(FilePath(tokenizerPath ?? engineDirectory), isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
+    var directory = try EngineDirectory(path)
+    var engine = try CPUEngine(directory, options: options)
+    var loadTime = clock.now - start
+    let place = FilePath(tokenizerPath ?? engineDirectory)
+    var tokenizer = try Self.tokenizer(place, isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
+    if tokenizerPath == nil, !directory.isInPlace {
+      // A refit took the directory's place meanwhile: weights and tokenizer must be of one engine.
+      let again = clock.now
+      directory = try EngineDirectory(path)
+      engine = try CPUEngine(directory, options: options)
+      loadTime = clock.now - again
+      tokenizer = try Self.tokenizer(place, isGiven: false, vocabulary: engine.vocabularySize)
+    }
+    (self.directory, self.engine, self.loadTime, self.tokenizer) = (directory, engine, loadTime, tokenizer)
     guard tokenizer.vocabularySize <= engine.vocabularySize else {
       throw EngineError(
         path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). Give the model's own tokenizer."))

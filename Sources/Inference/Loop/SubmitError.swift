@@ -16,7 +16,7 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
     case .promptTooLong(let tokens, let limit, let isLimitOfCache):
       "The prompt has \(tokens) tokens; this engine takes at most \(limit), so that an answer has room. Shorten it, or "
         + (isLimitOfCache
-          ? "give the cache more memory."
+          ? "give the cache more memory with --kv_cache_size."
           : "build an engine with a larger --max_seq_len; of a model with a sliding window there is none for more than the window.")
     case .tokenOutOfRange(let index, let id, let size):
       "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."

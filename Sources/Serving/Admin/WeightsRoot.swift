@@ -31,14 +31,40 @@ public struct WeightsRoot: Sendable {
       throw .invalid(field, "\(field) is '\(name)'; there is no such file or directory below the weights root.", code: "source_not_found")
     }
     guard isBelow(resolved) else { throw outside(name, field) }
-    for entry in Self.entries(resolved) {
-      guard let target = Self.resolve(resolved + "/" + entry) else { continue }  // leads nowhere: nobody can read it
+    var left = Self.entryLimit
+    try check(resolved, Self.entries(resolved), name, field, depth: 0, &left)
+    // Of a model in several files one is named, and those beside it are read, too.
+    if let slash = resolved.lastIndex(of: "/"), let stem = Self.partStem(resolved[resolved.index(after: slash)...]) {
+      let directory = String(resolved[..<slash])
+      try check(directory, Self.entries(directory).filter { $0.hasPrefix(stem) }, name, field, depth: Self.depthLimit, &left)
+    }
+    return resolved
+  }
+
+  /// Entries that are looked at, and levels of directories: in a hub's cache a model lies two levels down.
+  private static let entryLimit = 10_000, depthLimit = 4
+
+  private func check(
+    _ directory: String, _ entries: [String], _ name: String, _ field: String, depth: Int, _ left: inout Int
+  ) throws(APIError) {
+    for entry in entries {
+      left -= 1
+      guard left >= 0 else {
+        throw .invalid(field, "\(field) is '\(name)', which holds more than \(Self.entryLimit) files: name the directory of one model.")
+      }
+      guard let target = Self.resolve(directory + "/" + entry) else { continue }  // leads nowhere: nobody can read it
       guard isBelow(target) else {
         throw .invalid(
           field, "\(field) is '\(name)'; its '\(entry)' is a link to outside the weights root.", code: "outside_weights_root")
       }
+      if depth < Self.depthLimit { try check(target, Self.entries(target), name, field, depth: depth + 1, &left) }
     }
-    return resolved
+  }
+
+  /// `model-` of `model-00001-of-00002.gguf`; nil for other names.
+  private static func partStem(_ name: Substring) -> String? {
+    guard name.wholeMatch(of: /.*-[0-9]{5}-of-[0-9]{5}\.gguf/) != nil else { return nil }
+    return String(name.dropLast("00001-of-00002.gguf".count))
   }
 
   private func outside(_ name: String, _ field: String) -> APIError {

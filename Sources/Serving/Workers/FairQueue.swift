@@ -7,6 +7,8 @@ package struct FairQueue<Job> {
     /// Whose turn it uses.
     package var client: String
     package var job: Job
+    /// Whether it may be sent away for another client's; set by ``FairQueue/add(_:isBounded:)``.
+    fileprivate(set) var isBounded = true
 
     package init(id: UInt64, client: String, job: Job) { (self.id, self.client, self.job) = (id, client, job) }
   }
@@ -26,10 +28,12 @@ package struct FairQueue<Job> {
     if isBounded, count >= limit {
       let own = lists[entry.client]?.count ?? 0
       guard let longest = turns.max(by: { length($0) < length($1) }), length(longest) > own + 1,
-        let last = lists[longest]?.last
+        let last = lists[longest]?.last(where: \.isBounded)
       else { return entry }
       displaced = remove(last.id)
     }
+    var entry = entry
+    entry.isBounded = isBounded
     if lists[entry.client] == nil { turns.append(entry.client) }
     lists[entry.client, default: []].append(entry)
     count += 1

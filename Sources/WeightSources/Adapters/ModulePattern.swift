@@ -39,7 +39,11 @@ package struct ModulePattern: Sendable {
   /// States of one pattern.
   static let stateLimit = 5_000
 
+  /// Characters of one pattern.
+  static let characterLimit = 4096
+
   package init(_ text: String) throws(Failure) {
+    guard text.utf8.count <= Self.characterLimit else { throw .syntax("is longer than \(Self.characterLimit) bytes") }
     var parser = Parser(text)
     let node = try parser.parse()
     if case .sequence(let parts) = node {
@@ -197,7 +201,8 @@ extension ModulePattern {
 
     /// `{2}`, `{2,}`, `{,3}` or `{2,3}`.
     private func counts() -> ((Int, Int?), ArraySlice<Unicode.Scalar>)? {
-      guard let close = rest.firstIndex(of: "}") else { return nil }
+      // Two numbers of three digits; to look further would cost the square of a long pattern.
+      guard let close = rest.prefix(16).firstIndex(of: "}") else { return nil }
       let parts = String(String.UnicodeScalarView(rest[(rest.startIndex + 1)..<close])).split(separator: ",", omittingEmptySubsequences: false)
       let after = rest[(close + 1)...]
       func number(_ text: Substring) -> Int? { text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil }

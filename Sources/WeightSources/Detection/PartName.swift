@@ -14,7 +14,7 @@ struct PartName: Hashable {
     let stem = name.dropLast(ending.count)
     let numbers = stem.suffix(14)  // 00002-of-00003
     guard numbers.count == 14, stem.dropLast(14).last == "-", numbers.dropFirst(5).hasPrefix("-of-"),
-      let number = Self.number(numbers.prefix(5)), let count = Self.number(numbers.suffix(5)), (1...max(1, count)).contains(number)
+      let number = Self.number(numbers.prefix(5)), let count = Self.number(numbers.suffix(5)), count >= 1, (1...count).contains(number)
     else { return nil }
     prefix = String(stem.dropLast(15))
     self.number = number

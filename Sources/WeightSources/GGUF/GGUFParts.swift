@@ -93,7 +93,10 @@ extension GGUFHeader {
   /// nil for a whole file.
   var split: Split? {
     guard let count = metadata["split.count"]?.int, count > 1 else { return nil }
-    return Split(number: metadata["split.no"]?.int ?? 0, count: count, tensorCount: metadata["split.tensors.count"]?.int)
+    // File names have five digits: numbers beyond them fit no name, so the part is refused.
+    let number = metadata["split.no"]?.int ?? 0
+    return Split(
+      number: (0...99_999).contains(number) ? number : 99_999, count: min(count, 100_000), tensorCount: metadata["split.tensors.count"]?.int)
   }
 }
 

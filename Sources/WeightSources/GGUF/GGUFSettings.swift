@@ -36,7 +36,7 @@ struct GGUFSettings {
     guard let value = values.first, values.allSatisfy({ $0 == value }) else {
       throw failed(name, "differs from layer to layer, which is not supported")
     }
-    guard (1...Int(Int32.max)).contains(value) else { throw failed(name, "is \(value), expected a positive number") }
+    guard (1...1 << 30).contains(value) else { throw failed(name, "is \(value), expected a number from 1 to \(1 << 30)") }
     return value
   }
   func required(_ name: String) throws -> Int {

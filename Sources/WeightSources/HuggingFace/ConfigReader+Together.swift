@@ -25,7 +25,7 @@ extension GGUFMetadata {
       let reason: String? =
         switch values[key] {
         case nil: "is missing"
-        case .integer(let value)? where (1...Int(Int32.max)).contains(value): nil
+        case .integer(let value)? where (1...1 << 30).contains(value): nil
         case let value?: "is \(value.int.map(String.init) ?? value.kind), expected a positive number"
         }
       if let reason { problems.append(.configuration(key: key, file: "metadata", reason: reason)) }

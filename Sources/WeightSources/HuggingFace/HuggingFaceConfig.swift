@@ -70,7 +70,8 @@ struct ConfigReader {
   /// A count: at least 1, and small enough that products of a few of them fit in an `Int`.
   func positive(_ key: String) throws(WeightSourceError) -> Int? {
     guard let value = try int(key) else { return nil }
-    guard (1...Int(Int32.max)).contains(value) else { throw failed(key, "is \(value), expected a positive number") }
+    // Sums and products of a few of them must fit into an Int.
+    guard (1...1 << 30).contains(value) else { throw failed(key, "is \(value), expected a number from 1 to \(1 << 30)") }
     return value
   }
   func required(_ key: String) throws(WeightSourceError) -> Int {
