@@ -34,7 +34,7 @@ public struct EngineDirectory: Sendable {
     do {
       configuration = try JSONValue(parsing: try ReadableFile.contents(of: configPath), allowsNonFinite: true)
     } catch let error as JSONError {
-      throw EngineError(configPath, .invalidConfiguration(reason: "\(error)"))
+      throw EngineError(configPath, .invalidConfiguration(reason: "\(error). Copy the engine's directory again."))
     }
     guard let pretrainedJSON = configuration["pretrained_config"] else {
       throw EngineError(

@@ -163,7 +163,7 @@ public struct Lineage: Sendable, Equatable {
       }
       self = lineage
     } catch let error as JSONError {
-      throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
+      throw EngineError(path, .invalidConfiguration(reason: "\(error). Copy the engine's directory again."))
     }
   }
 }

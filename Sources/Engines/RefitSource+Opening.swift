@@ -110,7 +110,7 @@ extension RefitSource {
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.companions = [Companions(files: try model.companionFiles(), path: path, isModel: true)]
-      opened.warnings = model.warnings
+      opened.warnings = model.warnings.map { $0.placed(in: path.string) }  // the engine has a config.json, too
       return opened
     case .engine:
       let other = try EngineDirectory(path)

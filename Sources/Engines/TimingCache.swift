@@ -49,7 +49,7 @@ public struct TimingCache: Sendable, Equatable {
     } catch let error as PlanFormatError {
       throw EngineError(path, .invalidConfiguration(reason: error.reason))
     } catch let error as JSONError {
-      throw EngineError(path, .invalidConfiguration(reason: "\(error)"))
+      throw EngineError(path, .invalidConfiguration(reason: "no timing cache: \(error). Name one that trtllm-build wrote."))
     }
   }
 }

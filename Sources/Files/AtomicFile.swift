@@ -11,7 +11,8 @@ public enum AtomicFile {
     let parent = path.removingLastComponent().isEmpty ? FilePath(".") : path.removingLastComponent()
     let temporary = parent.appending(".\(name).drydock-new")
     try? SystemCalls.removeFile(temporary)  // a dead run's leftover
-    let file = try WritableFile(creating: temporary)
+    let file: WritableFile
+    do throws(FileError) { file = try WritableFile(creating: temporary) } catch { throw FileError(path, error.problem) }
     do throws(FileError) {
       try file.write(at: 0, bytes)
       try file.sync()

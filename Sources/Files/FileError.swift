@@ -38,6 +38,19 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What went wrong, without the path.
+  public var reason: String {
+    switch problem {
+    case .system(_, let error): "\(error)"
+    case .notADirectory: "not a directory"
+    case .notARegularFile: "not a regular file"
+    case .gitLFSPointer: "a Git LFS pointer"
+    case .truncated: "cut short"
+    case .locked: "another run is writing there"
+    case .refused(let reason): reason.hasSuffix(".") ? String(reason.dropLast()) : reason
+    }
+  }
+
   private static func remedy(_ error: Errno) -> String {
     switch error {
     case .noSuchFileOrDirectory: "Check the path."

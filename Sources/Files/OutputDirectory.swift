@@ -58,13 +58,22 @@ public final class OutputDirectory: Sendable {
       }
     } catch {
       for directory in made.reversed() { try? SystemCalls.removeDirectory(directory) }
-      throw error.problem == .locked ? FileError(target, .locked) : error
+      throw Self.aboutTarget(error, target, named: place.name)
     }
     madeParents = made
     self.belongs = belongs
   }
 
   deinit { abandon() }
+
+  /// The target's name in the place of the hidden sibling's, which nobody has asked for.
+  private static func aboutTarget(_ error: FileError, _ target: FilePath, named name: String) -> FileError {
+    switch error.problem {
+    case .locked: FileError(target, .locked)
+    case .system where error.path.lastComponent?.string == ".\(name).drydock-new": FileError(target, error.problem)
+    default: error
+    }
+  }
 
   /// A new file called `name` in the output; synced and closed by ``commit()`` at the latest.
   public func createFile(_ name: String) throws(FileError) -> WritableFile {

@@ -1,4 +1,5 @@
 public import Files
+import JSON
 public import OrderedCollections
 public import Tensors
 

@@ -15,6 +15,12 @@ public struct SourceWarning: Sendable, Hashable, CustomStringConvertible {
     self.text = text
   }
 
+  /// The same, said of a directory or file among several.
+  public func placed(in path: String) -> SourceWarning {
+    guard !place.hasPrefix("/"), !place.hasPrefix(path) else { return self }
+    return SourceWarning(subject, in: path.hasSuffix(".gguf") ? "\(path): \(place)" : "\(path)/\(place)", text)
+  }
+
   /// One line of at most 300 characters.
   public var description: String { "\(place): '\(Self.shortened(subject, to: 80))' \(Self.shortened(text, to: 180))" }
 

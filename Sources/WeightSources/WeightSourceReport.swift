@@ -28,8 +28,11 @@ struct WeightSourceReport {
       result.append(Self.list(types, "\(Self.count(types.count, "tensor", "tensors")) cannot be read as numbers here", remedy: supportedTypes))
     }
     if !keys.isEmpty {
-      result.append(keys.count == 1 ? [LineSummary.shortened(keys[0]) + "."]
-        : ["\(keys.count) settings cannot be used. Take the file from the model's own repository:"] + LineSummary.lines(keys))
+      // What is not supported is no fault of the file, and editing it mends nothing.
+      let isUnsupported = keys.contains { $0.contains("not supported") && !$0.contains("Use the ") }
+      let remedy = isUnsupported ? " Use another model or a variant without it; another value here would change the model's answers." : ""
+      result.append(keys.count == 1 ? [LineSummary.shortened(keys[0]) + "." + remedy]
+        : ["\(keys.count) settings cannot be used.\(isUnsupported ? remedy : " Take the file from the model's own repository:")"] + LineSummary.lines(keys))
     }
     return result
   }
@@ -64,7 +67,7 @@ struct WeightSourceReport {
             : "Take the config.json that was saved with these weights.")
       ]
     case .unsupportedFamily(let name, let supported):
-      return ["model family '\(NameSummary.shortened(name))' is not supported. Supported: \(supported.joined(separator: ", "))."]
+      return ["model family '\(NameSummary.shortened(name))' is not supported. Use a model of one of these: \(supported.joined(separator: ", "))."]
     case .unsupportedSettings(let settings, let file):
       let headline = "\(file) sets what is not supported. Merge the adapter with the program that made it and refit with the merged model instead."
       return [headline] + LineSummary.lines(settings)

@@ -76,6 +76,8 @@ struct TwoTablesTests {
     let wrong = try RefitSource(source("wrong", tied: true), for: engine)
     let warnings = try await Refitter(engine: engine).prepare(wrong).warnings
     #expect(warnings.count == 1 && warnings[0].contains("'tie_word_embeddings' is true, but 'lm_head.weight' differs"))
+    // Which of the two config.json, and where to write it.
+    #expect(warnings[0].hasPrefix(life.directory("wrong").string + "/config.json:") && warnings[0].hasSuffix("Set it to false in config.json"), "\(warnings)")
     var options = Refitter.Options()
     options.isStrict = true
     let error = await #expect(throws: RefitError.self) { _ = try await Refitter(engine: engine, options: options).prepare(wrong) }

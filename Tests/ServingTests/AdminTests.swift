@@ -150,6 +150,17 @@ private final class Progress: Sendable {
     }
   }
 
+  @Test(arguments: [
+    ("prepare", #"{"sauce": "model"}"#, "'sauce' is there: did you mean 'source'?"), ("activate", #"{"verzion": "a"}"#, "did you mean 'version'?"),
+    ("prepare", #"{"source": "model", "lora_scael": 2}"#, "Did you mean lora_scale?"), ("undo", #"{"inflight": "abort"}"#, "Did you mean in_flight?"),
+  ])
+  func `a misspelt field is told with the nearest`(path: String, body: String, words: String) async throws {
+    try await withServer(options: try options()) {
+      let reply = try await $0.send(.post, "\(Self.path)/\(path)", body, headers: Self.bearer("admin secret"))
+      #expect(reply.status == 400 && reply.error["message"]?.string?.contains(words) == true, "\(reply.text)")
+    }
+  }
+
   @Test func `nothing outside the weights root can be named, by dots, absolute paths or links`() async throws {
     let manager = FileManager.default
     try manager.createSymbolicLink(at: root.appending(path: "link"), withDestinationURL: outside)

@@ -22,7 +22,7 @@ struct WeightsEndpoints: Sendable {
       Route(.post, path + "/activate") { request, context in
         var fields = try await fields(request, context)
         guard let version = try fields.string("version") else {
-          throw APIError.invalid("version", "version is missing; it must be one of those that GET \(path) lists.")
+          throw fields.missing("version", "version is missing; it must be one of those that GET \(path) lists.")
         }
         let inFlight = try inFlight(&fields)
         try refuseUnknown(fields)
@@ -67,7 +67,7 @@ struct WeightsEndpoints: Sendable {
   private func source(_ fields: inout FieldReader, _ context: ServingContext) async throws -> WeightSourceRequest {
     let root = administration.weightsRoot
     guard let name = try fields.string("source") else {
-      throw APIError.invalid("source", "source is missing; it must be the path of weights below this server's weights root.")
+      throw fields.missing("source", "source is missing; it must be the path of weights below this server's weights root.")
     }
     let base = try fields.string("base")
     let baseVersion = try fields.string("base_version")
@@ -107,7 +107,9 @@ struct WeightsEndpoints: Sendable {
   /// A misspelt field here would change weights in another way than was meant.
   private func refuseUnknown(_ fields: FieldReader) throws {
     guard let name = fields.unknown.first else { return }
-    throw APIError.invalid(name, "\(name) is not a field of this request; it knows \(fields.known.sorted().joined(separator: ", ")).")
+    let nearest = nearestName(to: name, among: fields.known.sorted()).map { " Did you mean \($0)?" } ?? ""
+    throw APIError.invalid(
+      name, "\(FieldReader.brief(name, 80)) is not a field of this request; it knows \(fields.known.sorted().joined(separator: ", ")).\(nearest)")
   }
 
   // MARK: Running

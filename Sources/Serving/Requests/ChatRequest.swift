@@ -24,7 +24,7 @@ extension ChatRequest {
 
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
     var reader = FieldReader(body)
-    guard let model = try reader.string("model") else { throw .invalid("model", "The field 'model' is missing.") }
+    guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
     conversation = try Conversation(&reader, trustsTemplates: limits.trustsTemplates)
     promptIDs = try reader.tokens("prompt_token_ids", vocabularySize: limits.engine.vocabularySize)
@@ -82,7 +82,7 @@ extension Conversation {
   /// Reads messages and what goes with them; the fields are those of upstream's chat endpoint.
   init(_ reader: inout FieldReader, trustsTemplates: Bool) throws(APIError) {
     guard let value = reader.value("messages") else {
-      throw .invalid("messages", "The field 'messages' is missing; it must be an array of messages.")
+      throw reader.missing("messages", "The field 'messages' is missing; it must be an array of messages.")
     }
     guard let elements = value.array, !elements.isEmpty else {
       throw reader.wrong("messages", value, allowed: "an array of at least one message")

@@ -19,7 +19,7 @@ struct CompletionRequest: Sendable {
 extension CompletionRequest {
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
     var reader = FieldReader(body)
-    guard let model = try reader.string("model") else { throw .invalid("model", "The field 'model' is missing.") }
+    guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
     prompts = try Self.prompts(&reader, limits: limits)
     echo = try reader.bool("echo")
@@ -60,7 +60,7 @@ extension CompletionRequest {
 
   private static func prompts(_ reader: inout FieldReader, limits: RequestLimits) throws(APIError) -> [Prompt] {
     let allowed = "a string, an array of strings, an array of token ids, or an array of such arrays"
-    guard let value = reader.value("prompt") else { throw .invalid("prompt", "The field 'prompt' is missing; it must be \(allowed).") }
+    guard let value = reader.value("prompt") else { throw reader.missing("prompt", "The field 'prompt' is missing; it must be \(allowed).") }
     if let text = value.string { return [.text(text)] }
     guard let elements = value.array, let first = elements.first else {
       throw reader.wrong("prompt", value, allowed: allowed + ", not empty")

@@ -14,6 +14,12 @@ struct FieldReader {
     self.path = path
   }
 
+  /// What to say where a field must be there and is not: whether another is misspelt.
+  func missing(_ name: String, _ message: String) -> APIError {
+    let misspelt = fields.keys.first { !known.contains($0) && nearestName(to: $0, among: [name]) != nil }
+    return .invalid(path + name, message + (misspelt.map { " '\(Self.brief($0, 80))' is there: did you mean '\(name)'?" } ?? ""))
+  }
+
   /// Fields that nothing asked for.
   var unknown: [String] { fields.keys.filter { !known.contains($0) } }
 

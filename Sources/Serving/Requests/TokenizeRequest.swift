@@ -45,7 +45,7 @@ struct DetokenizeRequest: Sendable {
     var reader = FieldReader(body)
     model = try reader.string("model")
     guard let ids = try reader.tokens("tokens", vocabularySize: limits.vocabularySize) else {
-      throw .invalid("tokens", "The field 'tokens' is missing; it must be an array of token ids.")
+      throw reader.missing("tokens", "The field 'tokens' is missing; it must be an array of token ids.")
     }
     guard ids.count <= limits.maximumDetokenizedTokens else {
       throw .invalid("tokens", "tokens holds \(ids.count) ids; at most \(limits.maximumDetokenizedTokens) are allowed.")

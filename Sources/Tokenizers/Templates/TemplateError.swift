@@ -41,26 +41,3 @@ public struct TemplateError: Error, Equatable, Sendable, CustomStringConvertible
     return "chat template, line \(line): \(what)"
   }
 }
-
-/// The nearest of some names by edit distance, if one is near.
-func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
-  let wanted = Array(name.utf8)
-  guard wanted.count <= 64 else { return nil }
-  var best: (name: String, distance: Int)?
-  for candidate in candidates {
-    let other = Array(candidate.utf8)
-    var row = Array(0...other.count)
-    for (i, a) in wanted.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, b) in other.enumerated() {
-        let substituted = diagonal + (a == b ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-      }
-    }
-    if row[other.count] < best?.distance ?? .max { best = (candidate, row[other.count]) }
-  }
-  guard let best, best.distance <= (min(wanted.count, best.name.utf8.count) + 1) / 2 else { return nil }
-  return best.name
-}

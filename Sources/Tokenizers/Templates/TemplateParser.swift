@@ -1,3 +1,5 @@
+import JSON
+
 /// Statements of a template, from its tokens.
 struct TemplateParser {
   private let tokens: [(token: TemplateToken, line: Int)]

@@ -33,7 +33,7 @@ extension SourceModel {
     guard compares, try !TableComparison.equal(Self.table, Self.head, in: tensors, as: elementType) else { return }
     tiesEmbeddings = false
     warnings.append(SourceWarning(
-      "tie_word_embeddings", in: file, "is true, but '\(Self.head)' differs from '\(Self.table)': both are used, as in transformers. Write false"))
+      "tie_word_embeddings", in: file, "is true, but '\(Self.head)' differs from '\(Self.table)': both are used, as in transformers. Set it to false in \(file)"))
   }
 
   private mutating func reconcileBiases(_ tensors: inout CompletedTensors, _ file: String) throws(WeightSourceError) {

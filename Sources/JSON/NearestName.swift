@@ -1,6 +1,7 @@
-/// The candidate with the fewest edits to `name`, if it is near enough to be meant.
+/// The candidate with the fewest edits to `name`, if it is near enough to be meant; nil for a name that is too long to be one.
 package func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
   let wanted = Array(name.utf8)
+  guard wanted.count <= 256 else { return nil }
   var best: (name: String, distance: Int)?
   for candidate in candidates {
     let distance = editDistance(wanted, Array(candidate.utf8), limit: best?.distance ?? (wanted.count / 3 + 1))
