@@ -1,6 +1,6 @@
 import JSON
 
-/// generation_config.json: run and serve take the end tokens from it, and nothing else.
+/// generation_config.json: run and serve take the end tokens from it, and how tokens are chosen where that is asked for.
 enum GenerationSettings {
   /// Keys that name tokens, or say nothing about the answer.
   private static let harmless: Set<String> = [
@@ -23,7 +23,32 @@ enum GenerationSettings {
     "guidance_scale": [1], "dola_layers": [],
   ]
 
-  /// Keys that would change answers in transformers and that nothing here uses, sorted.
+  /// What is to be said of settings that would change answers in transformers: those that can be asked for, then the others.
+  static func notes(_ json: JSONValue?) -> [String] {
+    let unused = unused(json)
+    let known = unused.filter(SamplingDefaults.keys.contains)
+    let others = unused.filter { !known.contains($0) }
+    func list(_ keys: [String]) -> String {
+      keys.prefix(10).map { key in
+        if case .number(let number)? = json?[key] { "\(key) \(number.text.prefix(12))" } else { key }
+      }.joined(separator: ", ") + (keys.count > 10 ? " and \(keys.count - 10) more" : "")
+    }
+    var notes: [String] = []
+    if !known.isEmpty {
+      notes.append(
+        "generation_config.json: \(list(known)) \(known.count == 1 ? "counts" : "count") only with '--generation_config auto' of trtllm-run "
+          + "and trtllm-serve, or given by hand: fields of a request, --temperature, --top_k and --top_p")
+    }
+    if !others.isEmpty {
+      let bounds = others.contains("max_new_tokens") || others.contains("max_length")
+      notes.append(
+        "generation_config.json: \(list(others)) \(others.count == 1 ? "has" : "have") no effect here"
+          + (bounds ? "; --max_output_len or a request's max_tokens bounds an answer" : ""))
+    }
+    return notes
+  }
+
+  /// Keys that would change answers in transformers and that nothing here uses by itself, sorted.
   static func unused(_ json: JSONValue?) -> [String] {
     let members = json?.object ?? [:]
     let samples = members["do_sample"]?.bool ?? false

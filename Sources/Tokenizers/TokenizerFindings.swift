@@ -13,7 +13,7 @@ public struct TokenizerFindings: Sendable, Equatable {
   /// All of it, the gravest first.
   public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + notes }
 
-  public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer: \(reason)") }
+  public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer, and need another, named with --tokenizer_dir: \(reason)") }
 
   /// Text out of a file on one line, cut where it is long.
   static func oneLine(_ text: String) -> String {
@@ -41,12 +41,7 @@ extension TokenizerFiles {
           }
         }
       }
-      let unused = GenerationSettings.unused(generation)
-      if !unused.isEmpty {
-        findings.notes.append(
-          "generation_config.json: \(unused.prefix(10).joined(separator: ", "))\(unused.count > 10 ? " and \(unused.count - 10) more" : "") "
-            + "have no effect: flags and requests say how tokens are chosen")
-      }
+      findings.notes += GenerationSettings.notes(generation)
       let parts = bytes("tokenizer.json") == nil ? nil : try TokenizerParts(files: self, limit: modelVocabulary)
       if let parts {
         if parts.vocabularySize > modelVocabulary {

@@ -1,6 +1,7 @@
 import JSON
 import Serving
 import Testing
+import Tokenizers
 
 @Suite struct CompletionsTests {
   static let prompt: JSONValue = ["model": "tiny", "prompt": "Say"]
@@ -128,6 +129,31 @@ import Testing
     wanted.stopTokenIDs = [1, 2]
     wanted.logProbabilityCount = 3
     #expect(engine.submissions.map(\.parameters) == [wanted])
+  }
+
+  @Test func `a model's own sampling settings count where a request gives none, and only where the server is told so`() async throws {
+    let engine = ScriptedEngine()
+    var defaults = SamplingDefaults()
+    (defaults.temperature, defaults.topK, defaults.topP, defaults.minP, defaults.repetitionPenalty) = (0.6, 20, 0.95, 0.02, 1.1)
+    let options = testOptions { $0.samplingDefaults = defaults }
+    let messages: JSONValue = ["model": "tiny", "messages": [["role": "user", "content": "Hi"]], "max_tokens": 9, "top_p": nil]
+    let given = request(("temperature", 0), ("top_k", 0), ("top_p", 1), ("min_p", 0), ("repetition_penalty", 1), ("max_tokens", 9))
+    try await withServer(engine, options: options) {
+      _ = try await $0.post("/v1/completions", request(("max_tokens", 9)))
+      _ = try await $0.post("/v1/chat/completions", messages)
+      _ = try await $0.post("/v1/completions", given)
+    }
+    try await withServer(engine) { _ = try await $0.post("/v1/completions", request(("max_tokens", 9))) }
+    let plain = CompletionParameters(maximumTokens: 9)
+    var (published, greedy) = (plain, plain)
+    (published.temperature, published.topK, published.topP, published.minP, published.repetitionPenalty) = (0.6, 20, 0.95, 0.02, 1.1)
+    greedy.temperature = 0
+    #expect(engine.submissions.map(\.parameters) == [published, published, greedy, plain])
+  }
+
+  @Test func `a prompt under another name is told with the name that it should have`() async throws {
+    let reply = try await withServer { try await $0.post("/v1/completions", ["model": "tiny", "promt": "Say"]) }
+    #expect(reply.status == 400 && reply.error["message"]?.string?.contains("did you mean 'prompt'?") == true, "\(reply.text)")
   }
 
   @Test func `null fields are as good as absent`() async throws {

@@ -71,10 +71,27 @@ import Tokenizers
       "_from_model_config": true, "eos_token_id": 2, "do_sample": true, "temperature": 0.6, "top_p": 1.0, "top_k": 40,
       "repetition_penalty": 1.1, "suppress_tokens": [3], "bad_words_ids": [], "transformers_version": "5.24.0", "max_new_tokens": 20,
     ]])
-    #expect(told.notes.count == 1)
-    #expect(told.notes[0].contains("do_sample, max_new_tokens, repetition_penalty, suppress_tokens, temperature, top_k have no effect"))
+    #expect(told.notes.count == 2)
+    #expect(told.notes[0].contains("do_sample, repetition_penalty 1.1, temperature 0.6, top_k 40 count only with '--generation_config auto'"), "\(told.notes)")
+    #expect(told.notes[1].contains("max_new_tokens 20, suppress_tokens have no effect here; --max_output_len"), "\(told.notes)")
     // Without do_sample, transformers does not look at them either.
     #expect(try notes(["generation_config.json": ["temperature": 0.6, "top_p": 0.9, "num_beams": 1, "early_stopping": true]]).all.isEmpty)
+  }
+
+  @Test func `sampling settings are read as transformers heeds them`() throws {
+    func defaults(_ json: JSONValue) throws -> SamplingDefaults {
+      try SamplingDefaults(TokenizerFiles(contents: ["generation_config.json": Array(json.serialized().utf8)]))
+    }
+    let all = try defaults(["do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.1, "repetition_penalty": 1.05])
+    #expect(all.description == "temperature 0.6, top_k 20, top_p 0.95, min_p 0.1, repetition_penalty 1.05")
+    #expect(try defaults(["do_sample": true]).description == "temperature 1")
+    #expect(try defaults(["do_sample": false, "temperature": 0.6, "top_p": 0.9]).description == "temperature 0")
+    // Without do_sample, transformers heeds the penalty alone.
+    #expect(try defaults(["temperature": 0.6, "repetition_penalty": 1.2]).description == "repetition_penalty 1.2")
+    #expect(try SamplingDefaults(TokenizerFiles(contents: [:])) == SamplingDefaults())
+    for wrong: JSONValue in [["do_sample": true, "temperature": -1], ["repetition_penalty": 0], ["do_sample": true, "top_p": "x"], ["do_sample": true, "top_k": .double(1e300)]] {
+      #expect(throws: TokenizerError.self) { _ = try defaults(wrong) }
+    }
   }
 
   @Test func `a tokenizer that cannot be used, or that does not fit, is told before anything runs`() throws {

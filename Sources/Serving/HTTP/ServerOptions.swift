@@ -1,3 +1,5 @@
+public import Tokenizers
+
 /// How a server listens, what it lets in, and how long it waits. Durations are bounds, not aims.
 public struct ServerOptions: Sendable {
   /// A name or an address. `localhost` listens on 127.0.0.1 only.
@@ -11,6 +13,8 @@ public struct ServerOptions: Sendable {
   /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
   public var apiKey: Secret?
   public var certificates: CertificateFiles?
+  /// What counts where a request does not say how tokens are chosen.
+  public var samplingDefaults = SamplingDefaults()
   /// Nil: there are no paths below `/admin/v1/`.
   public var administration: Administration?
 

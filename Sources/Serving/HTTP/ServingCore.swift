@@ -25,7 +25,8 @@ struct ServingCore: Sendable {
 
   var limits: RequestLimits { 
     RequestLimits(
-      engine: engine.limits, maximumChoices: options.maximumChoices, trustsTemplates: options.trustsRequestChatTemplates)
+      engine: engine.limits, maximumChoices: options.maximumChoices, trustsTemplates: options.trustsRequestChatTemplates,
+      defaults: options.samplingDefaults)
    }
 
   func checkModel(_ name: String?) throws(APIError) {

@@ -1,4 +1,5 @@
 import JSON
+import Tokenizers
 
 /// The fields that both completion endpoints share: how tokens are chosen, when an answer ends, how it is sent.
 struct SamplingFields: Sendable {
@@ -28,6 +29,8 @@ struct RequestLimits: Sendable {
   var maximumChoices: Int
   /// Whether a request may bring a chat template of its own.
   var trustsTemplates = false
+  /// What counts where a request does not say how tokens are chosen.
+  var defaults = SamplingDefaults()
   static let maximumStopStrings = 16
   static let maximumStopStringBytes = 1024
   static let maximumAlternatives = 20
@@ -40,11 +43,11 @@ struct RequestLimits: Sendable {
 
 extension SamplingFields {
   init(_ reader: inout FieldReader, limits: RequestLimits) throws(APIError) {
-    parameters.temperature = try reader.number("temperature", in: 0...2) ?? 1
-    parameters.topP = try reader.number("top_p", in: 0...1, excludesLowerBound: true) ?? 1
-    parameters.topK = try reader.integer("top_k", in: -1...Int.max).map { max($0, 0) } ?? 0
-    parameters.minP = try reader.number("min_p", in: 0...1) ?? 0
-    parameters.repetitionPenalty = try reader.number("repetition_penalty", in: 0.01...100) ?? 1
+    parameters.temperature = try reader.number("temperature", in: 0...2) ?? limits.defaults.temperature ?? 1
+    parameters.topP = try reader.number("top_p", in: 0...1, excludesLowerBound: true) ?? limits.defaults.topP ?? 1
+    parameters.topK = try reader.integer("top_k", in: -1...Int.max).map { max($0, 0) } ?? limits.defaults.topK ?? 0
+    parameters.minP = try reader.number("min_p", in: 0...1) ?? limits.defaults.minP ?? 0
+    parameters.repetitionPenalty = try reader.number("repetition_penalty", in: 0.01...100) ?? limits.defaults.repetitionPenalty ?? 1
     parameters.presencePenalty = try reader.number("presence_penalty", in: -2...2) ?? 0
     parameters.frequencyPenalty = try reader.number("frequency_penalty", in: -2...2) ?? 0
     parameters.logitBias = try Self.logitBias(&reader, vocabularySize: limits.engine.vocabularySize)
