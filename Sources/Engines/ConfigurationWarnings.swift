@@ -57,8 +57,7 @@ struct SequenceLimit {
   /// - Throws: Where more is asked than attention here can do as the model does.
   init(_ config: CheckpointConfig, asked: Int?) throws(UnreachableLength) {
     var warnings: [SourceWarning] = []
-    let window = config.json["sliding_window"]?.int.flatMap { $0 > 0 ? $0 : nil }
-    let positions = config.maximumPositions ?? 2048
+    let (window, positions) = (config.window, config.positions)
     if let asked, let window, asked > window { throw UnreachableLength(asked: asked, window: window) }
     // What linear scaling stretches the positions to.
     let factor = Self.linearFactor(config)
@@ -68,13 +67,13 @@ struct SequenceLimit {
         "is \(positions)\(factor > 1 ? ", stretched \(factor) times" : ""), and --max_seq_len \(asked) is more: the model was not made for such sequences"))
     }
     if asked == nil, config.maximumPositions == nil {
-      warnings.append(SourceWarning("max_position_embeddings", in: "config.json", "is missing: sequences of up to 2048 tokens. Say --max_seq_len"))
+      warnings.append(SourceWarning("max_position_embeddings", in: "config.json", "is missing: sequences of up to \(positions) tokens. Say --max_seq_len"))
     }
     if asked == nil, let window, window < positions {
       warnings.append(SourceWarning(
         "sliding_window", in: "config.json", "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
     }
-    length = min(asked ?? positions, window ?? .max)
+    length = PlanLimits.sequenceLength(asked, for: config)
     self.warnings = warnings
   }
 

@@ -1,12 +1,18 @@
 import Checkpoints
 
+extension CheckpointConfig {
+  /// How many positions the model was made for; 2,048 where nothing says.
+  var positions: Int { maximumPositions ?? 2048 }
+  /// How many tokens its attention looks back, where that is bounded.
+  var window: Int? { json["sliding_window"]?.int.flatMap { $0 > 0 ? $0 : nil } }
+}
+
 extension PlanLimits {
   /// The longest sequence that is right for a model, at most `asked`; nil: as long as the model was made for.
+  ///
+  /// Attention here looks at the whole sequence: beyond a sliding window results would differ from the model's.
   static func sequenceLength(_ asked: Int?, for config: CheckpointConfig) -> Int {
-    let length = asked ?? config.maximumPositions ?? 2048
-    // Attention here looks at the whole sequence: beyond a sliding window results would differ from the model's.
-    guard let window = config.json["sliding_window"]?.int, window > 0 else { return length }
-    return min(length, window)
+    min(asked ?? config.positions, config.window ?? .max)
   }
 
   /// What a build for another configuration makes of these limits.

@@ -3,14 +3,10 @@ import SystemPackage
 import TestSupport
 
 /// A model of a few numbers in its author's format, written byte by byte: nothing of the code under test.
+@dynamicMemberLookup
 struct TinySource {
-  var hidden = 16
-  var heads = 4
-  var keyValueHeads = 2
-  var headSize = 4
-  var intermediate = 24
-  var vocabulary = 32
-  var layers = 2
+  /// Its sizes, in the words of the checkpoint that it becomes.
+  var shape = SmallModel(hidden: 16, heads: 4, keyValueHeads: 2, headSize: 4, intermediate: 24, layers: 2, vocabulary: 32)
   var hasAttentionBias = false
   var hasMLPBias = false
   /// lm_head is a copy of the table.
@@ -22,6 +18,11 @@ struct TinySource {
   /// For the values.
   var seed: UInt64 = 1
 
+  subscript(dynamicMember path: WritableKeyPath<SmallModel, Int>) -> Int {
+    get { shape[keyPath: path] }
+    set { shape[keyPath: path] = newValue }
+  }
+
   typealias Tensor = (name: String, shape: [Int], values: [Float])
 
   /// Under Hugging Face's names, float32.
@@ -32,24 +33,24 @@ struct TinySource {
       let values = (0..<shape.reduce(1, *)).map { _ in center + Float.random(in: -0.25...0.25, using: &random) }
       result.append((name, shape, values))
     }
-    add("model.embed_tokens.weight", [vocabulary, hidden])
-    for layer in 0..<layers {
+    add("model.embed_tokens.weight", [self.vocabulary, self.hidden])
+    for layer in 0..<self.layers {
       let prefix = "model.layers.\(layer)."
-      add(prefix + "input_layernorm.weight", [hidden], around: 1)
-      add(prefix + "post_attention_layernorm.weight", [hidden], around: 1)
-      let (q, kv) = (heads * headSize, keyValueHeads * headSize)
+      add(prefix + "input_layernorm.weight", [self.hidden], around: 1)
+      add(prefix + "post_attention_layernorm.weight", [self.hidden], around: 1)
+      let (q, kv) = (self.heads * self.headSize, self.keyValueHeads * self.headSize)
       for (name, rows, columns, hasBias) in [
-        ("self_attn.q_proj", q, hidden, hasAttentionBias), ("self_attn.k_proj", kv, hidden, hasAttentionBias),
-        ("self_attn.v_proj", kv, hidden, hasAttentionBias), ("self_attn.o_proj", hidden, q, hasAttentionBias),
-        ("mlp.gate_proj", intermediate, hidden, hasMLPBias), ("mlp.up_proj", intermediate, hidden, hasMLPBias),
-        ("mlp.down_proj", hidden, intermediate, hasMLPBias),
+        ("self_attn.q_proj", q, self.hidden, hasAttentionBias), ("self_attn.k_proj", kv, self.hidden, hasAttentionBias),
+        ("self_attn.v_proj", kv, self.hidden, hasAttentionBias), ("self_attn.o_proj", self.hidden, q, hasAttentionBias),
+        ("mlp.gate_proj", self.intermediate, self.hidden, hasMLPBias), ("mlp.up_proj", self.intermediate, self.hidden, hasMLPBias),
+        ("mlp.down_proj", self.hidden, self.intermediate, hasMLPBias),
       ] {
         add("\(prefix)\(name).weight", [rows, columns])
         if hasBias { add("\(prefix)\(name).bias", [rows]) }
       }
     }
-    add("model.norm.weight", [hidden], around: 1)
-    add("lm_head.weight", [vocabulary, hidden])
+    add("model.norm.weight", [self.hidden], around: 1)
+    add("lm_head.weight", [self.vocabulary, self.hidden])
     if hasEqualHead { result[result.count - 1].values = result[0].values }
     return result.filter { tensor in !without.contains { tensor.name.hasSuffix($0) } }
       .map { isBare ? ($0.name.replacing("model.", with: ""), $0.shape, $0.values) : $0 }
@@ -74,9 +75,9 @@ struct TinySource {
 
   var config: JSONObject {
     [
-      "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": .int(hidden), "num_attention_heads": .int(heads),
-      "num_key_value_heads": .int(keyValueHeads), "head_dim": .int(headSize), "num_hidden_layers": .int(layers),
-      "intermediate_size": .int(intermediate), "vocab_size": .int(vocabulary), "max_position_embeddings": 64,
+      "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": .int(self.hidden), "num_attention_heads": .int(self.heads),
+      "num_key_value_heads": .int(self.keyValueHeads), "head_dim": .int(self.headSize), "num_hidden_layers": .int(self.layers),
+      "intermediate_size": .int(self.intermediate), "vocab_size": .int(self.vocabulary), "max_position_embeddings": 64,
       "rms_norm_eps": .double(1e-5), "hidden_act": "silu", "rope_theta": .double(20000), "tie_word_embeddings": false,
       "torch_dtype": "float32",
     ]
@@ -107,12 +108,12 @@ extension TinySource {
   /// What llama.cpp's converter writes for such a model.
   var metadata: [String: GGUFField] {
     [
-      "general.architecture": .text("llama"), "general.name": .text("tiny"), "llama.block_count": .u32(UInt32(layers)),
-      "llama.context_length": .u32(64), "llama.embedding_length": .u32(UInt32(hidden)),
-      "llama.feed_forward_length": .u32(UInt32(intermediate)), "llama.attention.head_count": .u32(UInt32(heads)),
-      "llama.attention.head_count_kv": .u32(UInt32(keyValueHeads)), "llama.attention.layer_norm_rms_epsilon": .f32(1e-5),
-      "llama.rope.dimension_count": .u32(UInt32(headSize)), "llama.rope.freq_base": .f32(20000), "llama.vocab_size": .u32(UInt32(vocabulary)),
-      "tokenizer.ggml.model": .text("gpt2"), "tokenizer.ggml.tokens": .texts((0..<vocabulary).map { "t\($0)" }),
+      "general.architecture": .text("llama"), "general.name": .text("tiny"), "llama.block_count": .u32(UInt32(self.layers)),
+      "llama.context_length": .u32(64), "llama.embedding_length": .u32(UInt32(self.hidden)),
+      "llama.feed_forward_length": .u32(UInt32(self.intermediate)), "llama.attention.head_count": .u32(UInt32(self.heads)),
+      "llama.attention.head_count_kv": .u32(UInt32(self.keyValueHeads)), "llama.attention.layer_norm_rms_epsilon": .f32(1e-5),
+      "llama.rope.dimension_count": .u32(UInt32(self.headSize)), "llama.rope.freq_base": .f32(20000), "llama.vocab_size": .u32(UInt32(self.vocabulary)),
+      "tokenizer.ggml.model": .text("gpt2"), "tokenizer.ggml.tokens": .texts((0..<self.vocabulary).map { "t\($0)" }),
     ]
   }
 
