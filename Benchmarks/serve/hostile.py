@@ -1,28 +1,25 @@
 #!/usr/bin/env python3
 """Asks trtllm-serve for all that is costly to refuse, and measures meanwhile how others are served; prints a Markdown table.
 
-    Benchmarks/serve/hostile.py --bin DIR --engine DIR [--at_once 64] [--seconds 20] [--threads N] [--trust]
+    Benchmarks/serve/hostile.py --server .build/release/trtllm-serve --engine DIR [--seconds 5] [--at_once 64] [--limit_ms 50]
 
---engine is a built engine of a chat model. Each kind of request is sent by so many clients at once, again and again, from
-processes of the lowest priority (their own work is not the server's). Beside them one client asks /health every 10 ms,
-another reads a stream without end. --trust starts the server with --trust_request_chat_template, so that templates run.
+Needs the executable (one with --static-swift-stdlib runs anywhere), a built engine of a chat model, and Python's standard
+library. Each kind of request is sent by so many clients at once, again and again, then all kinds together; the senders have the
+lowest priority, since their own work is not the server's. Beside them one process asks /health every 10 ms, each time over
+a new connection, and another reads streams, one after another. With --limit_ms the exit code is 1 where any /health, or any gap of
+a stream, took longer. Figures mean something on a machine that does nothing else.
 """
 import argparse
-import asyncio
 import json
 import multiprocessing
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from client import Client  # noqa: E402
 
 MEGABYTE = 1 << 20
 LOOPS = "{% for a in range(9999) %}{% for b in range(9999) %}{{ a }}{% endfor %}{% endfor %}"
@@ -73,9 +70,25 @@ def request(path: str, body) -> bytes:
             f"Content-Length: {len(data)}\r\n\r\n").encode() + data
 
 
-def attack(port: int, at_once: int, jobs: list[tuple[str, object]], end: float, results):
+def ask(port: int, data: bytes) -> bytes:
+    """The whole reply to one request that says Connection: close."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+        s.sendall(data)
+        reply = b""
+        while piece := s.recv(1 << 16):
+            reply += piece
+        return reply
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    reply = ask(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = reply.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), body
+
+
+def attack(port: int, clients: list[int], requests, end: float, results):
+    """Each client sends one request after another, beginning with the one of its number."""
     os.nice(19)
-    requests = [(path, None if body is None else request(path, body)) for path, body in jobs]
     counts: dict[str, int] = {}
     lock = threading.Lock()
 
@@ -102,7 +115,7 @@ def attack(port: int, at_once: int, jobs: list[tuple[str, object]], end: float, 
             with lock:
                 counts[status] = counts.get(status, 0) + 1
 
-    threads = [threading.Thread(target=client, args=(i,), daemon=True) for i in range(at_once)]
+    threads = [threading.Thread(target=client, args=(index,), daemon=True) for index in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -110,93 +123,133 @@ def attack(port: int, at_once: int, jobs: list[tuple[str, object]], end: float, 
     results.put(counts)
 
 
-async def watch(port: int, end: float):
-    """Times of /health, and between two events of a stream, in milliseconds."""
-    client = Client(port, "m")
-    health: list[float] = []
-    gaps: list[float] = []
-
-    async def ask():
-        while time.time() < end:
-            start = time.perf_counter()
-            status, _ = await client.call("GET", "/health")
-            assert status == 200
-            health.append((time.perf_counter() - start) * 1e3)
-            await asyncio.sleep(0.01)
-
-    async def read():
-        while time.time() < end:
-            body = client.request("Once upon a time", 2000, stream=True, ignore_eos=True)
-            status, reader, writer, chunked, length = await client._open("POST", "/v1/completions", body)
-            if status != 200:
-                writer.close()
-                gaps.append(float("nan"))
-                await asyncio.sleep(0.1)
-                continue
-            last = None
-            async for _ in client._pieces(reader, chunked, length):
-                now = time.perf_counter()
-                if last is not None:
-                    gaps.append((now - last) * 1e3)
-                last = now
-                if time.time() >= end:
-                    break
-            writer.close()
-
-    await asyncio.gather(ask(), read())
-    return health, gaps
+def watch_health(port: int, end: float, results):
+    """Milliseconds of each /health; one that fails counts as a minute."""
+    times = []
+    while time.time() < end:
+        start = time.perf_counter()
+        try:
+            good = get(port, "/health")[0] == 200
+        except (OSError, IndexError):
+            good = False
+        times.append((time.perf_counter() - start) * 1e3 if good else 60e3)
+        time.sleep(0.01)
+    results.put(times)
 
 
-def row(name: str, health: list[float], gaps: list[float], answers: str) -> str:
-    def show(values):
-        values = sorted(values)
-        return f"{statistics.median(values):.1f} | {values[int(len(values) * 0.99)]:.1f} | {values[-1]:.1f}"
-    return f"| {name} | {show(health)} | {show(gaps)} | {answers} |"
+def watch_stream(port: int, tokens: int, end: float, results):
+    """Milliseconds between two arrivals of a stream, and how many streams were not begun."""
+    body = {"model": "m", "prompt": "Once upon a time", "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}
+    gaps, refused = [], 0
+    while time.time() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+                s.sendall(request("/v1/completions", body))
+                last = None
+                while piece := s.recv(1 << 16):
+                    now = time.perf_counter()
+                    if last is None and not piece.startswith(b"HTTP/1.1 200"):
+                        refused += 1
+                        time.sleep(0.1)
+                        break
+                    if last is not None:
+                        gaps.append((now - last) * 1e3)
+                    last = now
+                    if time.time() >= end:
+                        break
+        except OSError:
+            refused += 1
+            time.sleep(0.1)
+    results.put((gaps, refused))
+
+
+def measure(port: int, tokens: int, requests, options):
+    """Sends these requests, and gives the times of /health, the gaps, streams not begun, and counts of answers by status."""
+    end = time.time() + options.seconds
+    queues = [multiprocessing.SimpleQueue() for _ in range(2)]
+    workers = [multiprocessing.Process(target=watch_health, args=(port, end, queues[0])),
+               multiprocessing.Process(target=watch_stream, args=(port, tokens, end, queues[1]))]
+    shares = min(options.at_once, os.cpu_count() or 1, 8) if requests else 0
+    answers = [multiprocessing.SimpleQueue() for _ in range(shares)]
+    for share in range(shares):
+        clients = list(range(share, options.at_once, shares))
+        workers.append(multiprocessing.Process(target=attack, args=(port, clients, requests, end, answers[share])))
+    for worker in workers:
+        worker.start()
+    health, (gaps, refused) = queues[0].get(), queues[1].get()
+    counts: dict[str, int] = {}
+    for queue in answers:
+        for status, count in queue.get().items():
+            counts[status] = counts.get(status, 0) + count
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    time.sleep(0.5)  # for the server to let go of what nobody waits for any more
+    return health, gaps, refused, counts
+
+
+def start(options, log):
+    server = Path(options.server)
+    if server.is_dir():
+        server = server / "trtllm-serve"
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    command = [str(server.resolve()), options.engine, "--port", str(port), "--served_model_name", "m", "--log_level", "warning"]
+    command += ["--threads", options.threads] if options.threads else []
+    command += ["--trust_request_chat_template"] if options.trust else []
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    for _ in range(1200):
+        try:
+            if get(port, "/health")[0] == 200:
+                return process, port
+        except (OSError, IndexError):
+            pass
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    log.seek(0)
+    sys.exit(f"{server} did not begin to serve: {log.read()[-2000:]}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--engine", required=True)
-    parser.add_argument("--at_once", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--threads")
-    parser.add_argument("--trust", action="store_true")
-    parser.add_argument("--each", action="store_true", help="every kind by itself, too")
+    parser.add_argument("--server", "--bin", required=True, help="trtllm-serve, or the directory that holds it")
+    parser.add_argument("--engine", required=True, help="a built engine (or a model) with a chat template")
+    parser.add_argument("--at_once", type=int, default=64, help="clients that send hostile requests (default: 64)")
+    parser.add_argument("--seconds", type=float, default=5, help="for each kind (default: 5)")
+    parser.add_argument("--threads", help="of the server; as many as there are cores by default")
+    parser.add_argument("--trust", action="store_true", help="with --trust_request_chat_template, so that requests' templates run")
+    parser.add_argument("--together", action="store_true", help="only all kinds together")
+    parser.add_argument("--limit_ms", type=float, help="exit code 1 where a /health or a gap took longer")
     options = parser.parse_args()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    multiprocessing.set_start_method("fork")  # requests of megabytes are made once
     log = tempfile.TemporaryFile("w+")
-    command = [f"{options.bin}/trtllm-serve", options.engine, "--port", str(port), "--served_model_name", "m", "--log_level", "warning"]
-    command += ["--threads", options.threads] if options.threads else []
-    command += ["--trust_request_chat_template"] if options.trust else []
-    server = subprocess.Popen(command, stdout=log, stderr=log)
+    server, port = start(options, log)
+    beyond = []
     try:
-        for _ in range(600):
-            try:
-                if asyncio.run(Client(port, "m").call("GET", "/health"))[0] == 200:
-                    break
-            except OSError:
-                time.sleep(0.05)
-        everything = kinds()
-        runs = {"nothing": [], "all kinds together": list(everything.values())}
-        if options.each:
-            runs |= {name: [job] for name, job in everything.items()}
-        print("| beside | /health, median ms | 99 % | longest | between tokens, median ms | 99 % | longest | answers |")
-        print("|---|---:|---:|---:|---:|---:|---:|---|", flush=True)
-        for name, jobs in runs.items():
-            results = multiprocessing.Queue()
-            end = time.time() + options.seconds
-            attackers = [multiprocessing.Process(target=attack, args=(port, options.at_once, jobs, end, results))] if jobs else []
-            for attacker in attackers:
-                attacker.start()
-            health, gaps = asyncio.run(watch(port, end))
-            counts = results.get(timeout=30) if jobs else {}
-            for attacker in attackers:
-                attacker.kill()
-                attacker.join()
-            print(row(name, health, gaps, ", ".join(f"{n} × {s}" for s, n in sorted(counts.items()))), flush=True)
+        length = json.loads(get(port, "/v1/models")[1])["data"][0].get("max_model_len") or 2048
+        tokens = max(1, min(2000, length - 32))
+        made = {name: (path, None if body is None else request(path, body)) for name, (path, body) in kinds().items()}
+        runs = {"nothing": []} | ({} if options.together else {name: [job] for name, job in made.items()})
+        runs["all kinds together"] = list(made.values())
+        print(f"{options.at_once} clients, {options.seconds:g} s a row, {os.cpu_count()} processors\n")
+        print("| beside | requests | /health p50, ms | p99 | max | stream's largest gap, ms | answers |")
+        print("|---|---:|---:|---:|---:|---:|---|", flush=True)
+        for name, requests in runs.items():
+            health, gaps, refused, counts = measure(port, tokens, requests, options)
+            health.sort()
+            at = [health[min(len(health) - 1, int(len(health) * share))] for share in (0.5, 0.99, 1)]
+            gap = max(gaps, default=float("nan"))
+            text = ", ".join(f"{count} × {status}" for status, count in sorted(counts.items()))
+            text += f"; {refused} streams not begun" if refused else ""
+            print(f"| {name} | {sum(counts.values())} | {at[0]:.1f} | {at[1]:.1f} | {at[2]:.1f} | {gap:.1f} | {text} |", flush=True)
+            if options.limit_ms and not max(at[2], gap) <= options.limit_ms:
+                beyond.append(name)
+            if server.poll() is not None:
+                sys.exit(f"the server ended with {server.returncode}")
         memory = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith(("VmHWM", "RssAnon"))]
         print("\nserver's memory: " + ", ".join(" ".join(line.split()) for line in memory))
     finally:
@@ -204,6 +257,8 @@ def main():
         server.wait()
         log.seek(0)
         sys.stderr.write(log.read()[-2000:])
+    if beyond:
+        sys.exit(f"longer than {options.limit_ms:g} ms beside: {', '.join(beyond)}")
 
 
 main()
