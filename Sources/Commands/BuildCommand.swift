@@ -12,6 +12,7 @@ public struct BuildCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-build",
     abstract: "Build an engine from a model.",
+    usage: "trtllm-build --checkpoint_dir <path> [<options>]",
     discussion: """
       Reads a TensorRT-LLM checkpoint, or a Hugging Face directory or GGUF file, which is converted on the way (the \
       engine is the same as that of its checkpoint, and nothing is stored in between). Plans the network for this \
@@ -19,13 +20,15 @@ public struct BuildCommand: DrydockCommand {
       rank{r}.engine for each rank with config.json and the tokenizer files. The output directory appears complete or \
       not at all.
 
-      A pruned checkpoint gives a stripped engine: fill it with trtllm-refit.
+      A pruned checkpoint gives a stripped engine: fill it with trtllm-refit. Other flags of TensorRT-LLM's command are \
+      accepted, each with a line that says why it has no effect here.
 
       Examples:
         trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
-        trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 --dtype bfloat16
+        trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 \\
+          --dtype bfloat16
 
-      Exit codes: 0 done, 1 failed, 2 wrong usage.
+      Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """)
 
   @Option(
@@ -46,7 +49,7 @@ public struct BuildCommand: DrydockCommand {
 
   @Option(
     name: [.customLong("max_seq_len"), .customLong("max_decoder_seq_len")],
-    help: ArgumentHelp("Longest sequence, prompt and answer; the model's own limit by default, beyond which a sliding window refuses and positions warn.", valueName: "n"))
+    help: ArgumentHelp("Longest sequence, prompt and answer together; the model's own limit by default. More than its positions is warned of, more than its sliding window refused.", valueName: "n"))
   var maximumSequenceLength: Int?
 
   @Option(name: .customLong("max_num_tokens"), help: ArgumentHelp("Most token rows in one step.", valueName: "n"))
@@ -117,8 +120,8 @@ public struct BuildCommand: DrydockCommand {
     options.strip = stripPlan
     options.scope = refitScope
     options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
-    if let outputTimingCache { try checkReplaceable(outputTimingCache) }
-    if let inputTimingCache { options.timingCache = try TimingCache(path: FilePath(inputTimingCache)) }
+    if let outputTimingCache { try naming("--output_timing_cache") { try checkReplaceable(outputTimingCache) } }
+    if let inputTimingCache { options.timingCache = try naming("--input_timing_cache") { try TimingCache(path: FilePath(inputTimingCache)) } }
     let target = CPUTarget(isa: .detected, threadCount: Processors.count)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }

@@ -13,15 +13,20 @@ public struct ConvertCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-convert",
     abstract: "Convert a model to a TensorRT-LLM checkpoint.",
+    usage: "trtllm-convert --model_dir <path> [<options>]",
     discussion: """
       Reads a Hugging Face directory (safetensors) or a GGUF file and writes config.json, one rank{r}.safetensors for \
       each rank, and the tokenizer files that later steps need. Memory does not grow with the model. The output \
       directory appears complete or not at all.
 
-      Example:
-        trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint --dtype bfloat16
+      trtllm-build takes the model itself, too; a checkpoint is for pruning, and for what other tools make of it.
 
-      Exit codes: 0 done, 1 failed, 2 wrong usage.
+      Examples:
+        trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint
+        trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint-tp2 \\
+          --dtype bfloat16 --tp_size 2
+
+      Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """)
 
   @Option(name: .customLong("model_dir"), help: ArgumentHelp("A Hugging Face directory or a .gguf file.", valueName: "path"))

@@ -13,6 +13,7 @@ public struct PruneCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-prune",
     abstract: "Take weights out of a TensorRT-LLM checkpoint, or prove and restore what was taken out.",
+    usage: "trtllm-prune --checkpoint_dir <dir> [<options>]",
     discussion: """
       Writes a checkpoint of the same structure whose prunable weights are empty: the QKV and output projections of \
       attention and the fc, gate and proj of the MLP, or everything with --prune_all. Biases and scales stay. \
@@ -21,11 +22,14 @@ public struct PruneCommand: DrydockCommand {
 
       Examples:
         trtllm-prune --checkpoint_dir ./llama --out_dir ./llama-pruned
-        trtllm-prune --checkpoint_dir ./llama --out_dir ./llama-skeleton --prune_all --digests
+        trtllm-prune --checkpoint_dir ./llama --out_dir ./llama-skeleton \\
+          --prune_all --digests
         trtllm-prune --verify ./llama-skeleton --checkpoint_dir ./download
-        trtllm-prune --restore ./llama-skeleton --checkpoint_dir ./download --out_dir ./llama-again
+        trtllm-prune --restore ./llama-skeleton --checkpoint_dir ./download \\
+          --out_dir ./llama-again
 
-      Exit codes: 0 done, 1 failed or not the skeleton's checkpoint, 2 wrong usage.
+      Exit codes: 0 done, 1 failed (a path that does not exist, too) or not the
+      skeleton's checkpoint, 2 wrong usage.
       """)
 
   @Option(
@@ -73,25 +77,29 @@ public struct PruneCommand: DrydockCommand {
   @Flag(help: "Print a report for programs on standard output.")
   var json = false
 
-  @Option(help: ArgumentHelp("Threads that copy.", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads that copy; as many as there are cores by default.", valueName: "n"))
   var workers: Int?
 
   @OptionGroup var logOptions: LogOptions
 
-  public static let repeatableFlags: Set<String> = ["prune", "keep"]
-
   public init() {}
+
+  public static func missing(beside given: Set<String>) -> [String] {
+    given.contains("--restore") && given.isDisjoint(with: ["--out_dir", "--verify"]) ? ["--out_dir <dir>, which --restore writes"] : []
+  }
 
   public func validate() throws {
     if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers is \(workers); it must be from 1 to 1024") }
     if verify != nil && restore != nil { throw ValidationError("--verify and --restore exclude each other") }
+    if pruneAll, !prune.isEmpty {
+      throw ValidationError("--prune has no effect beside --prune_all, which empties every tensor but those of --keep: leave it out")
+    }
     guard verify != nil || restore != nil else { return }
     let mode = verify != nil ? "--verify" : "--restore"
     if pruneAll || !prune.isEmpty || !keep.isEmpty || skeleton || digests {
       throw ValidationError("\(mode) takes nothing out: leave --prune_all, --prune, --keep, --skeleton and --digests out")
     }
     if verify != nil && outputDirectory != nil { throw ValidationError("--verify writes nothing: leave --out_dir out") }
-    if restore != nil && outputDirectory == nil { throw ValidationError("Missing expected argument '--out_dir <dir>'") }
     if dryRun { throw ValidationError("\(mode) knows no --dry_run") }
   }
 

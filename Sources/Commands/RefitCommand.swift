@@ -12,6 +12,7 @@ public struct RefitCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-refit",
     abstract: "Put new weights into an engine without building it again.",
+    usage: "trtllm-refit --engine_dir <dir> --checkpoint_dir <path> --refit_engine_dir <dir> [<options>]",
     discussion: """
       Phases: load engine, load checkpoint, preprocess weights (every check), refit and save. The new weights can be a \
       TensorRT-LLM checkpoint, a Hugging Face directory, a GGUF file, another engine of the same plan, or a LoRA adapter \
@@ -19,19 +20,23 @@ public struct RefitCommand: DrydockCommand {
       anything is written; the output directory appears complete or not at all, and may be the engine's own.
 
       Examples:
-        trtllm-refit --engine_dir ./engines/v1 --checkpoint_dir ./finetuned --refit_engine_dir ./engines/v2
-        trtllm-refit --engine_dir ./engines/v1 --checkpoint_dir ./my-lora --refit_engine_dir ./engines/lora
-        trtllm-refit --engine_dir ./engines/v1 --strip --refit_engine_dir ./engines/v1-stripped
+        trtllm-refit --engine_dir ./engines/v1 --checkpoint_dir ./finetuned \\
+          --refit_engine_dir ./engines/v2
+        trtllm-refit --engine_dir ./engines/v1 --lora_dir ./my-lora \\
+          --refit_engine_dir ./engines/lora
+        trtllm-refit --engine_dir ./engines/v1 --strip \\
+          --refit_engine_dir ./engines/v1-stripped
         trtllm-refit --verify_engine ./engines/v2
-        mpirun -n 4 trtllm-refit --engine_dir ./engines/tp4 --checkpoint_dir ./tuned --refit_engine_dir ./engines/tp4-tuned
+        mpirun -n 4 trtllm-refit --engine_dir ./engines/tp4 \\
+          --checkpoint_dir ./tuned --refit_engine_dir ./engines/tp4-tuned
 
-      Exit codes: 0 done, 1 failed, 2 wrong usage.
+      Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """)
 
   @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine: config.json and rank*.engine.", valueName: "dir"))
   var engineDirectory: String?
 
-  @Option(name: .customLong("checkpoint_dir"), help: ArgumentHelp("Where the new weights are.", valueName: "path"))
+  @Option(name: .customLong("checkpoint_dir"), help: ArgumentHelp("Where the new weights are: a checkpoint, a model, another engine or an adapter.", valueName: "path"))
   var checkpoint: String?
 
   @Option(
@@ -96,22 +101,23 @@ public struct RefitCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
-  public static let repeatableFlags: Set<String> = ["lora_dir", "rank"]
   public static let endsWhenCancelled = true
 
   public init() {}
+
+  public static func missing(beside given: Set<String>) -> [String] {
+    guard !given.contains("--verify_engine") else { return [] }
+    var missing = given.contains("--engine_dir") ? [] : ["--engine_dir <dir>"]
+    if given.isDisjoint(with: ["--checkpoint_dir", "--lora_dir", "--strip"]) { missing.append("--checkpoint_dir <path> (or --lora_dir, or --strip)") }
+    if !given.contains("--refit_engine_dir") { missing.append("--refit_engine_dir <dir>") }
+    return missing
+  }
 
   public func validate() throws {
     if let workers, workers < 1 { throw ValidationError("--workers is \(workers); it must be at least 1") }
     if let loraScale, !loraScale.isFinite { throw ValidationError("--lora_scale is \(loraScale); it must be a finite number") }
     if verifiedEngine != nil { return try refuse(changing, besides: "--verify_engine checks one engine and takes no") }
-    guard engineDirectory != nil else { throw ValidationError("Missing expected argument '--engine_dir <dir>'") }
-    guard outputDirectory != nil else { throw ValidationError("Missing expected argument '--refit_engine_dir <dir>'") }
-    if strip {
-      try refuse(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no")
-    } else if checkpoint == nil && adapters.isEmpty {
-      throw ValidationError("Missing expected argument '--checkpoint_dir <path>'")
-    }
+    if strip { try refuse(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no") }
     if dryRun { try refuse(changing.filter { $0.needsOutput }, besides: "--dry_run writes nothing that could be looked at, so it takes no") }
     if !ranks.isEmpty, report != nil { throw ValidationError("--report tells of all ranks, and --rank writes some: leave one of them out") }
     if let report, FilePath(report).lastComponent?.kind != .regular { throw ValidationError("--report is \"\(report)\"; name a file") }

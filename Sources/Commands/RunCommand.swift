@@ -10,17 +10,20 @@ import Tokenizers
 public struct RunCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-run",
-    abstract: "Generate text with an engine, or with a model that an engine is built of first.",
+    abstract: "Generate text from prompts, with an engine or a model file.",
+    usage: "trtllm-run --engine_dir <path> --input_text <text> [<options>]",
     discussion: """
       Given a Hugging Face directory, a GGUF file or a checkpoint, it builds an engine for this machine, keeps it in \
       --engine_cache, and uses it again the next time.
 
       Examples:
         trtllm-run --engine_dir ./engines/v1 --input_text "The capital of France is"
-        trtllm-run --engine_dir ./engines/v1 --chat --streaming --input_text "Who are you?"
-        trtllm-run --model ./SmolLM2-135M-Instruct.gguf --chat --input_text "Who are you?"
+        trtllm-run --engine_dir ./engines/v1 --chat --streaming \\
+          --input_text "Who are you?"
+        trtllm-run --model ./SmolLM2-135M-Instruct.gguf --chat \\
+          --input_text "Who are you?" --temperature 0.8 --top_p 0.95
 
-      Exit codes: 0 done, 1 failed, 2 wrong usage.
+      Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """)
 
   @Option(
@@ -29,27 +32,29 @@ public struct RunCommand: DrydockCommand {
   var engineDirectory: String
 
   @Option(
-    name: .customLong("tokenizer_dir"),
+    name: [.customLong("tokenizer_dir"), .customLong("tokenizer")],
     help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
   var tokenizerDirectory: String?
 
-  @Option(name: .customLong("input_text"), help: ArgumentHelp("A prompt; repeatable.", valueName: "text"))
-  var inputTexts: [String] = []
+  @Option(name: .customLong("input_text"), help: ArgumentHelp("A prompt; repeatable, for one answer after another.", valueName: "text"))
+  var inputTexts: [String]
 
   @Option(name: .customLong("max_output_len"), help: ArgumentHelp("Most tokens of an answer.", valueName: "n"))
   var maximumOutputLength: Int = 128
 
-  @Option(help: ArgumentHelp("0 takes the likeliest token, 1 draws as the model says.", valueName: "x"))
-  var temperature: Double = 0
+  @Option(help: ArgumentHelp("0, the default, takes the likeliest token; 1 draws as the model says.", valueName: "x"))
+  var temperature: Double?
 
-  @Option(name: .customLong("top_k"), help: ArgumentHelp("Draw from this many likeliest tokens; 0 for all.", valueName: "n"))
-  var topK: Int = 0
+  @Option(name: .customLong("top_k"), help: ArgumentHelp("Draw from this many likeliest tokens; 0, the default, for all.", valueName: "n"))
+  var topK: Int?
 
-  @Option(name: .customLong("top_p"), help: ArgumentHelp("Draw from the likeliest tokens that hold this share.", valueName: "x"))
-  var topP: Double = 1
+  @Option(name: .customLong("top_p"), help: ArgumentHelp("Draw from the likeliest tokens that hold this share; 1 by default.", valueName: "x"))
+  var topP: Double?
 
-  @Option(help: ArgumentHelp("Makes draws repeatable.", valueName: "n"))
-  var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Another number draws otherwise, the same one the same; 0 by default.", valueName: "n"))
+  var seed: UInt64?
+
+  @OptionGroup var generation: GenerationOptions
 
   @Flag(help: "Put the prompt into the model's chat template as a user's message.")
   var chat = false
@@ -66,7 +71,7 @@ public struct RunCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
-  @OptionGroup var engineCache: EngineCacheOptions
+  @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @Option(
     name: .customLong("kv_cache_size"),
     help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
@@ -74,24 +79,25 @@ public struct RunCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
-  public static let repeatableFlags: Set<String> = ["input_text"]
-
   public init() {}
 
   public func validate() throws {
-    guard !inputTexts.isEmpty else { throw ValidationError("Missing expected argument '--input_text <text>'") }
     guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
     if cacheSize?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
-    do { try sampling.validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
+    if logprobs != nil, !json { throw ValidationError("--logprobs needs --json, which prints them: give both or none") }
+    if streaming, json { throw ValidationError("--streaming prints text as it comes, --json an object at the end: give one of them") }
+    do { try sampling(SamplingDefaults()).validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
   }
 
-  private var sampling: SamplingParameters {
+  private func sampling(_ defaults: SamplingDefaults) -> SamplingParameters {
     var sampling = SamplingParameters()
-    sampling.temperature = temperature
-    sampling.topK = topK
-    sampling.topP = topP
-    sampling.seed = seed
+    sampling.temperature = temperature ?? defaults.temperature ?? 0
+    sampling.topK = topK ?? defaults.topK ?? 0
+    sampling.topP = topP ?? defaults.topP ?? 1
+    sampling.minP = defaults.minP ?? 0
+    sampling.repetitionPenalty = defaults.repetitionPenalty ?? 1
+    sampling.seed = seed ?? 0
     sampling.maximumTokens = maximumOutputLength
     sampling.logProbabilities = logprobs
     return sampling
@@ -105,18 +111,24 @@ public struct RunCommand: DrydockCommand {
     if let cacheSize { options.cacheByteCount = cacheSize.count }
     let used = try await UsedEngine(
       engineDirectory, options: engineCache,
-      wanted: .init(threads: threads, tokenizerFlag: "--tokenizer_dir", hasTokenizer: tokenizerDirectory != nil), log: log)
+      wanted: .init(threads: threads, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime))")
+    let sampling = sampling(try generation.defaults(of: model, log))
+    let idle = [("--top_k", topK != nil), ("--top_p", topP != nil), ("--seed", seed != nil)].filter(\.1).map(\.0)
+    if sampling.temperature < SamplingParameters.greedyBelow, !idle.isEmpty {
+      log.warning(
+        "\(idle.joined(separator: ", ")) \(idle.count == 1 ? "has" : "have") no effect at temperature 0, which takes the likeliest token: give --temperature")
+    }
     let loop = try EngineLoop(executor: model.engine)
     for (index, text) in inputTexts.enumerated() {
-      try await answer(text, index: index, model, loop)
+      try await answer(text, index: index, model, loop, sampling)
     }
     await loop.stop(drain: true)
   }
 
-  private func answer(_ text: String, index: Int, _ model: OpenedModel, _ loop: EngineLoop) async throws {
+  private func answer(_ text: String, index: Int, _ model: OpenedModel, _ loop: EngineLoop, _ sampling: SamplingParameters) async throws {
     let tokenizer = model.tokenizer
     let ids: [Int32]
     if chat {

@@ -12,18 +12,27 @@ import Tokenizers
 public struct ServeCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-serve",
-    abstract: "Answer OpenAI's completion requests over HTTP with an engine, or with a model that an engine is built of first.",
+    abstract: "Serve an engine or a model file over HTTP, with OpenAI's completions and chat API.",
+    usage: "trtllm-serve <model> [<options>]",
     discussion: """
       Given a Hugging Face directory, a GGUF file or a checkpoint, it builds an engine for this machine, keeps it in \
-      --engine_cache, and uses it again the next time.
+      --engine_cache, and uses it again the next time. Other flags of TensorRT-LLM's command are accepted, each with a \
+      line that says why it has no effect here.
 
       Examples:
         trtllm-serve ./SmolLM2-135M-Instruct.gguf
         trtllm-serve ./engines/v1
-        trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 --api_key_file ./key
-        DRYDOCK_ADMIN_KEY=... trtllm-serve ./engines/v1 --weights_root ./finetunes
+        trtllm-serve ./engines/v1 --host 0.0.0.0 --port 8080 \\
+          --api_key_file ./key
+        DRYDOCK_ADMIN_KEY=... trtllm-serve ./engines/v1 \\
+          --weights_root ./finetunes
 
-      Exit codes: 0 done, 1 failed, 2 wrong usage.
+      Then, for example:
+        curl localhost:8000/v1/chat/completions \\
+          -H 'Content-Type: application/json' \\
+          -d '{"model": "v1", "messages": [{"role": "user", "content": "Hi"}]}'
+
+      Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """)
 
   public static let ignoredFlags = UpstreamFlags.serve
@@ -31,7 +40,9 @@ public struct ServeCommand: DrydockCommand {
   @Argument(help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "model"))
   var words: [String]
 
-  @Option(help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
+  @Option(
+    name: [.customLong("tokenizer_dir"), .customLong("tokenizer")],
+    help: ArgumentHelp("A directory with tokenizer.json; the engine's own by default.", valueName: "dir"))
   var tokenizer: String?
 
   @Option(help: ArgumentHelp("Name or address to listen on; localhost is 127.0.0.1.", valueName: "host"))
@@ -50,6 +61,8 @@ public struct ServeCommand: DrydockCommand {
     help: ArgumentHelp("A Jinja file, or the template itself, instead of the model's own.", valueName: "file"))
   var chatTemplate: String?
 
+  @OptionGroup var generation: GenerationOptions
+
   @Flag(
     name: .customLong("trust_request_chat_template"),
     help: "Let requests bring their own chat_template, which is a program that runs here; refused by default.")
@@ -60,7 +73,7 @@ public struct ServeCommand: DrydockCommand {
     help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
   var cacheSize: ByteCount?
 
-  @OptionGroup var keys: KeyOptions
+  @OptionGroup(title: "Keys") var keys: KeyOptions
 
   @Option(
     name: .customLong("weights_root"),
@@ -104,7 +117,7 @@ public struct ServeCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
-  @OptionGroup var engineCache: EngineCacheOptions
+  @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
   public init() {}
@@ -151,6 +164,10 @@ public struct ServeCommand: DrydockCommand {
     guard let path = modelPath else { throw UsageError("give one engine or model") }
     let logger = makeLogger()
     let (apiKey, adminKey) = (try keys.readAPIKey(logger), try keys.readAdminKey(logger))
+    let root = try adminKey.map { _ in try readWeightsRoot() }
+    for (flag, file) in [("--tls_certificate", certificate), ("--tls_key", certificateKey)] {
+      if let file { try naming(flag) { _ = try ReadableFile(FilePath(file)) } }
+    }
     DescriptorLimit.raise()
     // Before the model is loaded: that takes longer than to find the port in use.
     try await ListeningAddress.check(host: host, port: port)
@@ -164,7 +181,7 @@ public struct ServeCommand: DrydockCommand {
     let used = try await UsedEngine(
       path, options: engineCache,
       wanted: .init(
-        batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, tokenizerFlag: "--tokenizer",
+        batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, tokenizerFlag: OpenedModel.tokenizerFlag,
         hasTokenizer: tokenizer != nil),
       log: logOptions.log("trtllm-serve"))
     defer { used.end() }
@@ -173,7 +190,7 @@ public struct ServeCommand: DrydockCommand {
     warnOfClipped(model.engine, logger)
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
-    let administration = try await administration(of: model, loop, adminKey, logger)
+    let administration = try await administration(of: model, loop, adminKey, root, logger)
     let versions = try administration?.weights.log ?? WeightVersionLog(Self.weightVersion(used.path))
     let version = versions.current
     logger.info(
@@ -185,6 +202,7 @@ public struct ServeCommand: DrydockCommand {
       failure: { watch.change })
     var options = try serverOptions(used.modelName)
     options.apiKey = apiKey
+    options.samplingDefaults = try generation.defaults(of: model, logOptions.log("trtllm-serve"))
     options.administration = administration?.options
     let modelName = options.modelName
     let server = Server(engine: engine, options: options, logger: logger) { [host, certificate] port in
@@ -202,18 +220,22 @@ public struct ServeCommand: DrydockCommand {
 
   /// What changes weights while serving, where there is a key for it.
   private func administration(
-    of model: OpenedModel, _ loop: EngineLoop, _ key: Secret?, _ logger: Logger
+    of model: OpenedModel, _ loop: EngineLoop, _ key: Secret?, _ root: WeightsRoot?, _ logger: Logger
   ) async throws -> (weights: LiveWeights, options: Administration)? {
-    guard let key else { return nil }
+    guard let key, let root else { return nil }
+    let weights = try LiveWeights(
+      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers ?? 1)
+    return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights, logger: logger)))
+  }
+
+  private func readWeightsRoot() throws -> WeightsRoot {
     guard let weightsRoot else {
       throw UsageError("DRYDOCK_ADMIN_KEY needs --weights_root, the directory below which new weights may be read")
     }
     guard let root = WeightsRoot(weightsRoot) else {
-      throw UsageError("--weights_root: \(weightsRoot) is no directory that can be read")
+      throw CommandFailure("--weights_root: \(weightsRoot) is no directory that can be read. Name the directory below which new weights lie.")
     }
-    let weights = try LiveWeights(
-      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers ?? 1)
-    return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights, logger: logger)))
+    return root
   }
 
   /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
@@ -244,11 +266,11 @@ public struct ServeCommand: DrydockCommand {
   private func makeChatTemplate() throws -> ChatTemplate? {
     guard let chatTemplate else { return nil }
     let isPath = !chatTemplate.contains("{")
-    let source =
-      isPath ? String(decoding: try ReadableFile.contents(of: FilePath(chatTemplate)), as: UTF8.self) : chatTemplate
-    do { return try ChatTemplate(source: source) } catch {
-      throw UsageError("--chat_template: \(isPath ? chatTemplate + ": " : "")\(error)")
+    guard isPath else {
+      do { return try ChatTemplate(source: chatTemplate) } catch { throw UsageError("--chat_template: \(error)") }
     }
+    let source = try naming("--chat_template") { String(decoding: try ReadableFile.contents(of: FilePath(chatTemplate)), as: UTF8.self) }
+    do { return try ChatTemplate(source: source) } catch { throw CommandFailure("--chat_template: \(chatTemplate): \(error)") }
   }
 
   private func makeLogger() -> Logger {

@@ -16,10 +16,13 @@ import Testing
         "--model_dir", Project.at("Models/tiny").string, "--output_dir", d("ck").string, "--dtype", "bfloat16", "--tp_size", "\(ranks)")
       try Command.build.succeed("--checkpoint_dir", d("ck").string, "--output_dir", d("e").string)
     }
-    func refused(_ arguments: [String], says words: String..., environment: [String: String] = [:], sourceLocation: SourceLocation = #_sourceLocation) throws {
+    /// - Parameter status: 2; 1 where it is the path that does not do.
+    func refused(
+      _ arguments: [String], says words: String..., status: Int32 = 2, environment: [String: String] = [:], sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
       let before = snapshot(d.path)
       let execution = try Command.refit(arguments, environment: environment)
-      #expect(execution.status == 2 && !execution.wasKilled, "\(arguments): \(execution.errors)", sourceLocation: sourceLocation)
+      #expect(execution.status == status && !execution.wasKilled, "\(arguments): \(execution.errors)", sourceLocation: sourceLocation)
       for word in words { #expect(execution.errors.contains(word), "'\(word)' in: \(execution.errors)", sourceLocation: sourceLocation) }
       #expect(execution.output == "" && snapshot(d.path) == before, sourceLocation: sourceLocation)
     }
@@ -59,9 +62,9 @@ import Testing
       ("lora/adapter_model.safetensors", "lies in"), ("notes.txt", "no page of this kind"), ("link.html", "no page of this kind"),
       ("e/../lora/x.html", "lies in"),
     ] {
-      try bench.refused(refit + [bench.d(place).string], says: "--report", word)
+      try bench.refused(refit + [bench.d(place).string], says: "--report", word, status: 1)
     }
-    try bench.refused(refit + ["/dev/null"], says: "no regular file")
+    try bench.refused(refit + ["/dev/null"], says: "no regular file", status: 1)
     for _ in 0..<2 { try Command.refit.succeed(refit + [bench.d("page.html").string]) }
   }
 
@@ -114,8 +117,8 @@ import Testing
     try bench.refused(bench.checkpoint + ["--rank", "1"], says: "--rank is 1", "0 to 0")
     try bench.refused(bench.checkpoint + ["--rank=-1"], says: "--rank is -1")
     try bench.refused(bench.checkpoint + ["--rank", "0"] + page, says: "--rank", "--report")
-    try bench.refused(bench.checkpoint + ["--report", bench.d("no/such/page.html").string], says: "no/such")
-    try bench.refused(bench.checkpoint + ["--report", bench.d("e").string], says: "directory")
+    try bench.refused(bench.checkpoint + ["--report", bench.d("no/such/page.html").string], says: "no/such", status: 1)
+    try bench.refused(bench.checkpoint + ["--report", bench.d("e").string], says: "directory", status: 1)
     try bench.refused(bench.engine, says: "--checkpoint_dir")
   }
 

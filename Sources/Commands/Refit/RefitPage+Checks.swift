@@ -8,23 +8,23 @@ extension RefitPage {
   static func check(_ page: FilePath, apartFrom paths: [FilePath]) throws {
     let folder = page.removingLastComponent().isEmpty ? FilePath(".") : page.removingLastComponent()
     guard Directory.kind(of: folder) == .directory else {
-      throw UsageError("--report is \"\(page)\", but there is no directory \(folder). Make it first")
+      throw CommandFailure("--report is \"\(page)\", but there is no directory \(folder). Make it first.")
     }
-    if Directory.kind(of: page) == .directory { throw UsageError("--report is \"\(page)\", which is a directory; name a file") }
+    if Directory.kind(of: page) == .directory { throw CommandFailure("--report is \"\(page)\", which is a directory; name a file.") }
     let parent = try Directory.resolve(folder)
     for path in paths {
       let place = (try? Directory.resolve(path)) ?? (try? resolvedName(path)) ?? path
       guard parent.starts(with: place) || parent.appending(page.lastComponent?.string ?? "") == place else { continue }
-      throw UsageError("--report is \"\(page)\", which lies in \(path): inputs and engines are not written into. Name a file elsewhere")
+      throw CommandFailure("--report is \"\(page)\", which lies in \(path): inputs and engines are not written into. Name a file elsewhere.")
     }
     switch Directory.kind(of: page) {
     case nil, .directory: break
-    case .other: throw UsageError("--report is \"\(page)\", which is no regular file; name one")
+    case .other: throw CommandFailure("--report is \"\(page)\", which is no regular file; name one.")
     case .file:
       let file = try ReadableFile(page)
       let start = try file.bytes(0..<min(15, file.byteCount))
       guard start.isEmpty || start == Array("<!doctype html>".utf8) else {
-        throw UsageError("--report is \"\(page)\", which exists and is no page of this kind, so it is not replaced. Name another file")
+        throw CommandFailure("--report is \"\(page)\", which exists and is no page of this kind, so it is not replaced. Name another file.")
       }
     }
   }

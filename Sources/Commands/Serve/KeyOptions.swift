@@ -61,12 +61,15 @@ struct KeyOptions: ParsableArguments {
         return Secret(text)
       }
       let bytes: [UInt8]
-      do { bytes = try ReadableFile.contents(of: FilePath(file)) } catch { throw UsageError("--\(name)_file: \(error)") }
+      // A key may have been given in the place of the file's name: it is not repeated.
+      do throws(FileError) { bytes = try ReadableFile.contents(of: FilePath(file)) } catch {
+        throw CommandFailure("--\(name)_file: the file that it names cannot be read (\(error.reason)). Name a file that holds the key; a key itself is given in \(variable).")
+      }
       var line = bytes[...]
       while let last = line.last, [0x0A, 0x0D].contains(last) { line.removeLast() }
       // Its bytes are nobody's business, not even in a message.
       guard !line.isEmpty, line.count <= 4096, line.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-        throw UsageError("--\(name)_file: \(file) must hold one line of at most 4096 printable ASCII characters without spaces, the key")
+        throw CommandFailure("--\(name)_file: \(file) must hold one line of at most 4096 printable ASCII characters without spaces, the key.")
       }
       if isReadableByOthers(file) {
         logger.warning("\(file) holds a key and can be read by other users; 'chmod 600' it")

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Files
 import Synchronization
 import UnixSignals
 
@@ -25,35 +26,44 @@ public struct IgnoredFlag: Sendable {
 /// A command of ours.
 public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   static var ignoredFlags: [IgnoredFlag] { get }
-  /// Flags with a value that may be given more than once, without `--`.
-  static var repeatableFlags: Set<String> { get }
+  /// What is missing beside required options, given the names of those that are there; each as it is to be told.
+  static func missing(beside given: Set<String>) -> [String]
   /// Whether cancelling the task ends ``run()`` soon and leaves nothing behind.
   static var endsWhenCancelled: Bool { get }
 }
 extension DrydockCommand {
   public static var ignoredFlags: [IgnoredFlag] { [] }
-  public static var repeatableFlags: Set<String> { [] }
+  public static func missing(beside given: Set<String>) -> [String] { [] }
   public static var endsWhenCancelled: Bool { false }
 }
 
-/// Runs a command as a process: 0 done, 1 failed, 2 wrong usage; messages on standard error.
+/// Runs a command as a process; messages on standard error.
+///
+/// Exit codes: 0 done; 2 where the command line is wrong by itself (an option that is unknown, missing, malformed, at odds
+/// with another, or without effect on what its paths hold); 1 for everything else, such as a path that does not exist.
 public enum CommandRunner {
   public static func main<Command: DrydockCommand>(_ type: Command.Type) async -> Never {
     let name = Command.configuration.commandName ?? "drydock"
     let given = Array(CommandLine.arguments.dropFirst())
-    let redaction = Redaction(given, known: knownFlags(of: type))
+    let table = FlagTable(of: type)
+    let redaction = Redaction(given, known: table.names)
     func printError(_ text: String) { Self.printError(redaction(text)) }
+    func fail(_ usage: UsageError) -> Never {
+      let lines = usage.message.split(separator: "\n").map { "\(name): error: \($0)" } + (usage.showsUsage ? ["usage: \(Command.usageString())"] : [])
+      printError(lines.joined(separator: "\n") + "\nSee '\(name) --help' for all options and examples.")
+      exit(2)
+    }
     var command: any ParsableCommand
     do {
-      let arguments = try prepare(given, for: type, name: name)
-      command = try Command.parseAsRoot(arguments)
+      var reader = ArgumentReader(table, ignoring: Command.ignoredFlags, missing: Command.missing)
+      try reader.read(given)
+      for note in reader.notes { printError("\(name): \(note)") }
+      command = try Command.parseAsRoot(reader.arguments)
     } catch let usage as UsageError {
-      printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
-      exit(2)
+      fail(usage)
     } catch {
       exitWithHelp(of: type, error)
-      printError(Command.fullMessage(for: error))
-      exit(2)
+      fail(UsageError(Command.message(for: error)))
     }
     do {
       if let ours = command as? Command {
@@ -63,13 +73,11 @@ public enum CommandRunner {
       }
       exit(0)
     } catch let usage as UsageError {
-      printError("\(name): error: \(usage.message)\nSee '\(name) --help'.")
-      exit(2)
+      fail(usage)
     } catch let code as ExitCode {
       exit(code.rawValue)
     } catch let error as ValidationError {
-      printError("\(name): error: \(error.message)")
-      exit(2)
+      fail(UsageError(error.message))
     } catch {
       exitWithHelp(of: type, error)
       printError("\(name): error: \(error)")
@@ -107,68 +115,8 @@ public enum CommandRunner {
   /// Ends the process where the "error" is that help was asked for.
   private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
     guard Command.exitCode(for: error) == .success else { return }
-    print(Command.fullMessage(for: error))
+    print(arranged(Command.fullMessage(for: error)))
     exit(0)
-  }
-
-  /// With dashes.
-  private static func knownFlags<Command: DrydockCommand>(of type: Command.Type) -> Set<String> {
-    Set(
-      Command.helpMessage(includeHidden: true).split { !($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
-        .filter { $0.hasPrefix("--") }.map(String.init))
-  }
-
-  /// Takes ignored flags out, with a line for each, and completes unambiguous beginnings of flags, as argparse does.
-  static func prepare<Command: DrydockCommand>(
-    _ arguments: [String], for type: Command.Type, name: String
-  ) throws(UsageError) -> [String] {
-    let known = knownFlags(of: type)
-    let ignored = Dictionary(uniqueKeysWithValues: Command.ignoredFlags.map { ("--" + $0.name, $0) })
-    var result: [String] = []
-    var given: Set<String> = []
-    var index = 0
-    while index < arguments.count {
-      let argument = arguments[index]
-      index += 1
-      if argument == "--" { return result + arguments[(index - 1)...] }
-      guard argument.hasPrefix("--") else { result.append(argument); continue }
-      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      var flag = String(parts[0])
-      if !known.contains(flag), ignored[flag] == nil {
-        // Of a flag spelt with hyphens the value would be taken for something else.
-        let meant = "--" + flag.dropFirst(2).replacing("-", with: "_")
-        if known.contains(meant) { throw UsageError("unknown option '\(flag)'. Did you mean '\(meant)'?") }
-      }
-      if !known.contains(flag), ignored[flag] == nil {
-        let candidates = (known.union(ignored.keys)).filter { $0.hasPrefix(flag) }.sorted()
-        if candidates.count == 1 { flag = candidates[0] }
-        if candidates.count > 1 { throw UsageError("\(flag) could be \(candidates.joined(separator: ", "))") }
-      }
-      if let match = ignored[flag] {
-        printError("\(name): \(flag) is ignored: \(match.reason)")
-        if match.takesValue, parts.count == 1, index < arguments.count, !arguments[index].hasPrefix("--") { index += 1 }
-        continue
-      }
-      var value = parts.count == 2 ? String(parts[1]) : nil
-      // As argparse does: what looks like a negative number after a flag is its value; and a key may look like anything.
-      if value == nil, index < arguments.count, arguments[index].first == "-",
-        Double(arguments[index]) != nil || (known.contains(flag) && ["--api_key", "--admin_key"].contains(flag))
-      {
-        // A key that is missing, as of an unset variable, must not take the next flag in its place.
-        let next = String(arguments[index].prefix { $0 != "=" })
-        if known.contains(next) || ignored[next] != nil {
-          throw UsageError("\(flag) is followed by the flag \(next): give the key, or where it is spelt so, as \(flag)=KEY")
-        }
-        value = arguments[index]
-        index += 1
-      }
-      if given.contains(flag), known.contains(flag), !Command.repeatableFlags.contains(String(flag.dropFirst(2))) {
-        printError("\(name): \(flag) is given more than once; the last counts")
-      }
-      given.insert(flag)
-      result.append(value.map { flag + "=" + $0 } ?? flag)
-    }
-    return result
   }
 
   /// Control characters, which names from untrusted files may hold, are spelt out: they must not steer a terminal.
@@ -192,6 +140,15 @@ public enum CommandRunner {
 }
 
 extension CommandRunner {
+  /// A page of help with the general options before those of a group, which ArgumentParser puts first.
+  static func arranged(_ page: String) -> String {
+    guard let usage = page.firstRange(of: "\n\nUSAGE:"), let options = page.firstRange(of: "\n\nOPTIONS:\n") else { return page }
+    var sections = page[usage.lowerBound..<options.lowerBound].split(separator: "\n\n").map(String.init)
+    let first = sections.firstIndex { !$0.hasPrefix("USAGE:") && !$0.hasPrefix("ARGUMENTS:") } ?? sections.endIndex
+    sections.insert("OPTIONS:\n" + page[options.upperBound...].split(separator: "\n").joined(separator: "\n"), at: first)
+    return page[..<usage.lowerBound] + "\n\n" + sections.joined(separator: "\n\n") + "\n"
+  }
+
   /// A line of more than 300 characters as several, broken at spaces; a path is never broken.
   static func wrapped(_ line: Substring) -> String {
     var rest = line
@@ -205,8 +162,25 @@ extension CommandRunner {
   }
 }
 
-/// The command was not used as it is meant to be: exit code 2.
+/// The command line is wrong by itself, or asks for what has no effect on what its paths hold: exit code 2.
 public struct UsageError: Error, Sendable {
+  /// A line for each thing that is wrong.
   public let message: String
-  public init(_ message: String) { self.message = message }
+  /// Whether the command's synopsis helps.
+  public let showsUsage: Bool
+  public init(_ message: String, showsUsage: Bool = false) {
+    self.message = message
+    self.showsUsage = showsUsage
+  }
+}
+
+/// A path or what is there does not do: exit code 1, as for everything that only the machine can tell.
+struct CommandFailure: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// Tells of a file under the flag that named it.
+func naming<R>(_ flag: String, _ body: () throws -> R) throws -> R {
+  do { return try body() } catch let error as FileError { throw CommandFailure("\(flag): \(error)") }
 }

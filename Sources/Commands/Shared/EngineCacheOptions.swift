@@ -32,6 +32,9 @@ struct EngineCacheOptions: ParsableArguments {
   func validate() throws {
     _ = try ConversionOptions.elementType(dtype)
     if directory == "" { throw ValidationError("--engine_cache is empty; name a directory, or none") }
+    if directory == "none", size != nil {
+      throw ValidationError("--engine_cache_size has no effect beside --engine_cache none, which keeps no engines: leave one of them out")
+    }
     if size?.count == 0 { throw ValidationError("--engine_cache_size is 0; give --engine_cache none to keep no engines") }
   }
 
@@ -78,6 +81,7 @@ struct UsedEngine {
       self.path = path
       modelName = try Self.directoryName(model)
       cached = nil
+      options.tellUnused(by: model, log)
       if let type, let found = try? EngineDirectory(path).pretrained.elementType, found != type {
         throw UsageError("--dtype is \(options.dtype ?? ""), but \(model) is an engine of \(found.configName ?? ""): leave it out, or name the model")
       }

@@ -14,6 +14,8 @@ enum LogLevel: String, ExpressibleByArgument, Sendable, Comparable, CaseIterable
   case internalError = "internal_error"
   case error, warning, info, verbose, debug, trace
 
+  /// Help names those that matter.
+  static var allValueStrings: [String] { [] }
   private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   static func < (left: Self, right: Self) -> Bool { left.order < right.order }
 }

@@ -12,34 +12,38 @@ struct OpenedModel {
   let directory: EngineDirectory
   let engine: CPUEngine
   let tokenizer: Tokenizer
+  /// Of the generation_config.json beside the tokenizer.
+  let samplingDefaults: Result<SamplingDefaults, TokenizerError>
   /// Time to open the engine and map its weights, without the tokenizer.
   let loadTime: Duration
+
+  /// Names another tokenizer than the engine's own.
+  static let tokenizerFlag = "--tokenizer_dir"
 
   /// - Parameter tokenizerPath: A directory with tokenizer.json; nil: the engine's own.
   init(engineDirectory: String, tokenizerPath: String?, options: CPUEngine.Options) throws {
     let path = FilePath(engineDirectory)
+    let tokenizerPath = tokenizerPath.map { FilePath($0) }
+    var opened = try Self(path, tokenizerPath, options)
+    // A refit took the directory's place meanwhile: weights and tokenizer must be of one engine.
+    if tokenizerPath == nil, !opened.directory.isInPlace { opened = try Self(path, tokenizerPath, options) }
+    self = opened
+    guard tokenizer.vocabularySize <= engine.vocabularySize else {
+      throw EngineError(
+        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). "
+          + "Give the model's own tokenizer with \(Self.tokenizerFlag)."))
+    }
+  }
+
+  private init(_ path: FilePath, _ tokenizerPath: FilePath?, _ options: CPUEngine.Options) throws {
     let clock = ContinuousClock()
     let start = clock.now
     var options = options
     if options.isa == nil { options.isa = .detected }
-    var directory = try EngineDirectory(path)
-    var engine = try CPUEngine(directory, options: options)
-    var loadTime = clock.now - start
-    let place = FilePath(tokenizerPath ?? engineDirectory)
-    var tokenizer = try Self.tokenizer(place, isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
-    if tokenizerPath == nil, !directory.isInPlace {
-      // A refit took the directory's place meanwhile: weights and tokenizer must be of one engine.
-      let again = clock.now
-      directory = try EngineDirectory(path)
-      engine = try CPUEngine(directory, options: options)
-      loadTime = clock.now - again
-      tokenizer = try Self.tokenizer(place, isGiven: false, vocabulary: engine.vocabularySize)
-    }
-    (self.directory, self.engine, self.loadTime, self.tokenizer) = (directory, engine, loadTime, tokenizer)
-    guard tokenizer.vocabularySize <= engine.vocabularySize else {
-      throw EngineError(
-        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). Give the model's own tokenizer."))
-    }
+    directory = try EngineDirectory(path)
+    engine = try CPUEngine(directory, options: options)
+    loadTime = clock.now - start
+    (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
   }
 
   /// Whether a model's own tokenizer can be used with its engine, before there is one.
@@ -58,29 +62,31 @@ struct OpenedModel {
           source.path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the model \(source.config.vocabularySize). Give the model's own tokenizer with \(flag)."))
       }
     } catch let error as TokenizerError {
-      throw EngineError(source.path, .unsupported(reason: "\(error)"))
+      throw EngineError(source.path, .unsupported(reason: "\(error) \(flag) names another tokenizer's directory."))
     }
   }
 
-  private static func tokenizer(_ path: FilePath, isGiven: Bool, vocabulary: Int) throws -> Tokenizer {
+  private static func tokenizer(_ path: FilePath, isGiven: Bool, vocabulary: Int) throws -> (Tokenizer, Result<SamplingDefaults, TokenizerError>) {
     guard Directory.kind(of: path) != .file else {
       let isTokenizer = path.lastComponent == "tokenizer.json"
-      throw EngineError(path, .unsupported(reason: "this is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json")."))
+      throw CommandFailure("\(tokenizerFlag): \(path) is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json").")
     }
-    let names = try Directory.names(in: path)
+    let names = isGiven ? try naming(tokenizerFlag) { try Directory.names(in: path) } : try Directory.names(in: path)
     guard names.contains("tokenizer.json") else {
       let what = (try? FoundSource(at: path)).map { ", only \($0.kind == .engine ? "an" : "a") \($0.kind.name)" } ?? ""
       throw EngineError(
         path, .unsupported(reason: "no tokenizer.json here\(what). " + (isGiven
-          ? "Name a directory that has one." : "Name the model's directory as tokenizer, or convert and build again: the file travels along.")))
+          ? "Name a directory that has one with \(tokenizerFlag)."
+          : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
     }
     do {
       let files = try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
         names.contains(name) ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
-      return try Tokenizer(files: files, modelVocabulary: vocabulary)
+      let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }
+      return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults)
     } catch let error as TokenizerError {
-      throw EngineError(path, .unsupported(reason: "\(error)"))
+      throw EngineError(path, .unsupported(reason: "\(error) \(tokenizerFlag) names \(isGiven ? "the" : "another") tokenizer's directory."))
     }
   }
 }

@@ -1,4 +1,4 @@
-import Safetensors
+import JSON
 
 /// Takes the values of keys out of messages, however the flag in front of them was spelt.
 ///

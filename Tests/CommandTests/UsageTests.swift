@@ -1,0 +1,124 @@
+import SystemPackage
+import TestSupport
+import Testing
+
+/// What a command says of a command line that is wrong by itself: all of it, with the nearest names, and exit code 2.
+@Suite(.serialized) struct UsageTests {
+  private func refused(
+    _ command: Command, _ arguments: [String], says words: String..., sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let said = try command(arguments)
+    #expect(said.status == 2 && said.output == "", "\(arguments): \(said.status) \(said.errors)", sourceLocation: sourceLocation)
+    for word in words { #expect(said.errors.contains(word), "'\(word)' in: \(said.errors)", sourceLocation: sourceLocation) }
+    let lines = said.errors.split(separator: "\n")
+    #expect(lines.count <= 6 && lines.allSatisfy { $0.count <= 300 }, "\(said.errors)", sourceLocation: sourceLocation)
+  }
+
+  @Test func `two names of one option that say two things are told, and one thing twice is fine`() throws {
+    let pairs: [(Command, String, String, [String])] = [
+      (.build, "--checkpoint_dir", "--model_dir", []), (.build, "--max_seq_len", "--max_decoder_seq_len", ["--checkpoint_dir", "/no"]),
+      (.refit, "--refit_engine_dir", "--output_dir", ["--engine_dir", "/no", "--strip"]),
+      (.run, "--engine_dir", "--model", ["--input_text", "x"]), (.run, "--tokenizer_dir", "--tokenizer", ["--model", "/no", "--input_text", "x"]),
+      (.serve, "--tokenizer_dir", "--tokenizer", ["/no"]),
+    ]
+    for (command, one, other, rest) in pairs {
+      try refused(command, rest + [one, "11", other, "12"], says: "\(one) and \(other) are two names of one option", "'11'", "'12'")
+      try refused(command, rest + ["\(other)=11", "\(one)=12"], says: "\(other) and \(one) are two names of one option")
+      let same = try command(rest + [one, "11", other, "11"])
+      #expect(same.status == 1 && !same.errors.contains("two names"), "\(command): \(same.errors)")
+    }
+  }
+
+  @Test func `a mistyped flag is told with the nearest, and what was meant is not missing besides`() throws {
+    for (command, mistyped, nearest) in [
+      (Command.build, "--chekpoint_dir", "--checkpoint_dir"), (.convert, "--modle_dir", "--model_dir"), (.prune, "--checkpiont_dir", "--checkpoint_dir"),
+      (.refit, "--engin_dri", "--engine_dir"), (.run, "--input_txt", "--input_text"), (.run, "--engine-dir", "--engine_dir"), (.run, "-engine_dir", "--engine_dir"),
+      (.serve, "--prot", "--port"),
+    ] {
+      try refused(command, [mistyped, "X"], says: "unknown option '\(mistyped)'. Did you mean '\(nearest)'?")
+      let missing = try command([mistyped, "X"]).errors.split(separator: "\n").first { $0.contains("missing:") } ?? ""
+      #expect(!missing.contains(nearest), "\(missing)")
+    }
+    try refused(.build, ["--chekpoint_dir", "X", "--ouptut_dir=Y", "--fnord"], says: "'--checkpoint_dir'", "'--output_dir'", "unknown option '--fnord'.")
+    try refused(.serve, ["/no", "--generation-config", "auto"], says: "--generation_config")
+  }
+
+  @Test func `what is missing is told together, with a short usage and where there is more`() throws {
+    for (command, missing) in [
+      (Command.convert, ["--model_dir <path>"]), (.build, ["--checkpoint_dir <path>"]), (.prune, ["--checkpoint_dir <dir>"]),
+      (.refit, ["--engine_dir <dir>", "--checkpoint_dir <path> (or --lora_dir, or --strip)", "--refit_engine_dir <dir>"]),
+      (.run, ["--engine_dir <path>", "--input_text <text>"]), (.serve, ["<model>"]),
+    ] {
+      try refused(command, [], says: "missing: " + missing.joined(separator: ", "), "usage: trtllm-\(command.rawValue)", "--help' for all options")
+    }
+    try refused(.run, ["--input_text", "x"], says: "missing: --engine_dir <path>")
+    try refused(.refit, ["--engine_dir", "/no", "--strip"], says: "missing: --refit_engine_dir <dir>")
+    try refused(.prune, ["--checkpoint_dir", "/no", "--restore", "/no"], says: "missing: --out_dir <dir>")
+  }
+
+  @Test func `a value that is not there, or empty where a path must be, is told`() throws {
+    try refused(.build, ["--checkpoint_dir"], says: "--checkpoint_dir needs a value")
+    try refused(.build, ["--checkpoint_dir", "--dry_run"], says: "--checkpoint_dir is followed by the flag --dry_run")
+    try refused(.run, ["--model", "/no", "--input_text", "-hello"], says: "--input_text needs a value", "--input_text=VALUE")
+    #expect(try Command.run("--model", "/no", "--input_text=-hello").status == 1)
+    for (command, arguments) in [
+      (Command.build, ["--checkpoint_dir", ""]), (.refit, ["--engine_dir", "/no", "--strip", "--refit_engine_dir="]), (.serve, ["/no", "--weights_root", ""]),
+      (.run, ["--model", "/no", "--input_text", "x", "--engine_cache", ""]),
+    ] { try refused(command, arguments, says: "is empty") }
+  }
+
+  @Test func `a flag that means nothing without another, or beside it, is refused with both named`() throws {
+    let run = ["--model", "/no", "--input_text", "x"]
+    try refused(.run, run + ["--logprobs", "2"], says: "--logprobs needs --json")
+    try refused(.run, run + ["--streaming", "--json"], says: "--streaming", "--json")
+    try refused(.run, run + ["--engine_cache", "none", "--engine_cache_size", "1GB"], says: "--engine_cache_size", "--engine_cache")
+    try refused(.prune, ["--checkpoint_dir", "/no", "--prune_all", "--prune", "*"], says: "--prune has no effect beside --prune_all")
+    try refused(.prune, ["--checkpoint_dir", "/no", "--verify", "/no", "--dry_run"], says: "--verify", "--dry_run")
+    try refused(.serve, ["/no", "--tls_key", "k"], says: "--tls_certificate and --tls_key")
+    try refused(.serve, ["/no", "--admin_key_file", "k"], says: "--admin_key needs --weights_root")
+  }
+
+  @Test func `flags of drawing tokens say so where no token is drawn, and those of the cache where none is used`() throws {
+    let d = TemporaryDirectory(inMemory: true)
+    try Command.build.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("e").string, "--dtype", "float32")
+    let run = ["--engine_dir", d("e").string, "--input_text", "The", "--max_output_len", "3"]
+    let idle = try Command.run.succeed(run + ["--top_k", "5", "--seed", "1"])
+    #expect(idle.errors.contains("--top_k, --seed have no effect at temperature 0"), "\(idle.errors)")
+    #expect(!(try Command.run.succeed(run + ["--top_k", "5", "--temperature", "1"]).errors.contains("no effect")))
+    let cached = try Command.run.succeed(run + ["--engine_cache", d("c").string, "--engine_cache_size", "1GB"])
+    #expect(cached.errors.contains("--engine_cache, --engine_cache_size have no effect"), "\(cached.errors)")
+    #expect(!(try Command.run.succeed(run + ["--engine_cache", "none"]).errors.contains("no effect")))
+  }
+
+  @Test func `a model's own sampling settings count in trtllm-run where that is asked for, and flags before them`() throws {
+    let d = TemporaryDirectory(inMemory: true)
+    try Command.build.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("e").string, "--dtype", "float32")
+    d.write("e/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "temperature": 1.5, "top_k": 40, "repetition_penalty": 1.3}"#)
+    let run = ["--engine_dir", d("e").string, "--input_text", "The capital", "--max_output_len", "12"]
+    let plain = try Command.run.succeed(run)
+    let published = try Command.run.succeed(run + ["--generation_config", "auto", "--seed", "3"])
+    #expect(published.errors.contains("defaults of generation_config.json: temperature 1.5, top_k 40, repetition_penalty 1.3"), "\(published.errors)")
+    #expect(published.output != plain.output && !plain.errors.contains("generation_config"), "\(plain.errors)")
+    #expect(try Command.run.succeed(run + ["--generation_config", "none"]).output == plain.output)
+    let byHand = try Command.run.succeed(run + ["--generation_config", "auto", "--temperature", "0"])
+    d.write("e/generation_config.json", #"{"eos_token_id": 2, "do_sample": false, "temperature": 1.5, "repetition_penalty": 1.3}"#)
+    #expect(try Command.run.succeed(run + ["--generation_config", "auto"]).output == byHand.output)
+    d.write("e/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "temperature": -2}"#)
+    let wrong = try Command.run(run + ["--generation_config", "auto"])
+    #expect(wrong.status == 1 && wrong.errors.contains("--generation_config: generation_config.json: 'temperature' should be"), "\(wrong.errors)")
+    #expect(try Command.run.succeed(run).output == plain.output)
+  }
+
+  @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])
+  func `a page of help begins with what it does, and its lines can be copied`(_ command: Command) throws {
+    let page = try Command.run("--help").output
+    let options = try #require(page.firstRange(of: "\nOPTIONS:")), group = try #require(page.firstRange(of: "\nIF THE PATH IS A MODEL"))
+    #expect(options.lowerBound < group.lowerBound)
+    let lines = try command("--help").output.split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines.allSatisfy { $0.count <= 110 }, "\(lines.filter { $0.count > 110 })")
+    let examples = lines.drop { !$0.hasPrefix("Example") }.dropFirst().prefix { $0.hasPrefix("  ") }
+    #expect(!examples.isEmpty)
+    // A line that was broken to fit would begin in the first column, and what follows would be no command.
+    for (line, next) in zip(examples, examples.dropFirst()) where line.hasSuffix("\\") { #expect(next.hasPrefix("    "), "\(next)") }
+  }
+}
