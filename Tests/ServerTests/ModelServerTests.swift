@@ -42,12 +42,10 @@ import Testing
     #expect(server.stop() == 0)
   }
 
-  static let model = ProcessInfo.processInfo.environment["DRYDOCK_MODEL"].map { FilePath($0) }
-
-  @Test(.enabled(if: model != nil, "the real model is not here: DRYDOCK_MODEL names it"))
+  @Test(.enabled(if: Extras.model != nil, Extras.noModel))
   func `a GGUF file is served under its name without the ending`() throws {
     let file = directory("Small-Model.Q8_0.gguf")
-    makeSymbolicLink(file, to: try #require(Self.model))
+    makeSymbolicLink(file, to: try #require(Extras.model))
     let server = try ServerProcess(file, in: directory, named: nil, "--engine_cache", cache.string)
     #expect(try names(server) == ["Small-Model.Q8_0"])
     #expect(server.stop() == 0)

@@ -3,6 +3,7 @@ import Inference
 import JSON
 import Serving
 import Synchronization
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -196,9 +197,9 @@ import Tokenizers
 
   @Test(
     "the openai client gets what it expects",
-    .enabled(if: ProcessInfo.processInfo.environment["DRYDOCK_PYTHON"] != nil, "DRYDOCK_PYTHON names no Python with openai"))
+    .enabled(if: Extras.python != nil, Extras.noPython))
   func client() async throws {
-    let python = try #require(ProcessInfo.processInfo.environment["DRYDOCK_PYTHON"])
+    let python = try #require(Extras.python).string
     let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "Scripts/reference/openai_client_check.py")
     let loop = try LoopEngine()

@@ -50,17 +50,3 @@ enum Project {
   static let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().removingLastComponent()
   static func at(_ path: String) -> FilePath { root.appending(path) }
 }
-
-/// Things that not every machine has.
-enum Extras {
-  private static func variable(_ name: String) -> FilePath? {
-    guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { return nil }
-    return FilePath(value)
-  }
-  /// The GGUF file of SmolLM2-135M-Instruct.
-  static let model = variable("DRYDOCK_MODEL")
-  /// A Python with numpy, safetensors and openai.
-  static let python = variable("DRYDOCK_PYTHON")
-  static let noModel: Comment = "the real model is not here: Scripts/fetch-model gets it, DRYDOCK_MODEL names it"
-  static let noPython: Comment = "no Python with numpy, safetensors and openai: Scripts/test installs one, DRYDOCK_PYTHON names it"
-}
