@@ -35,20 +35,6 @@ struct ProcessorsTests {
     root.write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "100000\n")
     #expect(count == 1)
   }
-  @Test func `memory is the least of what the system has and the groups allow`() {
-    root.write("proc/meminfo", "MemTotal:       8000000 kB\nMemFree:        10 kB\nMemAvailable:   4000000 kB\n")
-    #expect(memory == 4_096_000_000)
-    root.write("proc/self/cgroup", "0::/box\n")
-    root.write("sys/fs/cgroup/box/memory.max", "max\n")
-    #expect(memory == 4_096_000_000)
-    root.write("sys/fs/cgroup/box/memory.max", "1073741824\n")
-    #expect(memory == 1 << 30)
-    root.write("proc/self/cgroup", "3:memory:/box\n")
-    root.write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "9223372036854771712\n")
-    #expect(memory == 4_096_000_000)
-    root.write("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n")
-    #expect(memory == 2 << 30)
-  }
   @Test func `damaged files are no limits`() {
     let all = count
     for text in ["", "x", ":", "0:", "0::", "0::/\n\n:::", String(repeating: "a", count: 20_000), "0::/" + String(repeating: "b/", count: 9000)] {

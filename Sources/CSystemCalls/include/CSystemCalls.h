@@ -71,11 +71,7 @@ void drydock_free(char *block);
 int32_t drydock_map(int32_t file, size_t byte_count, void **address);
 int32_t drydock_unmap(void *address, size_t byte_count);
 
-/* Processors that this process may keep busy, at least 1: what taskset, cpusets and the quotas of control groups leave it.
- * `root` is "" for this system, or a directory with a `proc` and a `sys` in it. */
-int drydock_processor_count(const char *root);
-/* Bytes that this process can use without swapping: what the system has, or its control groups allow, whichever is less;
- * 0 where nothing says. */
-int64_t drydock_available_memory(const char *root);
+/* Processors that this process may run on, at least 1: what taskset and cpusets leave it. */
+int drydock_processor_count(void);
 
 #endif
