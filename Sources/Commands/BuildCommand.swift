@@ -55,6 +55,9 @@ public struct BuildCommand: DrydockCommand {
   @Option(name: .customLong("max_num_tokens"), help: ArgumentHelp("Most token rows in one step.", valueName: "n"))
   var maximumTokens: Int = 8192
 
+  @Option(name: .customLong("kv_cache_dtype"), help: KeyValueCacheType.help)
+  var keyValueCacheType: KeyValueCacheType = .auto
+
   @Flag(name: .customLong("strip_plan"), help: "Leave refittable weights out of the engine.")
   var stripPlan = false
 
@@ -119,6 +122,7 @@ public struct BuildCommand: DrydockCommand {
     options.maximumTokens = maximumTokens
     options.strip = stripPlan
     options.scope = refitScope
+    options.cacheElementType = keyValueCacheType.elementType
     options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
     if let outputTimingCache { try naming("--output_timing_cache") { try checkReplaceable(outputTimingCache) } }
     if let inputTimingCache { options.timingCache = try naming("--input_timing_cache") { try TimingCache(path: FilePath(inputTimingCache)) } }

@@ -4,7 +4,7 @@ public import JSON
 import Networks
 import OrderedCollections
 public import SystemPackage
-import Tensors
+public import Tensors
 public import WeightSources
 
 /// Makes an engine directory from a model: a plan for every rank, then its recipes.
@@ -18,6 +18,8 @@ public struct EngineBuilder: Sendable {
     /// Leave refittable weights out.
     public var strip = false
     public var scope = RefitScope.standard
+    /// How keys and values are kept, float32 or bfloat16; nil: as the target would beside weights of the model's type.
+    public var cacheElementType: ElementType?
     public var timingCache = TimingCache()
     public var workers = 1
     public init() {}
@@ -70,25 +72,12 @@ public struct EngineBuilder: Sendable {
     let (limits, limitWarnings) = try limits(config, opened.path)
     let companions = try opened.companionFiles()
     let auxiliaryFiles = companions.all
-    let tensorCount = opened.tensorCount
-    guard config.layerCount <= tensorCount else {
-      throw EngineError(
-        opened.path,
-        .source(reason: "config.json speaks of \(config.layerCount) layers, and there are only \(tensorCount) tensors. Convert the model again."))
-    }
-    var planner = Planner(target: target, limits: limits, scope: options.scope, timingCache: options.timingCache)
+    var planner = try planner(opened, limits)
     let strip = options.strip || config.isPruned
     var ranks: [EngineWriter.Rank] = []
     var problems: [String] = []
     for rank in 0..<config.mapping.worldSize {
-      let shares = try EmbeddingSharing.decide(config: config, source: source, rank: rank)
-      var plan: Plan
-      do {
-        plan = try planner.plan(config: config, rank: rank, sharesEmbedding: shares)
-      } catch {
-        throw EngineError(opened.path, .unsupported(reason: "\(error)"))
-      }
-      try check(plan, opened.path)
+      var plan = try plan(opened, rank, &planner)
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in plan.weights {
         let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source, rank: rank)
@@ -116,6 +105,37 @@ public struct EngineBuilder: Sendable {
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: try companions.findings(modelVocabulary: config.vocabularySize).all,
       timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
       warnings: ConfigurationWarnings.unused(config) + limitWarnings)
+  }
+
+  /// The plans of all ranks without kernels, whose choice takes time: what an engine will ask of the machine that runs it.
+  ///
+  /// - Throws: ``EngineError``; that a model can be built is told by ``prepare(_:)`` alone.
+  public func plans(_ opened: BuildSource) throws -> [Plan] {
+    var planner = try planner(opened, try limits(opened.config, opened.path).0)
+    return try (0..<opened.config.mapping.worldSize).map { try plan(opened, $0, &planner) }
+  }
+
+  private func planner(_ opened: BuildSource, _ limits: PlanLimits) throws(EngineError) -> Planner {
+    let (layerCount, tensorCount) = (opened.config.layerCount, opened.tensorCount)
+    guard layerCount <= tensorCount else {
+      throw EngineError(
+        opened.path,
+        .source(reason: "config.json speaks of \(layerCount) layers, and there are only \(tensorCount) tensors. Convert the model again."))
+    }
+    return Planner(
+      target: target, limits: limits, scope: options.scope, cacheElementType: options.cacheElementType, timingCache: options.timingCache)
+  }
+
+  private func plan(_ opened: BuildSource, _ rank: Int, _ planner: inout Planner) throws -> Plan {
+    let shares = try EmbeddingSharing.decide(config: opened.config, source: opened.weights, rank: rank)
+    let plan: Plan
+    do {
+      plan = try planner.plan(config: opened.config, rank: rank, sharesEmbedding: shares)
+    } catch {
+      throw EngineError(opened.path, .unsupported(reason: "\(error)"))
+    }
+    try check(plan, opened.path)
+    return plan
   }
 
   /// Asks what will be asked when the engine is opened: nothing is built that could not be.

@@ -1,19 +1,25 @@
 public import Checkpoints
 public import Networks
 import OrderedCollections
-import Tensors
+public import Tensors
 
 /// Makes a plan of a network for one target.
 public struct Planner {
   public var target: any PlanTarget
   public var limits: PlanLimits
   public var scope: RefitScope
+  /// How keys and values are kept; nil: as the target would.
+  public var cacheElementType: ElementType?
   public var timingCache: TimingCache
 
-  public init(target: any PlanTarget, limits: PlanLimits, scope: RefitScope = .standard, timingCache: TimingCache = .init()) {
+  public init(
+    target: any PlanTarget, limits: PlanLimits, scope: RefitScope = .standard, cacheElementType: ElementType? = nil,
+    timingCache: TimingCache = .init()
+  ) {
     self.target = target
     self.limits = limits
     self.scope = scope
+    self.cacheElementType = cacheElementType
     self.timingCache = timingCache
   }
 
@@ -45,7 +51,7 @@ public struct Planner {
       vocabularySize: config.vocabularySize, rotary: network.rotary,
       cache: CacheShape(
         layers: attention.count, keyValueHeads: attention.first?.keyValueHeads ?? 1,
-        headSize: attention.first?.headSize ?? config.headSize, elementType: target.cacheElementType(type)),
+        headSize: attention.first?.headSize ?? config.headSize, elementType: cacheElementType ?? target.cacheElementType(type)),
       values: network.values, slots: BufferSlots(values: network.values, operations: network.operations),
       operations: network.operations, tactics: [], weights: weights)
   }

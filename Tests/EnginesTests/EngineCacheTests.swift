@@ -20,8 +20,10 @@ import Testing
   }
 
   /// The engine, and what was said.
-  private func get(_ model: FilePath, _ cache: EngineCache, type: ElementType? = nil) async throws -> (engine: CachedEngine, said: [String]) {
+  private func get(_ model: FilePath, _ cache: EngineCache, type: ElementType? = nil, keeping: ElementType? = nil) async throws -> (engine: CachedEngine, said: [String]) {
     let said = Mutex<[String]>([])
+    var builder = builder
+    builder.options.cacheElementType = keeping
     let engine = try await cache.engine(EngineCache.Request(model: model, elementType: type, machine: "test"), builder: builder) { event in
       let word =
         switch event {
@@ -82,6 +84,16 @@ import Testing
     d.write("m/chat_template.jinja", "{{ messages[0].content }}")
     let templated = try await get(model, cache)
     #expect(templated.engine.path != changed.engine.path && names(in: templated.engine.path)?.contains("chat_template.jinja") == true)
+  }
+
+  @Test func `another type of keys and values is another engine`() async throws {
+    let model = try model("m")
+    let first = try await get(model, cache)
+    #expect(try EngineDirectory(first.engine.path).ranks[0].plan.cache.elementType == .bfloat16)
+    let exact = try await get(model, cache, keeping: .float32)
+    #expect(exact.said == ["building", "built"] && exact.engine.path != first.engine.path)
+    #expect(try EngineDirectory(exact.engine.path).ranks[0].plan.cache.elementType == .float32)
+    #expect(try await get(model, cache, keeping: .float32).said == ["found"])
   }
 
   @Test func `a change in the middle of a large file counts, though its time is set back`() throws {

@@ -40,7 +40,7 @@ import Testing
   }
 
   /// The plans of a rank, changed by hand: all of them are sound alone.
-  @Test(arguments: ["a sum less", "a sum more", "limits", "layers of the configuration", "target"])
+  @Test(arguments: ["a sum less", "a sum more", "limits", "layers of the configuration", "target", "cache"])
   func `one rank that does something else is refused`(_ change: String) async throws {
     let life = Lifecycle.unmeasured()
     try await life.build(try SmallModel(tensorParallel: 2).write(life.directory, "A", seed: 71), "engine")
@@ -53,6 +53,7 @@ import Testing
     case "a sum less": operations.remove(at: sum)
     case "a sum more": operations.insert(operations[sum], at: sum)
     case "limits": forge.plans[1][at: "limits"][at: "tokens"] = 1
+    case "cache": forge.plans[1][at: "cache"][at: "elementType"] = "F32"
     case "target": forge.plans[1][at: "target"] = "cuda"
     default: break
     }

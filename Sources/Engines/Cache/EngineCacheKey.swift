@@ -5,7 +5,7 @@ import SystemPackage
 /// Tells cached engines apart: a digest of everything that decides what an engine of a model holds.
 enum EngineCacheKey {
   /// Raise it with any change by which the same model gives another engine, or the same engine other answers.
-  static let generation = 1
+  static let generation = 2
 
   /// 32 hexadecimal digits.
   static func of(_ request: EngineCache.Request, target: String, options: EngineBuilder.Options) throws -> String {
@@ -14,6 +14,7 @@ enum EngineCacheKey {
       "dtype \(request.elementType?.rawValue ?? "auto")",
       "batch \(options.maximumBatchSize) input \(options.maximumInputLength) tokens \(options.maximumTokens)",
       "sequence \(options.maximumSequenceLength.map { "\($0)" } ?? "auto") scope \(options.scope.rawValue)",
+      "keys and values \(options.cacheElementType?.rawValue ?? "auto")",
     ]
     for file in try files(of: request.model) { lines.append(try line(file)) }
     return String(SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)).hexadecimal.prefix(32))

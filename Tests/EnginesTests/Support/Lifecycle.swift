@@ -3,6 +3,7 @@ import CPUKernels
 import Checkpoints
 import Engines
 import SystemPackage
+import Tensors
 import TestSupport
 import Testing
 
@@ -14,11 +15,13 @@ struct Lifecycle {
 
   @discardableResult
   func build(
-    _ checkpoint: FilePath, _ name: String, strip: Bool = false, scope: RefitScope = .standard, timingCache: TimingCache = .init()
+    _ checkpoint: FilePath, _ name: String, strip: Bool = false, scope: RefitScope = .standard, cache: ElementType? = nil,
+    timingCache: TimingCache = .init()
   ) async throws -> EngineBuilder.Result {
     var options = EngineBuilder.Options()
     options.strip = strip
     options.scope = scope
+    options.cacheElementType = cache
     options.timingCache = timingCache
     options.workers = 2
     let builder = EngineBuilder(options: options, target: target)

@@ -10,9 +10,14 @@ import Tensors
 struct ReferenceModel {
   let model: SmallModel
   let tensors: [String: Matrix]
+  /// How keys and values are kept.
+  let cache: ElementType
 
   /// Of the unsharded model (`model.tensorParallel` and `pipelineParallel` are taken as 1).
-  init(_ model: SmallModel, seed: UInt64) {
+  ///
+  /// - Parameter cache: nil: as engines keep them where nobody says otherwise.
+  init(_ model: SmallModel, seed: UInt64, cache: ElementType? = nil) {
+    self.cache = cache ?? (model.type == .float32 ? .float32 : .bfloat16)
     var whole = model
     whole.tensorParallel = 1
     whole.pipelineParallel = 1
@@ -47,6 +52,11 @@ struct ReferenceModel {
     return result
   }
 
+  private func kept(_ head: [Double]) -> [Double] {
+    guard cache != .float32 else { return head }
+    return Matrix(rows: 1, columns: head.count, values: head.map(Float.init)).rounded(cache).values.map(Double.init)
+  }
+
   /// Logits `[tokens, vocabulary]` of every position.
   func logits(_ tokens: [Int32]) -> [[Double]] {
     var states = tokens.map { token in
@@ -63,7 +73,7 @@ struct ReferenceModel {
           let keyHead = heads + h / (heads / keyValueHeads)
           let query = turn(head(row, h), row)
           let scores = (0...row).map { (past: Int) -> Double in
-            let key = turn(head(past, keyHead), past)
+            let key = kept(turn(head(past, keyHead), past))
             var sum = 0.0
             for d in 0..<size { sum += query[d] * key[d] }
             return sum / Double(size).squareRoot()
@@ -71,9 +81,10 @@ struct ReferenceModel {
           let top = scores.max()!
           let weights = scores.map { exp($0 - top) }
           let sum = weights.reduce(0, +)
+          let values = (0...row).map { kept(head($0, keyHead + keyValueHeads)) }
           for d in 0..<size {
             var mixed = 0.0
-            for past in 0...row { mixed += weights[past] / sum * head(past, keyHead + keyValueHeads)[d] }
+            for past in 0...row { mixed += weights[past] / sum * values[past][d] }
             attended.append(mixed)
           }
         }
