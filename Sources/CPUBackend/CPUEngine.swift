@@ -2,7 +2,8 @@ public import CPUKernels
 public import Engines
 import Files
 import Networks
-import Tensors
+public import SystemPackage
+public import Tensors
 
 /// A whole engine on this machine's processor: every rank of it, joined in one process.
 ///
@@ -19,8 +20,12 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     public var maximumSequences = 16
     /// Longest sequence; nil: what the engine was built for.
     public var maximumSequenceLength: Int?
-    /// Memory for the key-value cache over all ranks; never more than the longest sequences can fill.
-    public var cacheByteCount = 1 << 30
+    /// Most bytes for keys and values of all sequences, over all ranks. Never more than the longest sequences can fill are
+    /// taken, and never less than one of them needs. nil: `cacheMemoryFraction` alone counts.
+    public var cacheByteCount: Int?
+    /// Share for keys and values, above 0 and at most 1, of the memory that is free beside the weights; with
+    /// `cacheByteCount` the smaller of both counts. nil: a half, unless that is given.
+    public var cacheMemoryFraction: Double?
     public init() {}
   }
 
@@ -32,17 +37,28 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
   public let maximumLogitRows: Int
   public let cacheBlockCount: Int
   public var cacheBlockTokens: Int { Int(DK_BLOCK_TOKENS) }
+  /// Tokens of all sequences together that the cache holds, and its bytes when it is full; memory is taken as it fills.
+  public var cacheTokenCount: Int { cacheBlockCount * cacheBlockTokens }
+  public var cacheByteCount: Int { cacheTokenCount * cacheByteCountPerToken }
+  /// How keys and values are kept.
+  public let cacheElementType: ElementType
   /// Threads that compute, over all ranks.
   let threadCount: Int
   /// Weights that every step reads, and keys and values of one position, over all ranks.
   let weightByteCount: Int
   let cacheByteCountPerToken: Int
   private let workers: [RankWorker]
+  private let rotary: RotaryTables?
   private let keyValueHeads: [Int]
-  /// Rows of prompts that can be scored in one step. Each costs memory for the logits of a whole vocabulary.
-  private static let scoredRows = 48
 
-  /// - Throws: ``EngineError`` for a stripped engine or one for another target.
+  /// Whether this machine has the memory for engines of these plans, which need not be there yet.
+  ///
+  /// - Throws: ``EngineError``, about `path`.
+  public static func checkMemory(for plans: [Plan], options: Options, path: FilePath) throws(EngineError) {
+    _ = try EngineSizes(plans, options: options, path: path)
+  }
+
+  /// - Throws: ``EngineError`` for a stripped engine, one for another target, and where memory does not suffice.
   public init(_ engine: EngineDirectory, options: Options = Options()) throws {
     guard let first = engine.ranks.first?.plan else { throw EngineError(engine.path, .noEngine) }
     for file in engine.ranks {
@@ -56,35 +72,33 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
       guard !file.isStripped else { throw EngineError(engine.path, .stripped(missing: file.missingWeights)) }
     }
     let isa = options.isa ?? InstructionSet.detect(environment: nil)
+    let sizes = try EngineSizes(engine.ranks.map(\.plan), options: options, path: engine.path)
     vocabularySize = first.vocabularySize
-    let length = min(options.maximumSequenceLength ?? first.limits.sequenceLength, first.limits.sequenceLength)
-    maximumSequenceLength = length
-    maximumBatchRows = max(1, min(options.maximumBatchRows, first.limits.tokens))
-    maximumSequences = max(1, min(options.maximumSequences, first.limits.batchSize, maximumBatchRows))
-    maximumLogitRows = min(maximumBatchRows, maximumSequences + Self.scoredRows)
-    let perBlock = engine.ranks.reduce(0) { $0 + $1.plan.cache.layers * $1.plan.cache.blockByteCount }
-    let blockTokens = Int(DK_BLOCK_TOKENS)
-    let useful = (length + blockTokens - 1) / blockTokens * maximumSequences
-    cacheBlockCount = max(1, min(useful, options.cacheByteCount / max(1, perBlock)))
+    maximumSequenceLength = sizes.sequenceLength
+    maximumBatchRows = sizes.rows
+    maximumSequences = sizes.sequences
+    maximumLogitRows = sizes.logitRows
+    cacheBlockCount = sizes.cacheBlockCount
+    cacheElementType = first.cache.elementType
     let worldSize = engine.ranks.count
     let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)
     let communicators = InProcessCommunicator.ranks(
       tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
-    let (rows, selected, blocks) = (maximumBatchRows, maximumLogitRows, cacheBlockCount)
-    let needed = engine.ranks.reduce(0.0) {
-      $0 + $1.plan.stepByteCount(rows: rows, selected: selected, positions: length, cacheBlockCount: blocks)
-    }
-    if let memory = Processors.machineMemory, needed > Double(memory) {
+    let executors: [RankExecutor]
+    do {
+      let rotary = try first.rotary.map { try RotaryTables($0, positions: sizes.sequenceLength) }
+      self.rotary = rotary
+      executors = try zip(engine.ranks, communicators).map { file, communicator in
+        try RankExecutor(
+          engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: sizes.rows,
+          selected: sizes.logitRows, rotary: rotary, cacheBlockCount: sizes.cacheBlockCount)
+      }
+    } catch let error as AlignedBuffer.NoMemory {
       throw EngineError(
         engine.path,
         .unsupported(
-          reason: "its buffers need \(Int(needed / 1e9)) GB, and this machine has \(memory / 1_000_000_000). "
-            + "Build it with a smaller --max_seq_len or --max_num_tokens."))
-    }
-    let executors = try zip(engine.ranks, communicators).map { file, communicator in
-      try RankExecutor(
-        engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: rows, selected: selected,
-        positions: length, cacheBlockCount: blocks)
+          reason: "Give the cache less memory with --kv_cache_size: of \(Int(sizes.byteCount / 1e6)) MB for it and for buffers, the system "
+            + "refuses \(error.byteCount / 1_000_000) MB."))
     }
     threadCount = threads * worldSize
     weightByteCount = executors.reduce(0) { sum, executor in unsafe executor.stepWeights.reduce(sum) { $0 + $1.count } }
@@ -129,6 +143,7 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     _ batch: Batch, logits: (_ sequence: Int, _ logits: UnsafeMutableBufferPointer<Float>) -> Void
   ) throws {
     try check(batch)
+    rotary?.reach(batch)
     for (worker, heads) in zip(workers, keyValueHeads) { worker.start(batch, StepLayout(batch, keyValueHeads: heads)) }
     for worker in workers { worker.wait() }
     guard let last = workers.last(where: { $0.executor.plan.tensorRank == 0 }), let result = unsafe last.executor.logits

@@ -31,19 +31,3 @@ extension dk_rope_style {
     }
   }
 }
-
-/// Memory of one owner, aligned for vector loads. Its bytes are whatever they were: a large buffer takes memory from
-/// the system only as it is written to.
-@safe final class AlignedBuffer: @unchecked Sendable {  // its users agree on who writes where
-  let base: UnsafeMutableRawPointer
-  let byteCount: Int
-
-  init(byteCount: Int) {
-    self.byteCount = byteCount
-    unsafe base = .allocate(byteCount: max(64, byteCount), alignment: 64)
-  }
-  convenience init(floats: Int) { self.init(byteCount: floats * MemoryLayout<Float>.stride) }
-  deinit { unsafe base.deallocate() }
-
-  var floats: UnsafeMutablePointer<Float> { unsafe base.assumingMemoryBound(to: Float.self) }
-}

@@ -19,15 +19,13 @@ extension Plan {
     return 2 * Int(dk_rounded_stride(Int64(widest)))
   }
 
-  /// Bytes of buffers, cache and tables for steps of so many rows. As a float, since nothing bounds the sum.
-  func stepByteCount(rows: Int, selected: Int, positions: Int, cacheBlockCount: Int) -> Double {
+  /// Bytes of buffers for steps of so many rows. As a float, since nothing bounds the sum.
+  func stepByteCount(rows: Int, selected: Int) -> Double {
     var sum = Double(roundedRowByteCount) * Double(rows)
     for (width, kind) in zip(slots.widths, slotRows) {
       guard let kind else { continue }
       sum += 4 * Double(width) * Double(kind == .tokens ? rows : selected)
     }
-    sum += Double(cache.layers) * Double(cache.blockByteCount) * Double(cacheBlockCount)
-    if let rotary { sum += 4 * Double(rotary.dimension) * Double(positions) }
     return sum
   }
 }

@@ -16,8 +16,7 @@ import Tensors
   private let slots: [AlignedBuffer]
   /// Activations of one linear operation rounded to bfloat16.
   private let rounded: AlignedBuffer
-  private let cosines: [Float]
-  private let sines: [Float]
+  private let rotary: RotaryTables?
   /// One pool of blocks for each layer.
   private let pools: [AlignedBuffer]
   private let queue = WorkQueue()
@@ -25,10 +24,11 @@ import Tensors
   /// - Parameters:
   ///   - rows: Most token rows of a step.
   ///   - selected: Most rows that want logits.
-  ///   - positions: Longest sequence.
+  ///   - rotary: Of all ranks; holds every position of a step before it is computed.
+  /// - Throws: ``EngineError`` for weights that are absent, ``AlignedBuffer/NoMemory``.
   init(
     engine: EngineFile, communicator: any Communicator, isa: dk_isa, threadCount: Int, rows: Int, selected: Int,
-    positions: Int, cacheBlockCount: Int
+    rotary: RotaryTables?, cacheBlockCount: Int
   ) throws {
     plan = engine.plan
     file = try MappedWeights(engine)
@@ -36,14 +36,14 @@ import Tensors
     self.isa = isa
     team = ThreadTeam(threadCount: threadCount)
     let plan = plan
-    slots = plan.slotRows.enumerated().map { slot, kind in
+    slots = try plan.slotRows.enumerated().map { slot, kind in
       let count = switch kind { case .tokens?: rows; case .selected?: selected; case nil: 0 }
-      return AlignedBuffer(floats: plan.slots.widths[slot] * count)
+      return try AlignedBuffer(reserving: plan.slots.widths[slot] * count * MemoryLayout<Float>.stride)
     }
     let blockBytes = plan.cache.blockByteCount
-    pools = (0..<plan.cache.layers).map { _ in AlignedBuffer(byteCount: blockBytes * cacheBlockCount) }
-    (cosines, sines) = plan.rotary?.tables(positions: positions) ?? ([], [])
-    rounded = AlignedBuffer(byteCount: plan.roundedRowByteCount * rows)
+    pools = try (0..<plan.cache.layers).map { _ in try AlignedBuffer(reserving: blockBytes * cacheBlockCount) }
+    self.rotary = rotary
+    rounded = try AlignedBuffer(reserving: plan.roundedRowByteCount * rows)
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
@@ -215,14 +215,10 @@ import Tensors
       guard !part.isEmpty else { continue }
       let position = Int64(slice.firstPosition + part.lowerBound)
       let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * stride
-      if let rotary = plan.rotary {
-        unsafe cosines.withUnsafeBufferPointer { cosines in
-          unsafe sines.withUnsafeBufferPointer { sines in
-            unsafe dk_rope(
-              isa, dk_rope_style(rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),
-              Int64(size), Int64(rotary.dimension), cosines.baseAddress, sines.baseAddress, position)
-          }
-        }
+      if let rotary {
+        unsafe dk_rope(
+          isa, dk_rope_style(rotary.rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),
+          Int64(size), Int64(rotary.rotary.dimension), rotary.cosines, rotary.sines, position)
       }
       unsafe slice.blockTable.withUnsafeBufferPointer { table in
         unsafe dk_cache_store(

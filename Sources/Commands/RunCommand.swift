@@ -71,11 +71,13 @@ public struct RunCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
-  @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @Option(
-    name: .customLong("kv_cache_size"),
-    help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
-  var cacheSize: ByteCount?
+    name: .customLong("max_seq_len"),
+    help: ArgumentHelp("Most tokens of prompt and answer; what the engine was built for by default.", valueName: "n"))
+  var maximumSequenceLength: Int?
+
+  @OptionGroup(title: "Memory of keys and values") var keyValueCache: KeyValueCacheOptions
+  @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
 
   @OptionGroup var logOptions: LogOptions
 
@@ -83,8 +85,9 @@ public struct RunCommand: DrydockCommand {
 
   public func validate() throws {
     guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
-    if cacheSize?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
+    for (name, value) in [("threads", threads ?? 1), ("max_seq_len", maximumSequenceLength ?? 1)] where value < 1 {
+      throw ValidationError("--\(name) is \(value); it must be at least 1")
+    }
     if logprobs != nil, !json { throw ValidationError("--logprobs needs --json, which prints them: give both or none") }
     if streaming, json { throw ValidationError("--streaming prints text as it comes, --json an object at the end: give one of them") }
     do { try sampling(SamplingDefaults()).validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
@@ -108,13 +111,17 @@ public struct RunCommand: DrydockCommand {
     var options = CPUEngine.Options()
     options.maximumSequences = 1
     options.threadCount = threads
-    if let cacheSize { options.cacheByteCount = cacheSize.count }
+    options.maximumSequenceLength = maximumSequenceLength
+    keyValueCache.apply(to: &options)
     let used = try await UsedEngine(
       engineDirectory, options: engineCache,
-      wanted: .init(threads: threads, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
+      wanted: .init(threads: threads, opening: options, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
-    log.verbose("opened \(used.path) in \(Format.time(model.loadTime))")
+    log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
+    if let asked = maximumSequenceLength, case let held = model.engine.maximumSequenceLength, asked > held {
+      log.warning("--max_seq_len is \(asked), but the engine was built for \(held): \(held) it is. Build another for more.")
+    }
     let sampling = sampling(try generation.defaults(of: model, log))
     let idle = [("--top_k", topK != nil), ("--top_p", topP != nil), ("--seed", seed != nil)].filter(\.1).map(\.0)
     if sampling.temperature < SamplingParameters.greedyBelow, !idle.isEmpty {

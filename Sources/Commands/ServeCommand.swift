@@ -68,11 +68,6 @@ public struct ServeCommand: DrydockCommand {
     help: "Let requests bring their own chat_template, which is a program that runs here; refused by default.")
   var trustsRequestChatTemplates = false
 
-  @Option(
-    name: .customLong("kv_cache_size"),
-    help: ArgumentHelp("Most memory for keys and values of all sequences, such as 4GB; 1 GiB by default.", valueName: "size"))
-  var cacheSize: ByteCount?
-
   @OptionGroup(title: "Keys") var keys: KeyOptions
 
   @Option(
@@ -117,6 +112,7 @@ public struct ServeCommand: DrydockCommand {
   @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
   var threads: Int?
 
+  @OptionGroup(title: "Memory of keys and values") var keyValueCache: KeyValueCacheOptions
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
@@ -129,7 +125,6 @@ public struct ServeCommand: DrydockCommand {
   }
 
   public func validate() throws {
-    if cacheSize?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
     if let word = words.first, ["grpc", "disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve"].contains(word) {
       throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
     }
@@ -177,12 +172,12 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumBatchRows = maximumTokens ?? engineOptions.maximumBatchRows
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
-    if let cacheSize { engineOptions.cacheByteCount = cacheSize.count }
+    keyValueCache.apply(to: &engineOptions)
     let used = try await UsedEngine(
       path, options: engineCache,
       wanted: .init(
-        batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, tokenizerFlag: OpenedModel.tokenizerFlag,
-        hasTokenizer: tokenizer != nil),
+        batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, opening: engineOptions,
+        tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizer != nil),
       log: logOptions.log("trtllm-serve"))
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
@@ -196,6 +191,7 @@ public struct ServeCommand: DrydockCommand {
     logger.info(
       "engine opened",
       metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
+        "kv_cache": .string(model.engine.cacheDescription),
         "memory_read_gigabytes_per_second": "\((readRate / 1e8).rounded() / 10)"])
     let engine = LoopCompletionEngine(
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
@@ -313,8 +309,6 @@ extension UpstreamFlags {
     IgnoredFlag("moe_cluster_parallel_size", "the engine says how many ranks it has"),
     IgnoredFlag("cluster_size", "the engine says how many ranks it has"),
     IgnoredFlag("gpus_per_node", "ranks of a CPU engine share one machine"),
-    IgnoredFlag("free_gpu_memory_fraction", "no GPU memory is used"),
-    IgnoredFlag("kv_cache_free_gpu_memory_fraction", "no GPU memory is used"),
     IgnoredFlag("num_postprocess_workers", "text is made beside the engine anyway"),
     IgnoredFlag("trust_remote_code", takesValue: false, "no code is loaded"),
     IgnoredFlag("revision", "models are directories here"),

@@ -24,14 +24,14 @@ extension RotaryEmbedding {
     }
   }
 
-  /// Cosines and sines for positions `0..<positions`, each `[positions, dimension / 2]`.
-  public func tables(positions: Int) -> (cosines: [Float], sines: [Float]) {
+  /// Cosines and sines of some positions, each `[positions, dimension / 2]`.
+  public func tables(positions: Range<Int>) -> (cosines: [Float], sines: [Float]) {
     let frequencies = frequencies
     var cosines: [Float] = []
     var sines: [Float] = []
-    cosines.reserveCapacity(positions * frequencies.count)
-    sines.reserveCapacity(positions * frequencies.count)
-    for position in 0..<positions {
+    cosines.reserveCapacity(positions.count * frequencies.count)
+    sines.reserveCapacity(positions.count * frequencies.count)
+    for position in positions {
       for frequency in frequencies {
         // float32 angles, as the models were trained with: position * float32(frequency).
         let angle = Float(position) * Float(frequency)

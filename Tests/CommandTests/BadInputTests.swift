@@ -63,12 +63,15 @@ import Testing
     try bench.expect(.run, ["--engine_dir", bench.d("e").string, "--input_text", "x", flag], status: 2, says: [name])
   }
 
-  @Test func `a prompt that the key-value cache cannot hold names the flag that makes it larger`() throws {
+  @Test func `a key-value cache that holds no whole sequence names the flags that mend it`() throws {
     let bench = try Bench()
     let prompt = ["--engine_dir", bench.d("e").string, "--max_output_len", "2", "--input_text", String(repeating: "The capital of France is Paris. ", count: 4)]
-    try bench.expect(.run, prompt + ["--kv_cache_size", "1kB"], says: ["--kv_cache_size", "at most 15"])
+    try bench.expect(.run, prompt + ["--kv_cache_size", "1kB"], says: ["Raise --kv_cache_size", "512 tokens"])
+    try bench.expect(.run, prompt + ["--kv_cache_size", "100kB"], says: ["Lower --max_seq_len to 96, or raise --kv_cache_size"])
+    try bench.expect(.run, prompt + ["--kv_cache_size", "100kB", "--max_seq_len", "16"], says: ["at most 15"])
     try bench.expect(.run, prompt + ["--kv_cache_size", "0"], status: 2, says: ["--kv_cache_size is 0"])
     try Command.run.succeed(prompt + ["--kv_cache_size", "64MiB"])
+    try Command.run.succeed(prompt + ["--kv_cache_size", "100kB", "--max_seq_len", "96"])
   }
 
   @Test func `control characters in names are spelt out, not sent to the terminal`() throws {

@@ -29,6 +29,9 @@ struct EngineCacheOptions: ParsableArguments {
       valueName: "type"))
   var dtype: String?
 
+  @Option(name: .customLong("kv_cache_dtype"), help: KeyValueCacheType.help)
+  var keyValueCacheType: KeyValueCacheType = .auto
+
   func validate() throws {
     _ = try ConversionOptions.elementType(dtype)
     if directory == "" { throw ValidationError("--engine_cache is empty; name a directory, or none") }
@@ -66,6 +69,8 @@ struct UsedEngine {
     var batchSize = 0
     var tokens = 0
     var threads: Int?
+    /// How the engine will be opened.
+    var opening: CPUEngine.Options
     /// The flag that names another tokenizer, and whether it was given.
     var tokenizerFlag: String
     var hasTokenizer: Bool
@@ -85,31 +90,36 @@ struct UsedEngine {
       if let type, let found = try? EngineDirectory(path).pretrained.elementType, found != type {
         throw UsageError("--dtype is \(options.dtype ?? ""), but \(model) is an engine of \(found.configName ?? ""): leave it out, or name the model")
       }
+      if let type = options.keyValueCacheType.elementType, let found = try? EngineDirectory(path).ranks.first?.plan.cache.elementType, found != type {
+        throw UsageError("--kv_cache_dtype is \(options.keyValueCacheType), but \(model) is an engine that keeps \(found.configName ?? ""): leave it out, or name the model")
+      }
       return
     }
     guard options.directory != "none" else {
       throw UsageError("--engine_cache is none, and \(model) is a model: build an engine of it with trtllm-build, and name that")
     }
     modelName = try Self.name(ofModel: found.kind == .huggingFace ? path.string : model)
-    cached = try await Self.build(path, try options.cache(), type, wanted, log)
+    cached = try await Self.build(path, try options.cache(), type, options.keyValueCacheType.elementType, wanted, log)
     self.path = cached?.path ?? path
   }
 
   func end() { cached?.end() }
 
   private static func build(
-    _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ wanted: Wanted, _ log: CommandLog
+    _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ cacheType: ElementType?, _ wanted: Wanted, _ log: CommandLog
   ) async throws -> CachedEngine {
     var options = EngineBuilder.Options()
     options.maximumBatchSize = max(options.maximumBatchSize, wanted.batchSize)
     options.maximumTokens = max(options.maximumTokens, wanted.tokens)
+    options.cacheElementType = cacheType
     options.workers = Processors.workers(memory: Refitter.workerByteCount)
     let target = CPUTarget(isa: .detected, threadCount: wanted.threads ?? Processors.count)
+    let builder = EngineBuilder(options: options, target: target)
     let clock = ContinuousClock()
     let start = clock.now
     return try await cache.engine(
       EngineCache.Request(model: model, elementType: type, machine: InstructionSet.name(target.isa)),
-      builder: EngineBuilder(options: options, target: target)
+      builder: builder
     ) { event in
       switch event {
       case .waiting: log.info("another process is building the engine of \(model); waiting for it")
@@ -132,6 +142,7 @@ struct UsedEngine {
       log.warnings(source.warnings.map(\.description))
       // What cannot be used is told before an hour's build, not after.
       if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
+      try CPUEngine.checkMemory(for: try builder.plans(source), options: wanted.opening, path: model)
       return source
     }
   }

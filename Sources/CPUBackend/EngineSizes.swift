@@ -1,0 +1,50 @@
+import CPUKernels
+import Engines
+import Files
+import SystemPackage
+
+/// How large steps and cache of an engine become on this machine, before any of it is opened.
+struct EngineSizes {
+  let sequenceLength: Int
+  /// Most token rows of a step, sequences, and rows that want logits.
+  let rows: Int
+  let sequences: Int
+  let logitRows: Int
+  let cacheBlockCount: Int
+  /// Bytes of buffers, cache and tables when all of it is used.
+  let byteCount: Double
+
+  /// Rows of prompts that can be scored in one step. Each costs memory for the logits of a whole vocabulary.
+  private static let scoredRows = 48
+
+  /// - Parameters:
+  ///   - plans: Of all ranks of one engine, which has been checked.
+  ///   - path: For messages.
+  /// - Throws: ``EngineError`` where memory does not suffice.
+  init(_ plans: [Plan], options: CPUEngine.Options, path: FilePath) throws(EngineError) {
+    guard let first = plans.first else { throw EngineError(path, .noEngine) }
+    let length = min(options.maximumSequenceLength ?? first.limits.sequenceLength, first.limits.sequenceLength)
+    let rows = max(1, min(options.maximumBatchRows, first.limits.tokens))
+    let sequences = max(1, min(options.maximumSequences, first.limits.batchSize, rows))
+    let selected = min(rows, sequences + Self.scoredRows)
+    let block = plans.reduce(0) { $0 + $1.cache.layers * $1.cache.blockByteCount }
+    let turns = Double(first.rotary?.dimension ?? 0) * 4 * Double(length)
+    let buffers = plans.reduce(turns) { $0 + $1.stepByteCount(rows: rows, selected: selected) }
+    let weights = plans.reduce(0.0) { $1.weights.values.reduce($0) { $0 + Double($1.stored.byteCount) } }
+    let memory = CacheMemory(
+      blockByteCount: max(1, block), blockTokens: Int(DK_BLOCK_TOKENS), sequenceLength: length, sequences: sequences,
+      otherByteCount: weights + buffers, availableByteCount: Processors.availableMemory)
+    do {
+      cacheBlockCount = try memory.blockCount(size: options.cacheByteCount, fraction: options.cacheMemoryFraction)
+    } catch { throw EngineError(path, .unsupported(reason: error.reason)) }
+    (sequenceLength, self.rows, self.sequences, logitRows) = (length, rows, sequences, selected)
+    byteCount = buffers + Double(block) * Double(cacheBlockCount)
+    if let machine = Processors.machineMemory, byteCount > Double(machine) {
+      throw EngineError(
+        path,
+        .unsupported(
+          reason: "its buffers need \(Int(byteCount / 1e9)) GB, and this machine has \(machine / 1_000_000_000). "
+            + "Lower --kv_cache_size, or build it with a smaller --max_num_tokens."))
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import CPUBackend
+import Engines
+import TestSupport
+import Testing
+
+/// How large the key-value cache becomes.
+@Suite struct CacheMemoryTests {
+  /// Blocks of 16 tokens and 1,000 bytes; sequences of 100 tokens, which are 7 blocks.
+  private func memory(available: Int?, other: Double = 0, sequences: Int = 4, length: Int = 100) -> CacheMemory {
+    CacheMemory(
+      blockByteCount: 1000, blockTokens: 16, sequenceLength: length, sequences: sequences, otherByteCount: other,
+      availableByteCount: available)
+  }
+
+  @Test func `without flags it is half of what is free beside the weights`() throws {
+    #expect(try memory(available: 40_000).blockCount(size: nil, fraction: nil) == 20)
+    #expect(try memory(available: 40_000, other: 20_000).blockCount(size: nil, fraction: nil) == 10)
+  }
+
+  @Test func `never more than all sequences fill`() throws {
+    for (size, fraction) in [(nil, nil), (1 << 40, nil), (nil, 1), (1 << 40, 1)] as [(Int?, Double?)] {
+      #expect(try memory(available: 1 << 40).blockCount(size: size, fraction: fraction) == 28)
+    }
+    #expect(try memory(available: nil).blockCount(size: nil, fraction: nil) == 28, "where the system says nothing")
+  }
+
+  @Test func `without flags never less than a whole sequence, as long as the memory is there`() throws {
+    #expect(try memory(available: 9_000).blockCount(size: nil, fraction: nil) == 7)
+    #expect(try memory(available: 7_000, other: 1e9).blockCount(size: nil, fraction: nil) == 7, "weights can be read again")
+    let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 6_999).blockCount(size: nil, fraction: nil) }
+    #expect(error?.fitting == 96)
+    #expect(error?.reason == "Lower --max_seq_len to 96: keys and values of a sequence of 100 tokens take 7 kB, and 6 kB of memory are available.")
+    #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 0).blockCount(size: nil, fraction: nil) }
+  }
+
+  @Test func `a size counts as it is, whatever the system has left`() throws {
+    #expect(try memory(available: 40_000).blockCount(size: 25_999, fraction: nil) == 25)
+    #expect(try memory(available: 1).blockCount(size: 7_000, fraction: nil) == 7)
+    let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 1 << 30).blockCount(size: 6_999, fraction: nil) }
+    #expect(error?.reason == "Lower --max_seq_len to 96, or raise --kv_cache_size: keys and values of a sequence of 100 tokens take 7 kB, and the cache may have 6 kB.")
+    let none = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 1 << 30).blockCount(size: 1, fraction: nil) }
+    #expect(none?.reason.hasPrefix("Raise --kv_cache_size: ") == true, "\(none?.reason ?? "")")
+  }
+
+  @Test func `a fraction is of what is free beside the weights`() throws {
+    #expect(try memory(available: 50_000, other: 30_000).blockCount(size: nil, fraction: 0.9) == 18)
+    let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 50_000, other: 30_000).blockCount(size: nil, fraction: 0.25) }
+    #expect(
+      error?.reason == "Lower --max_seq_len to 80, or raise --kv_cache_free_mem_fraction: keys and values of a sequence of 100 tokens take 7 kB, "
+        + "and 0.25 of the 20 kB that are free beside the weights is 5 kB.")
+  }
+
+  @Test func `of size and fraction the smaller counts`() throws {
+    #expect(try memory(available: 40_000).blockCount(size: 12_000, fraction: 0.5) == 12)
+    #expect(try memory(available: 40_000).blockCount(size: 30_000, fraction: 0.5) == 20)
+    #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 40_000).blockCount(size: 6_000, fraction: 0.5) }
+    #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 40_000).blockCount(size: 30_000, fraction: 0.1) }
+  }
+
+  @Test func `sizes beyond every machine do not overflow`() throws {
+    let huge = CacheMemory(
+      blockByteCount: 1 << 50, blockTokens: 16, sequenceLength: 1 << 24, sequences: 1 << 24, otherByteCount: 1e30, availableByteCount: 1 << 40)
+    for (size, fraction) in [(nil, nil), (Int.max, nil), (nil, 1), (Int.max, 1)] as [(Int?, Double?)] {
+      #expect(throws: CacheMemory.TooSmall.self) { try huge.blockCount(size: size, fraction: fraction) }
+    }
+  }
+
+  @Test func `an engine opens with what its options say, and says how many tokens fit`() async throws {
+    let life = Lifecycle.unmeasured()
+    try await life.build(try SmallModel(layers: 2).write(life.directory, "A", seed: 80), "engine")
+    let directory = try EngineDirectory(life.directory("engine"))
+    var options = CPUEngine.Options()
+    options.maximumSequences = 3
+    let whole = try CPUEngine(directory, options: options)
+    // 2 layers, 2 heads of 12 keys and of values in rows of 16, in bfloat16.
+    #expect(whole.cacheTokenCount == 3 * 128 && whole.cacheByteCount == 3 * 128 * 2 * 2 * (12 + 16) * 2)
+    options.cacheByteCount = whole.cacheByteCount / 2
+    #expect(try CPUEngine(directory, options: options).cacheTokenCount == 192)
+    options.cacheByteCount = whole.cacheByteCount / 4
+    let error = #expect(throws: EngineError.self) { try CPUEngine(directory, options: options) }
+    #expect(error?.description.contains("Lower --max_seq_len to 96") == true, "\(error?.description ?? "")")
+    options.maximumSequenceLength = 96
+    #expect(try CPUEngine(directory, options: options).cacheTokenCount == 96)
+  }
+}
