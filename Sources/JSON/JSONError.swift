@@ -11,6 +11,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case tooDeep(limit: Int)
     case tooManyValues(limit: Int)
     case keyTooLong(bytes: Int, limit: Int)
+    case tooManyMarks(limit: Int)
     case trailingBytes
   }
   public let problem: Problem
@@ -26,10 +27,11 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
       case .invalidEscape: "invalid escape sequence in a string"
       case .invalidUTF8: "the text is not valid UTF-8"
       case .controlCharacterInString(let byte): "control character \(Self.show(byte)) inside a string"
-      case .duplicateKey(let key): "the key \"\(key)\" appears twice in one object"
+      case .duplicateKey(let key): "the key \"\(key.prefix(100))\" appears twice in one object"
       case .tooDeep(let limit): "values are nested deeper than \(limit) levels"
       case .tooManyValues(let limit): "there are more than \(limit) values"
       case .keyTooLong(let bytes, let limit): "a name has \(bytes) bytes, more than \(limit)"
+      case .tooManyMarks(let limit): "a string has more than \(limit) combining marks in a row"
       case .trailingBytes: "there is text after the end of the value"
       }
     return "invalid JSON at byte \(offset): \(what)"

@@ -8,24 +8,26 @@ extension JSONValue {
   ///   - allowsNonFinite: Accepts `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes.
   ///   - maximumValues: How many values there may be, of any kind: a bound for memory.
   ///   - maximumKeyBytes: How long a name may be.
-  /// - Throws: ``JSONError`` for anything the RFC forbids, for a key that appears twice, and past the depth.
+  ///   - maximumMarks: How many combining marks may follow each other in a name or a string; see ``CombiningMarks``.
+  /// - Throws: ``JSONError`` for anything the RFC forbids, for a key that appears twice, and past the limits.
   public init(
     parsing bytes: RawSpan, maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
-    maximumKeyBytes: Int = .max
+    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit
   ) throws(JSONError) {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite)
     parser.maximumValues = maximumValues
     parser.maximumKeyBytes = maximumKeyBytes
+    parser.maximumMarks = maximumMarks
     self = try parser.document()
   }
 
   public init(
     parsing bytes: [UInt8], maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
-    maximumKeyBytes: Int = .max
+    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit
   ) throws(JSONError) {
     try unsafe self.init(
       parsing: bytes.span.bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite, maximumValues: maximumValues,
-      maximumKeyBytes: maximumKeyBytes)
+      maximumKeyBytes: maximumKeyBytes, maximumMarks: maximumMarks)
   }
 
   public init(parsing text: String, maximumDepth: Int = 128, allowsNonFinite: Bool = false) throws(JSONError) {
@@ -40,6 +42,7 @@ private struct JSONParser: ~Escapable {
   let allowsNonFinite: Bool
   var maximumValues = Int.max
   var maximumKeyBytes = Int.max
+  var maximumMarks = Int.max
   var valueCount = 0
   var offset = 0
   var depth = 0
@@ -185,6 +188,15 @@ private struct JSONParser: ~Escapable {
   }
 
   mutating func string() throws(JSONError) -> String {
+    let start = offset
+    let text = try anyString()
+    guard !CombiningMarks.haveRun(in: text, longerThan: maximumMarks) else {
+      throw JSONError(problem: .tooManyMarks(limit: maximumMarks), offset: start)
+    }
+    return text
+  }
+
+  mutating func anyString() throws(JSONError) -> String {
     let start = offset
     offset += 1
     var end = offset

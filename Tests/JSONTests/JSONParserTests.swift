@@ -25,6 +25,31 @@ struct JSONParserTests {
     "\"a\nb\"", "\"\u{0}\"", "\"\u{1F}\"", "// note\n1", "1/**/", "\u{FEFF}1", "[1\u{A0}]", "{\"a\":1}}", "[]]", "true false",
   ]) func `what the RFC forbids is refused`(text: String) { #expect(problem(text) != nil, "\(text)") }
 
+  @Test func `more combining marks in a row than any text has are refused, in names and strings`() throws {
+    // Of two classes in turn, which putting into order takes a time that grows with the square of their number.
+    func marks(_ count: Int) -> String { String((0..<count).flatMap { _ in "\u{301}\u{316}".unicodeScalars }.map(Character.init)) }
+    let limit = CombiningMarks.limit / 2
+    for text in ["\"a\(marks(limit))\"", "{\"a\(marks(limit))\":0}", "[\"\(marks(limit))b\(marks(limit))\"]", "\"\(String(repeating: "가", count: 1000))\""] {
+      #expect(problem(text) == nil)
+    }
+    let million = 1_000_000 / 4
+    for (text, offset) in [
+      ("\"a\(marks(limit))\u{301}\"", 0), ("{\"a\(marks(million))\":0}", 1), ("[1,\"\(marks(million))\"]", 3),
+      ("\"" + String(repeating: "\\u0301\\u0316", count: limit + 1) + "\"", 0), ("{\"a\":{\"\(String(repeating: "\u{301}", count: 500_000))\":1}}", 6),
+    ] {
+      let found = problem(text)
+      #expect(found?.problem == .tooManyMarks(limit: CombiningMarks.limit) && found?.offset == offset)
+    }
+    // Who bounds the work on a text in another way may take any.
+    let all = try JSONValue(parsing: Array("\"\(marks(1000))\"".utf8), maximumMarks: .max)
+    #expect(all.string?.unicodeScalars.count == 2000)
+  }
+  @Test func `a name is no longer than a name can be`() {
+    #expect(problem("{\"\(String(repeating: "a", count: 1 << 16))\":0}") == nil)
+    #expect(problem("{\"\(String(repeating: "a", count: 1 << 16 + 1))\":0}")?.problem == .keyTooLong(bytes: 1 << 16 + 1, limit: 1 << 16))
+    let twice = problem("{\"\(String(repeating: "a", count: 5000))\":0,\"\(String(repeating: "a", count: 5000))\":0}")
+    #expect(twice.map { "\($0)".count < 300 } == true)
+  }
   @Test func `an error says where`() {
     #expect(problem("[1, x]")?.offset == 4)
     #expect(problem("{\"a\": 1, \"a\": 2}") == problem("{\"a\": 1, \"a\": 2}"))

@@ -52,6 +52,15 @@ struct HostileHeaderTests {
   func `a header that is not JSON`(header: String) {
     guard case .json = problem(file(header)) else { return _ = Issue.record("\(header): \(String(describing: problem(file(header))))") }
   }
+  @Test func `names of combining marks, which would take for ever to compare, are refused`() {
+    let marks = String(repeating: "\u{301}\u{316}", count: 250_000)
+    for header in [
+      #"{"a\#(marks)":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, #"{"__metadata__":{"a\#(marks)":"b"}}"#, #"{"__metadata__":{"a":"\#(marks)"}}"#,
+      #"{"a":{"dtype":"F\#(marks)","shape":[2],"data_offsets":[0,8]}}"#,
+    ] {
+      guard case .json(let error) = problem(file(header, data: 8)), case .tooManyMarks = error.problem else { return _ = Issue.record("accepted") }
+    }
+  }
   @Test func `a name given twice`() {
     let twice = #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#
     guard case .json(let error) = problem(file(twice)) else { return _ = Issue.record("accepted") }

@@ -54,6 +54,17 @@ struct GGUFTests {
     return nil
   }
 
+  @Test func `names and texts of combining marks, which would take for ever to compare, are refused`() {
+    let long = String(repeating: "\u{301}\u{316}", count: 250_000), short = String(repeating: "\u{301}\u{316}", count: 16_000)
+    func isTold(_ build: (inout GGUFBytes) -> Void) -> Bool {
+      if case .tooManyMarks = problem(build) { true } else { false }
+    }
+    #expect(isTold { $0.start(values: 1); $0.value("a\(short)", u32: 1) })
+    #expect(isTold { $0.start(values: 1); $0.string("general.architecture"); $0.u32(8); $0.string("llama\(long)") })
+    #expect(isTold { $0.start(values: 1); $0.string("tokenizer.ggml.tokens"); $0.u32(9); $0.u32(8); $0.u64(1); $0.string(long) })
+    #expect(isTold { $0.start(tensors: 1); $0.tensor("t\(short)", [1]); $0.data(4) })
+  }
+
   @Test func `a file of another kind, version or byte order is refused`() {
     #expect(problem { $0.bytes = Array("GGML    ".utf8) } == .notGGUF)
     #expect(problem { $0.bytes = [] } == .notGGUF)

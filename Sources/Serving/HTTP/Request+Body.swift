@@ -15,6 +15,7 @@ struct RequestBytes: Sendable {
   /// Each value takes up to 200 bytes of memory, whatever it takes in the text.
   static let maximumValues = 1 << 20
   /// Names are hashed in their normal form, which for adverse ones takes a time that grows with the square of their length.
+  /// (Text may hold any number of combining marks: what is done with it has a budget.)
   static let maximumKeyBytes = 512
 
   /// - Complexity: Up to seconds for megabytes; not for threads that others wait for.
@@ -23,7 +24,8 @@ struct RequestBytes: Sendable {
     let value: JSONValue
     do {
       value = try JSONValue(
-        parsing: bytes, maximumDepth: Self.maximumDepth, maximumValues: Self.maximumValues, maximumKeyBytes: Self.maximumKeyBytes)
+        parsing: bytes, maximumDepth: Self.maximumDepth, maximumValues: Self.maximumValues, maximumKeyBytes: Self.maximumKeyBytes,
+        maximumMarks: .max)
     } catch { throw .invalid(nil, "The request body is no JSON: \(error).", code: "invalid_json") }
     guard let object = value.object else {
       throw .invalid(nil, "The request body is \(value.kind); it must be a JSON object.")

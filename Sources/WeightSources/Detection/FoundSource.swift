@@ -149,7 +149,8 @@ extension DirectorySurvey {
     guard let bytes = try? ReadableFile.contents(of: path.appending(index)),
       let map = (try? JSONValue(parsing: bytes))?["weight_map"]?.object
     else { return true }
-    return map.values.contains { $0.string.map(has) ?? false }
+    let present = Set(files)
+    return map.values.contains { $0.string.map(present.contains) ?? false }
   }
 }
 

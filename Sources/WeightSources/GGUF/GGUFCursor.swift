@@ -1,4 +1,5 @@
 import Files
+import JSON
 
 /// Walks the header of a GGUF file from front to back through a window, and never past the file's end.
 ///
@@ -57,6 +58,9 @@ struct GGUFCursor {
     let start = try take(length)
     guard let text = String(validating: window[start..<start + length], as: UTF8.self) else {
       throw failed(.invalidText(what: what()), at: textOffset)
+    }
+    guard !CombiningMarks.haveRun(in: text, longerThan: CombiningMarks.limit) else {
+      throw failed(.tooManyMarks(what: what(), limit: CombiningMarks.limit), at: textOffset)
     }
     return text
   }

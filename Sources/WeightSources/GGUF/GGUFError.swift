@@ -9,6 +9,8 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
     case truncated(needed: Int, available: Int)
     case countTooLarge(what: String, count: UInt64, limit: Int)
     case invalidText(what: String)
+    /// More combining marks in a row than any text needs; see `CombiningMarks`.
+    case tooManyMarks(what: String, limit: Int)
     case unknownValueType(UInt32, key: String)
     case duplicate(what: String, name: String)
     case alignment(UInt64)
@@ -36,6 +38,7 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
         "the file ends too early: \(needed) bytes are needed here, \(available) are left. Download it again."
       case .countTooLarge(let what, let count, let limit): "\(what) is \(count), more than the \(limit) that could be there. The file is damaged."
       case .invalidText(let what): "\(what) is not valid UTF-8. The file is damaged."
+      case .tooManyMarks(let what, let limit): "\(what) has more than \(limit) combining marks in a row. The file is damaged."
       case .unknownValueType(let code, let key): "the value of '\(key)' has the unknown type \(code). The file is damaged or newer than this program."
       case .duplicate(let what, let name): "\(what) '\(name)' appears twice. The file is damaged."
       case .alignment(let value): "general.alignment is \(value), which is not a power of two from 8 to 65536. The file is damaged."

@@ -53,13 +53,13 @@ public final class HuggingFaceDirectory: NamedTensors {
   private static func shards(_ path: FilePath, index: String) throws -> ([String], [String: SafetensorsFile]) {
     let reader = try ConfigReader(directory: path, file: index)
     guard let map = reader.json["weight_map"]?.object else { throw reader.failed("weight_map", "is missing or not an object") }
-    var shards: [String] = []  // in order of first use
+    var shards: Set<String> = []
     var wanted: [String: String] = [:]
     for (name, value) in map {
       guard let shard = value.string else { throw reader.failed("weight_map", "maps '\(name)' to \(value.kind)") }
       // Nothing in a file may lead out of its directory.
       guard FilePath.Component(shard)?.kind == .regular, shard.hasSuffix(".safetensors") else { throw reader.failed("weight_map", "names the file '\(shard)', which is not a safetensors file in this directory") }
-      if !shards.contains(shard) { shards.append(shard) }
+      shards.insert(shard)
       wanted[name] = shard
     }
     let missing = shards.filter { Directory.kind(of: path.appending($0)) != .file }.sorted()
