@@ -41,6 +41,7 @@ int32_t drydock_close(int32_t file) { return close(file) < 0 && errno != EINTR ?
 
 static void describe(const struct stat *from, drydock_status *to) {
   to->byte_count = from->st_size;
+  to->allocated_byte_count = (int64_t)from->st_blocks * 512;
   to->device = (uint64_t)from->st_dev;
   to->inode = (uint64_t)from->st_ino;
   to->kind = S_ISREG(from->st_mode)   ? DRYDOCK_REGULAR

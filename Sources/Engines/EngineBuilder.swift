@@ -52,6 +52,12 @@ public struct EngineBuilder: Sendable {
     /// What the configuration gave cause to say.
     public var warnings: [SourceWarning]
     public var plans: [Plan] { ranks.map(\.plan) }
+    /// All that is to be said of the model before it is built, each line once.
+    func allWarnings(of source: BuildSource) -> Lineage.Warnings {
+      var said: Set<String> = []
+      let model = (source.warnings + warnings).map(\.description).filter { said.insert($0).inserted }
+      return Lineage.Warnings(model: model, files: fileWarnings.filter { said.insert($0).inserted })
+    }
     /// About the bytes of the whole directory, rather more than less.
     var fileByteCount: Int {
       let texts = ranks.reduce(configuration.serialized().utf8.count) { $0 + 2 * $1.planText.utf8.count + 256 * $1.plan.weights.count }
@@ -175,6 +181,9 @@ public struct EngineBuilder: Sendable {
       var files: OrderedDictionary<String, Lineage.File> = [:]
       for file in prepared.auxiliaryFiles { files[file.name] = Lineage.File(digest: try file.digest(), source: source.path.string) }
       lineage.files = files
+      // For whoever starts from the engine and never sees the model.
+      lineage.warnings = prepared.allWarnings(of: source)
+      lineage.warnings?.model += LineSummary.lines(RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try output.commit()
     } catch {

@@ -59,6 +59,18 @@ public struct Lineage: Sendable, Equatable {
       self.source = source
     }
   }
+  /// What was said of a model when an engine was built of it, a line each.
+  public struct Warnings: Sendable, Equatable {
+    /// Of its configuration and weights.
+    public var model: [String]
+    /// Of its tokenizer, chat template and generation settings.
+    public var files: [String]
+    public init(model: [String] = [], files: [String] = []) {
+      self.model = model
+      self.files = files
+    }
+    public var isEmpty: Bool { model.isEmpty && files.isEmpty }
+  }
   /// `build`, `refit` or `strip`.
   public var action: String
   public var tool: String
@@ -84,6 +96,8 @@ public struct Lineage: Sendable, Equatable {
   public var ranks: [RankDigest]
   /// The files beside the weights, by name; nil in files of earlier versions.
   public var files: OrderedDictionary<String, File>?
+  /// Of a build that had something to say.
+  public var warnings: Warnings?
   /// What several processes did together, so that one that comes late knows that it is done; nil for one process.
   public var job: String?
 
@@ -121,6 +135,7 @@ public struct Lineage: Sendable, Equatable {
     }
     if let model { members["model"] = .strings(model) }
     if let base { members["base"] = ["kind": .string(base.kind), "path": .string(base.path), "sha256": .string(base.digest)] }
+    if let warnings, !warnings.isEmpty { members["warnings"] = ["model": .strings(warnings.model), "files": .strings(warnings.files)] }
     if let job { members["job"] = .string(job) }
     return .object(members)
   }
@@ -138,6 +153,8 @@ public struct Lineage: Sendable, Equatable {
     sourceCoverage = (json["source"]?["sha256_covers"]?.string).flatMap(Coverage.init)
     sourceRead = (json["source"]?["read"]).map { Read(digest: $0["sha256"]?.string ?? "", tensorCount: $0["tensors"]?.int ?? 0) }
     job = json["job"]?.string
+    func lines(_ key: String) -> [String] { (json["warnings"]?[key]?.array ?? []).compactMap(\.string) }
+    warnings = json["warnings"] == nil ? nil : Warnings(model: lines("model"), files: lines("files"))
     files = json["files"]?.object?.mapValues { File(digest: $0["sha256"]?.string ?? "", source: $0["source"]?.string ?? "") }
     adapters = (json["adapters"]?.array ?? []).map {
       Adapter(

@@ -25,6 +25,13 @@ package enum CacheDirectory {
     }
   }
 
+  /// Bytes that the files in a directory of plain files take on the disk so far.
+  package static func allocatedByteCount(_ path: FilePath) -> Int {
+    ((try? SystemCalls.list(path)) ?? []).reduce(0) { sum, name in
+      sum + ((try? SystemCalls.status(path.appending(name), following: false))?.allocatedByteCount ?? 0)
+    }
+  }
+
   /// Remembers that the directory was used now. On a disk that cannot be written to, nothing is.
   package static func markUsed(_ path: FilePath) { try? SystemCalls.touch(path) }
 
@@ -44,7 +51,7 @@ package enum CacheDirectory {
     defer { lock?.release() }
     for number in 0... {
       let aside = path.removingLastComponent().appending(".\(name).\(number)\(removed)")
-      do throws(FileError) { try SystemCalls.renameNew(path, to: aside) } catch {
+      do throws(FileError) { try SystemCalls.renameDirectory(path, toNew: aside) } catch {
         if error.errno == .fileExists { continue }
         throw error
       }

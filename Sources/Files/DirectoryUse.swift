@@ -58,7 +58,28 @@ package final class ExclusiveWork: Sendable {
 
   package func end() {
     guard ended.close() else { return }
+    try? lock.removeContents(as: path)
     try? SystemCalls.removeDirectory(path)
     lock.release()
+  }
+
+  /// Ends names of files that say how many bytes the work will write.
+  private static let claim = ".bytes"
+
+  /// Tells other processes how many bytes the work will take on the disk, until it ends.
+  package func claim(_ byteCount: Int) throws(FileError) {
+    let file = try WritableFile(creating: path.appending("\(byteCount)\(Self.claim)"))  // its name says it, so it is never half written
+    try file.close()
+  }
+
+  /// What the work told by a name claims; nil where nobody is at it.
+  package static func claimed(_ path: FilePath) -> Int? {
+    guard let names = try? SystemCalls.list(path) else { return nil }
+    let bytes = names.compactMap { $0.hasSuffix(claim) ? Int($0.dropLast(claim.count)) : nil }.max()
+    guard let bytes, bytes > 0 else { return nil }
+    do throws(FileError) { try LockedDirectory.lockExisting(path, waiting: false).release() } catch {
+      return error.problem == .locked ? bytes : nil
+    }
+    return nil  // left by a process that died
   }
 }

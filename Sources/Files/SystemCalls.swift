@@ -93,6 +93,18 @@ enum SystemCalls {
   static func renameNew(_ from: FilePath, to path: FilePath) throws(FileError) {
     _ = try check(path, "renameat2", unsafe two(from, path) { unsafe drydock_rename_new($0, $1) })
   }
+  /// Gives a directory a name that nothing has; `EEXIST` where something has it.
+  ///
+  /// Where the file system cannot tell, by a plain rename, which replaces nothing but an empty directory.
+  static func renameDirectory(_ from: FilePath, toNew path: FilePath) throws(FileError) {
+    do throws(FileError) { return try renameNew(from, to: path) } catch {
+      guard error.isOfCall else { throw error }
+    }
+    do throws(FileError) { try rename(from, to: path) } catch {
+      guard error.errno == .directoryNotEmpty || error.errno == .notDirectory else { throw error }
+      throw FileError(path, .system(call: "rename", .fileExists))
+    }
+  }
   static func exchange(_ one: FilePath, with path: FilePath) throws(FileError) {
     _ = try check(path, "renameat2", unsafe two(one, path) { unsafe drydock_exchange($0, $1) })
   }
@@ -156,6 +168,8 @@ package struct FileStatus: Equatable, Sendable {
   package enum Kind: Sendable { case regular, directory, symbolicLink, other }
   package let kind: Kind
   package let byteCount: Int
+  /// Bytes that it takes on the disk: fewer where parts were never written.
+  package let allocatedByteCount: Int
   /// Device and inode: equal for two paths exactly when they lead to one file.
   package let device: UInt64
   package let inode: UInt64
@@ -169,6 +183,7 @@ package struct FileStatus: Equatable, Sendable {
       default: .other
       }
     byteCount = Int(status.byte_count)
+    allocatedByteCount = Int(status.allocated_byte_count)
     device = status.device
     inode = status.inode
   }
@@ -177,4 +192,6 @@ package struct FileStatus: Equatable, Sendable {
 
 extension FileError {
   var errno: Errno? { if case .system(_, let error) = problem { error } else { nil } }
+  /// Whether the file system or kernel lacks the call or its flags.
+  var isOfCall: Bool { errno == .invalidArgument || errno == .noFunction || errno == .notSupported }
 }

@@ -83,6 +83,28 @@ import Testing
     #expect(try answer(["--model", d("m").string, "--engine_cache", cache, "--tokenizer_dir", Project.at("Models/tiny").string]).ids != nil)
   }
 
+  @Test func `what is to be said of a model is said at each start, once`() throws {
+    #expect(try Execution.run("/usr/bin/env", ["cp", "-r", Project.at("Models/tiny").string, d("m").string]).status == 0)
+    let config = try #require(text(d("m/config.json")))
+    d.write("m/config.json", config.replacing("{", with: #"{"strange_setting": 7,"#, maxReplacements: 1))
+    d.write("m/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "temperature": 0.5}"#)
+    d.write("m/adapter_config.json", "{}")
+    let arguments = ["--model", d("m").string, "--engine_cache", cache]
+    func count(_ word: String, _ text: String) -> Int { text.components(separatedBy: word).count - 1 }
+    for start in ["built", "found", "found"] {
+      let said = try answer(arguments).errors
+      #expect(said.contains("building an engine") == (start == "built"))
+      for word in ["strange_setting", "temperature", "adapter_config.json"] { #expect(count(word, said) == 1, "\(start): '\(word)' in \(said)") }
+    }
+    // What is wrong with a tokenizer that is not used is nothing to know.
+    let other = try answer(arguments + ["--tokenizer_dir", Project.at("Models/tiny").string]).errors
+    #expect(count("strange_setting", other) == 1 && count("temperature", other) == 0, "\(other)")
+    // An engine beside which something else lies.
+    try Command.build.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("e").string)
+    d.write("e/rank0.safetensors", "")
+    #expect(count("rank0.safetensors", try answer(["--engine_dir", d("e").string]).errors) == 1)
+  }
+
   @Test func `processes that start together build once, and one that is killed while it builds leaves nothing`() throws {
     let arguments = ["--model", Project.at("Models/tiny").string, "--engine_cache", cache, "--input_text", "a b c", "--max_output_len", "4"]
     // Killed at whatever it was doing: the first of them hardly in the middle of writing, a later one perhaps.

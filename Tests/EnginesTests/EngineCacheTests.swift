@@ -1,6 +1,7 @@
 import Engines
 import Files
 import Foundation
+import JSON
 import Synchronization
 import SystemPackage
 import Tensors
@@ -20,11 +21,15 @@ import Testing
   }
 
   /// The engine, and what was said.
-  private func get(_ model: FilePath, _ cache: EngineCache, type: ElementType? = nil, keeping: ElementType? = nil) async throws -> (engine: CachedEngine, said: [String]) {
+  private func get(
+    _ model: FilePath, _ cache: EngineCache, type: ElementType? = nil, keeping: ElementType? = nil
+  ) async throws -> (engine: CachedEngine, said: [String], warned: [String]) {
     let said = Mutex<[String]>([])
+    let warned = Mutex<[String]>([])
     var builder = builder
     builder.options.cacheElementType = keeping
     let engine = try await cache.engine(EngineCache.Request(model: model, elementType: type, machine: "test"), builder: builder) { event in
+      if case .warnings(let warnings) = event { return warned.withLock { $0 += warnings.model + warnings.files } }
       let word =
         switch event {
         case .waiting: "waiting"
@@ -33,12 +38,13 @@ import Testing
         case .building: "building"
         case .built: "built"
         case .found: "found"
+        case .warnings: ""
         }
       said.withLock { $0.append(word) }
     } open: {
       try BuildSource(model, elementType: type)
     }
-    return (engine, said.withLock { $0 })
+    return (engine, said.withLock { $0 }, warned.withLock { $0 })
   }
 
   /// A copy of the tiny model with other bytes in the middle of its weights.
@@ -147,6 +153,90 @@ import Testing
     c.engine.end()
   }
 
+  @Test func `what is to be said of a model is said each time, and not only when its engine is built`() async throws {
+    let model = try model("m")
+    let config = try #require(text(model.appending("config.json")))
+    d.write("m/config.json", config.replacing("{", with: #"{"strange_setting": 7,"#, maxReplacements: 1))
+    d.write("m/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "temperature": 0.5}"#)
+    d.write("m/chat_template.jinja", "{% for %}")
+    d.write("m/quantize_config.json", "{}")
+    let first = try await get(model, cache)
+    for word in ["strange_setting", "temperature", "chat template cannot be used", "quantize_config.json"] {
+      #expect(first.warned.count { $0.contains(word) } == 1, "'\(word)' once in \(first.warned)")
+    }
+    let second = try await get(model, cache)
+    #expect(second.said == ["found"] && second.warned == first.warned)
+    #expect(try await get(try self.model("quiet"), cache).warned == [])
+  }
+
+  /// What a process that builds an engine of this name holds.
+  private func work(on digit: Character) throws -> ExclusiveWork {
+    makeDirectory(d("cache"))
+    return try #require(try ExclusiveWork.begin(d("cache").appending(".engine-\(String(repeating: digit, count: 32)).lock.drydock-new")))
+  }
+
+  @Test func `room that builds in progress have claimed is none`() async throws {
+    let models = try (1...2).map { try model("m\($0)", UInt8($0)) }
+    let a = try await get(models[0], cache).engine
+    a.end()
+    let size = CacheDirectory.byteCount(a.path)
+    // Room for two and a half, of which another process builds one: the first must go.
+    let bounded = EngineCache(directory: d("cache"), limit: size * 5 / 2)
+    let other = try work(on: "a")
+    try other.claim(size)
+    #expect(try await get(models[1], bounded).said.first == "removed \(a.path.lastComponent?.string ?? "")")
+    other.end()
+    // The disk is to be filled by another build, of which a part is there.
+    CacheDirectory.sweep(d("cache"))
+    for entry in kept { remove(d("cache").appending(entry)) }
+    let rest = try CacheDirectory.freeSpace(d("cache"))
+    let large = try work(on: "b")
+    try large.claim(2 * rest)
+    do {
+      _ = try await get(models[0], cache)
+      Issue.record("there was no space")
+    } catch let error as EngineCacheError {
+      guard case .noSpace = error.problem else { throw error }
+    }
+    large.end()
+    #expect(try await get(models[0], cache).said == ["building", "built"])
+  }
+
+  @Test func `an engine that its builder does not use yet is not removed`() async throws {
+    let models = try (1...2).map { try model("m\($0)", UInt8($0)) }
+    let a = try await get(models[0], cache).engine
+    a.end()  // as before the builder has it in use
+    let name = try #require(a.path.lastComponent?.string)
+    let builder = try #require(try ExclusiveWork.begin(d("cache").appending(".\(name).lock.drydock-new")))
+    let bounded = EngineCache(directory: d("cache"), limit: CacheDirectory.byteCount(a.path) * 3 / 2)
+    do {
+      _ = try await get(models[1], bounded)
+      Issue.record("there was no room")
+    } catch let error as EngineCacheError {
+      guard case .inUse = error.problem else { throw error }
+    }
+    #expect(kept.contains(name))
+    builder.end()
+    #expect(try await get(models[1], bounded).said == ["removed \(name)", "building", "built"])
+  }
+
+  @Test func `a change of what an engine holds raises the generation`() async throws {
+    // By generation: the root digest (plan and weights) of the tiny model's engine as the default options make it.
+    let known = try JSONValue(parsing: try #require(text(FilePath(#filePath).removingLastComponent().appending("Expected/cache-generations.json"))))
+    let source = try BuildSource(Self.tiny)
+    _ = try await builder.write(try builder.prepare(source), of: source, to: d("built"))
+    let root = try #require(try Lineage(directory: d("built"))).ranks.map(\.root)
+    let wanted = known["\(EngineCacheKey.generation)"]?.string
+    #expect(
+      root == [wanted],
+      """
+      The engine that a model gives has changed, and caches would go on using the old ones. Raise EngineCacheKey.generation, \
+      and add this digest under the new number to Tests/EnginesTests/Expected/cache-generations.json.
+      """)
+    let digests = (known.object ?? [:]).values.map(\.string)
+    #expect(Set(digests).count == digests.count, "a generation that changes nothing")
+  }
+
   @Test func `an engine that is larger than the cache may be is refused, and nothing is removed for it`() async throws {
     let first = try await get(try model("m1", 1), cache)
     first.engine.end()
@@ -226,6 +316,7 @@ import Testing
   @Test func `all parts of a model count, and no others`() throws {
     for name in ["x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "y-00001-of-00002.gguf", "x.gguf"] { d.write("parts/\(name)", name) }
     func key(_ name: String) throws -> FilePath { try cache.path(of: EngineCache.Request(model: d("parts/\(name)"), machine: "test"), builder: builder) }
+    #expect(try key("x-00001-of-00002.gguf") == key("x-00002-of-00002.gguf"), "whichever part is named")
     let (parts, whole, all) = (try key("x-00001-of-00002.gguf"), try key("x.gguf"), try key("."))
     d.write("parts/y-00001-of-00002.gguf", "other")
     #expect(try key("x-00001-of-00002.gguf") == parts)

@@ -58,6 +58,33 @@ import Testing
     #expect(names(in: directory.path) == [])
   }
 
+  @Test func `what work claims is known while it lasts`() throws {
+    let path = directory(".work.drydock-new")
+    #expect(ExclusiveWork.claimed(path) == nil)
+    let work = try #require(try ExclusiveWork.begin(path))
+    #expect(ExclusiveWork.claimed(path) == nil)
+    try work.claim(12345)
+    #expect(ExclusiveWork.claimed(path) == 12345)
+    work.end()
+    #expect(ExclusiveWork.claimed(path) == nil && names(in: directory.path) == [])
+    // A process that died holds no lock.
+    directory.write(".work.drydock-new/777.bytes", "")
+    #expect(ExclusiveWork.claimed(path) == nil)
+    let next = try #require(try ExclusiveWork.begin(path))
+    #expect(ExclusiveWork.claimed(path) == nil)
+    next.end()
+  }
+
+  @Test func `what was never written takes no room`() throws {
+    directory.write("sparse/full", [UInt8](repeating: 1, count: 100_000))
+    let file = try WritableFile(creating: directory("sparse/empty"))
+    try file.setSize(10_000_000)
+    try file.close()
+    #expect(CacheDirectory.byteCount(directory("sparse")) == 10_100_000)
+    let allocated = CacheDirectory.allocatedByteCount(directory("sparse"))
+    #expect((100_000..<200_000).contains(allocated), "\(allocated)")
+  }
+
   @Test func `a cache directory is made for its owner alone`() throws {
     try CacheDirectory.make(directory("a/b/c"))
     try CacheDirectory.make(directory("a/b/c"))

@@ -11,7 +11,7 @@ typedef enum : int32_t {
 } drydock_kind;
 
 typedef struct {
-  int64_t byte_count;
+  int64_t byte_count, allocated_byte_count;
   uint64_t device, inode;
   drydock_kind kind;
 } drydock_status;

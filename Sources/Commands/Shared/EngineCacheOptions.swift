@@ -81,6 +81,9 @@ struct UsedEngine {
     // What the path leads to: the cache must tell one snapshot, or one file of a directory, from another.
     let found = try FoundSource(at: FilePath(model), for: .run)
     let path = found.path
+    var said: Set<String> = []
+    func say(_ warnings: [String]) { log.warnings(warnings.filter { said.insert($0).inserted }) }
+    say(found.warnings.map(\.description))
     let type = try ConversionOptions.elementType(options.dtype)
     if found.kind == .engine {
       self.path = path
@@ -99,14 +102,15 @@ struct UsedEngine {
       throw UsageError("--engine_cache is none, and \(model) is a model: build an engine of it with trtllm-build, and name that")
     }
     modelName = try Self.name(ofModel: found.kind == .huggingFace ? path.string : model)
-    cached = try await Self.build(path, try options.cache(), type, options.keyValueCacheType.elementType, wanted, log)
+    cached = try await Self.build(path, try options.cache(), type, options.keyValueCacheType.elementType, wanted, log, say)
     self.path = cached?.path ?? path
   }
 
   func end() { cached?.end() }
 
   private static func build(
-    _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ cacheType: ElementType?, _ wanted: Wanted, _ log: CommandLog
+    _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ cacheType: ElementType?, _ wanted: Wanted, _ log: CommandLog,
+    _ say: ([String]) -> Void
   ) async throws -> CachedEngine {
     var options = EngineBuilder.Options()
     options.maximumBatchSize = max(options.maximumBatchSize, wanted.batchSize)
@@ -125,6 +129,7 @@ struct UsedEngine {
       case .waiting: log.info("another process is building the engine of \(model); waiting for it")
       case .broken(let reason): log.warning("the engine kept of \(model) is damaged and is built again: \(reason)")
       case .removed(let path, let bytes): log.info("removed \(path) (\(Format.bytes(bytes))), not used for longest, to make room")
+      case .warnings(let warnings): say(warnings.model + (wanted.hasTokenizer ? [] : warnings.files))
       case .building(let path, let bytes):
         log.info("building an engine of \(model) (\(Format.bytes(bytes))) in \(path): once; it is reused next time")
       case .built(_, let result):
@@ -139,7 +144,7 @@ struct UsedEngine {
       if source.kind == .checkpoint, let type, type != source.config.elementType {
         throw UsageError("--dtype is \(type.configName ?? ""), but \(model) is a checkpoint of \(source.config.elementType.configName ?? ""): leave it out, or name the model")
       }
-      log.warnings(source.warnings.map(\.description))
+      say(source.warnings.map(\.description))
       // What cannot be used is told before an hour's build, not after.
       if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
       try CPUEngine.checkMemory(for: try builder.plans(source), options: wanted.opening, path: model)
@@ -161,7 +166,7 @@ struct UsedEngine {
     if name.count >= 40, name.allSatisfy(\.isHexDigit), let known = ModelNames.inPath(FilePath(path).lexicallyNormalized()).first {
       return known.split(separator: "/").last.map(String.init) ?? name
     }
-    if let part = name.wholeMatch(of: #/(.+)-\d{5}-of-\d{5}\.gguf/#) { return String(part.1) }
+    if let part = PartName(name, ending: ".gguf"), !part.prefix.isEmpty { return part.prefix }
     return name.hasSuffix(".gguf") && name.count > 5 ? String(name.dropLast(5)) : name
   }
 }

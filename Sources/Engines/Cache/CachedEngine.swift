@@ -4,15 +4,19 @@ public import SystemPackage
 /// An engine of a cache, which no process removes from there until ``end()``.
 public struct CachedEngine: Sendable {
   public let path: FilePath
+  /// What was said of the model when the engine was built.
+  let warnings: Lineage.Warnings
   private let use: DirectoryUse
 
   /// nil where there is no engine, or none that can be trusted; then `broken` is told why.
   init?(_ path: FilePath, broken: (String) -> Void) throws {
     guard let use = try DirectoryUse.begin(path) else { return nil }
+    let lineage: Lineage?
     do {
       let engine = try EngineDirectory(path)
       // Every rank file carries the digest by which the lineage knows it; files mixed from two engines were told above.
-      let known = try Lineage(directory: path)?.ranks.map(\.root)
+      lineage = try Lineage(directory: path)
+      let known = lineage?.ranks.map(\.root)
       guard let known, known == engine.ranks.map(\.root), !engine.ranks.contains(where: { $0.isStripped }) else {
         throw EngineError(path, .source(reason: "its files are not those of its lineage.json"))
       }
@@ -23,6 +27,7 @@ public struct CachedEngine: Sendable {
     }
     self.path = path
     self.use = use
+    warnings = lineage?.warnings ?? Lineage.Warnings()
   }
 
   /// Says that the process needs the directory no more.

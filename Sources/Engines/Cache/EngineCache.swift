@@ -39,6 +39,8 @@ public struct EngineCache: Sendable {
     /// The engine that was there is not used, for this reason.
     case broken(reason: String)
     case removed(FilePath, byteCount: Int)
+    /// What the model's files gave cause to say: once for an engine, built now or found.
+    case warnings(Lineage.Warnings)
     case building(FilePath, byteCount: Int)
     case built(FilePath, EngineBuilder.Result)
     /// It was there.
@@ -75,7 +77,7 @@ public struct EngineCache: Sendable {
     while true {
       if let engine = try CachedEngine(path, broken: { _ in }) { return used(engine, report) }
       try CacheDirectory.make(directory)
-      guard let work = try ExclusiveWork.begin(directory.appending(".\(path.lastComponent?.string ?? "").lock.drydock-new")) else {
+      guard let work = try ExclusiveWork.begin(Self.work(on: path)) else {
         if !isWaiting { report(.waiting) }
         isWaiting = true
         try await Task.sleep(for: .milliseconds(100))
@@ -84,18 +86,19 @@ public struct EngineCache: Sendable {
       defer { work.end() }
       // Another process may have built it before this one had its turn.
       if let engine = try CachedEngine(path, broken: { report(.broken(reason: $0)) }) { return used(engine, report) }
-      return try await build(at: path, builder: builder, report: report, show: show, open: open)
+      return try await build(at: path, work, builder: builder, report: report, show: show, open: open)
     }
   }
 
   private func used(_ engine: CachedEngine, _ report: (Event) -> Void) -> CachedEngine {
     CacheDirectory.markUsed(engine.path)
+    if !engine.warnings.isEmpty { report(.warnings(engine.warnings)) }
     report(.found(engine.path))
     return engine
   }
 
   private func build(
-    at path: FilePath, builder: EngineBuilder, report: (Event) -> Void, show: Show, open: () throws -> BuildSource
+    at path: FilePath, _ work: ExclusiveWork, builder: EngineBuilder, report: (Event) -> Void, show: Show, open: () throws -> BuildSource
   ) async throws -> CachedEngine {
     CacheDirectory.sweep(directory)
     let source = try open()
@@ -103,11 +106,14 @@ public struct EngineCache: Sendable {
     guard !prepared.isStripped else {
       throw EngineError(source.path, .source(reason: "this checkpoint is pruned: it has no weights to run. Name the whole one."))
     }
+    let warnings = prepared.allWarnings(of: source)
+    if !warnings.isEmpty { report(.warnings(warnings)) }
     _ = try CacheDirectory.remove(path, evenIfUsed: true)  // what is broken
-    try makeRoom(for: prepared.fileByteCount, report: report)
+    try await makeRoom(for: prepared.fileByteCount, work, report: report)
     report(.building(path, byteCount: prepared.byteCount))
     let progress = ProgressCounter(total: prepared.byteCount)
     let result = try await show(progress) { try await builder.write(prepared, of: source, to: path, progress: progress) }
+    // Nobody removes it meanwhile: that takes the lock of the work on it, which is held here until it is in use.
     guard let engine = try CachedEngine(path, broken: { _ in }) else { throw EngineCacheError(directory, .lost) }
     report(.built(path, result))
     return engine

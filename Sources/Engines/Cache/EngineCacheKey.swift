@@ -1,11 +1,13 @@
 import Crypto
 import Files
 import SystemPackage
+import WeightSources
 
 /// Tells cached engines apart: a digest of everything that decides what an engine of a model holds.
-enum EngineCacheKey {
-  /// Raise it with any change by which the same model gives another engine, or the same engine other answers.
-  static let generation = 2
+package enum EngineCacheKey {
+  /// Raise it with any change by which the same model gives another engine, or the same engine other answers. A test that
+  /// knows the engine of a small model by its digest tells when that was forgotten.
+  package static let generation = 3
 
   /// 32 hexadecimal digits.
   static func of(_ request: EngineCache.Request, target: String, options: EngineBuilder.Options) throws -> String {
@@ -40,14 +42,6 @@ enum EngineCacheKey {
       let endings = [".json", ".safetensors", ".gguf", ".jinja", ".model", ".txt"]
       return try Directory.files(in: model).filter { name in endings.contains { name.hasSuffix($0) } }.map { model.appending($0) }
     }
-    guard let name = model.lastComponent?.string, let whole = partOfGGUF(name) else { return [model] }
-    let directory = model.removingLastComponent()
-    return try Directory.files(in: directory.isEmpty ? "." : directory).filter { partOfGGUF($0) == whole }.map { directory.appending($0) }
-  }
-
-  /// `model` and `of-00003` of `model-00001-of-00003.gguf`; nil for a name of another form.
-  static func partOfGGUF(_ name: String) -> [String]? {
-    guard let match = name.wholeMatch(of: #/(.+)-\d{5}-(of-\d{5})\.gguf/#) else { return nil }
-    return [String(match.1), String(match.2)]
+    return GGUFFile.files(of: model)
   }
 }

@@ -1,7 +1,7 @@
 /// A file name that says which part of how many it is: `model-00002-of-00003.safetensors`.
-struct PartName: Hashable {
+package struct PartName: Hashable {
   /// What stands before the numbers, without the hyphen.
-  let prefix: String
+  package let prefix: String
   /// From 1.
   let number: Int
   let count: Int
@@ -9,7 +9,7 @@ struct PartName: Hashable {
   let ending: String
 
   /// Both numbers have five digits, as Hugging Face and llama.cpp write them.
-  init?(_ name: String, ending: String) {
+  package init?(_ name: String, ending: String) {
     guard name.hasSuffix(ending) else { return nil }
     let stem = name.dropLast(ending.count)
     let numbers = stem.suffix(14)  // 00002-of-00003
