@@ -11,6 +11,8 @@ struct PrunePlan: Sendable {
   /// nil: the file is copied as it is.
   var header: SafetensorsHeader?
   var notes: SkeletonNotes?
+  /// Whether the source records what was taken out of it before.
+  let wasSkeleton: Bool
   /// Ranges of the source's data that are kept, in order, neighbours joined. They follow each other in the new file.
   let kept: [Range<Int>]
 
@@ -26,6 +28,7 @@ struct PrunePlan: Sendable {
   ) throws(CheckpointError) {
     self.source = source
     let old = try SkeletonNotes(source)
+    wasSkeleton = old != nil
     emptied = source.header.entries.filter { selection.selects($0.name) && $0.description.shape != [0] }
     let gone = Set(emptied.map(\.name))
     kept = source.header.entries.filter { !gone.contains($0.name) }.reduce(into: []) { runs, entry in

@@ -55,6 +55,15 @@ public struct Pruner: Sendable {
         warnings.append("\(flag) '\(glob.pattern)' matches no tensor.")
       }
     }
+    let all = plans.flatMap(\.source.header.entries)
+    let empty = all.count { $0.description.shape == [0] }
+    let isMarked = checkpoint.json["is_pruned"]?.bool == true
+    if isMarked || empty > 0 {
+      let isSkeleton = plans.contains { $0.wasSkeleton }
+      warnings.append(
+        "the checkpoint is pruned already (\(isMarked ? "config.json says is_pruned" : "config.json does not say so"), "
+          + "\(empty) of \(all.count) tensors are empty\(isSkeleton ? ", and it is a skeleton" : "")): only what is left can be taken out.")
+    }
     if plans.allSatisfy({ plan in !plan.source.names.contains { options.selection.selects($0) } }) {
       warnings.append("no tensor was chosen: nothing is removed.")
     }
@@ -91,7 +100,7 @@ public struct Pruner: Sendable {
   ///   - target: Must not overlap the checkpoint.
   ///   - progress: Bytes done since the last call; called from any thread.
   public func run(to target: FilePath, progress: @escaping @Sendable (Int) -> Void = { _ in }) throws -> PruneReport {
-    let output = try OutputDirectory.begin(target, notOverlapping: [checkpoint.path])
+    let output = try OutputDirectory.begin(target, as: .prunedCheckpoint, notOverlapping: [checkpoint.path])
     defer { output.abandon() }
     let plans = try recordDigests(progress)
     var report = report

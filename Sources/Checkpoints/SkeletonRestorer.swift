@@ -33,7 +33,7 @@ public struct SkeletonRestorer: Sendable {
   ///
   /// With digests recorded, every tensor is checked as written, and a wrong one ends the run with nothing replaced.
   public func run(to target: FilePath, progress: @escaping @Sendable (Int) -> Void = { _ in }) throws {
-    let output = try OutputDirectory.begin(target, notOverlapping: [skeleton.checkpoint.path, full.path])
+    let output = try OutputDirectory.begin(target, as: .wholeCheckpoint, notOverlapping: [skeleton.checkpoint.path, full.path])
     defer { output.abandon() }
     var pieces: [CopyPiece] = []
     var files: [WritableFile] = []

@@ -168,7 +168,7 @@ public struct EngineBuilder: Sendable {
     _ prepared: Prepared, of source: BuildSource, to target: FilePath, progress: ProgressCounter? = nil
   ) async throws -> Result {
     let writer = EngineWriter(workers: options.workers, progress: progress)
-    let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
+    let output = try OutputDirectory.begin(target, as: .engine, notOverlapping: [source.path])
     do {
       for file in prepared.auxiliaryFiles { try output.write(file) }
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")

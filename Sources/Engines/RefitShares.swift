@@ -29,7 +29,7 @@ struct RefitShares {
     var summary = RefitSummary()
     if isDone {
       // An earlier run of this very job finished it, and may have died while it tidied up.
-      if let leftover = try? OutputDirectory.begin(target, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path) {
+      if let leftover = try? OutputDirectory.begin(target, as: .engine, notOverlapping: [refitter.engine.path] + inputs, replaceable: refitter.engine.path) {
         leftover.abandon()
       }
       OutputDirectory.discardShares(stage, mark: Self.shareName)
@@ -37,7 +37,7 @@ struct RefitShares {
     }
     for rank in ranks {
       if try digest(rank.plan.rank) == nil { OutputDirectory.discardShare(place(rank.plan.rank), mark: Self.shareName) }
-      let output = try OutputDirectory.begin(place(rank.plan.rank), notOverlapping: [refitter.engine.path] + inputs)
+      let output = try OutputDirectory.begin(place(rank.plan.rank), as: .engine, notOverlapping: [refitter.engine.path] + inputs)
       do {
         try output.copyFile(from: refitter.engine.path.appending("config.json"), name: "config.json")
         let (written, digests) = try await refitter.writeRanks([rank], to: output, progress: progress)

@@ -192,7 +192,7 @@ public struct Refitter: Sendable {
   /// The output, in which files of the model that the target holds and that are not written have no place.
   func begin(_ target: FilePath, inputs: [FilePath], _ companions: EngineCompanions) throws(FileError) -> OutputDirectory {
     let owned = companions.owned
-    return try OutputDirectory.begin(target, notOverlapping: [engine.path] + inputs, replaceable: engine.path) {
+    return try OutputDirectory.begin(target, as: .engine, notOverlapping: [engine.path] + inputs, replaceable: engine.path) {
       OutputDirectory.isCheckpointOrEngineFile($0) || owned.contains($0)
     }
   }

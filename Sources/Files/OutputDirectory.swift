@@ -21,24 +21,26 @@ public final class OutputDirectory: Sendable {
   /// Says of a file in the old target whether it belongs to the kind of directory written here: such a file goes
   /// when it is not written anew, any other is carried over.
   private let belongs: @Sendable (String) -> Bool
+  private let kind: OutputKind
 
   /// Starts writing.
   ///
   /// - Parameters:
-  ///   - target: Need not exist; missing parents are made. If it exists it must be a directory that is empty or holds
-  ///     a `config.json`, and no sub-directories.
+  ///   - target: Need not exist; missing parents are made. If it exists it must be a directory that is empty or of the
+  ///     same kind, and without sub-directories.
+  ///   - kind: What is written.
   ///   - inputs: Files and directories that must not be touched. The target may not be one, lie inside one, or contain one.
   ///   - replaceable: The one input that the target may be; it is still replaced as a whole, and only at the end.
   ///   - belongs: See above; the default knows the files of checkpoints and engines.
   public static func begin(
-    _ target: FilePath, notOverlapping inputs: [FilePath], replaceable: FilePath? = nil,
+    _ target: FilePath, as kind: OutputKind, notOverlapping inputs: [FilePath], replaceable: FilePath? = nil,
     belongs: @escaping @Sendable (String) -> Bool = OutputDirectory.isCheckpointOrEngineFile
   ) throws(FileError) -> OutputDirectory {
-    let place = try OutputPlace(target, notOverlapping: inputs, replaceable: replaceable)
-    return try OutputDirectory(place, belongs: belongs)
+    let place = try OutputPlace(target, as: kind, notOverlapping: inputs, replaceable: replaceable)
+    return try OutputDirectory(place, as: kind, belongs: belongs)
   }
 
-  private init(_ place: OutputPlace, belongs: @escaping @Sendable (String) -> Bool) throws(FileError) {
+  private init(_ place: OutputPlace, as kind: OutputKind, belongs: @escaping @Sendable (String) -> Bool) throws(FileError) {
     var made: [FilePath] = []
     let target = place.parent.appending(place.name)
     do throws(FileError) {
@@ -50,7 +52,7 @@ public final class OutputDirectory: Sendable {
       do throws(FileError) {
         // Under the lock: a swap that is under way looks like one that was interrupted.
         try Self.restoreInterruptedSwap(self.target, parent: parent, name: place.name)
-        try Self.checkReplaceable(self.target)
+        try Self.checkReplaceable(self.target, by: kind)
       } catch {
         try? SystemCalls.removeDirectory(path)
         lock.release()
@@ -62,6 +64,7 @@ public final class OutputDirectory: Sendable {
     }
     madeParents = made
     self.belongs = belongs
+    self.kind = kind
   }
 
   deinit { abandon() }
@@ -112,7 +115,7 @@ public final class OutputDirectory: Sendable {
     try files.closeAll()
     if let old = try Self.existing(target) {
       guard old.kind == .directory else { throw FileError(target, .notADirectory) }
-      try Self.checkReplaceable(target)
+      try Self.checkReplaceable(target, by: kind)
       let oldLock = try LockedDirectory.lockExisting(target)
       try carryOver()
       try keepPermissions()
@@ -126,10 +129,7 @@ public final class OutputDirectory: Sendable {
       oldLock.release()
     } else {
       try SystemCalls.sync(lock.descriptor, path: path)
-      do throws(FileError) { try SystemCalls.renameNew(path, to: target) } catch {
-        guard error.errno == .invalidArgument || error.errno == .noFunction else { throw error }
-        try SystemCalls.rename(path, to: target)  // replaces nothing but an empty directory
-      }
+      try SystemCalls.renameDirectory(path, toNew: target)
       guard finished.close() else { return }
       try SystemCalls.syncDirectory(parent)
       for directory in madeParents.reversed() {
@@ -158,7 +158,7 @@ public final class OutputDirectory: Sendable {
       try SystemCalls.exchange(path, with: target)
       return path
     } catch {
-      guard error.errno == .invalidArgument || error.errno == .noFunction else { throw error }
+      guard error.isOfCall else { throw error }
     }
     let aside = Self.aside(parent: parent, name: target.lastComponent?.string ?? "")
     try SystemCalls.rename(target, to: aside)
@@ -212,8 +212,8 @@ extension OutputDirectory {
     }
   }
 
-  /// Only a directory that looks like our kind of output may be replaced.
-  static func checkReplaceable(_ target: FilePath) throws(FileError) {
+  /// Only an old output of the same kind may be replaced.
+  static func checkReplaceable(_ target: FilePath, by kind: OutputKind) throws(FileError) {
     guard let status = try existing(target) else { return }
     switch status.kind {
     case .directory: break
@@ -222,18 +222,16 @@ extension OutputDirectory {
     case .regular, .other: throw FileError(target, .notADirectory)
     }
     let names = try SystemCalls.list(target)
-    guard names.isEmpty || names.contains("config.json") else {
-      throw FileError(
-        target,
-        .refused(
-          reason: "the output exists, is not empty and has no config.json, so it is neither a checkpoint nor an "
-            + "engine and is not replaced. Choose another output or empty it."))
-    }
+    guard !names.isEmpty else { return }
     for suffix in [".safetensors", ".gguf", ".bin"] {
       guard let model = names.first(where: { $0.hasSuffix(suffix) && !isCheckpointOrEngineFile($0) }) else { continue }
       throw FileError(
         target,
         .refused(reason: "the output exists and holds '\(model)': it is somebody's model, not a checkpoint or engine of ours, and is not replaced. Choose another output."))
+    }
+    if let problem = kind.problem(target, names) {
+      throw FileError(
+        target, .refused(reason: "the output exists and \(problem): \(kind.name) does not take its place. Choose another output, or empty it."))
     }
     for name in names where try SystemCalls.status(target.appending(name), following: false).kind == .directory {
       throw FileError(

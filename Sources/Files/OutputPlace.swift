@@ -6,7 +6,7 @@ struct OutputPlace {
   let name: String
 
   /// - Parameter replaceable: The one input that the output may be; it is still replaced as a whole, at the end.
-  init(_ target: FilePath, notOverlapping inputs: [FilePath], replaceable: FilePath?) throws(FileError) {
+  init(_ target: FilePath, as kind: OutputKind, notOverlapping inputs: [FilePath], replaceable: FilePath?) throws(FileError) {
     let normal = target.lexicallyNormalized()
     guard let last = normal.lastComponent, last.kind == .regular else {
       throw FileError(target, .refused(reason: "the output needs a name of its own. Name a directory other than '.', '..' or '/'."))
@@ -15,9 +15,9 @@ struct OutputPlace {
     // The last component is ours to make, but `a/link/../out` is not `a/out`: everything before it is left as written.
     let head = target.removingLastComponent()
     parent = target.lastComponent == last ? (head.isEmpty ? "." : head) : normal.removingLastComponent()
-    try OutputDirectory.checkReplaceable(target)
     try checkNoWayBack()
     try checkOverlap(inputs, replaceable: replaceable)
+    try OutputDirectory.checkReplaceable(target, by: kind)
   }
 
   /// `missing/../input` is `input` once the missing directory has been made: such a path cannot be checked before.

@@ -52,7 +52,7 @@ public struct CheckpointConverter: Sendable {
   /// - Parameter progress: Called from any worker, one call at a time, with bytes done and bytes in all.
   @discardableResult
   public func write(to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> Summary {
-    let output = try OutputDirectory.begin(target, notOverlapping: [source.path])
+    let output = try OutputDirectory.begin(target, as: .wholeCheckpoint, notOverlapping: [source.path])
     do {
       let summary = try writeFiles(output, progress)
       for file in companions.all { try output.write(file) }

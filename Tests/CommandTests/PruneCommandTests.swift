@@ -26,6 +26,19 @@ struct PruneCommandTests {
     }
     #expect(names(in: directory.path) == ["full"])
   }
+  @Test func `that a checkpoint is pruned already is said`() throws {
+    makeCheckpoint()
+    #expect(try !Command.prune.succeed("--checkpoint_dir", directory("full").string).errors.contains("pruned already"))
+    let again = try Command.prune.succeed("--checkpoint_dir", directory("full.pruned").string, "--out_dir", directory("twice").string)
+    #expect(again.errors.contains("the checkpoint is pruned already (config.json says is_pruned, 1 of 2 tensors are empty): only what is left"), "\(again.errors)")
+    try Command.prune.succeed("--checkpoint_dir", directory("full").string, "--out_dir", directory("skeleton").string, "--skeleton")
+    let skeleton = try Command.prune.succeed("--checkpoint_dir", directory("skeleton").string, "--out_dir", directory("more").string, "--prune_all")
+    #expect(skeleton.errors.contains("and it is a skeleton"), "\(skeleton.errors)")
+    // One whose configuration does not say so.
+    directory.write("twice/config.json", #"{"architecture": "LlamaForCausalLM"}"#)
+    let unmarked = try Command.prune.succeed("--checkpoint_dir", directory("twice").string, "--dry_run")
+    #expect(unmarked.errors.contains("config.json does not say so"), "\(unmarked.errors)")
+  }
   @Test func `flags may be shortened while they are clear, and joined to their value`() throws {
     makeCheckpoint()
     try Command.prune.succeed("--check=\(directory("full"))", "--out=\(directory("out"))")

@@ -45,9 +45,11 @@ struct EngineBench {
   }
 
   /// Something old to be replaced, with a stranger's file that must stay.
-  func makeOld() {
+  func makeOldBuild() { makeOld(".engine") }
+  func makeOldCheckpoint() { makeOld(".safetensors") }
+  private func makeOld(_ ending: String) {
     directory.write("out/there/config.json", "{}")
-    directory.write("out/there/rank5.engine", "old")
+    directory.write("out/there/rank5\(ending)", "old")
     directory.write("out/there/README.md", "mine")
   }
   /// The engine itself where the result goes, with a stranger's file that must stay.

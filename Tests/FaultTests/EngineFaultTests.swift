@@ -10,7 +10,7 @@ struct EngineFaultTests {
     try Exhaustion(
       executable: bench.command("convert"),
       arguments: ["--model_dir", bench.model.string, "--output_dir", bench.target.string, "--tp_size", "2", "--workers", "1"],
-      sources: [bench.model], target: bench.target, makeOld: bench.makeOld
+      sources: [bench.model], target: bench.target, makeOld: bench.makeOldCheckpoint
     ).run("convert")
   }
   @Test func `building leaves the old output or the result`() throws {
@@ -21,7 +21,7 @@ struct EngineFaultTests {
       arguments: [
         "--checkpoint_dir", bench.checkpoint.string, "--output_dir", bench.target.string, "--workers", "1",
         "--input_timing_cache", bench.timingCache.string,
-      ], sources: [bench.checkpoint, bench.timingCache], target: bench.target, makeOld: bench.makeOld, volatile: ["lineage.json"]
+      ], sources: [bench.checkpoint, bench.timingCache], target: bench.target, makeOld: bench.makeOldBuild, volatile: ["lineage.json"]
     ).run("build")
   }
 }

@@ -23,8 +23,9 @@ struct PruneFaultTests {
     }
     return directory("full")
   }
-  func makeOld() {
-    directory.write("out/there/config.json", "{}")
+  func makeOld() { makeOld(isPruned: true) }
+  func makeOld(isPruned: Bool) {
+    directory.write("out/there/config.json", "{\"is_pruned\": \(isPruned)}")
     directory.write("out/there/rank0.safetensors", "old")
     directory.write("out/there/README.md", "mine")
   }
@@ -62,7 +63,7 @@ struct PruneFaultTests {
       arguments: [
         "--restore", directory("skeleton").string, "--checkpoint_dir", full.string, "--out_dir",
         directory("out/there").string, "--workers", "1",
-      ], sources: [full, directory("skeleton")], target: directory("out/there"), makeOld: makeOld
+      ], sources: [full, directory("skeleton")], target: directory("out/there"), makeOld: { makeOld(isPruned: false) }
     ).run("restore, over an old output")
   }
 }

@@ -40,7 +40,7 @@ import Testing
     directory.write(".dead.drydock-new/half", [1])
     directory.write(".mine/file", [1])
     directory.write("engine/file", [1])
-    let live = try OutputDirectory.begin(directory("live"), notOverlapping: [])
+    let live = try OutputDirectory.begin(directory("live"), as: .engine, notOverlapping: [])
     try live.write("config.json", text: "{}")
     CacheDirectory.sweep(directory.path)
     #expect(names(in: directory.path) == [".live.drydock-new", ".mine", "engine"])

@@ -7,12 +7,19 @@ import Testing
 struct OutputDirectoryTests {
   let directory = TemporaryDirectory()
 
-  func output(_ target: FilePath, inputs: [FilePath] = [], replaceable: FilePath? = nil) throws(FileError) -> OutputDirectory {
-    try OutputDirectory.begin(target, notOverlapping: inputs, replaceable: replaceable)
+  func output(
+    _ target: FilePath, as kind: OutputKind = .checkpoint, inputs: [FilePath] = [], replaceable: FilePath? = nil
+  ) throws(FileError) -> OutputDirectory {
+    try OutputDirectory.begin(target, as: kind, notOverlapping: inputs, replaceable: replaceable)
   }
-  func refusal(_ target: FilePath, inputs: [FilePath] = [], replaceable: FilePath? = nil) -> String? {
-    do throws(FileError) { try output(target, inputs: inputs, replaceable: replaceable).abandon() } catch { return error.description }
+  func refusal(_ target: FilePath, as kind: OutputKind = .checkpoint, inputs: [FilePath] = [], replaceable: FilePath? = nil) -> String? {
+    do throws(FileError) { try output(target, as: kind, inputs: inputs, replaceable: replaceable).abandon() } catch { return error.description }
     return nil
+  }
+  /// An old checkpoint.
+  func makeOld(_ name: String, _ text: String = "old") {
+    directory.write("\(name)/config.json", text)
+    directory.write("\(name)/rank0.safetensors", "old")
   }
 
   @Test func `nothing is seen under the name before commit, everything after`() throws {
@@ -37,7 +44,7 @@ struct OutputDirectoryTests {
     #expect(names(in: directory("a/b/out")) == [])
   }
   @Test func `an old output is replaced as a whole; strangers' files are kept`() throws {
-    for name in ["config.json", "rank0.safetensors", "rank1.safetensors", "README.md", "rank1.engine", "tokenizer.json"] {
+    for name in ["config.json", "rank0.safetensors", "rank1.safetensors", "README.md", "rank1_managed_weights.safetensors", "tokenizer.json"] {
       directory.write("out/\(name)", "old")
     }
     makeSymbolicLink(directory("out/link"), to: "README.md")
@@ -51,7 +58,7 @@ struct OutputDirectoryTests {
   }
   @Test func `what is not a checkpoint or an engine is never replaced`() {
     directory.write("precious/diary.txt", "dear")
-    directory.write("nested/config.json", "{}")
+    makeOld("nested")
     directory.write("nested/deep/file", "")
     directory.write("file", "")
     makeSymbolicLink(directory("link"), to: "precious")
@@ -62,6 +69,32 @@ struct OutputDirectoryTests {
       #expect(refusal(FilePath(path)) != nil, "\(path)")
     }
     #expect(snapshot(directory.path) == before)
+  }
+  @Test func `only an old output of the same kind is replaced, and what is there is said`() {
+    /// Config, other files, and what is said of the directory where it is replaced by a checkpoint and by an engine.
+    let cases: [(name: String, files: [String], checkpoint: String?, engine: String?)] = [
+      ("checkpoint", ["config.json", "rank0.safetensors", "rank1.safetensors", "notes.txt"], nil, "is a checkpoint (rank0.safetensors)"),
+      ("engine", ["config.json", "rank0.engine", "lineage.json"], "is an engine (rank0.engine)", nil),
+      ("part of an engine", ["config.json", "rank3.engine", "share.json"], "is an engine (rank3.engine)", nil),
+      ("both", ["config.json", "rank0.engine", "rank0.safetensors"], "holds files of an engine", "and of a checkpoint (rank0.safetensors)"),
+      ("configuration", ["config.json"], "has no rank0.safetensors", "has no rank0.engine"),
+      ("downloading", ["config.json", "tokenizer.json", "generation_config.json"], "has no rank0.safetensors", "has no rank0.engine"),
+      ("no configuration", ["rank0.safetensors"], "has no config.json", "is a checkpoint"),
+      ("names alike", ["config.json", "rank.safetensors", "ranks.engine", "rank0.engine.bak", "rank٣.engine"], "'rank.safetensors'", "'rank.safetensors'"),
+      ("model", ["config.json", "model.safetensors"], "somebody's model", "somebody's model"),
+    ]
+    for one in cases {
+      for file in one.files { directory.write("\(one.name)/\(file)", "{}") }
+      for (kind, said) in [(OutputKind.checkpoint, one.checkpoint), (.engine, one.engine)] {
+        let refusal = refusal(directory(one.name), as: kind)
+        #expect((refusal == nil) == (said == nil), "\(one.name): \(refusal ?? "replaced")")
+        if let said { #expect(refusal?.contains(said) == true && refusal?.contains("Choose another output") == true, "\(refusal ?? "")") }
+      }
+    }
+    // The other program of the same name writes files of the same names.
+    directory.write("theirs/config.json", "{}")
+    directory.write("theirs/rank0.engine", "ftrt and so on")
+    #expect(refusal(directory("theirs"), as: .engine)?.contains("is an engine of TensorRT-LLM (rank0.engine)") == true)
   }
   @Test func `an output equal to, inside or around an input is refused however it is spelled`() {
     directory.write("in/config.json", "{}")
@@ -82,7 +115,7 @@ struct OutputDirectoryTests {
     #expect(snapshot(directory.path) == before)
   }
   @Test func `in place, the input itself may be replaced, and is until then untouched`() throws {
-    directory.write("in/config.json", "old")
+    makeOld("in")
     #expect(refusal(directory("in/sub"), inputs: [directory("in")], replaceable: directory("in")) != nil)
     let output = try output(directory("in"), inputs: [directory("in")], replaceable: directory("in"))
     try output.write("config.json", text: "new")
@@ -95,6 +128,7 @@ struct OutputDirectoryTests {
     let error = #expect(throws: FileError.self) { try output(directory("out")) }
     #expect(error?.problem == .locked)
     try first.write("config.json", text: "1")
+    try first.write("rank0.safetensors", text: "1")
     try first.commit()
     try output(directory("out")).abandon()
     #expect(text(directory("out/config.json")) == "1")
@@ -116,10 +150,10 @@ struct OutputDirectoryTests {
     #expect(snapshot(directory.path) == before)
   }
   @Test func `a run that died between two renames is undone`() throws {
-    directory.write(".out.drydock-old/config.json", "old")
+    makeOld(".out.drydock-old")
     try output(directory("out")).abandon()
     #expect(text(directory("out/config.json")) == "old")
-    directory.write(".out.drydock-old/config.json", "older")
+    makeOld(".out.drydock-old", "older")
     try output(directory("out")).abandon()
     #expect(text(directory("out/config.json")) == "old" && names(in: directory.path) == ["out"])
   }
@@ -135,7 +169,7 @@ struct OutputDirectoryTests {
   }
 
   @Test func `what a dead run moved aside is put back, what a live run moved aside is not`() throws {
-    directory.write("out/config.json", "old")
+    makeOld("out")
     let live = try output(directory("out"))
     #expect(FileManager.default.fileExists(atPath: directory(".out.drydock-new").string))
     try FileManager.default.moveItem(atPath: directory("out").string, toPath: directory(".out.drydock-old").string)

@@ -8,7 +8,7 @@ enum CopyRate {
   /// - Returns: Bytes a second; nil where it could not be measured, which is no reason to fail.
   static func measure(like file: FilePath, beside target: FilePath, limit: Int = 256 << 20) -> Double? {
     guard let source = try? ReadableFile(file), source.byteCount > 0, let name = target.lastComponent?.string,
-      let output = try? OutputDirectory.begin(target.removingLastComponent().appending("\(name).copy-rate"), notOverlapping: [file])
+      let output = try? OutputDirectory.begin(target.removingLastComponent().appending("\(name).copy-rate"), as: .engine, notOverlapping: [file])
     else { return nil }
     defer { output.abandon() }
     let count = min(limit, source.byteCount)
