@@ -17,6 +17,10 @@ final class ScriptedWeights: WeightAdministration {
     calls.withLock { $0.append(call) }
     return ["version": "fp_new"]
   }
+  /// Of `first.part`, `second.part` beside it.
+  func files(of source: String) -> [String] {
+    source.hasSuffix("first.part") ? [source, source.replacing("first.part", with: "second.part")] : [source]
+  }
   func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
     try await making()
     let name = { (path: String) in String(path.split(separator: "/").last ?? "") }
@@ -166,16 +170,16 @@ private final class Progress: Sendable {
     try manager.createSymbolicLink(at: root.appending(path: "link"), withDestinationURL: outside)
     try manager.createSymbolicLink(atPath: root.appending(path: "relative").path, withDestinationPath: "../root-outside/secret")
     try manager.createSymbolicLink(at: root.appending(path: "lora/adapter_model.safetensors"), withDestinationURL: outside.appending(path: "secret/config.json"))
-    // Files that a name leads to: of a hub's cache, and beside the part of a model that is named.
+    // Files that a name leads to: of a hub's cache, and those that whoever opens a source says belong to it.
     try manager.createDirectory(at: root.appending(path: "hub/snapshots/r"), withIntermediateDirectories: true)
     try manager.createSymbolicLink(at: root.appending(path: "hub/snapshots/r/model.safetensors"), withDestinationURL: outside.appending(path: "secret/config.json"))
-    try Data("GGUF".utf8).write(to: root.appending(path: "m-00001-of-00002.gguf"))
-    try manager.createSymbolicLink(at: root.appending(path: "m-00002-of-00002.gguf"), withDestinationURL: outside.appending(path: "secret/config.json"))
+    try Data("GGUF".utf8).write(to: root.appending(path: "first.part"))
+    try manager.createSymbolicLink(at: root.appending(path: "second.part"), withDestinationURL: outside.appending(path: "secret/config.json"))
     try manager.createSymbolicLink(at: root.appending(path: "inner"), withDestinationURL: root.appending(path: "model"))
     try await withServer(options: try options()) { server in
       for name in [
         "..", "../root-outside/secret", "model/../../root-outside", outside.path, "/etc", "/", "link", "link/secret", "relative",
-        "lora", "hub", "m-00001-of-00002.gguf", "/etc/passwd", "model/../..", "../nothing-there", "model\\u0000", "inner/../../root-outside",
+        "lora", "hub", "first.part", "/etc/passwd", "model/../..", "../nothing-there", "model\\u0000", "inner/../../root-outside",
       ] {
         for field in [#""source": "\#(name)""#, #""source": "model", "base": "\#(name)""#, #""source": "model", "adapters": ["\#(name)"]"#] {
           let reply = try await server.send(.post, Self.path + "/refit", "{\(field)}", headers: Self.bearer("admin secret"))

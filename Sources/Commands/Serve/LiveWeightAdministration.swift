@@ -6,6 +6,7 @@ import JSON
 import Logging
 import Safetensors
 import Serving
+import SystemPackage
 import WeightSources
 
 /// A running engine's weights as the server's administration wants them: requests in, JSON out.
@@ -14,6 +15,8 @@ struct LiveWeightAdministration: WeightAdministration {
   let logger: Logger
   /// Lines of warnings that one preparation may write.
   private static let mostLines = 20
+
+  func files(of source: String) -> [String] { GGUFFile.files(of: FilePath(source)).map(\.string) }
 
   func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
     let clock = ContinuousClock()

@@ -4,6 +4,8 @@ public import JSON
 ///
 /// Whatever is thrown reaches the client: an ``APIError`` as it is, all else as 500.
 public protocol WeightAdministration: Sendable {
+  /// Every file that is opened where a file is named as a source: itself, and those that belong to it wherever they lie.
+  func files(of source: String) -> [String]
   /// Checks a source and makes its weights beside those in use. Cancelling the task leaves everything as it was.
   /// - Returns: The version: an object whose `version` names it.
   func prepare(_ source: WeightSourceRequest) async throws -> JSONValue

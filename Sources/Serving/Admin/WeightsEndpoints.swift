@@ -78,11 +78,12 @@ struct WeightsEndpoints: Sendable {
     let scale = try fields.number("lora_scale", in: -1000...1000) ?? 1
     let ignoresFrozen = try fields.bool("ignore_frozen")
     let keepsTokenizer = try fields.bool("keep_tokenizer")
+    let files = { @Sendable [weights] in weights.files(of: $0) }
     // Paths are looked up on other threads: disks may be slow, and networks hang.
     return try await core.work(context, .small) { _ in
       WeightSourceRequest(
-        source: try root.source(name, field: "source"), base: try base.map { try root.source($0, field: "base") },
-        baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters") }, loraScale: scale,
+        source: try root.source(name, field: "source", files: files), base: try base.map { try root.source($0, field: "base", files: files) },
+        baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters", files: files) }, loraScale: scale,
         ignoresFrozen: ignoresFrozen, keepsTokenizer: keepsTokenizer)
     }
   }

@@ -21,7 +21,9 @@ public struct WeightsRoot: Sendable {
   ///
   /// Links are followed before the place is judged, those inside a source directory too. Where a name leads outside by
   /// its letters alone, nothing is looked up.
-  func source(_ name: String, field: String) throws(APIError) -> String {
+  ///
+  /// - Parameter files: Says which files are read with one.
+  func source(_ name: String, field: String, files: (String) -> [String]) throws(APIError) -> String {
     guard !name.isEmpty, !name.utf8.contains(0) else {
       throw .invalid(field, "\(field) must be the path of weights below this server's weights root.")
     }
@@ -33,10 +35,9 @@ public struct WeightsRoot: Sendable {
     guard isBelow(resolved) else { throw outside(name, field) }
     var left = Self.entryLimit
     try check(resolved, Self.entries(resolved), name, field, depth: 0, &left)
-    // Of a model in several files one is named, and those beside it are read, too.
-    if let slash = resolved.lastIndex(of: "/"), let stem = Self.partStem(resolved[resolved.index(after: slash)...]) {
-      let directory = String(resolved[..<slash])
-      try check(directory, Self.entries(directory).filter { $0.hasPrefix(stem) }, name, field, depth: Self.depthLimit, &left)
+    for file in files(resolved) {
+      guard let target = Self.resolve(file), !isBelow(target) else { continue }
+      throw linked(file.split(separator: "/").last.map(String.init) ?? file, name, field)
     }
     return resolved
   }
@@ -53,20 +54,14 @@ public struct WeightsRoot: Sendable {
         throw .invalid(field, "\(field) is '\(name)', which holds more than \(Self.entryLimit) files: name the directory of one model.")
       }
       guard let target = Self.resolve(directory + "/" + entry) else { continue }  // leads nowhere: nobody can read it
-      guard isBelow(target) else {
-        throw .invalid(
-          field, "\(field) is '\(name)'; its '\(entry)' is a link to outside the weights root.", code: "outside_weights_root")
-      }
+      guard isBelow(target) else { throw linked(entry, name, field) }
       if depth < Self.depthLimit { try check(target, Self.entries(target), name, field, depth: depth + 1, &left) }
     }
   }
 
-  /// `model-` of `model-00001-of-00002.gguf`; nil for other names.
-  private static func partStem(_ name: Substring) -> String? {
-    guard name.wholeMatch(of: /.*-[0-9]{5}-of-[0-9]{5}\.gguf/) != nil else { return nil }
-    return String(name.dropLast("00001-of-00002.gguf".count))
+  private func linked(_ entry: String, _ name: String, _ field: String) -> APIError {
+    .invalid(field, "\(field) is '\(name)'; its '\(entry)' is a link to outside the weights root.", code: "outside_weights_root")
   }
-
   private func outside(_ name: String, _ field: String) -> APIError {
     .invalid(field, "\(field) is '\(name)', which is outside the weights root.", code: "outside_weights_root")
   }

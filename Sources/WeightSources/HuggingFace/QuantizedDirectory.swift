@@ -3,21 +3,17 @@ import JSON
 import Tensors
 
 extension SourceModel {
-  /// Files beside `config.json` in which tools say how they quantised the weights.
-  private static let quantizationFiles = ["hf_quant_config.json", "quantize_config.json", "quant_config.json", "quant_strategy.json"]
-  /// Members of `config.json` in which they do.
-  private static let quantizationKeys = ["quantization_config", "compression_config", "quantization"]
   /// Refuses weights that the configuration calls quantised. (Those whose tensors show it were refused before.)
   static func refuseQuantized(
     _ config: ConfigReader, _ directory: HuggingFaceDirectory, _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) {
-    for key in quantizationKeys {
+    for key in QuantizationMarks.keys {
       guard let value = config.value(key), !value.isNull, value.object?.isEmpty != true else { continue }
       let method = value["quant_method"]?.string ?? value["bits"]?.int.map { "\($0) bits" } ?? "of an unknown kind"
       throw config.failed(key, "says that the weights are quantised (\(method)), which is not supported. Use the unquantised model")
     }
-    let file = quantizationFiles.first { Directory.kind(of: directory.path.appending($0)) == .file }
-    if let file {
+    let file = QuantizationMarks.files.first { Directory.kind(of: directory.path.appending($0.name)) == .file }
+    if let file = file?.name {
       warnings.append(SourceWarning(file, in: "the directory", "speaks of quantised weights, but the tensors are not: it is not used"))
     }
   }

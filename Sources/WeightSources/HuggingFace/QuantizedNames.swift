@@ -11,13 +11,6 @@ enum QuantizedNames {
     ".SCB", ".absmax", ".quant_map", ".q_weight", ".q_scale", ".trellis", ".scales", ".weight_zero_point", ".k_scale", ".v_scale", ".k_proj.output_scale",
     ".v_proj.output_scale",
   ]
-  /// Files in which programs that quantise keep their settings, and where in them the method is named.
-  private static let sideFiles: [(name: String, method: [String], fallback: String)] = [
-    ("hf_quant_config.json", ["quantization", "quant_algo"], "ModelOpt"), ("quantize_config.json", ["quant_method"], "GPTQ"),
-    ("quant_config.json", ["quant_method"], "AWQ"), ("quant_cfg.json", ["quant_algo"], "ModelOpt"),
-    ("gptq_config.json", [], "GPTQ"), ("awq_config.json", [], "AWQ"), ("quant_log.csv", [], "GPTQ"),
-  ]
-
   /// - Throws: ``WeightSourceError`` with the method and the file that names it.
   static func refuse(_ directory: HuggingFaceDirectory, _ survey: DirectorySurvey) throws(WeightSourceError) {
     let found = directory.names.filter { name in endings.contains { name.hasSuffix($0) } }
@@ -32,14 +25,14 @@ enum QuantizedNames {
   }
 
   private static func method(_ survey: DirectorySurvey) -> (String?, file: String) {
-    for key in ["quantization_config", "compression_config", "quantization"] {
+    for key in QuantizationMarks.keys {
       guard let settings = survey.config?[key], settings.object != nil else { continue }
       return (settings["quant_method"]?.string ?? key, "config.json")
     }
-    for (name, path, fallback) in sideFiles where survey.has(name) {
-      let json = (try? ReadableFile.contents(of: survey.path.appending(name))).flatMap { try? JSONValue(parsing: $0, allowsNonFinite: true) }
-      let value = path.reduce(json) { $0?[$1] }
-      return (value?.string.map { String($0.prefix(40)) } ?? fallback, name)
+    for file in QuantizationMarks.files where survey.has(file.name) {
+      let json = (try? ReadableFile.contents(of: survey.path.appending(file.name))).flatMap { try? JSONValue(parsing: $0, allowsNonFinite: true) }
+      let value = file.method.reduce(json) { $0?[$1] }
+      return (value?.string.map { String($0.prefix(40)) } ?? file.fallback, file.name)
     }
     return (nil, "")
   }
