@@ -23,7 +23,7 @@ public struct BuildSource: Sendable {
     config = checkpoint.config
     weights = CheckpointWeights(checkpoint)
     names = ModelNames(config: checkpoint.config.json)
-    self.warnings = warnings
+    self.warnings = warnings + ConfigurationWarnings.disagreements(checkpoint.config)
     companions = { CompanionFiles(checkpoint.auxiliaryFiles, in: checkpoint.directory) }
   }
 

@@ -34,6 +34,36 @@ enum ConfigurationWarnings {
     return warnings
   }
 
+  /// One for each field that says otherwise than another spelling of it, which counts.
+  static func disagreements(_ config: CheckpointConfig) -> [SourceWarning] {
+    let json = config.json
+    var warnings: [SourceWarning] = []
+    func given(_ key: String) -> JSONValue? { json[key].flatMap { $0.isNull ? nil : $0 } }
+    /// - Parameter value: What a spelling says, in the units of all.
+    func compare(_ keys: [String], _ value: (String, JSONValue) -> Double?) {
+      let said = keys.compactMap { key in given(key).flatMap { json in value(key, json).map { (key: key, value: $0, text: json.serialized()) } } }
+      guard let first = said.first else { return }
+      for other in said.dropFirst() where other.value != first.value {
+        warnings.append(SourceWarning(other.key, in: "config.json", "is \(other.text.prefix(60)), but \(first.key) is \(first.text.prefix(60)), which counts"))
+      }
+    }
+    // In the order in which ``CheckpointConfig`` asks for them.
+    compare(["rotary_base", "rotary_emb_base"]) { $1.double }
+    compare(["rotary_embedding_dim", "rotary_dim", "rotary_pct"]) { key, value in
+      key == "rotary_pct" ? value.double.map { (Double(config.headSize) * $0).rounded(.towardZero) } : value.double
+    }
+    if let scaling = config.rotaryScaling, let type = scaling["rope_type"]?.string, let old = scaling["type"]?.string, type != old {
+      warnings.append(SourceWarning("rotary_scaling.type", in: "config.json", "is '\(old.prefix(60))', but rope_type is '\(type.prefix(60))', which counts"))
+    }
+    if let names = given("architectures")?.array, let name = names.first?.string, name != config.architecture {
+      warnings.append(SourceWarning("architectures", in: "config.json", "names \(name.prefix(60)), but architecture is \(config.architecture.prefix(60)), which counts"))
+    }
+    if let shares = given("share_embedding_table")?.bool, let ties = config.tieWordEmbeddings, shares != ties {
+      warnings.append(SourceWarning("share_embedding_table", in: "config.json", "is \(shares) and not read: tie_word_embeddings is \(ties)"))
+    }
+    return warnings
+  }
+
   private static func isNeutral(_ key: String, _ value: JSONValue) -> Bool {
     switch value {
     case .null: return true

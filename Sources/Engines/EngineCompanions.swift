@@ -142,7 +142,16 @@ struct EngineCompanions: Sendable {
     }
     let findings = try files.findings(modelVocabulary: vocabulary)
     problems += findings.misfits.map { .tokenizer($0) }
-    warnings += (findings.unusable.map { [TokenizerFindings.refusal($0)] } ?? []) + findings.notes
+    // What cannot be used takes the place of nothing that can. Where the engine has none, it is as good as what a build gives.
+    let own = try before.findings(modelVocabulary: vocabulary)
+    if let reason = findings.unusable {
+      let refusal = TokenizerFindings.refusal(reason)
+      if before.hasTokenizer, own.unusable == nil { problems.append(.unusableFiles(refusal)) } else { warnings.append(refusal) }
+    }
+    if let reason = findings.unusableTemplate {
+      if old.hasChatTemplate, own.unusableTemplate == nil { problems.append(.unusableFiles(reason)) } else { warnings.append(reason) }
+    }
+    warnings += findings.notes
   }
 
   /// The engine's configuration with the new model's in place of the old one's; nil where the weights below stay.

@@ -31,7 +31,7 @@ struct RefitCheck {
 
   func run() async throws -> Outcome {
     var outcome = Outcome()
-    outcome.problems += StructureCheck(engine: engine).problems(source) + editedFiles() + companions.problems
+    outcome.problems += StructureCheck(engine: engine).problems(source) + source.problems + editedFiles() + companions.problems
     outcome.warnings += source.warnings.map(\.description) + typeWarnings() + lengthWarnings() + baseWarnings() + companions.warnings
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
@@ -42,7 +42,7 @@ struct RefitCheck {
     var frozen: [(rank: Int, name: String)] = []
     for (rank, file) in engine.ranks.enumerated() {
       var dispositions: OrderedDictionary<String, Disposition> = [:]
-      guard ranks.contains(rank), rank < source.rankCount else { outcome.dispositions.append(dispositions); continue }
+      guard ranks.contains(rank), rank < source.rankCount, source.problems.isEmpty else { outcome.dispositions.append(dispositions); continue }
       var used: Set<String> = []
       let touched = source.touched?(rank)
       for (name, weight) in file.plan.weights {

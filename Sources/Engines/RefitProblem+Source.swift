@@ -12,6 +12,7 @@ extension RefitProblem {
     case .shape: heading = "Failed to refit weight: shape mismatch"
     case .vocabulary: heading = "Failed to refit weight: shape mismatch (the vocabulary has another size)"
     case .elementType: heading = "Failed to refit weight: element type mismatch"
+    case .sharding: heading = "The model cannot be shared out over the engine's ranks"
     case .emptied: heading = "Failed because weight is not initialized in model"
     default: return nil
     }
@@ -29,6 +30,8 @@ extension RefitProblem {
       self = .source(
         heading: heading, detail: name,
         remedy: "Say tie_word_embeddings: true in \(path)'s config.json if the model has one table for both; else get the whole model.")
+    case .sharding(let reason):
+      self = .source(heading: heading, detail: reason, remedy: "Build an engine of this model with trtllm-build.")
     case .vocabulary(let tensors, let rows, let configured):
       self = .source(
         heading: heading, detail: "\(NameSummary(tensors))  rows \(rows)  vocab_size \(configured)",

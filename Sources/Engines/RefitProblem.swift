@@ -33,6 +33,8 @@ public enum RefitProblem: Sendable, Equatable {
   case source(heading: String, detail: String, remedy: String)
   /// The tokenizer that the source brings has ids that the engine's vocabulary lacks.
   case tokenizer(String)
+  /// The tokenizer or chat template that the source brings cannot be used, and the engine's own can.
+  case unusableFiles(String)
   /// A warning, where every warning is to be an error.
   case warning(String)
 
@@ -55,6 +57,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .adapter(_, let problem): problem.heading
     case .source(let heading, _, _): heading
     case .tokenizer: "The source's tokenizer does not fit the engine's vocabulary"
+    case .unusableFiles: "The source's tokenizer or chat template cannot be used, and the engine's can"
     case .warning: "Warnings, which --strict makes errors"
     }
   }
@@ -78,7 +81,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
     case .source(_, let detail, _): detail
-    case .warning(let text), .tokenizer(let text): text
+    case .warning(let text), .tokenizer(let text), .unusableFiles(let text): text
     case .plan(let reason): reason
     case .adapterOnAdapter(let adapters, let parent, _):
       "adapters: \(adapters.joined(separator: ", "))" + (parent.isEmpty ? "" : "; refitted from the engine with digest \(parent[0].prefix(16))…")
@@ -105,6 +108,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .source(_, _, let remedy): remedy
     case .tokenizer:
       "Give the tokenizer that these weights were trained with, or pass --keep_tokenizer to change weights only."
+    case .unusableFiles: "Save or download these files of the source again, or pass --keep_tokenizer to leave the engine's as they are."
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied: "Build a new engine with trtllm-build from this checkpoint."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."

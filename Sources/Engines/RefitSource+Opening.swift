@@ -46,7 +46,7 @@ extension RefitSource {
       source.base = options.base
       source.model = options.base?.lineage?.model.map { ModelNames($0) } ?? Self.names(of: engine)
     }
-    guard !adapters.isEmpty else { self = source; return }
+    guard !adapters.isEmpty, source.problems.isEmpty else { self = source; return }
     if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {
       throw EngineError(
         engine.path,
@@ -96,22 +96,14 @@ extension RefitSource {
   private static func model(_ found: FoundSource, for engine: EngineDirectory) throws -> RefitSource {
     let (kind, path) = (found.kind, found.path)
     switch kind {
-    case .checkpoint, .huggingFace, .gguf:
-      // Where the engine has one table for both, the check compares them.
-      let hasHead = engine.ranks.last?.plan.weights[EmbeddingSharing.logits] != nil
-      let model: BuildSource
-      do {
-        model = try BuildSource(
-          found, elementType: engine.pretrained.elementType, mapping: engine.pretrained.mapping, comparesTables: hasHead)
-      } catch let error as WeightSourceError {
-        if let refusal = RefitError(error) { throw refusal }
-        throw error
-      }
+    case .checkpoint:
+      let model = try BuildSource(found)
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.companions = [Companions(files: try model.companionFiles(), path: path, isModel: true)]
       opened.warnings = model.warnings.map { $0.placed(in: path.string) }  // the engine has a config.json, too
       return opened
+    case .huggingFace, .gguf: return try converted(found, for: engine)
     case .engine:
       let other = try EngineDirectory(path)
       var opened = RefitSource(
@@ -129,6 +121,29 @@ extension RefitSource {
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")
     }
+  }
+
+  /// A model in its author's format, with its tensors or with all that is wrong with them.
+  private static func converted(_ found: FoundSource, for engine: EngineDirectory) throws -> RefitSource {
+    let (type, mapping) = (engine.pretrained.elementType, engine.pretrained.mapping)
+    func refusal(_ error: WeightSourceError) throws -> RefitError {
+      guard let refusal = RefitError(error) else { throw error }
+      return refusal
+    }
+    // Where the engine has one table for both, the check compares them.
+    let hasHead = engine.ranks.last?.plan.weights[EmbeddingSharing.logits] != nil
+    let model: ModelSource
+    do { model = try ModelSource(found, comparesTables: hasHead) } catch let error as WeightSourceError { throw try refusal(error) }
+    var opened = RefitSource(
+      weights: NoWeights(origin: found.path.string), config: try CheckpointConfig(parsing: model.checkpointConfig(elementType: type, mapping: mapping)),
+      kind: found.kind.rawValue, path: found.path)
+    opened.model = model.names
+    opened.companions = [Companions(files: try model.companions(), path: found.path, isModel: true)]
+    opened.warnings = model.warnings
+    do {
+      opened.weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+    } catch { opened.problems = try refusal(error).problems }
+    return opened
   }
 
   /// The model that an adapter says it was trained on.
@@ -152,6 +167,16 @@ extension RefitSource {
     var problem = problem
     problem.remedy = "Its adapter_config.json names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
     return problem
+  }
+
+  /// In the place of weights that cannot be read.
+  private struct NoWeights: WeightSource {
+    let origin: String
+    func names(rank: Int) -> [String] { [] }
+    func description(of name: String, rank: Int) -> TensorDescription? { nil }
+    func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+      throw WeightSourceError(origin, .missing(names: [name]))
+    }
   }
 
   /// SHA-256 over the adapter's two files, one after the other.

@@ -6,12 +6,14 @@ public struct TokenizerFindings: Sendable, Equatable {
   public var unusable: String?
   /// Why they do not fit the model's vocabulary, a line each.
   public var misfits: [String] = []
-  /// Places that disagree, templates that cannot be read, settings that nothing uses: a line each.
+  /// Why the chat template that run and serve would use cannot be; nil where it can or there is none.
+  public var unusableTemplate: String?
+  /// Places that disagree, other templates that cannot be read, settings that nothing uses: a line each.
   public var notes: [String] = []
 
   public init() {}
   /// All of it, the gravest first.
-  public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + notes }
+  public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + (unusableTemplate.map { [$0] } ?? []) + notes }
 
   public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer, and need another, named with --tokenizer_dir: \(reason)") }
 
@@ -50,7 +52,11 @@ extension TokenizerFiles {
         findings.notes += parts.notes
         for (name, template) in parts.chatTemplates.sorted(by: { $0.key < $1.key }) {
           guard case .failure(let error) = template else { continue }
-          findings.notes.append("the chat template\(name == "default" ? "" : " '\(name)'") cannot be used: \(error)")
+          if name == "default" {
+            findings.unusableTemplate = TokenizerFindings.oneLine("the chat template cannot be used: \(error)")
+          } else {
+            findings.notes.append("the chat template '\(name)' cannot be used: \(error)")
+          }
         }
       }
     } catch {
@@ -85,6 +91,7 @@ extension TokenizerFiles {
     return found
   }
 
+  public var hasChatTemplate: Bool { templateTexts?["default"] != nil }
   private var templateTexts: [String: String]? {
     (try? ChatTemplateSources(files: self, configuration: json("tokenizer_config.json")))?.byName.mapValues(\.text)
   }

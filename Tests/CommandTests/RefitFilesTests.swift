@@ -183,6 +183,38 @@ import Testing
     #expect(try Command.build.succeed("--checkpoint_dir", path("converted"), "--output_dir", path("e"), "--max_batch_size", "2").errors.contains("501 tokens"))
   }
 
+  @Test func `a tokenizer or template that cannot be used takes the place of none that can`() throws {
+    try build(Project.at("Models/tiny").string, "A")
+    let whole = try #require(text(Project.at("Models/tiny").appending("tokenizer.json")))
+    for (file, damaged, said) in [
+      ("tokenizer.json", String(whole.prefix(whole.count / 2)), "tokenizer.json"), ("tokenizer.json", "", "tokenizer.json"),
+      ("tokenizer.json", whole.replacing(#""type": "BPE""#, with: #""type": "Unigram""#), "'Unigram'"),
+      ("tokenizer_config.json", "{", "tokenizer_config.json"), ("generation_config.json", "[", "generation_config.json"),
+    ] {
+      try makeTuned("B")
+      d.write("B/\(file)", damaged)
+      let refused = try Command.refit("--engine_dir", path("A"), "--checkpoint_dir", path("B"), "--refit_engine_dir", path("no"), "--dry_run")
+      #expect(refused.status == 1 && refused.errors.contains(said) && refused.errors.contains("--keep_tokenizer"), "\(file): \(refused.errors)")
+      #expect(names(in: d.path)?.contains("no") == false)
+      try refit("A", path("B"), to: "weights", ["--keep_tokenizer"])
+      #expect(try files("weights")["tokenizer.json"] == files("A")["tokenizer.json"])
+    }
+    // A template: an engine that has one keeps it, one that has none gets what a build would give, with a warning.
+    try makeTuned("B")
+    try refit("A", path("B"), to: "templated")
+    d.write("B/chat_template.jinja", "{% for %}")
+    let refused = try Command.refit("--engine_dir", path("templated"), "--checkpoint_dir", path("B"), "--refit_engine_dir", path("no"))
+    #expect(refused.status == 1 && refused.errors.contains("chat template cannot be used"), "\(refused.errors)")
+    // What the engine lacks cannot be lost.
+    for file in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] { remove(d("A-checkpoint/\(file)")) }
+    try Command.build.succeed(
+      "--checkpoint_dir", path("A-checkpoint"), "--output_dir", path("bare"), "--refit_scope", "all", "--max_batch_size", "2",
+      "--input_timing_cache", path("timing.json"))
+    d.write("B/tokenizer.json", "{}")
+    let told = try refit("bare", path("B"), to: "damaged")
+    #expect(told.errors.contains("will refuse this tokenizer") && told.errors.contains("chat template"), "\(told.errors)")
+  }
+
   @Test func `end tokens that only config.json names reach the engine`() throws {
     try makeTuned("B")
     try FileManager.default.removeItem(atPath: path("B/generation_config.json"))

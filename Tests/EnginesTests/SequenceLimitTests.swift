@@ -29,6 +29,37 @@ struct SequenceLimitTests {
   }
   private func length(_ prepared: EngineBuilder.Prepared) -> Int { prepared.plans[0].limits.sequenceLength }
 
+  /// What is said of a checkpoint when it is opened.
+  private func told(_ changes: [String: JSONValue?]) throws -> [String: String] {
+    _ = try prepare([:])
+    var config = try #require(try JSONValue(parsing: contents(directory("checkpoint/config.json")) ?? []).object)
+    for (key, value) in changes { config[key] = value }
+    directory.write("checkpoint/config.json", JSONValue.object(config).serialized())
+    let source = try BuildSource(directory("checkpoint"))
+    return Dictionary(uniqueKeysWithValues: source.warnings.map { ($0.subject, $0.text) })
+  }
+
+  @Test func `spellings of one field that disagree are told, with the one that counts`() throws {
+    for (changes, subject, counts) in [
+      (["rotary_base": .double(10000), "rotary_emb_base": .double(500000)], "rotary_emb_base", "rotary_base"),
+      (["rotary_embedding_dim": 4, "rotary_dim": 2], "rotary_dim", "rotary_embedding_dim"),
+      (["rotary_embedding_dim": 4, "rotary_pct": .double(0.5)], "rotary_pct", "rotary_embedding_dim"),
+      (["rotary_embedding_dim": nil, "rotary_dim": 2, "rotary_pct": .double(1)], "rotary_pct", "rotary_dim"),
+      (["rotary_scaling": ["rope_type": "linear", "type": "llama3", "factor": .double(2)]], "rotary_scaling.type", "rope_type"),
+      (["architectures": ["MistralForCausalLM"]], "architectures", "architecture"),
+      (["share_embedding_table": true, "tie_word_embeddings": false], "share_embedding_table", "tie_word_embeddings"),
+    ] as [([String: JSONValue?], String, String)] {
+      let warnings = try told(changes)
+      #expect(warnings.count == 1 && warnings[subject]?.contains(counts) == true, "\(changes): \(warnings)")
+    }
+    // Other spellings of the same are no difference.
+    let same: [String: JSONValue?] = [
+      "rotary_base": .double(20000), "rotary_emb_base": 20000, "rotary_embedding_dim": 4, "rotary_dim": 4, "rotary_pct": .double(1), "share_embedding_table": nil,
+      "architectures": ["LlamaForCausalLM"], "rotary_scaling": ["rope_type": "linear", "type": "linear", "factor": .double(2)],
+    ]
+    #expect(try told(same).isEmpty)
+  }
+
   @Test func `a length beyond the window is refused, with the largest that there is`() throws {
     let error = #expect(throws: EngineError.self) { _ = try prepare(["sliding_window": 16], asking: 64) }
     let text = "\(try #require(error))"

@@ -107,6 +107,9 @@ public struct LiveRefitter: Sendable {
     {
       throw LiveWeightsError.otherTokenizer(companions.origin?.string ?? "the source")
     }
+    if old.hasTokenizer, new.hasTokenizer, let reason = try new.findings(modelVocabulary: limit).unusable {
+      return ["the tokenizer that the source brings cannot be read, so whether its tokens are this server's is not known: \(reason)"]
+    }
     return ["this server keeps its own files, but the source brings another \(summary): refit into files to serve those"]
   }
 
