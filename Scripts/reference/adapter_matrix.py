@@ -366,7 +366,7 @@ case("tied-target-table-tokens", "tied", trainable_token_indices=[1, 2], target_
 # Variants.
 case("dora-head", use_dora=True, target_modules=["lm_head", "q_proj"])
 case("dora-rslora-patterns", use_dora=True, use_rslora=True, target_modules=["q_proj", "v_proj"], rank_pattern={"v_proj": 3})
-case("dora-table", refuse="use_dora", use_dora=True, target_modules=["embed_tokens"], save=dict(save_embedding_layers=False))
+case("dora-table", use_dora=True, target_modules=["embed_tokens"], save=dict(save_embedding_layers=False))
 case("dora-bias", use_dora=True, bias="lora_only", target_modules=["q_proj"])
 case("runtime", runtime_config=lora_config_module.LoraRuntimeConfig(ephemeral_gpu_offload=False))
 case("fan-in-fan-out", fan_in_fan_out=True)
@@ -424,6 +424,12 @@ for base in ["untied", "tied"]:
          refuse="vocabulary", unmerged=False)
     case(f"grown-tokens-{base}", base, prepare=grow, trainable_token_indices=[VOCABULARY, VOCABULARY + 2], refuse="vocabulary", unmerged=False)
     case(f"grown-target-{base}", base, prepare=grow, target_modules=["embed_tokens", "lm_head"], refuse="vocabulary", unmerged=False)
+
+# DoRA on a table: PEFT scales its columns by their length over the vocabulary.
+case("dora-table-tied", "tied", use_dora=True, target_modules=["embed_tokens"], save=dict(save_embedding_layers=False))
+case("dora-table-and-head", use_dora=True, use_rslora=True, target_modules=["embed_tokens", "lm_head", "q_proj"], rank_pattern={"embed_tokens": 3})
+case("dora-table-kept-tied", "tied", use_dora=True, target_modules=["embed_tokens"], ensure_weight_tying=True)
+case("dora-table-kept-untied", use_dora=True, target_modules=["embed_tokens"], ensure_weight_tying=True)
 
 # Every other kind of adapter that this PEFT has.
 others = {}

@@ -16,8 +16,9 @@ public struct RefitCommand: DrydockCommand {
     discussion: """
       Phases: load engine, load checkpoint, preprocess weights (every check), refit and save. The new weights can be a \
       TensorRT-LLM checkpoint, a Hugging Face directory, a GGUF file, another engine of the same plan, or a LoRA adapter \
-      (PEFT directory), whose base weights come out of the engine itself. Every problem is found and reported before \
-      anything is written; the output directory appears complete or not at all, and may be the engine's own.
+      (a PEFT directory, or a GGUF file made by llama.cpp's convert_lora_to_gguf.py), whose base weights come out of the \
+      engine itself. Every problem is found and reported before anything is written; the output directory appears \
+      complete or not at all, and may be the engine's own.
 
       Examples:
         trtllm-refit --engine_dir ./engines/v1 --checkpoint_dir ./finetuned \\
@@ -51,7 +52,7 @@ public struct RefitCommand: DrydockCommand {
 
   @Option(
     name: .customLong("lora_dir"),
-    help: ArgumentHelp("A LoRA adapter on top of the weights; repeatable.", valueName: "dir"))
+    help: ArgumentHelp("A LoRA adapter on top of the weights: a PEFT directory or a GGUF file; repeatable.", valueName: "path"))
   var adapters: [String] = []
 
   @Option(name: .customLong("lora_scale"), help: ArgumentHelp("Multiplies what adapters change; 1 by default.", valueName: "x"))
@@ -276,7 +277,7 @@ public struct RefitCommand: DrydockCommand {
     let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
     if checkpoint == nil { opening.role = .adapter }
     opening.adapters = paths
-    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: opening.role).kind, kind != .adapter {
+    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: opening.role).kind, !kind.isAdapter {
       throw baseCheckpoint != nil
         ? UsageError("--base_checkpoint_dir gives an adapter its base, but \(path) is no adapter (\(kind.name)): leave it out, or name the adapter as --checkpoint_dir")
         : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")

@@ -77,9 +77,4 @@ public struct EngineDirectory: Sendable {
     guard name.hasPrefix("rank"), name.hasSuffix(".engine") else { return nil }
     return Int(name.dropFirst("rank".count).dropLast(".engine".count))
   }
-
-  /// Whether the directory looks like one of these (its files are not opened).
-  public static func looksLike(_ path: FilePath) -> Bool {
-    ((try? Directory.names(in: path)) ?? []).contains { rank(ofFile: $0) != nil }
-  }
 }

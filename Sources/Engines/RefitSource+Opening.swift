@@ -1,8 +1,6 @@
 import Checkpoints
 import Crypto
 import Files
-import JSON
-import Safetensors
 public import SystemPackage
 import Tensors
 public import WeightSources
@@ -23,7 +21,8 @@ extension RefitSource {
     public init() {}
   }
 
-  /// Opens a checkpoint, a Hugging Face directory, a GGUF file, a PEFT adapter or another engine as weights for `engine`.
+  /// Opens a checkpoint, a Hugging Face directory, a GGUF file, a LoRA adapter (of PEFT, or in a GGUF file) or another
+  /// engine as weights for `engine`.
   ///
   /// Whole models are sharded and converted on the way, as the engine's mapping says; nothing is written.
   public init(_ path: FilePath, for engine: EngineDirectory, options: OpeningOptions = OpeningOptions()) throws {
@@ -31,7 +30,7 @@ extension RefitSource {
     let found = try FoundSource(at: path, for: options.role)
     let (kind, path) = (found.kind, found.path)
     var base: FoundSource? = found
-    if kind == .adapter {
+    if kind.isAdapter {
       adapters.insert(path, at: 0)
       base = try options.basePath.map { try FoundSource(at: $0, for: .base) }
     }
@@ -58,10 +57,11 @@ extension RefitSource {
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
     let baseKind = source.kind
     var problems: [RefitProblem] = []
-    for adapterPath in try adapters.map({ try FoundSource(at: $0, for: .adapter).path }) {
-      let trainedOn = Self.trainedOn(adapterPath)
+    for found in try adapters.map({ try FoundSource(at: $0, for: .adapter) }) {
+      let adapterPath = found.path
+      let trainedOn = LoRAAdapter.trainedOn(found)
       do {
-        let adapter = try LoRAAdapter(directory: adapterPath)
+        let adapter = try LoRAAdapter(found, for: layout)
         let adapted = try AdaptedWeights(
           base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares,
           tiesEmbeddings: engine.pretrained.tieWordEmbeddings)
@@ -79,7 +79,7 @@ extension RefitSource {
     }
     // All of them together: none is put on in part.
     guard problems.isEmpty else { throw RefitError(problems: problems) }
-    if kind == .adapter, let basePath {
+    if kind.isAdapter, let basePath {
       source.basePath = basePath
       source.baseKind = baseKind
     }
@@ -146,15 +146,6 @@ extension RefitSource {
     return opened
   }
 
-  /// The model that an adapter says it was trained on.
-  private static func trainedOn(_ adapter: FilePath) -> String? {
-    guard let text = try? ReadableFile.contents(of: adapter.appending("adapter_config.json")),
-      let base = try? JSONValue(parsing: text, allowsNonFinite: true)["base_model_name_or_path"]?.string, !base.isEmpty
-    else { return nil }
-    // It goes into messages, a line each.
-    return String(base.map { $0.isNewline ? " " : $0 })
-  }
-
   /// Under which names an engine's model is known: by its last refit, else by what it was built from.
   private static func names(of engine: EngineDirectory) -> ModelNames {
     guard let known = (try? Lineage(directory: engine.path))?.model else { return ModelNames(config: engine.pretrained.json) }
@@ -163,9 +154,9 @@ extension RefitSource {
 
   /// A problem whose cause is that the adapter was trained on another model, where that is so.
   private static func explained(_ problem: AdapterProblem, _ trainedOn: String?, model: ModelNames) -> AdapterProblem {
-    guard let trainedOn, [.modules, .shapes].contains(problem.kind), model.isEmpty || !model.include(trainedOn) else { return problem }
+    guard let trainedOn, [.modules, .shapes, .architecture].contains(problem.kind), model.isEmpty || !model.include(trainedOn) else { return problem }
     var problem = problem
-    problem.remedy = "Its adapter_config.json names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
+    problem.remedy = "It names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
     return problem
   }
 
@@ -179,10 +170,10 @@ extension RefitSource {
     }
   }
 
-  /// SHA-256 over the adapter's two files, one after the other.
+  /// SHA-256 over the adapter's files, one after the other.
   private static func digest(_ adapter: LoRAAdapter) throws -> String {
     var hash = SHA256()
-    for file in [try ReadableFile(adapter.path.appending("adapter_config.json")), adapter.file.file] {
+    for file in adapter.files {
       for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
         hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
       }

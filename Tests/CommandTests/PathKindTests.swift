@@ -38,7 +38,14 @@ import Testing
     let (model, lora, checkpoint, engine, out) = (
       Project.at("Models/tiny").string, Project.at("Models/tiny-lora").string, bench.d("ck").string, bench.d("e").string, bench.d("out").string
     )
+    let gguf = Project.at("Tests/WeightSourcesTests/Expected/adapters/gguf/tiny-lora.f32.gguf").string
     let cases: [(Command, [String], [String])] = [
+      (.convert, ["--model_dir", gguf, "--output_dir", out], ["this is a LoRA adapter in a GGUF file", "--lora_dir"]),
+      (.build, ["--checkpoint_dir", gguf, "--output_dir", out], ["this is a LoRA adapter in a GGUF file", "--lora_dir"]),
+      (.prune, ["--checkpoint_dir", gguf, "--out_dir", out], ["this is a LoRA adapter in a GGUF file", "--lora_dir"]),
+      (.run, ["--engine_dir", gguf, "--input_text", "x"], ["this is a LoRA adapter in a GGUF file", "trtllm-refit"]),
+      (.serve, [gguf], ["this is a LoRA adapter in a GGUF file", "trtllm-refit"]),
+      (.refit, ["--engine_dir", engine, "--checkpoint_dir", lora, "--base_checkpoint_dir", gguf, "--refit_engine_dir", out], ["this is a LoRA adapter in a GGUF file", "base model"]),
       (.convert, ["--model_dir", lora, "--output_dir", out], ["this is a PEFT adapter", "--lora_dir"]),
       (.convert, ["--model_dir", checkpoint, "--output_dir", out], ["this is a TensorRT-LLM checkpoint", "trtllm-build"]),
       (.convert, ["--model_dir", engine, "--output_dir", out], ["this is an engine", "trtllm-run"]),

@@ -42,7 +42,12 @@ import Testing
     try Command.refit.succeed(bench.adapter)
     let once = contents(bench.d("out/rank0.engine"))
     #expect(once != contents(bench.d("e/rank0.engine")))
-    for other in [bench.checkpoint + lora + ["--lora_scale", "1"], bench.engine + lora, bench.engine + lora + ["--base_checkpoint_dir", bench.d("ck").string]] {
+    let gguf = Project.at("Tests/WeightSourcesTests/Expected/adapters/gguf/tiny-lora.f32.gguf").string
+    for other in [
+      bench.checkpoint + lora + ["--lora_scale", "1"], bench.engine + lora, bench.engine + lora + ["--base_checkpoint_dir", bench.d("ck").string],
+      bench.engine + ["--lora_dir", gguf], bench.checkpoint + ["--lora_dir", gguf, "--lora_scale", "1"],
+      bench.engine + ["--checkpoint_dir", gguf, "--base_checkpoint_dir", bench.d("ck").string, "--lora_scale", "1"],
+    ] {
       remove(bench.d("out"))
       try Command.refit.succeed(other)
       #expect(contents(bench.d("out/rank0.engine")) == once, "\(other)")

@@ -23,34 +23,6 @@ struct AdapterMatrixTests {
     return Case(name: name, base: base, refused: json["refused"]?.string)
   }
 
-  /// The base under PEFT's weights, with an output head of its own.
-  struct Merged: NamedTensors {
-    let base: any NamedTensors
-    let changed: SafetensorsFile
-    var names: [String] { Set(base.names + ["lm_head.weight"]).sorted() }
-    var origin: String { "merged" }
-    private func place(_ name: String) -> String {
-      name == "lm_head.weight" && base.description(of: name) == nil ? "model.embed_tokens.weight" : name
-    }
-    func description(of name: String) -> TensorDescription? { changed.header[name]?.description ?? base.description(of: place(name)) }
-    func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-      if changed.header[name] != nil { return try unsafe changed.read(name, rows: rows, into: destination) }
-      try unsafe base.read(place(name), rows: rows, into: destination)
-    }
-  }
-  /// An engine that stores table and head once offers no head.
-  struct Shared: WeightSource {
-    let base: ConvertedWeights
-    var origin: String { "engine" }
-    func names(rank: Int) -> [String] { base.names(rank: rank).filter { $0 != "lm_head.weight" } }
-    func description(of name: String, rank: Int) -> TensorDescription? {
-      name == "lm_head.weight" ? nil : base.description(of: name, rank: rank)
-    }
-    func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-      try unsafe base.read(name, rank: rank, rows: rows, into: destination)
-    }
-  }
-
   static func layout(_ source: ModelSource, _ mapping: Mapping) throws -> ShardLayout {
     let config = try CheckpointConfig(parsing: source.model.checkpointConfig(elementType: .float32, mapping: mapping))
     return try ShardLayout(config: config, origin: "engine")
@@ -85,7 +57,7 @@ struct AdapterMatrixTests {
       Merged(base: untied.tensors, changed: changed), model: untied.model, mapping: mapping, elementType: .float32)
     try Self.compare(adapted(base), expected, ranks: mapping.worldSize)
     guard ties, mapping.worldSize == 1 else { return }
-    let shared = Shared(base: base)
+    let shared = SharedTable(base: base)
     if try expected.bytes(of: "lm_head.weight", rank: 0) == expected.bytes(of: "transformer.vocab_embedding.weight", rank: 0) {
       let one = try adapted(shared, shares: true)
       #expect(!one.touchedNames(rank: 0).contains("lm_head.weight"))
@@ -93,6 +65,47 @@ struct AdapterMatrixTests {
     } else {
       let error = #expect(throws: AdapterError.self) { _ = try adapted(shared, shares: true) }
       #expect(error?.problems.map(\.kind) == [.tiedTables])
+    }
+  }
+
+  /// The embedding table of a model, `[14, 12]`, half of it on each of two ranks.
+  struct HalfTables: WeightSource {
+    let whole: [UInt8]
+    let splitsRows: Bool
+    var origin: String { "halves" }
+    static let table = "transformer.vocab_embedding.weight"
+    func names(rank: Int) -> [String] { [Self.table] }
+    func description(of name: String, rank: Int) -> TensorDescription? {
+      name == Self.table ? TensorDescription(shape: splitsRows ? [7, 12] : [14, 6], elementType: .float32) : nil
+    }
+    func half(_ rank: Int, of bytes: [UInt8]) -> [UInt8] {
+      splitsRows
+        ? Array(bytes[rank * 7 * 48..<(rank + 1) * 7 * 48])
+        : (0..<14).flatMap { bytes[$0 * 48 + rank * 24..<$0 * 48 + (rank + 1) * 24] }
+    }
+    func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+      let row = splitsRows ? 48 : 24
+      unsafe destination.copyBytes(from: half(rank, of: whole)[rows.lowerBound * row..<rows.upperBound * row])
+    }
+  }
+
+  @Test(arguments: [true, false]) func `lengths of a table's columns count the rows that other ranks hold`(splitsRows: Bool) throws {
+    let source = try ModelSource(Self.directory.appending("untied"))
+    func layout(_ mapping: Mapping) throws -> ShardLayout {
+      var json = try #require(source.model.checkpointConfig(elementType: .float32, mapping: mapping).object)
+      if mapping.worldSize > 1 {
+        json["use_parallel_embedding"] = true
+        json["embedding_sharding_dim"] = .int(splitsRows ? 0 : 1)
+      }
+      return try ShardLayout(config: CheckpointConfig(parsing: .object(json)), origin: "engine")
+    }
+    let adapter = try LoRAAdapter(directory: Self.directory.appending("dora-table"))
+    let base = try ConvertedWeights(source.tensors, model: source.model, mapping: Mapping(), elementType: .float32)
+    let whole = try AdaptedWeights(base: base, adapter: adapter, layout: layout(Mapping())).bytes(of: HalfTables.table, rank: 0)
+    let halves = HalfTables(whole: try base.bytes(of: HalfTables.table, rank: 0), splitsRows: splitsRows)
+    let parts = try AdaptedWeights(base: halves, adapter: adapter, layout: layout(Mapping(tensorParallel: 2)))
+    for rank in 0..<2 {
+      #expect(try bytes(of: HalfTables.table, rank: rank, step: 2, from: parts) == halves.half(rank, of: whole))
     }
   }
 

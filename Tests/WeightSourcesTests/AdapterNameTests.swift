@@ -229,6 +229,26 @@ struct ModulePatternTests {
   ]) func `does not match`(pattern: String) throws { #expect(try !ModulePattern(pattern).matches(Self.path)) }
   @Test(arguments: ["(", ")", "[", "*a", "a**", "(?=a)", "(?!a)", "(?i)a", #"(a)\1"#, "a++", #"\b"#, "(?P=a)", "[z-a]", "a{300}", "\\", "((((a{200}){200}){200}){200})"])
   func `cannot be read`(pattern: String) { #expect(throws: ModulePattern.Failure.self) { _ = try ModulePattern(pattern) } }
+  @Test func `all patterns of one adapter have a bound together`() throws {
+    let life = TemporaryDirectory()
+    func refusal(_ patterns: [String], alphas: [String] = []) -> String? {
+      let object = { (names: [String]) in JSONValue.object(JSONObject(uniqueKeysWithValues: names.map { ($0, JSONValue.int(2)) })) }
+      let config: JSONValue = ["peft_type": "LORA", "r": 2, "lora_alpha": 4, "rank_pattern": object(patterns), "alpha_pattern": object(alphas)]
+      life.write("adapter_config.json", config.serialized())
+      life.write("adapter_model.safetensors", contents(AdapterTests.adapters.appending("plain/adapter_model.safetensors")) ?? [])
+      return message { _ = try LoRAAdapter(directory: life.path) }
+    }
+    // As EVA writes them: every module of a model of 126 layers, both ways.
+    let names = (0..<126).flatMap { layer in ["q", "k", "v", "o", "gate", "up", "down"].map { "model.layers.\(layer).self_attn.\($0)_proj" } }
+    #expect(refusal(names, alphas: names) == nil)
+    // Each alone could be read: 2,000 states, or 4,000 characters.
+    let loops = (0..<8).map { "(a|b\($0)){200}(c|d){200}" }
+    #expect(refusal([loops[0]]) == nil)
+    for said in [refusal(loops), refusal(Array(loops.prefix(4)), alphas: Array(loops.suffix(4)))] {
+      #expect(said?.contains("together") == true && (said?.count ?? 999) < 400, "\(said ?? "read")")
+    }
+    #expect(refusal((0..<80).map { "\($0)" + String(repeating: "x", count: 4000) })?.contains("together") == true)
+  }
   @Test func `a pattern made to take for ever does not`() throws {
     let path = String(repeating: "a", count: 400)
     #expect(throws: ModulePattern.Failure.self) { _ = try ModulePattern(String(repeating: "{", count: 5_000_000)) }

@@ -15,19 +15,6 @@ struct AdapterTests {
   ]
   static let adapters = Expected.directory.appending("adapters")
 
-  /// The base with some tensors from elsewhere: PEFT's merged model.
-  struct Merged: NamedTensors {
-    let base: any NamedTensors
-    let changed: SafetensorsFile
-    var names: [String] { base.names }
-    var origin: String { "merged" }
-    func description(of name: String) -> TensorDescription? { changed.header[name]?.description ?? base.description(of: name) }
-    func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-      if changed.header[name] != nil { return try unsafe changed.read(name, rows: rows, into: destination) }
-      try unsafe base.read(name, rows: rows, into: destination)
-    }
-  }
-
   static func base(_ mapping: Mapping, _ type: ElementType = .float32) throws -> ConvertedWeights {
     let source = try ModelSource(adapters.appending("base"))
     return try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: type)
@@ -197,6 +184,18 @@ struct AdapterRefusalTests {
     try edit { $0["use_dora"] = true }
     #expect(try refusal().contains("lora_magnitude_vector"))
   }
+  @Test func `what trainers leave of shards is told only of tensors without numbers`() throws {
+    copy()
+    let name = "base_model.model.model.layers.0.mlp.down_proj"
+    func shards(_ shape: [Int]) throws -> Bool {
+      try tensors([("\(name).lora_A.weight", shape), ("\(name).lora_B.weight", [16, 3])])
+      let text = try refusal()
+      #expect(text.contains("\(shape)"), "\(text)")
+      return text.contains("FSDP")
+    }
+    #expect(try shards([0]) && shards([0, 24]))
+    #expect(try !shards([72]) && !shards([1, 3, 24]) && !shards([24, 3]))
+  }
   @Test func `only pickled weights are refused`() throws {
     directory.write("adapter_config.json", #"{"peft_type": "LORA", "r": 2}"#)
     directory.write("adapter_model.bin", "x")
@@ -222,19 +221,7 @@ struct AdapterRefusalTests {
     #expect(try !base.bytes(of: "lm_head.weight", rank: 0).allSatisfy { $0 == 0 })
   }
   @Test func `one stored table takes a change that is the same for both of its uses`() throws {
-    /// An engine that stores the table once offers no output head.
-    struct Shared: WeightSource {
-      let base: ConvertedWeights
-      var origin: String { "engine" }
-      func names(rank: Int) -> [String] { base.names(rank: rank).filter { $0 != "lm_head.weight" } }
-      func description(of name: String, rank: Int) -> TensorDescription? {
-        name == "lm_head.weight" ? nil : base.description(of: name, rank: rank)
-      }
-      func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-        try unsafe base.read(name, rank: rank, rows: rows, into: destination)
-      }
-    }
-    let base = Shared(base: try AdapterTests.base(Mapping()))
+    let base = SharedTable(base: try AdapterTests.base(Mapping()))
     func adapted() throws -> AdaptedWeights {
       try AdaptedWeights(base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.base.layout, sharesEmbedding: true)
     }

@@ -209,19 +209,53 @@ struct FoundSourceTests {
     #expect(said?.contains("hf download some-org/some-model") == true)
   }
 
+  /// What may be named where; a GGUF model wherever one of Hugging Face may, an adapter of either form alike.
+  static let taken: [SourceRole: [WeightSourceKind]] = [
+    .any: WeightSourceKind.allCases, .model: [.huggingFace, .gguf], .checkpoint: [.checkpoint], .build: [.checkpoint, .huggingFace, .gguf],
+    .weights: WeightSourceKind.allCases, .base: [.checkpoint, .huggingFace, .gguf, .engine], .adapter: [.adapter, .ggufAdapter],
+    .run: [.engine, .checkpoint, .huggingFace, .gguf], .engine: [.engine],
+  ]
+
   @Test(arguments: SourceRole.allCases) func `every role says what was found and who takes it`(role: SourceRole) throws {
     put(Self.model, in: "huggingFace")
     put(Self.adapter, in: "adapter")
     directory.write("checkpoint/rank0.safetensors", "x")
     directory.write("engine/rank0.engine", "x")
-    for kind in WeightSourceKind.allCases where kind != .gguf && kind != .ggufAdapter {
+    directory.write("gguf/model.gguf", try #require(contents(Expected.directory.appending("models/tied.gguf"))))
+    directory.write("ggufAdapter/lora.gguf", try #require(contents(GGUFAdapterTests.directory.appending("target-head.f32.gguf"))))
+    for kind in WeightSourceKind.allCases {
       let path = directory(kind.rawValue)
-      guard !role.accepts(kind) else {
+      guard Self.taken[role]?.contains(kind) == false else {
         #expect(try FoundSource(at: path, for: role).kind == kind)
         continue
       }
       let said = try text(kind.rawValue, role)
       #expect(said.contains("this is \(kind == .engine ? "an" : "a") \(kind.name)") && said.contains("trtllm-") || said.contains("name a base model"), "\(said)")
     }
+  }
+
+  @Test func `an adapter in GGUF is told from the model beside it`() throws {
+    let model = try #require(contents(Expected.directory.appending("models/tied.gguf")))
+    let adapter = try #require(contents(GGUFAdapterTests.directory.appending("target-head.f32.gguf")))
+    directory.write("d/model.gguf", model)
+    directory.write("d/lora.gguf", adapter)
+    let found = try FoundSource(at: directory("d"), for: .weights)
+    #expect(found.kind == .gguf && found.path == directory("d/model.gguf") && found.warnings.map(\.subject) == ["lora.gguf"])
+    #expect(try FoundSource(at: directory("d"), for: .adapter).path == directory("d/lora.gguf"))
+    directory.write("d/other.gguf", adapter)
+    #expect(try text("d", .adapter).contains("2 GGUF adapters: lora.gguf, other.gguf"))
+    #expect(try FoundSource(at: directory("d"), for: .model).kind == .gguf)
+    remove(directory("d/model.gguf"))
+    #expect(try text("d").contains("2 GGUF adapters"))
+    // Beside a model of Hugging Face, and beside the configuration of the adapter that it was made of.
+    put(Self.model, in: "h")
+    directory.write("h/lora.gguf", adapter)
+    #expect(try FoundSource(at: directory("h"), for: .adapter).kind == .ggufAdapter)
+    #expect(try FoundSource(at: directory("h"), for: .weights).kind == .huggingFace)
+    put(Self.adapter, in: "p")
+    directory.write("p/lora.gguf", adapter)
+    #expect(try FoundSource(at: directory("p")).kind == .adapter)
+    remove(directory("p/adapter_model.safetensors"))
+    #expect(try FoundSource(at: directory("p")).path == directory("p/lora.gguf"))
   }
 }

@@ -30,6 +30,23 @@ struct GGUFBytes {
     u32(4)
     u32(value)
   }
+  mutating func value(_ key: String, text: String) {
+    string(key)
+    u32(8)
+    string(text)
+  }
+  mutating func value(_ key: String, f32 value: Float) {
+    string(key)
+    u32(6)
+    u32(value.bitPattern)
+  }
+  mutating func value(_ key: String, u32s values: [UInt32]) {
+    string(key)
+    u32(9)
+    u32(4)
+    u64(UInt64(values.count))
+    for value in values { u32(value) }
+  }
   mutating func tensor(_ name: String, _ extents: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) {
     string(name)
     u32(UInt32(extents.count))

@@ -6,19 +6,21 @@ import WeightSources
 struct WeightSourceKindTests {
   let directory = TemporaryDirectory()
 
+  private func kind(_ path: FilePath) throws -> WeightSourceKind { try FoundSource(at: path).kind }
+
   @Test func `every kind is told by what is there`() throws {
-    #expect(try WeightSourceKind.detect(Expected.directory.appending("models/biases")) == .huggingFace)
-    #expect(try WeightSourceKind.detect(Expected.directory.appending("models/tied")) == .huggingFace)
-    #expect(try WeightSourceKind.detect(Expected.directory.appending("models/tied.gguf")) == .gguf)
-    #expect(try WeightSourceKind.detect(Expected.directory.appending("adapters/plain")) == .adapter)
+    #expect(try kind(Expected.directory.appending("models/biases")) == .huggingFace)
+    #expect(try kind(Expected.directory.appending("models/tied")) == .huggingFace)
+    #expect(try kind(Expected.directory.appending("models/tied.gguf")) == .gguf)
+    #expect(try kind(Expected.directory.appending("adapters/plain")) == .adapter)
     directory.write("c/rank0.safetensors", "x")
     directory.write("e/rank0.engine", "x")
-    #expect(try WeightSourceKind.detect(directory("c")) == .checkpoint)
-    #expect(try WeightSourceKind.detect(directory("e")) == .engine)
+    #expect(try kind(directory("c")) == .checkpoint)
+    #expect(try kind(directory("e")) == .engine)
   }
 
   @Test func `what is nothing of these says what it is and what to do`() throws {
-    func text(_ path: FilePath) throws -> String { try #require(message { _ = try WeightSourceKind.detect(path) }) }
+    func text(_ path: FilePath) throws -> String { try #require(message { _ = try kind(path) }) }
     #expect(try text(directory("nowhere")).contains("nowhere"))
     makeDirectory(directory("empty"))
     #expect(try text(directory("empty")).contains("the directory is empty"))

@@ -59,7 +59,7 @@ public struct LiveRefitter: Sendable {
 
   /// A whole model takes no base, and without an adapter there is nothing that `loraScale` could scale.
   private func checkFields(_ source: LiveSource) throws {
-    guard try FoundSource(at: FilePath(source.path), for: .weights).kind != .adapter else { return }
+    guard try !FoundSource(at: FilePath(source.path), for: .weights).kind.isAdapter else { return }
     if source.basePath != nil { throw LiveWeightsError.withoutEffect(field: "base") }
     if source.adapters.isEmpty, source.loraScale != 1 { throw LiveWeightsError.withoutEffect(field: "lora_scale") }
   }

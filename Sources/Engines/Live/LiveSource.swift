@@ -1,6 +1,6 @@
 /// Where new weights for a running engine come from; the same kinds as for a refit of files.
 public struct LiveSource: Sendable, Hashable {
-  /// A checkpoint, a Hugging Face directory, a GGUF file, an engine, or a PEFT adapter.
+  /// A checkpoint, a Hugging Face directory, a GGUF file, an engine, or a LoRA adapter (a PEFT directory or a GGUF file).
   public var path: String
   /// Base weights of an adapter; nil: those of `baseVersion`.
   public var basePath: String?

@@ -41,22 +41,36 @@ struct AdaptedTile {
       let target = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[first..<first + wanted.count * columns * 4])
       let start = piece.rows.lowerBound + wanted.lowerBound - piece.firstRow
       let sourceRows = start..<start + wanted.count
-      if change.replacement != nil {
-        // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
-        try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
+      try unsafe add(change, to: target, piece, sourceRows: sourceRows) { factors, magnitude in
+        try unsafe rescale(target, magnitude, factors, piece, change, sourceRows: sourceRows, targetRows: wanted)
       }
-      if let tokens = change.tokens { try unsafe replaceRows(target, tokens, piece, sourceRows: sourceRows) }
       if let lowRank = change.lowRank {
-        let columnStart = piece.columns?.lowerBound ?? 0
-        try LowRankFactors.with(lowRank, rows: sourceRows, weights.adapter.file, weights.factors, weights.scratch) { factors in
-          unsafe factors.add(to: target, columns: columnStart..<columnStart + columns, strength: weights.strength)
-          if let magnitude = lowRank.magnitude {
-            try unsafe rescale(target, magnitude, factors, piece, change, sourceRows: sourceRows, targetRows: wanted)
-          }
-        }
+        if let magnitude = lowRank.magnitude, lowRank.scalesColumns { try unsafe rescaleColumns(target, magnitude, piece, change) }
         if wanted.upperBound == piece.targetRows.upperBound { weights.factors.drop(lowRank.down) }
       }
       if let (name, scale) = change.addedBias { try unsafe addBias(target, name, scale, sourceRows: sourceRows) }
+    }
+  }
+
+  /// Everything but lengths of columns and a bias.
+  ///
+  /// - Parameters:
+  ///   - target: The base's rows in float32, of the piece's columns.
+  ///   - rescale: Called where each row is to get a length.
+  private func add(
+    _ change: AdapterChange, to target: UnsafeMutableRawBufferPointer, _ piece: ShardLayout.Piece, sourceRows: Range<Int>,
+    rescale: (LowRankFactors, _ magnitude: String) throws -> Void
+  ) throws {
+    if change.replacement != nil {
+      // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
+      try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
+    }
+    if let tokens = change.tokens { try unsafe replaceRows(target, tokens, piece, sourceRows: sourceRows) }
+    guard let lowRank = change.lowRank else { return }
+    let columns = piece.columns ?? 0..<self.columns
+    try LowRankFactors.with(lowRank, rows: sourceRows, weights.adapter.file, weights.factors, weights.scratch) { factors in
+      unsafe factors.add(to: target, columns: columns, strength: weights.strength)
+      if let magnitude = lowRank.magnitude, !lowRank.scalesColumns { try rescale(factors, magnitude) }
     }
   }
 
@@ -135,6 +149,49 @@ struct AdaptedTile {
       let factor = lengths[row] / Float(squares[row].squareRoot())
       for column in row * columns..<(row + 1) * columns { unsafe values[column] = factor * values[column] }
     }
+  }
+
+  /// DoRA on a table: every column gets the length that the adapter says. `target` holds `W + scale · B·A`.
+  private func rescaleColumns(
+    _ target: UnsafeMutableRawBufferPointer, _ magnitude: String, _ piece: ShardLayout.Piece, _ change: AdapterChange
+  ) throws {
+    let range = piece.columns ?? 0..<columns
+    let lengths = try weights.columnLengths.lengths(.init(table: piece.source, columns: range)) { try columnSquares(piece, change) }
+    let wanted = try LowRankFactors.floats(magnitude, rows: range, weights.adapter.file, weights.scratch)
+    let factors = zip(wanted, lengths).map { $0 / $1 }
+    let values = unsafe target.assumingMemoryBound(to: Float.self)
+    for start in stride(from: 0, to: values.count, by: columns) {
+      for column in 0..<columns { unsafe values[start + column] = factors[column] * values[start + column] }
+    }
+  }
+
+  /// Of every column of the piece, over all rows of the table; the rows that other ranks hold are computed here too.
+  private func columnSquares(_ piece: ShardLayout.Piece, _ change: AdapterChange) throws -> [Double] {
+    let mapping = weights.layout.mapping
+    let ranks = piece.rows.count == piece.sourceShape[0]
+      ? [rank]
+      : (0..<mapping.tensorParallel).map { mapping.rank(tensor: $0, context: mapping.contextRank(of: rank), pipeline: mapping.pipelineRank(of: rank)) }
+    var squares = [Double](repeating: 0, count: columns)
+    let step = max(1, (1 << 18) / columns)
+    for holder in ranks {
+      guard let held = weights.layout.tensor(name, rank: holder)?.pieces.first(where: { $0.source == piece.source }) else { continue }
+      for first in stride(from: 0, to: held.rows.count, by: step) {
+        let count = min(step, held.rows.count - first)
+        let sourceRows = held.rows.lowerBound + first..<held.rows.lowerBound + first + count
+        try unsafe weights.scratch.with(count * columns * 4) { target in
+          if change.replacement == nil { try unsafe readFloats(rank: holder, rows: held.firstRow + first..<held.firstRow + first + count, into: target) }
+          try unsafe add(change, to: target, held, sourceRows: sourceRows) { _, _ in }
+          let values = unsafe target.assumingMemoryBound(to: Float.self)
+          for row in 0..<count {
+            for column in 0..<columns {
+              let value = unsafe Double(values[row * columns + column])
+              squares[column] += value * value
+            }
+          }
+        }
+      }
+    }
+    return squares
   }
 
   /// Sums in Double over eight lanes, which is closer to the true length than float32 in any order.

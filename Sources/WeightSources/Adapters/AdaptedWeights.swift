@@ -20,6 +20,7 @@ public final class AdaptedWeights: WeightSource {
   let touched: [[String: Touched]]
   let replacements: AdapterTensors
   let factors = FactorCache()
+  let columnLengths = ColumnLengths()
   let scratch = ScratchPool()
   /// What was read otherwise than PEFT would write it.
   public let warnings: [SourceWarning]
@@ -42,7 +43,7 @@ public final class AdaptedWeights: WeightSource {
     self.strength = strength
     let plan = AdapterPlan(adapter, layout, tiesEmbeddings: tiesEmbeddings ?? sharesEmbedding, sharesEmbedding: sharesEmbedding)
     guard plan.problems.isEmpty else { throw AdapterError(adapter.path, plan.problems) }
-    warnings = plan.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.path.string, $0) }
+    warnings = adapter.warnings + plan.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
     replacements = AdapterTensors(adapter, plan.changes)
     touched = (0..<layout.mapping.worldSize).map { rank in
       plan.touched(rank: rank).filter { name, _ in

@@ -2,14 +2,15 @@
 struct AdapterChange: Sendable {
   /// A change of rank r to a weight of `[out, in]`.
   struct LowRank: Sendable {
-    /// Tensor of `[r, in]`, or `[in, r]`.
+    /// Tensor of `[r, in]`, or `[in, r]` where it is transposed.
     var down: String
-    /// Tensor of `[out, r]`, or `[r, out]`.
+    var isDownTransposed: Bool
+    /// Tensor of `[out, r]`, or `[r, out]` where it is transposed.
     var up: String
-    /// Whether both are stored the other way round.
-    var isTransposed: Bool
-    /// Tensor of `[out]`: DoRA's magnitudes.
+    var isUpTransposed: Bool
+    /// DoRA's magnitudes: a tensor of `[out]`, for each row, or of an embedding table `[in]`, for each column.
     var magnitude: String?
+    var scalesColumns = false
     var rank: Int
     var scale: Double
   }

@@ -18,9 +18,8 @@ struct Findings {
   var vocabularies: Set<Int> = []
   /// The largest token beyond the vocabulary.
   var tokenBeyond: Int?
-  var tableMagnitude = false
 
-  func problems(configuredRank: Int, pools: Bool, vocabulary: Int) -> [AdapterProblem] {
+  func problems(configuredRank: Int?, pools: Bool, vocabulary: Int) -> [AdapterProblem] {
     var problems: [AdapterProblem] = []
     func add(_ kind: AdapterProblem.Kind, _ names: [String], _ text: (NameSummary) -> String, _ remedy: String) {
       guard !names.isEmpty else { return }
@@ -38,11 +37,6 @@ struct Findings {
         .vocabulary, "the adapter changes token \(token), and the engine has \(vocabulary) tokens: the vocabulary grew before the adapter was trained",
         remedy: "Merge the adapter into the model it was trained on, and build a new engine from that."))
     }
-    if tableMagnitude {
-      problems.append(AdapterProblem(
-        .settings, "adapter_config.json sets use_dora for an embedding table, whose columns it scales by their length over the whole vocabulary",
-        remedy: LoRAConfig.mergeRemedy))
-    }
     add(.settings, biases, { "\($0.count) tensors are a bias (lora_bias) for modules that have none in the model: \($0)" }, LoRAConfig.mergeRemedy)
     add(.settings, unasked, { "\($0.count) tensors are magnitudes without use_dora: \($0)" }, AdapterPlan.saveAgain)
     add(.partners, partners, { "\($0.count) tensors or their partners are not there: \($0)" }, AdapterPlan.saveAgain)
@@ -50,11 +44,15 @@ struct Findings {
     add(.modules, without, { "\($0.count) tensors are for parameters that the model does not have: \($0)" }, AdapterPlan.otherModel)
     add(.elementTypes, elementTypes, { "only F16, BF16, F32 and F64 are numbers here: \($0)" }, "Save the adapter again in one of these.")
     add(
-      .shapes, empty, { "\($0.count) tensors are empty or flat: \($0)" },
+      .shapes, empty, { "\($0.count) tensors are empty: \($0)" },
       "They are shards that DeepSpeed or FSDP did not gather: save the adapter again from gathered parameters.")
     add(
-      .shapes, ranks, { "\($0.count) tensors have another rank than adapter_config.json says (r = \(configuredRank)): \($0)" },
-      "Check that both files are of the same adapter.")
+      .shapes, ranks,
+      { summary in
+        configuredRank.map { "\(summary.count) tensors have another rank than adapter_config.json says (r = \($0)): \(summary)" }
+          ?? "\(summary.count) tensors have another rank than their partners: \(summary)"
+      },
+      configuredRank == nil ? AdapterPlan.saveAgain : "Check that both files are of the same adapter.")
     add(
       .shapes, shapes, { "\($0.count) tensors do not fit: \($0)" },
       pools ? "use_qalora averages inputs in groups. " + LoRAConfig.mergeRemedy : AdapterPlan.otherModel)

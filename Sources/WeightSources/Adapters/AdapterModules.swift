@@ -12,14 +12,15 @@ struct AdapterModules {
   private(set) var warnings: [String] = []
 
   /// - Parameter weights: Names of the model's parameters.
-  init(_ names: [String], weights: some Collection<String>, layerCount: Int) {
+  init(_ file: any AdapterFile, weights: some Collection<String>, layerCount: Int) {
     let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)))
     var strange: [String] = [], lost: [String] = [], beyond: [String] = [], twice: [String] = []
     var wrappers: [String] = []
     var adapters: Set<Substring> = []
     var largest = 0
+    let names = file.names
     for name in names {
-      guard let parsed = AdapterTensorName(name) else { strange.append(name); continue }
+      guard let parsed = file.parsed(name) else { strange.append(name); continue }
       if parsed.role == .training { continue }
       if let adapter = parsed.adapterName { adapters.insert(adapter) }
       guard let found = parsed.paths.lazy.compactMap(paths.find).first else {

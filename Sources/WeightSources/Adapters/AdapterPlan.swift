@@ -1,4 +1,3 @@
-import Safetensors
 import Tensors
 
 /// What an adapter does to each weight of a model, and everything that is in the way.
@@ -29,11 +28,11 @@ struct AdapterPlan {
       }
     }
     self.weights = weights
-    var modules = AdapterModules(adapter.file.names, weights: weights.keys, layerCount: layout.shape.layerCount)
+    var modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount)
     problems += modules.problems
     warnings += modules.warnings
     if adapter.file.names.isEmpty {
-      problems.append(AdapterProblem(.files, "\(adapter.file.path.lastComponent?.string ?? "") holds no tensors", remedy: Self.saveAgain))
+      problems.append(AdapterProblem(.files, "the file holds no tensors", remedy: Self.saveAgain))
     }
     var found = Findings()
     for module in modules.byName.keys.sorted() {
@@ -41,18 +40,24 @@ struct AdapterPlan {
       add(module, parts, &found)
     }
     addTokens(&modules, tiesEmbeddings: tiesEmbeddings, &found)
+    // A table's magnitudes are of its columns, a head's of its rows: one cannot stand for the other.
+    for pair in tables where tiesEmbeddings && adapter.config.keepsEmbeddingsTied && changes[pair.head] == nil {
+      guard changes[pair.table]?.lowRank?.magnitude != nil else { continue }
+      found.partners.append("\(pair.head.dropLast(".weight".count)).lora_magnitude_vector, as ensure_weight_tying is set")
+    }
     problems += found.problems(configuredRank: adapter.config.rank, pools: adapter.config.poolsInputs, vocabulary: layout.shape.vocabularySize)
     for pair in tables { changes.keepTied(pair, adapter.config, tiesEmbeddings: tiesEmbeddings) }
     if sharesEmbedding, problems.isEmpty { checkSharing() }
   }
 
-  private func shape(_ tensor: String) -> [Int] { adapter.file.header[tensor]?.description.shape ?? [] }
+  private func shape(_ tensor: String) -> [Int] { adapter.file.description(of: tensor)?.shape ?? [] }
 
   // MARK: One module
 
   private mutating func add(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
-    for name in parts.roles.values where !NumberFormat.converts(adapter.file.header[name]?.description.elementType ?? .bool, to: .float32) {
-      found.elementTypes.append("\(AdapterModules.short(name)) \(adapter.file.header[name]?.description.elementType.rawValue ?? "?")")
+    for name in parts.roles.values {
+      guard let type = adapter.file.description(of: name)?.elementType, !NumberFormat.converts(type, to: .float32) else { continue }
+      found.elementTypes.append("\(AdapterModules.short(name)) \(type.rawValue)")
     }
     addLowRank(module, parts, &found)
     for (role, name) in parts.roles {
@@ -77,9 +82,11 @@ struct AdapterPlan {
 
   private mutating func addLowRank(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
     let isTable = tables.contains { $0.table == "\(module).weight" }
-    /// Which tensor multiplies inputs, which makes outputs, and whether they are stored the other way round.
-    let kinds: [(down: AdapterTensorName.Role, up: AdapterTensorName.Role, isTransposed: Bool)] = [
-      (.down, .up, false), (.embeddingUp, .embeddingDown, true), isTable ? (.mlxUp, .mlxDown, false) : (.mlxDown, .mlxUp, true),
+    /// Which tensor multiplies inputs, which makes outputs, and whether each is stored the other way round.
+    typealias Kind = (down: AdapterTensorName.Role, isDownTransposed: Bool, up: AdapterTensorName.Role, isUpTransposed: Bool)
+    let kinds: [Kind] = [
+      (.down, false, .up, false), (.embeddingUp, true, .embeddingDown, true), (.tableDown, true, .tableUp, false),
+      isTable ? (.mlxUp, false, .mlxDown, false) : (.mlxDown, true, .mlxUp, true),
     ]
     let present = kinds.filter { parts.roles[$0.down] != nil || parts.roles[$0.up] != nil }
     guard let kind = present.first else {
@@ -93,17 +100,18 @@ struct AdapterPlan {
     }
     let config = adapter.config
     let paths = parts.path == module ? [module] : [parts.path, module]
-    let (rank, scale) = (config.rank(of: paths), config.scale(of: paths))
+    let rank = config.rank(of: paths) ?? shape(up).last ?? 0
+    let scale = config.scale(of: paths, rank: rank)
     guard let weight = weights["\(module).weight"], weight.count == 2 else { found.without.append(AdapterModules.short(down)); return }
-    let downShape = kind.isTransposed ? [weight[1], rank] : [rank, weight[1]]
-    let upShape = kind.isTransposed ? [rank, weight[0]] : [weight[0], rank]
-    check(down, downShape, "\(module).weight", rankAt: kind.isTransposed ? 1 : 0, &found)
-    check(up, upShape, "\(module).weight", rankAt: kind.isTransposed ? 0 : 1, &found)
+    let downShape = kind.isDownTransposed ? [weight[1], rank] : [rank, weight[1]]
+    let upShape = kind.isUpTransposed ? [rank, weight[0]] : [weight[0], rank]
+    check(down, downShape, "\(module).weight", rankAt: kind.isDownTransposed ? 1 : 0, &found)
+    check(up, upShape, "\(module).weight", rankAt: kind.isUpTransposed ? 0 : 1, &found)
     let magnitude = parts.roles[.magnitude]
     if config.usesDoRA, magnitude == nil { found.partners.append("\(module).lora_magnitude_vector, as use_dora is set") }
     if let magnitude {
       if !config.usesDoRA { found.unasked.append(AdapterModules.short(magnitude)) }
-      if isTable { found.tableMagnitude = true } else { check(magnitude, [weight[0]], "\(module).weight", &found) }
+      check(magnitude, [weight[isTable ? 1 : 0]], "\(module).weight", &found)
     }
     if let bias = parts.roles[.upBias] {
       if let expected = weights["\(module).bias"] {
@@ -114,7 +122,8 @@ struct AdapterPlan {
       }
     }
     changes["\(module).weight", default: AdapterChange()].lowRank = .init(
-      down: down, up: up, isTransposed: kind.isTransposed, magnitude: magnitude, rank: rank, scale: scale)
+      down: down, isDownTransposed: kind.isDownTransposed, up: up, isUpTransposed: kind.isUpTransposed, magnitude: magnitude,
+      scalesColumns: isTable, rank: rank, scale: scale)
   }
 
   /// Notes a shape that is not the expected one, by its likeliest cause.
@@ -122,7 +131,7 @@ struct AdapterPlan {
     let shape = shape(tensor)
     guard shape != expected else { return }
     let text = "\(AdapterModules.short(tensor)) \(shape) instead of \(expected)"
-    if shape.contains(0) || shape.count < expected.count { found.empty.append(text); return }
+    if shape.contains(0) { found.empty.append(text); return }
     guard shape.count == expected.count else { found.shapes.append(text); return }
     let differing = shape.indices.filter { shape[$0] != expected[$0] }
     let vocabulary = layout.shape.vocabularySize

@@ -7,6 +7,8 @@ public struct AdapterProblem: Sendable, Equatable {
     case files
     /// Settings that make of the tensors something else than a change of weights.
     case settings
+    /// Another architecture than the model's.
+    case architecture
     /// Adapter tensors whose names say nothing that is known.
     case names
     /// Modules that the model does not have.
@@ -35,6 +37,7 @@ public struct AdapterProblem: Sendable, Equatable {
     switch kind {
     case .files: "The adapter's files cannot be used"
     case .settings: "The adapter is no plain change of weights"
+    case .architecture: "The adapter is for another architecture"
     case .names: "Tensors of no LoRA adapter"
     case .modules: "The model has no such modules"
     case .partners: "Parts of the adapter are missing"

@@ -1,10 +1,9 @@
-import Safetensors
 import Tensors
 
 /// Whether an adapter does the same to two weights of one shape, so that one stored table can stand for both.
 struct AdapterSameness {
-  private let file: SafetensorsFile
-  init(_ file: SafetensorsFile) { self.file = file }
+  private let file: any AdapterFile
+  init(_ file: any AdapterFile) { self.file = file }
 
   func isSame(_ one: AdapterChange?, _ other: AdapterChange?) -> Bool {
     guard let one, let other else { return one == nil && other == nil }
@@ -19,33 +18,32 @@ struct AdapterSameness {
   private func isSame(_ one: AdapterChange.LowRank?, _ other: AdapterChange.LowRank?) -> Bool {
     guard let one, let other else { return one == nil && other == nil }
     guard one.scale == other.scale, one.rank == other.rank, one.magnitude == nil, other.magnitude == nil else { return false }
-    if one.isTransposed == other.isTransposed { return isSame(one.down, other.down) && isSame(one.up, other.up) }
-    return isTransposed(one.down, other.down) && isTransposed(one.up, other.up)
+    return isSame(one.down, one.isDownTransposed, other.down, other.isDownTransposed)
+      && isSame(one.up, one.isUpTransposed, other.up, other.isUpTransposed)
+  }
+
+  private func isSame(_ one: String, _ isTurned: Bool, _ other: String, _ otherIsTurned: Bool) -> Bool {
+    isTurned == otherIsTurned ? isSame(one, other) : isTransposed(one, other)
   }
 
   /// The same bytes, or neither.
   private func isSame(_ one: String?, _ other: String?) -> Bool {
     guard let one, let other else { return one == nil && other == nil }
     if one == other { return true }
-    guard let description = file.header[one]?.description, description == file.header[other]?.description,
-      let a = file.header[one]?.range, let b = file.header[other]?.range
-    else { return false }
-    let start = file.header.dataStart
-    let step = 1 << 20
-    for offset in stride(from: 0, to: a.count, by: step) {
-      let count = min(step, a.count - offset)
-      guard let left = try? file.file.bytes(start + a.lowerBound + offset..<start + a.lowerBound + offset + count),
-        let right = try? file.file.bytes(start + b.lowerBound + offset..<start + b.lowerBound + offset + count),
-        left == right
-      else { return false }
+    guard let description = file.description(of: one), description == file.description(of: other) else { return false }
+    let step = max(1, (1 << 20) / max(1, description.rowByteCount))
+    for start in stride(from: 0, to: description.rowCount, by: step) {
+      let rows = start..<min(start + step, description.rowCount)
+      guard let left = bytes(one, rows, description), let right = bytes(other, rows, description), left == right else { return false }
     }
     return true
   }
 
   /// Factors of a table are small enough to be held whole; larger ones count as different.
   private func isTransposed(_ one: String, _ other: String) -> Bool {
-    guard let a = file.header[one]?.description, let b = file.header[other]?.description, a.elementType == b.elementType,
-      a.shape.count == 2, a.shape == b.shape.reversed(), let left = bytes(one), let right = bytes(other)
+    guard let a = file.description(of: one), let b = file.description(of: other), a.elementType == b.elementType,
+      a.shape.count == 2, a.shape == b.shape.reversed(), a.byteCount <= 256 << 20,
+      let left = bytes(one, 0..<a.rowCount, a), let right = bytes(other, 0..<b.rowCount, b)
     else { return false }
     let size = a.elementType.bitWidth / 8
     let (rows, columns) = (a.shape[0], a.shape[1])
@@ -58,9 +56,9 @@ struct AdapterSameness {
     return true
   }
 
-  private func bytes(_ name: String) -> [UInt8]? {
-    guard let range = file.header[name]?.range, range.count <= 256 << 20 else { return nil }
-    let start = file.header.dataStart
-    return try? file.file.bytes(start + range.lowerBound..<start + range.upperBound)
+  private func bytes(_ name: String, _ rows: Range<Int>, _ description: TensorDescription) -> [UInt8]? {
+    var result = [UInt8](repeating: 0, count: rows.count * description.rowByteCount)
+    do { try unsafe result.withUnsafeMutableBytes { try unsafe file.read(name, rows: rows, into: $0) } } catch { return nil }
+    return result
   }
 }

@@ -10,9 +10,11 @@ struct AdapterTensorName {
     case upBias
     /// Of an embedding table: `[r, rows]` and `[columns, r]`.
     case embeddingDown, embeddingUp
+    /// Of an embedding table in a GGUF file: `[columns, r]` and `[rows, r]`.
+    case tableDown, tableUp
     /// mlx's: `[in, r]` and `[r, out]`.
     case mlxDown, mlxUp
-    /// DoRA's lengths of rows, `[out]`.
+    /// DoRA's lengths, of rows (`[out]`), or of a table's columns.
     case magnitude
     /// Rows of a table that are the adapter's own.
     case tokens

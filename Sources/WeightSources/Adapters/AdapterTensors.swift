@@ -1,4 +1,3 @@
-import Safetensors
 import Tensors
 
 /// The tensors with which an adapter replaces the base's, under the base's names.
@@ -13,7 +12,7 @@ struct AdapterTensors: NamedTensors {
 
   var names: [String] { stored.keys.sorted() }
   var origin: String { adapter.origin }
-  func description(of name: String) -> TensorDescription? { stored[name].flatMap { adapter.file.header[$0]?.description } }
+  func description(of name: String) -> TensorDescription? { stored[name].flatMap { adapter.file.description(of: $0) } }
   func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     guard let stored = stored[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
     try unsafe adapter.file.read(stored, rows: rows, into: destination)

@@ -1,9 +1,11 @@
-import Files
-public import Safetensors
+public import Files
+import JSON
+import Safetensors
 public import SystemPackage
 import Tensors
 
-/// A LoRA adapter as it lies on disk: `adapter_config.json` and `adapter_model.safetensors` (mlx-lm: `adapters.safetensors`).
+/// A LoRA adapter as it lies on disk: `adapter_config.json` and `adapter_model.safetensors` (mlx-lm: `adapters.safetensors`),
+/// or the GGUF file that llama.cpp's `convert_lora_to_gguf.py` makes of those.
 ///
 /// For each module it names a low-rank change (`W + scale · B·A`, with DoRA also a magnitude for each row), whole tensors
 /// that replace the base's (`modules_to_save`, biases), or rows of a table (`trainable_token_indices`). What they do to a
@@ -15,7 +17,11 @@ public final class LoRAAdapter: Sendable {
   public let path: FilePath
   public var origin: String { path.string }
   let config: LoRAConfig
-  public let file: SafetensorsFile
+  let file: any AdapterFile
+  /// Everything that was read for it.
+  public let files: [ReadableFile]
+  /// What its files gave cause to say.
+  let warnings: [SourceWarning]
 
   private static let configName = "adapter_config.json"
   private static let weightNames = ["adapter_model.safetensors", "adapters.safetensors"]
@@ -34,7 +40,51 @@ public final class LoRAAdapter: Sendable {
     }
     // What the tensors mean depends on these.
     guard problems.isEmpty else { throw AdapterError(directory, problems) }
-    file = try SafetensorsFile(weights)
+    let tensors = try SafetensorsFile(weights)
+    file = tensors
+    files = [try ReadableFile(directory.appending(Self.configName)), tensors.file]
+    warnings = []
+  }
+
+  /// - Parameters:
+  ///   - path: A GGUF file, or a part of one that was split.
+  ///   - layout: Of the model that it is put on: the order of rows in the file depends on its heads.
+  /// - Throws: ``AdapterError`` for metadata that are not supported, all of them named; ``GGUFError`` for a file that cannot
+  ///   be read.
+  public init(gguf path: FilePath, for layout: ShardLayout) throws {
+    self.path = path
+    let file = try GGUFFile(path)
+    var problems: [AdapterProblem] = []
+    var warnings: [SourceWarning] = []
+    config = LoRAConfig(gguf: file, layout, problems: &problems, warnings: &warnings)
+    guard problems.isEmpty else { throw AdapterError(path, problems) }
+    self.file = GGUFAdapterFile(file, layout)
+    files = file.parts
+    self.warnings = warnings
+  }
+
+  /// Opens whichever of the two was found.
+  public convenience init(_ found: FoundSource, for layout: ShardLayout) throws {
+    switch found.kind {
+    case .ggufAdapter: try self.init(gguf: found.path, for: layout)
+    default: try self.init(directory: found.path)
+    }
+  }
+
+  /// The model that an adapter says it was trained on: a name, or where it is published.
+  public static func trainedOn(_ found: FoundSource) -> String? {
+    let name: String?
+    if found.kind == .ggufAdapter {
+      let metadata = (try? GGUFFile(found.path))?.metadata
+      name = (metadata?["general.base_model.0.repo_url"] ?? metadata?["general.base_model.0.name"])?.string
+    } else {
+      let text = try? ReadableFile.contents(of: found.path.appending(configName))
+      name = text.flatMap { try? JSONValue(parsing: $0, allowsNonFinite: true) }?["base_model_name_or_path"]?.string
+    }
+    guard let name, !name.isEmpty else { return nil }
+    let site = "https://huggingface.co/"
+    // It goes into messages, a line each.
+    return String((name.hasPrefix(site) ? name.dropFirst(site.count) : name[...]).map { $0.isNewline ? " " : $0 })
   }
 
   /// Sub-folders that hold an adapter each, sorted: checkpoints of a training, or several adapters saved together.

@@ -1,31 +1,35 @@
 import JSON
 import Tensors
 
-/// `adapter_config.json`: the settings that change what an adapter's tensors mean.
+/// The settings that change what an adapter's tensors mean: `adapter_config.json`, or a GGUF file's metadata.
 ///
 /// Settings that only matter in training are skipped; any other that is set and not known here is refused by name, so
 /// that no adapter is merged into something its author did not mean.
 struct LoRAConfig {
   /// Who wrote it.
-  enum Saver: Sendable { case peft, mlx }
+  enum Saver: Sendable { case peft, mlx, llamaCpp }
 
   let saver: Saver
-  let rank: Int
-  let alpha: Double
+  /// nil: each module's tensors tell.
+  private(set) var rank: Int?
+  var alpha = 8.0
   /// What B·A is multiplied by, where it is given as such.
-  let givenScale: Double?
-  let usesRankStabilizedScale: Bool
-  let usesDoRA: Bool
+  var givenScale: Double?
+  private(set) var usesRankStabilizedScale = false
+  private(set) var usesDoRA = false
   /// Inputs are averaged in groups before A.
-  let poolsInputs: Bool
+  private(set) var poolsInputs = false
   /// The author keeps embeddings and output head equal when one of them is changed.
-  let keepsEmbeddingsTied: Bool
+  private(set) var keepsEmbeddingsTied = false
   /// Ends of the paths of modules that were trained whole.
-  let savedModules: [String]
+  private(set) var savedModules: [String] = []
   /// Which rows of a table are the adapter's own, by the end of the table's path; nil for the embedding table.
-  let tokens: [(module: String?, rows: [Int])]
-  private let rankPatterns: [(ModulePattern, Int)]
-  private let alphaPatterns: [(ModulePattern, Double)]
+  private(set) var tokens: [(module: String?, rows: [Int])] = []
+  private var rankPatterns: [(ModulePattern, Int)] = []
+  private var alphaPatterns: [(ModulePattern, Double)] = []
+
+  /// Without any setting.
+  init(_ saver: Saver) { self.saver = saver }
 
   /// Settings that say how training went, or that what they change stands in the tensors.
   private static let ignored: Set<String> = [
@@ -80,19 +84,19 @@ struct LoRAConfig {
           ? Self.mergeRemedy
           : "Save it from PEFT with path_initial_model_for_weight_conversion, or merge it there and refit with the merged model."))
     }
-    saver = .peft
+    self.init(.peft)
     guard let rank = try reader.positive("r") else { throw reader.failed("r", "is missing") }
     self.rank = rank
     alpha = try reader.number("lora_alpha")?.double ?? 8
-    givenScale = nil
     usesRankStabilizedScale = try reader.bool("use_rslora") ?? false
     usesDoRA = try reader.bool("use_dora") ?? false
     poolsInputs = try reader.bool("use_qalora") ?? false
     keepsEmbeddingsTied = try reader.bool("ensure_weight_tying") ?? false
     savedModules = (reader.json["modules_to_save"]?.array ?? []).compactMap(\.string)
     tokens = try Self.tokens(reader)
-    rankPatterns = try Self.patterns("rank_pattern", reader) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
-    alphaPatterns = try Self.patterns("alpha_pattern", reader, \.double)
+    var budget = ModulePattern.Budget()
+    rankPatterns = try Self.patterns("rank_pattern", reader, &budget) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
+    alphaPatterns = try Self.patterns("alpha_pattern", reader, &budget, \.double)
   }
 
   /// mlx-lm's: the scale stands there as it is used, and no module differs from another.
@@ -106,20 +110,11 @@ struct LoRAConfig {
       problems.append(AdapterProblem(
         .settings, "\(reader.file) has both scale and alpha, which versions of mlx-lm use differently", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
     }
-    saver = .mlx
+    self.init(.mlx)
     guard let rank = try parameters.positive("rank") else { throw parameters.failed("lora_parameters.rank", "is missing") }
     guard let scale = try parameters.number("scale")?.double else { throw parameters.failed("lora_parameters.scale", "is missing") }
     self.rank = rank
-    alpha = scale
     givenScale = scale
-    usesRankStabilizedScale = false
-    usesDoRA = false
-    poolsInputs = false
-    keepsEmbeddingsTied = false
-    savedModules = []
-    tokens = []
-    rankPatterns = []
-    alphaPatterns = []
   }
 
   private static func isSet(_ value: JSONValue) -> Bool {
@@ -151,7 +146,7 @@ struct LoRAConfig {
   }
 
   private static func patterns<Value>(
-    _ key: String, _ reader: ConfigReader, _ read: (JSONValue) -> Value?
+    _ key: String, _ reader: ConfigReader, _ budget: inout ModulePattern.Budget, _ read: (JSONValue) -> Value?
   ) throws(WeightSourceError) -> [(ModulePattern, Value)] {
     guard let members = try reader.optional(key, "an object", \.object) else { return [] }
     var patterns: [(ModulePattern, Value)] = []
@@ -160,6 +155,9 @@ struct LoRAConfig {
       let pattern: ModulePattern
       do throws(ModulePattern.Failure) { pattern = try ModulePattern(name) } catch {
         throw reader.failed(key, "holds '\(NameSummary([name]))', which is not a regular expression that can be read here: it \(error.reason)")
+      }
+      guard budget.pays(for: pattern) else {
+        throw reader.failed(key, "holds more, with '\(NameSummary([name]))', than is matched here: all patterns of an adapter together are too long")
       }
       patterns.append((pattern, value))
     }
@@ -175,13 +173,18 @@ struct LoRAConfig {
   /// The rank that the module's tensors should have.
   ///
   /// - Parameter paths: The module's path as the adapter's author saw it, then as the model's has it.
-  func rank(of paths: [String]) -> Int { Self.match(rankPatterns, paths) ?? rank }
+  /// - Returns: nil where only the tensors tell.
+  func rank(of paths: [String]) -> Int? { Self.match(rankPatterns, paths) ?? rank }
 
   /// What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilised adapter.
-  func scale(of paths: [String]) -> Double {
+  ///
+  /// - Parameters:
+  ///   - paths: As for ``rank(of:)``.
+  ///   - rank: The module's.
+  func scale(of paths: [String], rank: Int) -> Double {
     if let givenScale { return givenScale }
     let alpha = Self.match(alphaPatterns, paths) ?? alpha
-    let rank = Double(rank(of: paths))
+    let rank = Double(rank)
     return alpha / (usesRankStabilizedScale ? rank.squareRoot() : rank)
   }
 

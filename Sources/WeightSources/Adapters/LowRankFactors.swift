@@ -1,5 +1,4 @@
 import CPUKernels
-import Safetensors
 import Synchronization
 import Tensors
 
@@ -58,16 +57,16 @@ final class FactorCache: Sendable {
 
   /// Lends the factors of some output rows of the whole weight.
   static func with(
-    _ change: AdapterChange.LowRank, rows: Range<Int>, _ file: SafetensorsFile, _ cache: FactorCache, _ scratch: ScratchPool,
+    _ change: AdapterChange.LowRank, rows: Range<Int>, _ file: any AdapterFile, _ cache: FactorCache, _ scratch: ScratchPool,
     _ body: (LowRankFactors) throws -> Void
   ) throws {
-    let shape = try file.entry(change.down).description.shape
+    let shape = try file.require(change.down).shape
     let down = try cache.values(change.down, byteCount: shape.reduce(4, *)) {
-      try change.isTransposed ? transposed(change.down, file, scratch) : floats(change.down, rows: 0..<change.rank, file, scratch)
+      try change.isDownTransposed ? transposed(change.down, file, scratch) : floats(change.down, rows: 0..<change.rank, file, scratch)
     }
     try unsafe scratch.with(rows.count * change.rank * 4) { bytes in
       let up = unsafe bytes.bindMemory(to: Float.self)
-      if change.isTransposed {
+      if change.isUpTransposed {
         try unsafe scratch.with(rows.count * 4) { line in
           let values = unsafe line.bindMemory(to: Float.self)
           for k in 0..<change.rank {
@@ -104,8 +103,8 @@ final class FactorCache: Sendable {
   }
 
   /// Rows of one of the adapter's tensors, in float32.
-  static func floats(_ name: String, rows: Range<Int>, _ file: SafetensorsFile, _ scratch: ScratchPool) throws -> [Float] {
-    let count = try rows.count * file.entry(name).description.rowElementCount
+  static func floats(_ name: String, rows: Range<Int>, _ file: any AdapterFile, _ scratch: ScratchPool) throws -> [Float] {
+    let count = try rows.count * file.require(name).rowElementCount
     return try unsafe [Float](unsafeUninitializedCapacity: count) { buffer, filled in
       try unsafe read(name, rows: rows, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[0..<count * 4]), file, scratch)
       filled = count
@@ -113,9 +112,9 @@ final class FactorCache: Sendable {
   }
 
   private static func read(
-    _ name: String, rows: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: SafetensorsFile, _ scratch: ScratchPool
+    _ name: String, rows: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: any AdapterFile, _ scratch: ScratchPool
   ) throws {
-    let description = try file.entry(name).description
+    let description = try file.require(name)
     if description.elementType == .float32 { return unsafe try file.read(name, rows: rows, into: target) }
     try unsafe scratch.with(rows.count * description.rowByteCount) { bytes in
       try unsafe file.read(name, rows: rows, into: bytes)
@@ -125,20 +124,18 @@ final class FactorCache: Sendable {
 
   /// Some columns of one row.
   private static func read(
-    _ name: String, row: Int, columns: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: SafetensorsFile, _ scratch: ScratchPool
+    _ name: String, row: Int, columns: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: any AdapterFile, _ scratch: ScratchPool
   ) throws {
-    let entry = try file.entry(name)
-    let elementBytes = entry.description.elementType.bitWidth / 8
-    let start = file.header.dataStart + entry.range.lowerBound + row * entry.description.rowByteCount + columns.lowerBound * elementBytes
-    try unsafe scratch.with(columns.count * elementBytes) { bytes in
-      try unsafe file.file.read(at: start, into: bytes)
-      unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(bytes), entry.description.elementType, to: target, .float32)
+    let elementType = try file.require(name).elementType
+    try unsafe scratch.with(columns.count * elementType.bitWidth / 8) { bytes in
+      try unsafe file.read(name, row: row, columns: columns, into: bytes)
+      unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(bytes), elementType, to: target, .float32)
     }
   }
 
   /// The whole tensor `[n, m]` as `[m, n]`.
-  private static func transposed(_ name: String, _ file: SafetensorsFile, _ scratch: ScratchPool) throws -> [Float] {
-    let shape = try file.entry(name).description.shape
+  private static func transposed(_ name: String, _ file: any AdapterFile, _ scratch: ScratchPool) throws -> [Float] {
+    let shape = try file.require(name).shape
     let values = try floats(name, rows: 0..<shape[0], file, scratch)
     var result = [Float](repeating: 0, count: values.count)
     for row in 0..<shape[0] {

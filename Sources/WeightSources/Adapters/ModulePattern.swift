@@ -42,6 +42,22 @@ package struct ModulePattern: Sendable {
   /// Characters of one pattern.
   static let characterLimit = 4096
 
+  /// What all patterns of one adapter may cost together: each is matched with every module of the model.
+  package struct Budget {
+    /// States that are followed, and characters that are compared. PEFT's EVA writes a full name for each module: 50,000
+    /// characters for a model of 126 layers.
+    private(set) var states = 10_000, characters = 1 << 18
+    package init() {}
+
+    /// Takes a pattern's cost away; false where it is more than is left.
+    package mutating func pays(for pattern: ModulePattern) -> Bool {
+      states -= pattern.states.count
+      // Also an empty pattern is one to be tried.
+      characters -= (pattern.fixed?.count ?? 0) + 1
+      return states >= 0 && characters >= 0
+    }
+  }
+
   package init(_ text: String) throws(Failure) {
     guard text.utf8.count <= Self.characterLimit else { throw .syntax("is longer than \(Self.characterLimit) bytes") }
     var parser = Parser(text)

@@ -57,9 +57,11 @@ public struct FoundSource: Sendable {
     let adapter = signs.first { $0.kind == .adapter }
     let others = signs.filter { $0.kind != .adapter && ($0.kind != .huggingFace || isComplete || adapter == nil) }
     if let adapter, role == .adapter || others.isEmpty {
+      if !survey.hasAdapterWeights, let found = survey.onlyGGUFAdapter { return found }
       try refuseUnfinishedAdapter(survey)
       return FoundSource(kind: adapter.kind, path: path)
     }
+    if role == .adapter, let found = survey.onlyGGUFAdapter { return found }
     if let chosen = others.first {
       if chosen.kind == .huggingFace, !survey.has("config.json") { throw OtherFormats(survey: survey, role: role).explanation }
       if chosen.kind == .huggingFace, case .found = survey.weights {} else if chosen.kind == .huggingFace {
@@ -83,7 +85,7 @@ public struct FoundSource: Sendable {
   }
 
   private static func refuseUnfinishedAdapter(_ survey: DirectorySurvey) throws(WeightSourceError) {
-    guard !["adapter_model.safetensors", "adapters.safetensors", "adapter_model.bin"].contains(where: survey.has) else { return }
+    guard !survey.hasAdapterWeights else { return }
     throw WeightSourceError(
       survey.path.string,
       .found("there is an adapter_config.json, but no adapter_model.safetensors beside it" + unfinished(survey), remedy: below(survey)))
@@ -100,15 +102,24 @@ public struct FoundSource: Sendable {
 
   // MARK: GGUF
 
-  /// The only model among a directory's GGUF files.
+  /// The only model among a directory's GGUF files, or the only adapter where one is asked for or no model is there.
   private static func ggufs(_ survey: DirectorySurvey, _ role: SourceRole) throws -> FoundSource {
     let names = survey.ggufs
-    let models = names.filter { name in !["mmproj", "imatrix"].contains { name.lowercased().contains($0) } }
-    guard models.count <= 1 else {
+    let others = names.filter { name in !["mmproj", "imatrix"].contains { name.lowercased().contains($0) } }
+    guard others.count > 1 else { return try file(survey.path.appending(others.first ?? names[0]), role) }
+    let adapters = survey.ggufAdapters(among: others)
+    let models = others.filter { !adapters.contains($0) }
+    let (wanted, kind) = !adapters.isEmpty && (role == .adapter || models.isEmpty) ? (adapters, "adapters") : (models, "models")
+    guard wanted.count == 1 else {
       throw WeightSourceError(
-        survey.path.string, .found("the directory holds \(models.count) GGUF models: \(NameSummary(models, limit: 6))", remedy: "Name one of the files."))
+        survey.path.string, .found("the directory holds \(wanted.count) GGUF \(kind): \(NameSummary(wanted, limit: 6))", remedy: "Name one of the files."))
     }
-    return try file(survey.path.appending(models.first ?? names[0]), role)
+    let found = try file(survey.path.appending(wanted[0]), role)
+    guard !found.kind.isAdapter else { return found }
+    let place = survey.path.lastComponent?.string ?? survey.path.string
+    return FoundSource(kind: found.kind, path: found.path, warnings: found.warnings + adapters.prefix(10).map {
+      SourceWarning($0, in: place, "is an adapter beside the model and was left out; --lora_dir puts it on the model")
+    })
   }
 
   private static func file(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
@@ -141,6 +152,20 @@ public struct FoundSource: Sendable {
 }
 
 extension DirectorySurvey {
+  fileprivate var hasAdapterWeights: Bool {
+    ["adapter_model.safetensors", "adapters.safetensors", "adapter_model.bin"].contains(where: has)
+  }
+  /// The files among these that say of themselves that they are adapters.
+  fileprivate func ggufAdapters(among names: [String]) -> [String] {
+    // Headers of more files than anybody keeps in one directory are not worth their reading.
+    names.prefix(64).filter { (try? GGUFFile(path.appending($0)).found().kind) == .ggufAdapter }
+  }
+  /// nil where there is none, or several.
+  fileprivate var onlyGGUFAdapter: FoundSource? {
+    let names = ggufAdapters(among: ggufs)
+    return names.count == 1 ? try? GGUFFile(path.appending(names[0])).found() : nil
+  }
+
   /// Configuration and weights of a Hugging Face model.
   fileprivate var isCompleteModel: Bool {
     guard case .found(let choice) = weights, let config, config["architectures"] != nil || config["model_type"] != nil else { return false }

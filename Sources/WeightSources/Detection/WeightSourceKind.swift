@@ -1,5 +1,3 @@
-public import SystemPackage
-
 /// What a path holds; ``FoundSource`` tells it from everything that is there.
 public enum WeightSourceKind: String, Sendable, CaseIterable {
   /// A TensorRT-LLM checkpoint, pruned or not.
@@ -26,6 +24,8 @@ public enum WeightSourceKind: String, Sendable, CaseIterable {
     case .engine: "engine"
     }
   }
+  /// Whether it changes a model and is none.
+  public var isAdapter: Bool { self == .adapter || self == .ggufAdapter }
   var withArticle: String { self == .engine ? "an engine" : "a \(name)" }
 
   /// Which commands take it, as a sentence.
@@ -33,16 +33,10 @@ public enum WeightSourceKind: String, Sendable, CaseIterable {
     switch self {
     case .checkpoint: "trtllm-build, trtllm-prune and trtllm-refit take it as --checkpoint_dir."
     case .huggingFace, .gguf: "trtllm-convert and trtllm-build take it, trtllm-run and trtllm-serve run it, trtllm-refit takes it as --checkpoint_dir."
-    case .adapter: "trtllm-refit puts it on an engine's weights, as --checkpoint_dir or --lora_dir."
-    case .ggufAdapter: "No command reads such adapters; give trtllm-refit the PEFT adapter that it was made from."
+    case .adapter, .ggufAdapter: "trtllm-refit puts it on an engine's weights, as --checkpoint_dir or --lora_dir."
     case .engine: "trtllm-run and trtllm-refit take it as --engine_dir, trtllm-serve as its first word."
     }
   }
-
-  /// What a path holds, whoever asks.
-  ///
-  /// - Throws: ``WeightSourceError`` saying what is there instead, or `FileError` where there is nothing.
-  public static func detect(_ path: FilePath) throws -> WeightSourceKind { try FoundSource(at: path).kind }
 }
 
 /// What a flag asks a path for.
@@ -72,16 +66,13 @@ public enum SourceRole: Sendable, CaseIterable {
     case .model: [.huggingFace, .gguf]
     case .checkpoint: [.checkpoint]
     case .build: [.checkpoint, .huggingFace, .gguf]
-    case .weights: [.checkpoint, .huggingFace, .gguf, .adapter, .engine]
+    case .weights: [.checkpoint, .huggingFace, .gguf, .adapter, .ggufAdapter, .engine]
     case .base: [.checkpoint, .huggingFace, .gguf, .engine]
-    case .adapter: [.adapter]
+    case .adapter: [.adapter, .ggufAdapter]
     case .run: [.engine, .checkpoint, .huggingFace, .gguf]
     case .engine: [.engine]
     }
   }
-
-  /// Whether a path that holds this kind may be named.
-  public func accepts(_ kind: WeightSourceKind) -> Bool { accepted.contains(kind) }
 
   /// What is wanted, in words.
   var wanted: String {
@@ -92,7 +83,7 @@ public enum SourceRole: Sendable, CaseIterable {
     case .build: "a TensorRT-LLM checkpoint, a Hugging Face directory or a GGUF file"
     case .weights: "a model, an adapter, a checkpoint or an engine"
     case .base: "a model, a checkpoint or an engine to put the adapter on"
-    case .adapter: "a PEFT adapter"
+    case .adapter: "a PEFT adapter, or a LoRA adapter in a GGUF file"
     case .run: "an engine or a model"
     case .engine: "an engine directory"
     }
@@ -102,11 +93,11 @@ public enum SourceRole: Sendable, CaseIterable {
   func remedy(for kind: WeightSourceKind) -> String {
     switch (self, kind) {
     case (.model, .checkpoint), (.model, .engine): kind.takenBy
-    case (.model, .adapter), (.build, .adapter): "It changes a model but is none: name the base model here, and give the adapter to trtllm-refit as --lora_dir."
-    case (.base, .adapter): "It changes a model but is none: name a base model here."
+    case (.model, _) where kind.isAdapter, (.build, _) where kind.isAdapter: "It changes a model but is none: name the base model here, and give the adapter to trtllm-refit as --lora_dir."
+    case (.base, _) where kind.isAdapter: "It changes a model but is none: name a base model here."
     case (.checkpoint, .huggingFace), (.checkpoint, .gguf): "Make a checkpoint of it first: trtllm-convert --model_dir MODEL --output_dir CHECKPOINT"
     case (.checkpoint, .engine), (.build, .engine): "Name the checkpoint that it was built from. " + kind.takenBy
-    case (.run, .adapter): "It changes a model but is none: put it on an engine with trtllm-refit, and name that."
+    case (.run, _) where kind.isAdapter: "It changes a model but is none: put it on an engine with trtllm-refit, and name that."
     case (.engine, .checkpoint), (.engine, .huggingFace), (.engine, .gguf): "Build an engine of it first: trtllm-build --checkpoint_dir MODEL --output_dir ENGINE"
     case (.adapter, .huggingFace), (.adapter, .gguf), (.adapter, .checkpoint), (.adapter, .engine):
       "It is a whole model: trtllm-refit takes it as --checkpoint_dir."

@@ -10,7 +10,7 @@ public final class GGUFFile: NamedTensors {
   public let metadata: GGUFMetadata
   let tensors: [String: GGUFHeader.Tensor]
   /// One, or every part in order.
-  private let parts: [ReadableFile]
+  let parts: [ReadableFile]
 
   /// - Parameter path: The file, or any part of one that was split.
   /// - Throws: ``GGUFError`` for anything in a header that is not so, and for parts that are missing or do not belong

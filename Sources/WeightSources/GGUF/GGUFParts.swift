@@ -117,6 +117,8 @@ extension GGUFFile {
     case "controlvector": throw failed("this is a control vector, which changes a model but is none", "Name a model's GGUF file.")
     default: break
     }
+    // An adapter that does not say so, which its reader tells.
+    if names.contains(where: { $0.hasSuffix(AdapterTensorName.ggufDown) }) { return FoundSource(kind: .ggufAdapter, path: path) }
     if names.isEmpty {
       throw failed("this GGUF file holds \(metadata["tokenizer.ggml.tokens"] == nil ? "no tensors" : "a vocabulary and no weights")", "Name a model's GGUF file.")
     }

@@ -2,19 +2,18 @@ public import Tensors
 
 /// A GGUF file's tensors under Hugging Face's names and in its order of rows.
 ///
-/// llama.cpp stores each head's Q and K rows interleaved for its rotary kernel (`[head, half/2, 2]`); Hugging Face
-/// keeps the halves apart (`[head, 2, half/2]`). Reading undoes that head by head.
+/// Rows of queries and keys are put in order on the way; see ``InterleavedHeads``.
 public final class GGUFTensors: NamedTensors {
   public let names: [String]
   private let file: GGUFFile
-  private let headSize: Int
+  private let heads: InterleavedHeads
   /// By Hugging Face's name: the file's name and whether rows are interleaved.
   private let sources: [String: (name: String, isRotated: Bool)]
   private let family: ModelFamily
 
   init(_ file: GGUFFile, family: ModelFamily, layerCount: Int, headSize: Int) {
     self.file = file
-    self.headSize = headSize
+    heads = InterleavedHeads(headSize: headSize)
     self.family = family
     var sources: [String: (name: String, isRotated: Bool)] = [:]
     var renamed: [String: String] = [:]
@@ -49,30 +48,11 @@ public final class GGUFTensors: NamedTensors {
   }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-    guard let source = sources[name], let description = file.description(of: source.name) else {
-      throw WeightSourceError(origin, .missing(names: [name]))
-    }
-    guard source.isRotated, !rows.isEmpty else {
-      return try unsafe file.read(source.name, rows: rows, into: destination)
-    }
-    guard description.rowCount % headSize == 0 else {
-      throw WeightSourceError(
-        origin, .other("'\(source.name)' has \(description.rowCount) rows, not a multiple of the head size \(headSize). The file is damaged."))
-    }
-    let rowBytes = description.rowByteCount
-    let half = headSize / 2
-    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: headSize * rowBytes, alignment: 64)
-    defer { unsafe scratch.deallocate() }
-    for head in rows.lowerBound / headSize...(rows.upperBound - 1) / headSize {
-      let headRows = head * headSize..<(head + 1) * headSize
-      try unsafe file.read(source.name, rows: headRows, into: scratch)
-      for row in rows.clamped(to: headRows) {
-        let (part, plane) = (row - headRows.lowerBound).quotientAndRemainder(dividingBy: half)
-        let from = (2 * plane + part) * rowBytes
-        let to = (row - rows.lowerBound) * rowBytes
-        unsafe UnsafeMutableRawBufferPointer(rebasing: destination[to..<to + rowBytes])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: scratch[from..<from + rowBytes]))
-      }
+    guard let source = sources[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
+    if source.isRotated {
+      try unsafe heads.read(source.name, rows: rows, of: file, into: destination)
+    } else {
+      try unsafe file.read(source.name, rows: rows, into: destination)
     }
   }
 }
