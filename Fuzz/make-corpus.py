@@ -105,6 +105,11 @@ seed("gguf", "scaled-f16", gguf(model + [("llama.rope.scaling.type", 8, "linear"
 for name, kind in [("q4_0", 2), ("q4_1", 3), ("q5_0", 6), ("q5_1", 7), ("q4_K", 12), ("q5_K", 13), ("q6_K", 14), ("bf16", 30)]:
     seed("gguf", name, gguf(model[:2], [("a", [256, 3], kind), ("b", [256], kind)]))
 seed("gguf", "empty", gguf([], []))
+# For the small model of the adapter target: hidden 8, 2 layers, 2 heads of 4 (1 for keys), 12 inside, 10 tokens.
+def factors(name, rank, inputs, outputs, kind=0): return [(f"{name}.weight.lora_a", [inputs, rank], kind), (f"{name}.weight.lora_b", [rank, outputs], kind)]
+adapter_keys = [("general.architecture", 8, "llama"), ("general.type", 8, "adapter"), ("adapter.type", 8, "lora"), ("adapter.lora.alpha", 6, 4.0)]
+seed("gguf", "lora-f32", gguf(adapter_keys, factors("blk.0.attn_q", 2, 8, 8) + factors("blk.1.attn_k", 1, 8, 4) + factors("blk.0.ffn_down", 3, 12, 8) + [("output_norm.weight", [8], 0)]))
+seed("gguf", "lora-tables-f16", gguf(adapter_keys[:3], [("token_embd.weight.lora_a", [2, 10], 1), ("token_embd.weight.lora_b", [2, 8], 1)] + factors("output", 2, 8, 10, 1) + factors("blk.1.attn_output", 2, 8, 8, 30)))
 
 # huggingface
 def header(shapes, dtype="F32"):

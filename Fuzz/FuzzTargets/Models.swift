@@ -8,7 +8,7 @@ import Tokenizers
 
 extension FuzzTarget {
   /// A GGUF file's header; data are made up behind it. What is accepted is read as trtllm-convert would: configuration,
-  /// tokenizer, the first rows of every tensor.
+  /// tokenizer, the first rows of every tensor. What is an adapter changes the weights of a small model.
   static let gguf = FuzzTarget(name: "gguf") { input in
     let path = Place.directory("gguf") + "/model.gguf"
     Place.write(input + SafetensorsBytes.pattern.prefix(64 << 10), path)
@@ -25,6 +25,9 @@ extension FuzzTarget {
       { use(tokenizer) }
     }
     if let source = try? ModelSource(gguf: file, path: FilePath(path)) { read(source) }
+    for base in MadeUpWeights.all {
+      if let adapter = try? LoRAAdapter(gguf: FilePath(path), for: base.layout) { put(adapter, on: base) }
+    }
   }
 
   /// A PEFT directory: adapter_config.json and the header of adapter_model.safetensors, with a zero byte between them. What
@@ -35,18 +38,21 @@ extension FuzzTarget {
     Place.write(parts[0], directory + "/adapter_config.json")
     Place.write(SafetensorsBytes.file(header: parts.count > 1 ? parts[1] : []), directory + "/adapter_model.safetensors")
     guard let adapter = try? LoRAAdapter(directory: FilePath(directory)) else { return }
-    for base in MadeUpWeights.all {
-      for shares in [false, true] {
-        guard
-          let weights = try? AdaptedWeights(base: base, adapter: adapter, layout: base.layout, strength: 0.5, sharesEmbedding: shares)
-        else { continue }
-        for rank in 0..<base.layout.mapping.worldSize {
-          for name in weights.touchedNames(rank: rank) {
-            guard let description = weights.description(of: name, rank: rank) else { preconditionFailure("\(name) has gone") }
-            var bytes = [UInt8](repeating: 0, count: description.byteCount)
-            try? unsafe bytes.withUnsafeMutableBytes {
-              unsafe try weights.read(name, rank: rank, rows: 0..<description.rowCount, into: $0)
-            }
+    for base in MadeUpWeights.all { put(adapter, on: base) }
+  }
+
+  /// Reads everything that an adapter changes, also of a model that stores table and head once.
+  private static func put(_ adapter: LoRAAdapter, on base: MadeUpWeights) {
+    for shares in [false, true] {
+      guard
+        let weights = try? AdaptedWeights(base: base, adapter: adapter, layout: base.layout, strength: 0.5, sharesEmbedding: shares)
+      else { continue }
+      for rank in 0..<base.layout.mapping.worldSize {
+        for name in weights.touchedNames(rank: rank) {
+          guard let description = weights.description(of: name, rank: rank) else { preconditionFailure("\(name) has gone") }
+          var bytes = [UInt8](repeating: 0, count: description.byteCount)
+          try? unsafe bytes.withUnsafeMutableBytes {
+            unsafe try weights.read(name, rank: rank, rows: 0..<description.rowCount, into: $0)
           }
         }
       }
