@@ -121,6 +121,8 @@ import Testing
       for file in try FileManager.default.subpathsOfDirectory(atPath: folder.path) where file.hasSuffix(".swift") {
         let text = try String(contentsOf: folder.appendingPathComponent(file), encoding: .utf8)
         for match in text.matches(of: /config\.json\["([a-z_]+)"\]/) { read.insert(String(match.1)) }
+        guard text.contains("extension CheckpointConfig") else { continue }
+        for match in text.matches(of: /[^.\w]json\["([a-z_]+)"\]/) { read.insert(String(match.1)) }
       }
     }
     #expect(read.count >= 7 && read.isSubset(of: Self.others.keys), "\(read.subtracting(Self.others.keys))")
