@@ -5,7 +5,8 @@
 
 SET is a key of the golden file: base_float32, base_bfloat16, lora_float32 or lora_bfloat16. Prompt ids must be equal.
 Log-probabilities of the prompt's own tokens (echo), where the golden file has them, must agree within 0.002, and within
-0.15 for bfloat16, alone and under load, bit by bit the same. Greedy ids must be equal for float32, and for bfloat16 up to the first step whose margin is below 0.15, where rounding may
+0.25 for bfloat16, alone and under load, bit by bit the same. (Of SmolLM2, transformers is up to 0.35 from these values
+where it computes all in bfloat16, and 0.06 where it only keeps keys and values so.) Greedy ids must be equal for float32, and for bfloat16 up to the first step whose margin is below 0.15, where rounding may
 choose the other token. Under load every prompt must be answered as it was alone, whatever the margins.
 """
 
@@ -81,7 +82,7 @@ async def main():
     for case, found in zip(scored, scores_alone):
         wanted = case["prompt_logprobs"]
         worst = max((abs(a - b) for a, b in zip(wanted, found)), default=0)
-        failures += (bad := len(found) != len(wanted) or not worst <= (0.15 if "bfloat16" in name else 0.002))
+        failures += (bad := len(found) != len(wanted) or not worst <= (0.25 if "bfloat16" in name else 0.002))
         print(f"{'FAILED' if bad else 'ok    '} prompt scores of {case['prompt'][:40]!r}: {worst:.5f} off at most")
     *crowd_scores, crowd = await asyncio.gather(
         *(scores(case) for _ in range(2) for case in scored), together())

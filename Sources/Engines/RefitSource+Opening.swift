@@ -139,7 +139,7 @@ extension RefitSource {
       kind: found.kind.rawValue, path: found.path)
     opened.model = model.names
     opened.companions = [Companions(files: try model.companions(), path: found.path, isModel: true)]
-    opened.warnings = model.warnings
+    opened.warnings = model.warnings.map { $0.placed(in: found.path.string) }  // the engine has a config.json, too
     do {
       opened.weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
     } catch { opened.problems = try refusal(error).problems }
