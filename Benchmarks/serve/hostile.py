@@ -166,20 +166,20 @@ def watch_stream(port: int, tokens: int, end: float, results):
 def measure(port: int, tokens: int, requests, options):
     """Sends these requests, and gives the times of /health, the gaps, streams not begun, and counts of answers by status."""
     end = time.time() + options.seconds
-    queues = [multiprocessing.SimpleQueue() for _ in range(2)]
+    queues = [multiprocessing.Queue() for _ in range(2)]
     workers = [multiprocessing.Process(target=watch_health, args=(port, end, queues[0])),
                multiprocessing.Process(target=watch_stream, args=(port, tokens, end, queues[1]))]
     shares = min(options.at_once, os.cpu_count() or 1, 8) if requests else 0
-    answers = [multiprocessing.SimpleQueue() for _ in range(shares)]
+    answers = [multiprocessing.Queue() for _ in range(shares)]
     for share in range(shares):
         clients = list(range(share, options.at_once, shares))
         workers.append(multiprocessing.Process(target=attack, args=(port, clients, requests, end, answers[share])))
     for worker in workers:
         worker.start()
-    health, (gaps, refused) = queues[0].get(), queues[1].get()
+    health, (gaps, refused) = queues[0].get(timeout=60), queues[1].get(timeout=60)
     counts: dict[str, int] = {}
     for queue in answers:
-        for status, count in queue.get().items():
+        for status, count in queue.get(timeout=60).items():
             counts[status] = counts.get(status, 0) + count
     for worker in workers:
         worker.kill()

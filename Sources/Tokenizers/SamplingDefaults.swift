@@ -1,6 +1,8 @@
 import JSON
 
 /// How a model's author wants tokens chosen, as `generation_config.json` says; nil where it says nothing.
+///
+/// What is missing stays the requests' own default, as in vLLM; transformers would put 50 for a missing `top_k`.
 public struct SamplingDefaults: Sendable, Equatable, CustomStringConvertible {
   /// 0, the likeliest token, where `do_sample` is false.
   public var temperature: Double?
@@ -32,7 +34,12 @@ public struct SamplingDefaults: Sendable, Equatable, CustomStringConvertible {
       return
     }
     temperature = try number("temperature", 0...100) ?? 1
-    topK = try number("top_k", 0...1e9).map { Int($0) }
+    topK = try number("top_k", 0...1e9).map { (value) throws(TokenizerError) in
+      guard let whole = Int(exactly: value) else {
+        throw TokenizerError(file: file, problem: .invalidMember("top_k", expected: "a whole number"))
+      }
+      return whole
+    }
     topP = try number("top_p", 0...1)
     minP = try number("min_p", 0...1)
   }

@@ -78,7 +78,7 @@ import Tokenizers
     #expect(try notes(["generation_config.json": ["temperature": 0.6, "top_p": 0.9, "num_beams": 1, "early_stopping": true]]).all.isEmpty)
   }
 
-  @Test func `sampling settings are read as transformers heeds them`() throws {
+  @Test func `sampling settings count where transformers heeds them, and what is missing is not made up`() throws {
     func defaults(_ json: JSONValue) throws -> SamplingDefaults {
       try SamplingDefaults(TokenizerFiles(contents: ["generation_config.json": Array(json.serialized().utf8)]))
     }
@@ -89,7 +89,7 @@ import Tokenizers
     // Without do_sample, transformers heeds the penalty alone.
     #expect(try defaults(["temperature": 0.6, "repetition_penalty": 1.2]).description == "repetition_penalty 1.2")
     #expect(try SamplingDefaults(TokenizerFiles(contents: [:])) == SamplingDefaults())
-    for wrong: JSONValue in [["do_sample": true, "temperature": -1], ["repetition_penalty": 0], ["do_sample": true, "top_p": "x"], ["do_sample": true, "top_k": .double(1e300)]] {
+    for wrong: JSONValue in [["do_sample": true, "temperature": -1], ["repetition_penalty": 0], ["do_sample": true, "top_p": "x"], ["do_sample": true, "top_k": .double(1e300)], ["do_sample": true, "top_k": .double(50.7)]] {
       #expect(throws: TokenizerError.self) { _ = try defaults(wrong) }
     }
   }
