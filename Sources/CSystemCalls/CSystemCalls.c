@@ -92,6 +92,7 @@ void drydock_start_writing(int32_t file, int64_t offset, int64_t count) {
 #endif
 }
 
+int32_t drydock_may_make_in(const char *path) { return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0; }
 int32_t drydock_make_directory(const char *path) { return mkdir(path, 0777) < 0 ? -errno : 0; }
 int32_t drydock_make_private_directory(const char *path) { return mkdir(path, 0700) < 0 ? -errno : 0; }
 int32_t drydock_touch(const char *path) { return utimensat(AT_FDCWD, path, NULL, 0) < 0 ? -errno : 0; }

@@ -94,6 +94,11 @@ public struct Pruner: Sendable {
     options.digests && plan.notes?.digests == nil
   }
 
+  /// Whether the pruned checkpoint may be written to `target`; writes nothing.
+  public func check(_ target: FilePath) throws {
+    try OutputDirectory.check(target, as: .prunedCheckpoint, notOverlapping: [checkpoint.path])
+  }
+
   /// Writes the pruned checkpoint; it appears under its name complete or not at all.
   ///
   /// - Parameters:

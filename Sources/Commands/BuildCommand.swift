@@ -133,6 +133,7 @@ public struct BuildCommand: DrydockCommand {
     let world = source.config.mapping.worldSize
     let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
     if dryRun {
+      try naming("--output_dir") { try builder.check(source, to: FilePath(outputDirectory)) }
       log.info(
         "would build \(what): \(Format.bytes(prepared.byteCount)) of weights\(prepared.isStripped ? ", stripped" : "") "
           + "into \(outputDirectory); nothing was written")

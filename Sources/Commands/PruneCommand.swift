@@ -132,6 +132,7 @@ public struct PruneCommand: DrydockCommand {
     for warning in pruner.warnings { log.warning(warning) }
     let target = try outputDirectory.map { FilePath($0) } ?? Self.defaultOutput(FilePath(checkpointDirectory))
     if dryRun {
+      try pruner.check(target)
       let report = pruner.report
       if json { return print(report, to: target, time: nil) }
       for (pattern, count, bytes) in report.summary { Terminal.write("\(pattern)  ×\(count)  \(Format.bytes(bytes))\n") }

@@ -213,6 +213,7 @@ public struct RefitCommand: DrydockCommand {
     log.warnings(prepared.warnings)
     for text in [prepared.files.summary, prepared.files.note].compactMap({ $0 }) { log.info(text) }
     if dryRun {
+      try refitter.check(source, to: target)
       let counts = "\(prepared.refitted) weight(s) to refit, \(prepared.filled) to fill, \(prepared.kept) kept, \(prepared.ignored) ignored"
       log.info("would write \(outputDirectory): \(counts), \(Format.bytes(prepared.byteCount)); nothing was written")
       if json {
@@ -254,6 +255,7 @@ public struct RefitCommand: DrydockCommand {
   private func strip(_ refitter: Refitter, to target: FilePath, _ phases: inout Phases, _ log: CommandLog) async throws {
     let engine = refitter.engine.path
     if dryRun {
+      try refitter.check(nil, to: target)
       log.info("would strip \(engine) into \(target); nothing was written")
     } else {
       let summary = try await phases.measure("save") { try await refitter.strip(to: target) }

@@ -163,6 +163,11 @@ public struct EngineBuilder: Sendable {
     }
   }
 
+  /// Whether an engine of `source` may be written to `target`; writes nothing.
+  public func check(_ source: BuildSource, to target: FilePath) throws {
+    try OutputDirectory.check(target, as: .engine, notOverlapping: [source.path])
+  }
+
   /// Writes the engine: complete under its name, or not at all.
   public func write(
     _ prepared: Prepared, of source: BuildSource, to target: FilePath, progress: ProgressCounter? = nil

@@ -135,10 +135,18 @@ struct EngineCompanions: Sendable {
   private mutating func describe(from before: CompanionFiles, to origin: FilePath, vocabulary: Int) throws {
     let (old, new) = (try before.tokenizerFiles(), try files.tokenizerFiles())
     let found = new.differences(from: old)
-    let parts = TokenizerFiles.Part.allCases.filter { found.contains($0) }.map(\.rawValue)
-    if !parts.isEmpty {
-      let list = parts.count < 3 ? parts.joined(separator: " and ") : parts.dropLast().joined(separator: ", ") + " and " + parts[parts.count - 1]
-      changes.summary = "\(list) from \(origin)"
+    let parts = TokenizerFiles.Part.allCases.filter { found.contains($0) }
+    // What the new files do not have does not come from them.
+    let gone = parts.filter { $0 == .chatTemplate && !new.hasChatTemplate || $0 == .generation && !new.hasGenerationSettings }
+    func list(_ parts: [TokenizerFiles.Part]) -> String {
+      let words = parts.map(\.rawValue)
+      return words.count < 3 ? words.joined(separator: " and ") : words.dropLast().joined(separator: ", ") + " and " + words[words.count - 1]
+    }
+    let come = parts.filter { !gone.contains($0) }
+    let sentences = [come.isEmpty ? nil : "\(list(come)) from \(origin)", gone.isEmpty ? nil : "no \(list(gone)) any more: \(origin) has none"]
+    changes.summary = parts.isEmpty ? nil : sentences.compactMap { $0 }.joined(separator: "; ")
+    if gone.contains(.chatTemplate) {
+      warnings.append("\(origin) has no chat template, so the engine loses its own: --keep_tokenizer keeps the engine's tokenizer and template")
     }
     let findings = try files.findings(modelVocabulary: vocabulary)
     problems += findings.misfits.map { .tokenizer($0) }

@@ -103,7 +103,7 @@ public struct Refitter: Sendable {
     var lineage = try Lineage(refitFrom: source, sourceDigest: sourceDigest, parent: parent(prepared.lineage))
     lineage.files = prepared.companions.record
     var summary: RefitSummary
-    let inputs = [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
+    let inputs = Self.inputs(source)
     if ranks.count < engine.ranks.count {
       lineage.job = try job(source, prepared.companions, sourceDigest: sourceDigest)
       let shares = RefitShares(refitter: self, target: target, inputs: inputs, lineage: lineage, companions: prepared.companions)
@@ -187,6 +187,16 @@ public struct Refitter: Sendable {
       output.abandon()
       throw error
     }
+  }
+
+  private static func inputs(_ source: RefitSource) -> [FilePath] {
+    [source.path] + (source.basePath.map { [$0] } ?? []) + source.adapters.map { FilePath($0.path) }
+  }
+
+  /// Whether a refit from `source` may be written to `target`, or a stripped engine where there is none; writes nothing.
+  public func check(_ source: RefitSource?, to target: FilePath) throws {
+    try OutputDirectory.check(
+      target, as: .engine, notOverlapping: [engine.path] + (source.map(Self.inputs) ?? []), replaceable: engine.path)
   }
 
   /// The output, in which files of the model that the target holds and that are not written have no place.

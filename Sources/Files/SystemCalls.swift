@@ -30,6 +30,11 @@ enum SystemCalls {
     return FileStatus(status)
   }
 
+  /// - Throws: Where nothing may be made in the directory.
+  static func requireRoom(in directory: FilePath) throws(FileError) {
+    _ = try check(directory, "access", unsafe directory.withCString { unsafe drydock_may_make_in($0) })
+  }
+
   static func copyPermissions(_ from: FilePath, to: FilePath) throws(FileError) {
     let result = unsafe from.withCString { from in unsafe to.withCString { to in unsafe drydock_copy_permissions(from, to) } }
     _ = try check(to, "chmod", result)

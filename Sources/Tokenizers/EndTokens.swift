@@ -10,7 +10,11 @@ struct EndTokens {
   init(files: TokenizerFiles, roleID: Int32?) throws(TokenizerError) {
     var places: [(file: String, ids: [Int32])] = []
     for file in ["generation_config.json", "config.json"] {
-      let found = Self.ids(try files.json(file)?["eos_token_id"])
+      let member = try files.json(file)?["eos_token_id"]
+      guard Self.areIDs(member) else {
+        throw TokenizerError(file: file, problem: .invalidMember("eos_token_id", expected: "a token id, or an array of them"))
+      }
+      let found = Self.ids(member)
       if !found.isEmpty { places.append((file, found)) }
     }
     if let roleID { places.append(("tokenizer_config.json", [roleID])) }
@@ -22,6 +26,12 @@ struct EndTokens {
         "answers end at \(list(first.ids)) by \(first.file), at \(list(other.ids)) by \(other.file): \(first.file) counts, as in transformers")
       break
     }
+  }
+
+  /// Whether a member is what ids may be, none among them.
+  private static func areIDs(_ value: JSONValue?) -> Bool {
+    guard let value, !value.isNull else { return true }
+    return (value.array ?? [value]).allSatisfy { $0.int.flatMap(Int32.init(exactly:)) != nil }
   }
 
   /// One id or several. A negative one ends nothing.

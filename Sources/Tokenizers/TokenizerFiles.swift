@@ -27,9 +27,13 @@ public struct TokenizerFiles: Sendable {
   func json(_ name: String) throws(TokenizerError) -> JSONValue? {
     guard var bytes = contents[name] else { return nil }
     if name == "tokenizer.json" { _ = flattenVocabulary(in: &bytes) }
-    do { return try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
+    let json: JSONValue
+    do { json = try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
       throw TokenizerError(file: name, problem: .invalidJSON(reason: error.description))
     }
+    // Of a list or a null all members would be missing, without a word.
+    guard case .object = json else { throw TokenizerError(file: name, problem: .invalidMember("the file", expected: "a JSON object")) }
+    return json
   }
   func bytes(_ name: String) -> [UInt8]? { contents[name] }
 }

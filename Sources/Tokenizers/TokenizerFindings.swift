@@ -91,7 +91,9 @@ extension TokenizerFiles {
     return found
   }
 
-  public var hasChatTemplate: Bool { templateTexts?["default"] != nil }
+  /// An empty text is none: a prompt made with it has no tokens.
+  public var hasChatTemplate: Bool { templateTexts?["default"].map { !$0.isEmpty } ?? false }
+  public var hasGenerationSettings: Bool { bytes("generation_config.json") != nil }
   private var templateTexts: [String: String]? {
     (try? ChatTemplateSources(files: self, configuration: json("tokenizer_config.json")))?.byName.mapValues(\.text)
   }

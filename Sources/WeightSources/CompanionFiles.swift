@@ -96,10 +96,10 @@ extension ModelSource {
         let ends = config["eos_token_id"], !ends.isNull
       else { return companions }
       let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
-      if members["eos_token_id"].map(\.isNull) ?? true {
+      if counting.allSatisfy({ $0 < 0 }) {
         members["eos_token_id"] = ends
         companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
-        companions.notes.append("generation_config.json names no eos_token_id: that of config.json counts")
+        companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts")
       } else if !Set(others).isSubset(of: counting) {
         companions.notes.append(
           "eos_token_id is \(counting.prefix(10)) in generation_config.json and \(others.prefix(10)) in config.json: generation_config.json "

@@ -29,6 +29,12 @@ import Testing
         #expect(try run(old, to: "out").status == 0)
         d.write("out/notes.txt", "mine")
         let before = snapshot(d("out"))
+        if ["engine", "pruned", "refitted"].contains(new), let (command, arguments, flag) = commands[new] {
+          // What would be refused is refused before, too.
+          let dry = try command(arguments + [flag, path("out"), "--dry_run"])
+          #expect(dry.status == (kinds[old] == kinds[new] ? 0 : 1), "\(new) over \(old): \(dry.errors)")
+          #expect(snapshot(d("out")) == before)
+        }
         let done = try run(new, to: "out")
         if kinds[old] == kinds[new] {
           #expect(done.status == 0, "\(new) over \(old): \(done.errors)")

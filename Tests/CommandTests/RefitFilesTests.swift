@@ -190,6 +190,8 @@ import Testing
       ("tokenizer.json", String(whole.prefix(whole.count / 2)), "tokenizer.json"), ("tokenizer.json", "", "tokenizer.json"),
       ("tokenizer.json", whole.replacing(#""type": "BPE""#, with: #""type": "Unigram""#), "'Unigram'"),
       ("tokenizer_config.json", "{", "tokenizer_config.json"), ("generation_config.json", "[", "generation_config.json"),
+      ("tokenizer_config.json", "null", "should be a JSON object"), ("generation_config.json", "[]", "should be a JSON object"),
+      ("generation_config.json", #"{"eos_token_id": "2"}"#, "eos_token_id"),
     ] {
       try makeTuned("B")
       d.write("B/\(file)", damaged)
@@ -198,6 +200,14 @@ import Testing
       #expect(names(in: d.path)?.contains("no") == false)
       try refit("A", path("B"), to: "weights", ["--keep_tokenizer"])
       #expect(try files("weights")["tokenizer.json"] == files("A")["tokenizer.json"])
+    }
+    // One that has no template is no place that a template comes from.
+    try makeTuned("B")
+    for empty in [true, false] {
+      if empty { d.write("B/chat_template.jinja", "") } else { remove(d("B/chat_template.jinja")) }
+      let bare = try refit("A", path("B"), to: "bare template")
+      #expect(bare.errors.contains("so the engine loses its own: --keep_tokenizer"), "\(bare.errors)")
+      #expect(bare.errors.contains("no chat template any more") && !bare.errors.contains("chat template from"), "\(bare.errors)")
     }
     // A template: an engine that has one keeps it, one that has none gets what a build would give, with a warning.
     try makeTuned("B")

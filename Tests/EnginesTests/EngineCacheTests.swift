@@ -245,7 +245,7 @@ import Testing
     #expect(kept == [first.engine.path.lastComponent?.string ?? ""])
   }
 
-  @Test(arguments: ["cut", "other rank file", "no lineage", "no configuration", "no rank file"])
+  @Test(arguments: ["cut", "other rank file", "no lineage", "no configuration", "no rank file", "no settings", "other settings", "refitted"])
   func `an engine that was damaged is built again`(_ damage: String) async throws {
     let model = try model("m")
     let first = try await get(model, cache)
@@ -259,6 +259,13 @@ import Testing
       try FileManager.default.copyItem(atPath: other.engine.path.appending("rank0.engine").string, toPath: rank.string)
     case "no lineage": remove(first.engine.path.appending(Lineage.fileName))
     case "no configuration": remove(first.engine.path.appending("config.json"))
+    case "no settings": remove(first.engine.path.appending("generation_config.json"))
+    case "other settings": d.write("cache/\(first.engine.path.lastComponent?.string ?? "")/generation_config.json", #"{"eos_token_id": 1}"#)
+    case "refitted":
+      let engine = try EngineDirectory(first.engine.path)
+      let source = try RefitSource(try self.model("other", 9), for: engine)
+      let refitter = Refitter(engine: engine)
+      _ = try await refitter.write(try await refitter.prepare(source), from: source, to: first.engine.path)
     default: remove(rank)
     }
     // Another process may have it open: that one is left in peace.

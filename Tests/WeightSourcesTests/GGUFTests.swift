@@ -171,6 +171,16 @@ struct GGUFTests {
     #expect(tensor([4, 4], data: 63) != nil)
     #expect(tensor([4, 4], offset: 16) == .misaligned(tensor: "t", offset: 16, alignment: 32))
     #expect(tensor([4, 4], offset: UInt64.max - 31) != nil)
+    // Two on the same bytes, whichever stands first.
+    for offsets: (UInt64, UInt64) in [(0, 0), (0, 32), (32, 0), (0, 64)] {
+      let found = problem {
+        $0.start(tensors: 2)
+        $0.tensor("s", [4, 4], type: 0, offset: offsets.0)
+        $0.tensor("t", [4, 4], type: 0, offset: offsets.1)
+        $0.data(128)
+      }
+      if case .overlap? = found { #expect(offsets != (0, 64)) } else { #expect(found == nil && offsets == (0, 64), "\(offsets)") }
+    }
     if case .outsideFile(let name, _, _)? = tensor([4, 4], offset: 32) { #expect(name == "t") } else { Issue.record("no error") }
     for extents: [UInt64] in [[0], [1 << 63], [1 << 32, 1 << 32], [1 << 62, 1], [1, 1, 1, 1, 1]] {
       guard case .dimensions(tensor: "t", _)? = tensor(extents) else {

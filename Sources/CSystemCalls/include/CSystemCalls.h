@@ -39,6 +39,8 @@ int32_t drydock_sync(int32_t file);
 /* Asks for a range to be written to the disk soon, and does not wait: less is left for drydock_sync. A hint. */
 void drydock_start_writing(int32_t file, int64_t offset, int64_t count);
 
+/* Whether something may be made in a directory; -EACCES, -EROFS and kin where not. */
+int32_t drydock_may_make_in(const char *path);
 int32_t drydock_make_directory(const char *path);
 /* One that only its owner may look into. */
 int32_t drydock_make_private_directory(const char *path);

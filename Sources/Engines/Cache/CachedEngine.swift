@@ -20,6 +20,13 @@ public struct CachedEngine: Sendable {
       guard let known, known == engine.ranks.map(\.root), !engine.ranks.contains(where: { $0.isStripped }) else {
         throw EngineError(path, .source(reason: "its files are not those of its lineage.json"))
       }
+      // Somebody refitted it here: it is another model's now.
+      guard lineage?.action == "build" else { throw EngineError(path, .source(reason: "it was refitted")) }
+      for (name, file) in lineage?.files ?? [:] {
+        guard Directory.has(name, in: path), try AuxiliaryFile(name, at: path.appending(name)).digest() == file.digest else {
+          throw EngineError(path, .source(reason: "its \(name) is not that of its lineage.json"))
+        }
+      }
     } catch {
       use.end()
       broken("\(error)")

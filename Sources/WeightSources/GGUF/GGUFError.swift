@@ -18,6 +18,7 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
     case unknownTensorType(tensor: String, code: UInt32)
     case misaligned(tensor: String, offset: UInt64, alignment: Int)
     case outsideFile(tensor: String, end: UInt64, fileByteCount: Int)
+    case overlap(tensor: String, other: String)
     case metadata(key: String, reason: String)
     /// Parts of a split file that are missing or do not belong together, with the remedy.
     case split(reason: String)
@@ -48,6 +49,7 @@ public struct GGUFError: Error, Equatable, CustomStringConvertible {
         "tensor '\(tensor)' starts at \(offset), which is not a multiple of \(alignment). The file is damaged."
       case .outsideFile(let tensor, let end, let size):
         "tensor '\(tensor)' would end at byte \(end), the file has \(size). Download it again."
+      case .overlap(let tensor, let other): "tensor '\(tensor)' lies on the bytes of '\(other)'. The file is damaged: download or convert it again."
       case .metadata(let key, let reason): "metadata '\(key)' \(reason)."
       case .split(let reason): reason
       case .file(let error): "\(error)"

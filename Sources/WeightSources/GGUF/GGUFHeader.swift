@@ -16,6 +16,8 @@ struct GGUFHeader {
     let rowByteCount: Int
     /// Which of the model's files holds it.
     var part = 0
+    /// Of all its numbers.
+    var byteCount: Int { shape.dropLast().reduce(rowByteCount, *) }
   }
   var metadata: [String: GGUFValue] = [:]
   /// In the file's order.
@@ -56,6 +58,11 @@ struct GGUFHeader {
       tensors.append(tensor)
       let (padded, overflow) = end.addingReportingOverflow(alignment - 1)
       dataEnd = max(dataEnd, overflow ? end : padded / alignment * alignment)
+    }
+    // Two names for the same bytes: one of them has another tensor's numbers.
+    let ordered = zip(tensors, infos).sorted { $0.0.offset < $1.0.offset }
+    for (first, second) in zip(ordered, ordered.dropFirst()) where second.0.offset < first.0.offset + first.0.byteCount {
+      throw cursor.failed(.overlap(tensor: second.0.name, other: first.0.name), at: second.1.start)
     }
   }
 
