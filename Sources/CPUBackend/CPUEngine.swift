@@ -40,6 +40,8 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
   /// Tokens of all sequences together that the cache holds, and its bytes when it is full; memory is taken as it fills.
   public var cacheTokenCount: Int { cacheBlockCount * cacheBlockTokens }
   public var cacheByteCount: Int { cacheTokenCount * cacheByteCountPerToken }
+  /// What keys and values may take of memory that others may need, as found when the engine was opened.
+  public let memoryWarnings: [String]
   /// How keys and values are kept.
   public let cacheElementType: ElementType
   /// Threads that compute, over all ranks.
@@ -79,6 +81,7 @@ public final class CPUEngine: @unchecked Sendable {  // one step at a time, by c
     maximumSequences = sizes.sequences
     maximumLogitRows = sizes.logitRows
     cacheBlockCount = sizes.cacheBlockCount
+    memoryWarnings = sizes.warnings
     cacheElementType = first.cache.elementType
     let worldSize = engine.ranks.count
     let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)

@@ -13,19 +13,23 @@ package struct CacheMemory {
   package var sequenceLength: Int
   /// Most sequences at once.
   package var sequences: Int
-  /// Bytes of weights and buffers, which take from the available memory too.
-  package var otherByteCount: Double
+  /// Bytes of weights, which take from the available memory too, but can be dropped and read again: they are mapped.
+  package var weightByteCount: Double
+  /// Bytes of a step's buffers, which cannot.
+  package var bufferByteCount: Double
   /// nil where the system does not say.
   package var availableByteCount: Int?
 
   package init(
-    blockByteCount: Int, blockTokens: Int, sequenceLength: Int, sequences: Int, otherByteCount: Double, availableByteCount: Int?
+    blockByteCount: Int, blockTokens: Int, sequenceLength: Int, sequences: Int, weightByteCount: Double, bufferByteCount: Double,
+    availableByteCount: Int?
   ) {
     self.blockByteCount = blockByteCount
     self.blockTokens = blockTokens
     self.sequenceLength = sequenceLength
     self.sequences = sequences
-    self.otherByteCount = otherByteCount
+    self.weightByteCount = weightByteCount
+    self.bufferByteCount = bufferByteCount
     self.availableByteCount = availableByteCount
   }
 
@@ -39,8 +43,6 @@ package struct CacheMemory {
   package func blockCount(size: Int?, fraction: Double?) throws(TooSmall) -> Int {
     let perSequence = blocks(sequenceLength)
     let one = Double(perSequence) * Double(blockByteCount)
-    let available = Double(availableByteCount ?? Self.unknownMemory)
-    let free = max(0, available - otherByteCount)
     let budget: Double
     if let fraction, free * fraction < size.map(Double.init) ?? .infinity {
       budget = free * fraction
@@ -49,15 +51,50 @@ package struct CacheMemory {
       budget = Double(size)
       guard budget >= one else { throw tooSmall(budget, .size) }
     } else {
-      // Mapped weights can be dropped and read again: memory that cannot be had at all is what forbids a sequence.
-      guard available >= one else { throw tooSmall(available, .machine) }
+      // Memory that cannot be had at all is what forbids a sequence.
+      guard obtainable >= one else { throw tooSmall(obtainable, .machine) }
       budget = max(one, free * Self.defaultFraction)
     }
     let useful = Double(perSequence) * Double(sequences)
     return max(perSequence, Int(min(useful, budget / Double(blockByteCount))))
   }
 
+  /// What to tell of a cache that ``blockCount(size:fraction:)`` allows, but that takes more memory than others may like.
+  ///
+  /// - Parameter blockCount: What that gave for the same size and fraction.
+  package func warnings(blockCount: Int, size: Int?, fraction: Double?) -> [String] {
+    guard let available = availableByteCount else { return [] }
+    let one = Double(blocks(sequenceLength)) * Double(blockByteCount)
+    let cache = Double(blockCount) * Double(blockByteCount)
+    if size != nil, cache > obtainable {
+      return [
+        "--kv_cache_size: lower it to \(Self.text(obtainable, rounded: .down)): keys and values may grow to \(Self.text(cache, rounded: .up)), and "
+          + "\(Self.text(Double(available), rounded: .down)) of memory are available. The system may end this process when they do."
+      ]
+    }
+    if size == nil, fraction == nil, one > free * Self.defaultFraction {
+      let length = tokens(in: sharedByDefault)
+      return [
+        "--max_seq_len: " + (length > 1 ? "lower it to \(length) to leave memory to others: " : "")
+          + "keys and values of one sequence of \(sequenceLength) tokens may grow to "
+          + "\(Self.text(one, rounded: .up)), more than half of the \(Self.text(free, rounded: .down)) that are free beside the weights"
+      ]
+    }
+    return []
+  }
+
+  private var available: Double { Double(availableByteCount ?? Self.unknownMemory) }
+  /// What can be had when weights are dropped, and what is free beside them.
+  private var obtainable: Double { max(0, available - bufferByteCount) }
+  private var free: Double { max(0, obtainable - weightByteCount) }
+  /// What a sequence is advised to fit into: the default share, or half of what can be had where the weights leave no block.
+  private var sharedByDefault: Double {
+    let share = free * Self.defaultFraction
+    return share >= Double(blockByteCount) ? share : obtainable * Self.defaultFraction
+  }
+
   private func blocks(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+  private func tokens(in bytes: Double) -> Int { min(Int(bytes / Double(blockByteCount)), sequenceLength) * blockTokens }
 
   /// The memory holds no whole sequence.
   package struct TooSmall: Error, Equatable {
@@ -71,7 +108,7 @@ package struct CacheMemory {
     package var byteCount: Double
     package var needed: Double
     package var sequenceLength: Int
-    /// Tokens that fit.
+    /// Tokens that fit; of the machine's memory, into the share that the cache has by default.
     package var fitting: Int
 
     /// With the flags that mend it first.
@@ -79,25 +116,36 @@ package struct CacheMemory {
       let shorter = fitting > 1 ? "lower --max_seq_len to \(fitting)" : nil
       let (flag, has): (String?, String) =
         switch bound {
-        case .size: ("raise --kv_cache_size", "the cache may have \(Self.text(byteCount, rounded: .down))")
+        case .size: ("raise --kv_cache_size", "the cache may have \(CacheMemory.text(byteCount, rounded: .down))")
         case .fraction(let fraction, let free):
-          ("raise --kv_cache_free_mem_fraction", "\(fraction) of the \(Self.text(free, rounded: .down)) that are free beside the weights is \(Self.text(byteCount, rounded: .down))")
-        case .machine: (nil, "\(Self.text(byteCount, rounded: .down)) of memory are available")
+          (
+            Self.sufficient(needed, of: free).map { "raise --kv_cache_free_mem_fraction to \($0)" },
+            "\(fraction) of the \(CacheMemory.text(free, rounded: .down)) that are free beside the weights is \(CacheMemory.text(byteCount, rounded: .down))"
+          )
+        case .machine: (nil, "\(CacheMemory.text(byteCount, rounded: .down)) of memory are available for them")
         }
       let remedy = [shorter, flag].compactMap { $0 }.joined(separator: ", or ")
       return (remedy.isEmpty ? "Free some memory" : remedy.prefix(1).uppercased() + remedy.dropFirst())
-        + ": keys and values of a sequence of \(sequenceLength) tokens take \(Self.text(needed, rounded: .up)), and \(has)."
+        + ": keys and values of a sequence of \(sequenceLength) tokens take \(CacheMemory.text(needed, rounded: .up)), and \(has)."
     }
 
-    private static func text(_ bytes: Double, rounded rule: FloatingPointRoundingRule) -> String {
-      let (unit, name) = bytes < 1e6 ? (1e3, "kB") : bytes < 1e10 ? (1e6, "MB") : (1e9, "GB")
-      return "\(Int((bytes / unit).rounded(rule))) \(name)"
+    /// The fraction of `free` that holds `needed`, rounded up to three digits; nil where all of it does not.
+    private static func sufficient(_ needed: Double, of free: Double) -> Double? {
+      guard needed > 0, needed <= free else { return nil }
+      var scale = 1000.0
+      while needed / free * scale < 100, scale < 1e15 { scale *= 10 }
+      return min(1, (needed / free * scale).rounded(.up) / scale)
     }
+  }
+
+  private static func text(_ bytes: Double, rounded rule: FloatingPointRoundingRule) -> String {
+    let (unit, name) = bytes < 1e6 ? (1e3, "kB") : bytes < 1e10 ? (1e6, "MB") : (1e9, "GB")
+    return "\(Int((bytes / unit).rounded(rule))) \(name)"
   }
 
   private func tooSmall(_ byteCount: Double, _ bound: TooSmall.Bound) -> TooSmall {
     TooSmall(
       bound: bound, byteCount: byteCount, needed: Double(blocks(sequenceLength)) * Double(blockByteCount),
-      sequenceLength: sequenceLength, fitting: Int(byteCount / Double(blockByteCount)) * blockTokens)
+      sequenceLength: sequenceLength, fitting: tokens(in: bound == .machine ? sharedByDefault : byteCount))
   }
 }

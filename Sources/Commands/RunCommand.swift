@@ -119,6 +119,7 @@ public struct RunCommand: DrydockCommand {
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
+    log.warnings(model.engine.memoryWarnings)
     if let asked = maximumSequenceLength, case let held = model.engine.maximumSequenceLength, asked > held {
       log.warning("--max_seq_len is \(asked), but the engine was built for \(held): \(held) it is. Build another for more.")
     }

@@ -183,6 +183,7 @@ public struct ServeCommand: DrydockCommand {
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
     let watch = EngineWatch(model.directory)
     warnOfClipped(model.engine, logger)
+    for text in model.engine.memoryWarnings { logger.warning("\(text)") }
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
     let administration = try await administration(of: model, loop, adminKey, root, logger)

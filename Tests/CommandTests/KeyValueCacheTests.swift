@@ -1,3 +1,4 @@
+import Files
 import JSON
 import SystemPackage
 import TestSupport
@@ -69,7 +70,26 @@ import Testing
       let done = try Command.run.succeed(
         "--engine_dir", engine, "--input_text", "a", "--max_output_len", "2", "--log_level", "verbose", flag, "0.9", "--kv_cache_size", "10MB")
       #expect(done.errors.contains("512 tokens in bfloat16, 262.1 kB"), "\(done.errors)")
-      #expect(!done.errors.contains("ignored"))
+      #expect(!done.errors.contains("ignored") && !done.errors.contains("warning"), "\(done.errors)")
+      // One sequence takes 262 kB: each of the two forbids it in turn, and what the other allows does not count.
+      let run = ["--engine_dir", engine, "--input_text", "a", "--max_output_len", "2"]
+      let little = try Command.run(run + [flag, "0.9", "--kv_cache_size", "100kB"])
+      #expect(little.status == 1 && little.errors.contains("the cache may have 100 kB"), "\(little.errors)")
+      let share = try Command.run(run + [flag, "0.0000001", "--kv_cache_size", "10MB"])
+      #expect(share.status == 1 && share.errors.contains("1e-07 of the "), "\(share.errors)")
+    }
+  }
+
+  @Test func `a sequence of more than the default share of the memory is warned of at the start`() throws {
+    let available = try #require(Processors.availableMemory)
+    // Three quarters of what is available, in bytes of a token with this model; machines too large for it have no such sequence.
+    for (type, bytes) in [("bfloat16", 512), ("float32", 1024)] where available / 4 * 3 / bytes <= 1 << 24 {
+      let length = "\(available / 4 * 3 / bytes)"
+      let engine = try build("long-" + type, "--dtype", "float32", "--kv_cache_dtype", type, "--max_seq_len", length)
+      let done = try Command.run.succeed("--engine_dir", engine, "--input_text", "a", "--max_output_len", "2")
+      #expect(done.errors.contains("warning: --max_seq_len: lower it to"), "\(done.errors)")
+      #expect(!(try Command.run.succeed("--engine_dir", engine, "--input_text", "a", "--max_output_len", "2", "--max_seq_len", "512")).errors.contains("lower it"))
+      return
     }
   }
 

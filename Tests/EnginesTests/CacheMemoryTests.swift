@@ -6,10 +6,10 @@ import Testing
 /// How large the key-value cache becomes.
 @Suite struct CacheMemoryTests {
   /// Blocks of 16 tokens and 1,000 bytes; sequences of 100 tokens, which are 7 blocks.
-  private func memory(available: Int?, other: Double = 0, sequences: Int = 4, length: Int = 100) -> CacheMemory {
+  private func memory(available: Int?, other: Double = 0, buffers: Double = 0, sequences: Int = 4, length: Int = 100) -> CacheMemory {
     CacheMemory(
-      blockByteCount: 1000, blockTokens: 16, sequenceLength: length, sequences: sequences, otherByteCount: other,
-      availableByteCount: available)
+      blockByteCount: 1000, blockTokens: 16, sequenceLength: length, sequences: sequences, weightByteCount: other,
+      bufferByteCount: buffers, availableByteCount: available)
   }
 
   @Test func `without flags it is half of what is free beside the weights`() throws {
@@ -28,8 +28,11 @@ import Testing
     #expect(try memory(available: 9_000).blockCount(size: nil, fraction: nil) == 7)
     #expect(try memory(available: 7_000, other: 1e9).blockCount(size: nil, fraction: nil) == 7, "weights can be read again")
     let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 6_999).blockCount(size: nil, fraction: nil) }
-    #expect(error?.fitting == 96)
-    #expect(error?.reason == "Lower --max_seq_len to 96: keys and values of a sequence of 100 tokens take 7 kB, and 6 kB of memory are available.")
+    #expect(error?.fitting == 48, "in the half that is the default")
+    #expect(error?.reason == "Lower --max_seq_len to 48: keys and values of a sequence of 100 tokens take 7 kB, and 6 kB of memory are available for them.")
+    let buffers = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 9_000, buffers: 2_001).blockCount(size: nil, fraction: nil) }
+    #expect(buffers?.fitting == 48, "a step's buffers cannot be dropped")
+    #expect(try memory(available: 9_000, buffers: 2_000).blockCount(size: nil, fraction: nil) == 7)
     #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 0).blockCount(size: nil, fraction: nil) }
   }
 
@@ -46,8 +49,57 @@ import Testing
     #expect(try memory(available: 50_000, other: 30_000).blockCount(size: nil, fraction: 0.9) == 18)
     let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: 50_000, other: 30_000).blockCount(size: nil, fraction: 0.25) }
     #expect(
-      error?.reason == "Lower --max_seq_len to 80, or raise --kv_cache_free_mem_fraction: keys and values of a sequence of 100 tokens take 7 kB, "
+      error?.reason == "Lower --max_seq_len to 80, or raise --kv_cache_free_mem_fraction to 0.35: keys and values of a sequence of 100 tokens take 7 kB, "
         + "and 0.25 of the 20 kB that are free beside the weights is 5 kB.")
+  }
+
+  @Test func `a fraction is advised only where one suffices`() throws {
+    func advice(_ available: Int, _ other: Double, _ fraction: Double) -> String {
+      let error = #expect(throws: CacheMemory.TooSmall.self) { try memory(available: available, other: other).blockCount(size: nil, fraction: fraction) }
+      return error?.reason ?? ""
+    }
+    #expect(advice(6_999, 0, 1).hasPrefix("Lower --max_seq_len to 96: "))
+    #expect(advice(50_000, 44_000, 0.5).hasPrefix("Lower --max_seq_len to 48: "))
+    #expect(advice(40_000, 40_000, 0.5).hasPrefix("Free some memory: "))
+    for (available, value) in [(7_000, "1.0"), (9_000, "0.778"), (7_000_000_000, "1e-06"), (3_000_000_000, "2.34e-06")] {
+      #expect(advice(available, 0, 1e-7).contains("aise --kv_cache_free_mem_fraction to \(value): "), "\(advice(available, 0, 1e-7))")
+      #expect(try memory(available: available).blockCount(size: nil, fraction: try #require(Double(value))) >= 7)
+    }
+  }
+
+  @Test func `a sequence of more than the default share is warned of, with a length that fits it`() throws {
+    func warnings(_ memory: CacheMemory, size: Int? = nil, fraction: Double? = nil) throws -> [String] {
+      memory.warnings(blockCount: try memory.blockCount(size: size, fraction: fraction), size: size, fraction: fraction)
+    }
+    #expect(try warnings(memory(available: 14_000)) == [])
+    #expect(try warnings(memory(available: 9_000)) == [
+      "--max_seq_len: lower it to 64 to leave memory to others: keys and values of one sequence of 100 tokens may grow to 7 kB, more than half of the 9 kB "
+        + "that are free beside the weights"
+    ])
+    #expect(try warnings(memory(available: 9_000, length: 64)) == [], "as advised")
+    #expect(try warnings(memory(available: 16_000, other: 1_000, buffers: 2_000))[0].contains("lower it to 96 "))
+    #expect(try warnings(memory(available: 8_000, other: 1e9))[0].contains("lower it to 64 "))
+    #expect(try warnings(memory(available: 9_000), fraction: 0.9) == [], "asked for")
+    #expect(try warnings(memory(available: nil)) == [])
+  }
+
+  @Test func `a size beyond what is available is warned of`() async throws {
+    func warnings(_ memory: CacheMemory, _ size: Int) throws -> [String] {
+      memory.warnings(blockCount: try memory.blockCount(size: size, fraction: nil), size: size, fraction: nil)
+    }
+    #expect(try warnings(memory(available: 20_000), 20_000) == [])
+    #expect(try warnings(memory(available: 20_000, buffers: 5_000), 18_000) == [
+      "--kv_cache_size: lower it to 15 kB: keys and values may grow to 18 kB, and 20 kB of memory are available. The system may end this process when they do."
+    ])
+    #expect(try warnings(memory(available: 40_000), 1 << 40) == [], "four sequences fill 28 kB")
+    let life = Lifecycle.unmeasured()
+    try await life.build(try SmallModel(layers: 2).write(life.directory, "A", seed: 81), "engine")
+    let engine = try EngineDirectory(life.directory("engine"))
+    var options = CPUEngine.Options()
+    options.cacheByteCount = 1 << 30
+    let plans = engine.ranks.map(\.plan)
+    #expect(try EngineSizes(plans, options: options, path: engine.path, available: 1000).warnings.first?.contains("--kv_cache_size") == true)
+    #expect(try EngineSizes(plans, options: options, path: engine.path, available: 1 << 40).warnings == [])
   }
 
   @Test func `of size and fraction the smaller counts`() throws {
@@ -59,7 +111,7 @@ import Testing
 
   @Test func `sizes beyond every machine do not overflow`() throws {
     let huge = CacheMemory(
-      blockByteCount: 1 << 50, blockTokens: 16, sequenceLength: 1 << 24, sequences: 1 << 24, otherByteCount: 1e30, availableByteCount: 1 << 40)
+      blockByteCount: 1 << 50, blockTokens: 16, sequenceLength: 1 << 24, sequences: 1 << 24, weightByteCount: 1e30, bufferByteCount: 0, availableByteCount: 1 << 40)
     for (size, fraction) in [(nil, nil), (Int.max, nil), (nil, 1), (Int.max, 1)] as [(Int?, Double?)] {
       #expect(throws: CacheMemory.TooSmall.self) { try huge.blockCount(size: size, fraction: fraction) }
     }

@@ -45,7 +45,14 @@ import Testing
     let b = try model.write(life.directory, "B", seed: 94)
     try await life.build(b, "B-other", scope: .all, cache: type == .float32 ? .bfloat16 : .float32)
     let live = try await LiveRefitter(try EngineDirectory(life.directory("engine")))
-    for source in [b, life.directory("B-other")] { _ = try await live.make(LiveSource(path: source.string)) }
+    // Digests are of whole rank files with their plans, so they are those of an engine that keeps the type.
+    try await life.build(b, "B-engine", scope: .all, cache: type)
+    let same = try #require(try Lineage(directory: life.directory("B-engine"))).ranks
+    #expect(same != (try #require(try Lineage(directory: life.directory("B-other"))).ranks))
+    for source in [b, life.directory("B-other")] {
+      let made = try await live.make(LiveSource(path: source.string))
+      #expect(made.lineage.ranks == same && made.made > 0, "\(source)")
+    }
   }
 
   @Test func `a type that no kernel reads is not built`() async throws {
