@@ -207,6 +207,10 @@ public struct EngineBuilder: Sendable {
       throw EngineError(directory, .unsupported(reason: error.reason))
     }
     let sequence = limit.length
+    if options.maximumSequenceLength == nil, !(1...1 << 24).contains(sequence) {
+      throw EngineError(
+        directory, .unsupported(reason: "max_position_embeddings of config.json gives sequences of \(sequence) tokens, at most 16777216 are supported: give --max_seq_len"))
+    }
     for (flag, value) in [
       ("max_seq_len", sequence), ("max_batch_size", options.maximumBatchSize),
       ("max_input_len", options.maximumInputLength), ("max_num_tokens", options.maximumTokens),

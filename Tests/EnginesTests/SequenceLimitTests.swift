@@ -60,6 +60,15 @@ struct SequenceLimitTests {
     #expect(try told(same).isEmpty)
   }
 
+  @Test func `more positions than are supported are told of the field that they came from`() throws {
+    let error = #expect(throws: EngineError.self) { _ = try prepare(["max_position_embeddings": .int(1 << 27)]) }
+    let text = "\(try #require(error))"
+    #expect(text.contains("max_position_embeddings of config.json gives sequences of 134217728 tokens") && text.contains("give --max_seq_len"), "\(text)")
+    #expect(length(try prepare(["max_position_embeddings": .int(1 << 27)], asking: 64)) == 64)
+    let asked = #expect(throws: EngineError.self) { _ = try prepare([:], asking: 1 << 27) }
+    #expect("\(try #require(asked))".contains("--max_seq_len is 134217728"))
+  }
+
   @Test func `a length beyond the window is refused, with the largest that there is`() throws {
     let error = #expect(throws: EngineError.self) { _ = try prepare(["sliding_window": 16], asking: 64) }
     let text = "\(try #require(error))"
