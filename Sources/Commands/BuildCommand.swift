@@ -94,10 +94,12 @@ public struct BuildCommand: DrydockCommand {
   public static let ignoredFlags = UpstreamFlags.build
 
   public func validate() throws {
+    var problems = conversion.problems
     for (name, value) in [
       ("max_batch_size", maximumBatchSize), ("max_input_len", maximumInputLength), ("max_num_tokens", maximumTokens),
       ("max_seq_len", maximumSequenceLength ?? 1), ("workers", workers ?? 1),
-    ] where value < 1 || value > 1 << 24 { throw ValidationError("--\(name) is \(value); it must be from 1 to 16777216") }
+    ] where value < 1 || value > 1 << 24 { problems.append("--\(name) is \(value); it must be from 1 to 16777216") }
+    try refuse(problems)
   }
 
   /// A file that is there must be a timing cache, and its directory must exist: told before an hour's build, not after.

@@ -53,7 +53,9 @@ public struct ConvertCommand: DrydockCommand {
   ]
 
   public func validate() throws {
-    if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers is \(workers); it must be from 1 to 1024") }
+    var problems = conversion.problems
+    if let workers, !(1...1024).contains(workers) { problems.append("--workers is \(workers); it must be from 1 to 1024") }
+    try refuse(problems)
   }
 
   public func run() async throws {

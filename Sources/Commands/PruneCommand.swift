@@ -89,18 +89,20 @@ public struct PruneCommand: DrydockCommand {
   }
 
   public func validate() throws {
-    if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers is \(workers); it must be from 1 to 1024") }
-    if verify != nil && restore != nil { throw ValidationError("--verify and --restore exclude each other") }
+    var problems: [String] = []
+    if let workers, !(1...1024).contains(workers) { problems.append("--workers is \(workers); it must be from 1 to 1024") }
+    if verify != nil && restore != nil { problems.append("--verify and --restore exclude each other") }
     if pruneAll, !prune.isEmpty {
-      throw ValidationError("--prune has no effect beside --prune_all, which empties every tensor but those of --keep: leave it out")
+      problems.append("--prune has no effect beside --prune_all, which empties every tensor but those of --keep: leave it out")
     }
-    guard verify != nil || restore != nil else { return }
+    guard verify != nil || restore != nil else { return try refuse(problems) }
     let mode = verify != nil ? "--verify" : "--restore"
     if pruneAll || !prune.isEmpty || !keep.isEmpty || skeleton || digests {
-      throw ValidationError("\(mode) takes nothing out: leave --prune_all, --prune, --keep, --skeleton and --digests out")
+      problems.append("\(mode) takes nothing out: leave --prune_all, --prune, --keep, --skeleton and --digests out")
     }
-    if verify != nil && outputDirectory != nil { throw ValidationError("--verify writes nothing: leave --out_dir out") }
-    if dryRun { throw ValidationError("\(mode) knows no --dry_run") }
+    if verify != nil && outputDirectory != nil { problems.append("--verify writes nothing: leave --out_dir out") }
+    if dryRun { problems.append("\(mode) knows no --dry_run") }
+    try refuse(problems)
   }
 
   public func run() async throws {

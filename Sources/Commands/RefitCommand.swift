@@ -115,13 +115,18 @@ public struct RefitCommand: DrydockCommand {
   }
 
   public func validate() throws {
-    if let workers, workers < 1 { throw ValidationError("--workers is \(workers); it must be at least 1") }
-    if let loraScale, !loraScale.isFinite { throw ValidationError("--lora_scale is \(loraScale); it must be a finite number") }
-    if verifiedEngine != nil { return try refuse(changing, besides: "--verify_engine checks one engine and takes no") }
-    if strip { try refuse(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no") }
-    if dryRun { try refuse(changing.filter { $0.needsOutput }, besides: "--dry_run writes nothing that could be looked at, so it takes no") }
-    if !ranks.isEmpty, report != nil { throw ValidationError("--report tells of all ranks, and --rank writes some: leave one of them out") }
-    if let report, FilePath(report).lastComponent?.kind != .regular { throw ValidationError("--report is \"\(report)\"; name a file") }
+    var problems: [String] = []
+    if let workers, workers < 1 { problems.append("--workers is \(workers); it must be at least 1") }
+    if let loraScale, !loraScale.isFinite { problems.append("--lora_scale is \(loraScale); it must be a finite number") }
+    if let report, FilePath(report).lastComponent?.kind != .regular { problems.append("--report is \"\(report)\"; name a file") }
+    if verifiedEngine != nil {
+      problems += useless(changing, besides: "--verify_engine checks one engine and takes no")
+    } else {
+      if strip { problems += useless(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no") }
+      if dryRun { problems += useless(changing.filter { $0.needsOutput }, besides: "--dry_run writes nothing that could be looked at, so it takes no") }
+      if !ranks.isEmpty, report != nil { problems.append("--report tells of all ranks, and --rank writes some: leave one of them out") }
+    }
+    try refuse(problems)
   }
 
   /// Flags that ask for something, and whether that makes sense without new weights or without an output.
@@ -135,11 +140,11 @@ public struct RefitCommand: DrydockCommand {
       ("--dry_run", dryRun, false, false),
     ]
   }
-  private func refuse(
+  private func useless(
     _ flags: [(flag: String, isGiven: Bool, needsWeights: Bool, needsOutput: Bool)], besides reason: String
-  ) throws {
+  ) -> [String] {
     let given = flags.filter { $0.isGiven }.map { $0.flag }
-    guard given.isEmpty else { throw ValidationError("\(reason) \(given.joined(separator: ", "))") }
+    return given.isEmpty ? [] : ["\(reason) \(given.joined(separator: ", "))"]
   }
 
   public func run() async throws {

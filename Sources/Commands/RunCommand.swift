@@ -84,13 +84,22 @@ public struct RunCommand: DrydockCommand {
   public init() {}
 
   public func validate() throws {
-    guard maximumOutputLength >= 1 else { throw ValidationError("--max_output_len is \(maximumOutputLength); it must be at least 1") }
-    for (name, value) in [("threads", threads ?? 1), ("max_seq_len", maximumSequenceLength ?? 1)] where value < 1 {
-      throw ValidationError("--\(name) is \(value); it must be at least 1")
+    var problems: [String] = []
+    for (name, value) in [("max_output_len", maximumOutputLength), ("threads", threads ?? 1), ("max_seq_len", maximumSequenceLength ?? 1)] where value < 1 {
+      problems.append("--\(name) is \(value); it must be at least 1")
     }
-    if logprobs != nil, !json { throw ValidationError("--logprobs needs --json, which prints them: give both or none") }
-    if streaming, json { throw ValidationError("--streaming prints text as it comes, --json an object at the end: give one of them") }
-    do { try sampling(SamplingDefaults()).validate(vocabularySize: .max) } catch { throw ValidationError("\(error)") }
+    if logprobs != nil, !json { problems.append("--logprobs needs --json, which prints them: give both or none") }
+    if streaming, json { problems.append("--streaming prints text as it comes, --json an object at the end: give one of them") }
+    // Each by itself, since the check ends with the first that is wrong.
+    let settings: [(inout SamplingParameters) -> Void] = [
+      { $0.temperature = temperature ?? 0 }, { $0.topK = topK ?? 0 }, { $0.topP = topP ?? 1 }, { $0.logProbabilities = logprobs },
+    ]
+    for set in settings {
+      var one = SamplingParameters()
+      set(&one)
+      do { try one.validate(vocabularySize: .max) } catch { problems.append("\(error)") }
+    }
+    try refuse(problems + keyValueCache.problems + engineCache.problems)
   }
 
   private func sampling(_ defaults: SamplingDefaults) -> SamplingParameters {
@@ -115,7 +124,7 @@ public struct RunCommand: DrydockCommand {
     keyValueCache.apply(to: &options)
     let used = try await UsedEngine(
       engineDirectory, options: engineCache,
-      wanted: .init(threads: threads, opening: options, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
+      wanted: .init(threads: threads, opening: options, usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")

@@ -128,31 +128,31 @@ public struct ServeCommand: DrydockCommand {
     if let word = words.first, ["grpc", "disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve"].contains(word) {
       throw ValidationError("'\(word)' servers are not supported; run 'trtllm-serve MODEL'")
     }
-    guard modelPath != nil else {
-      throw ValidationError("give one engine or model; there are \(words.count) words that belong to no flag")
-    }
-    guard (0...65535).contains(port) else { throw ValidationError("--port is \(port); it must be from 0 to 65535") }
+    var problems: [String] = []
+    if modelPath == nil { problems.append("give one engine or model; there are \(words.count) words that belong to no flag") }
+    if !(0...65535).contains(port) { problems.append("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
       ("max_batch_size", maximumBatchSize ?? 1), ("max_num_tokens", maximumTokens ?? 1), ("max_queue_size", maximumQueueSize),
       ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers ?? 1),
     ] where value < 1 {
-      throw ValidationError("--\(name) is \(value); it must be at least 1")
+      problems.append("--\(name) is \(value); it must be at least 1")
     }
-    guard drainSeconds >= 0 else { throw ValidationError("--drain_seconds is \(drainSeconds); it must be at least 0") }
-    guard (certificate == nil) == (certificateKey == nil) else {
-      throw ValidationError("--tls_certificate and --tls_key go together; give both or none")
+    if drainSeconds < 0 { problems.append("--drain_seconds is \(drainSeconds); it must be at least 0") }
+    if (certificate == nil) != (certificateKey == nil) {
+      problems.append("--tls_certificate and --tls_key go together; give both or none")
     }
     if keys.hasAdminFlag && weightsRoot == nil {
-      throw ValidationError("--admin_key needs --weights_root, the directory below which new weights may be read")
+      problems.append("--admin_key needs --weights_root, the directory below which new weights may be read")
     }
     if !keys.hasAdminKey {
       for (name, isGiven) in [("weights_root", weightsRoot != nil), ("weights_workers", weightsWorkers != nil)] where isGiven {
-        throw ValidationError("--\(name) needs --admin_key: without it, weights cannot be changed")
+        problems.append("--\(name) needs --admin_key: without it, weights cannot be changed")
       }
     }
     if servedModelName == "" {
-      throw ValidationError("--served_model_name is empty; leave it out to serve under the directory's name")
+      problems.append("--served_model_name is empty; leave it out to serve under the directory's name")
     }
+    try refuse(problems + keys.problems + keyValueCache.problems + engineCache.problems)
   }
 
   public func run() async throws {
@@ -177,7 +177,7 @@ public struct ServeCommand: DrydockCommand {
       path, options: engineCache,
       wanted: .init(
         batchSize: maximumBatchSize ?? 0, tokens: maximumTokens ?? 0, threads: threads, opening: engineOptions,
-        tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizer != nil),
+        usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizer != nil),
       log: logOptions.log("trtllm-serve"))
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)

@@ -23,6 +23,9 @@ enum GenerationSettings {
     "guidance_scale": [1], "dola_layers": [],
   ]
 
+  /// In the note of settings that can be asked for.
+  static let advice = "only with '--generation_config auto'"
+
   /// What is to be said of settings that would change answers in transformers: those that can be asked for, then the others.
   static func notes(_ json: JSONValue?) -> [String] {
     let unused = unused(json)
@@ -36,7 +39,7 @@ enum GenerationSettings {
     var notes: [String] = []
     if !known.isEmpty {
       notes.append(
-        "generation_config.json: \(list(known)) \(known.count == 1 ? "counts" : "count") only with '--generation_config auto' of trtllm-run "
+        "generation_config.json: \(list(known)) \(known.count == 1 ? "counts" : "count") \(advice) of trtllm-run "
           + "and trtllm-serve, or given by hand: fields of a request, --temperature, --top_k and --top_p")
     }
     if !others.isEmpty {
@@ -67,5 +70,12 @@ enum GenerationSettings {
       }
       return key
     }.sorted()
+  }
+}
+
+extension SamplingDefaults {
+  /// Whether a note about a model's files only advises to use the settings that these are: who does needs no advice.
+  public static func isAdvice(_ note: String) -> Bool {
+    note.hasPrefix("generation_config.json: ") && note.contains(GenerationSettings.advice)
   }
 }

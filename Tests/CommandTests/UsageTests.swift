@@ -78,6 +78,52 @@ import Testing
     try refused(.serve, ["/no", "--admin_key_file", "k"], says: "--admin_key needs --weights_root")
   }
 
+  @Test func `values of another form, values out of range and contradictions are told together`() throws {
+    let run = ["--model", "/no", "--input_text", "x"]
+    try refused(
+      .run, run + ["--threads", "abc", "--top_k", "1.5", "--temperature", "q", "--kv_cache_size", "foo", "--fnord"],
+      says: "--threads is 'abc'; give a whole number", "--top_k is '1.5'", "--temperature is 'q'; give a number",
+      "--kv_cache_size is 'foo'; give a size such as 4GB", "unknown option '--fnord'")
+    try refused(
+      .run, run + ["--threads", "0", "--logprobs", "3", "--kv_cache_size", "0", "--top_k", "-1", "--engine_cache_size", "0"],
+      says: "--threads is 0", "--logprobs needs --json", "--kv_cache_size is 0", "top_k", "--engine_cache_size is 0")
+    try refused(
+      .serve, ["/no", "--port", "70000", "--kv_cache_free_mem_fraction", "2", "--dtype", "int8", "--tls_key", "k"],
+      says: "--port is 70000", "--kv_cache_free_mem_fraction is 2", "--dtype is \"int8\"", "--tls_certificate and --tls_key")
+    try refused(.build, ["--model_dir", "/no", "--workers", "0", "--tp_size", "0", "--dtype", "x"], says: "--workers is 0", "--tp_size is 0", "--dtype is \"x\"")
+    try refused(.convert, ["--model_dir", "/no", "--workers", "0", "--tp_size", "0"], says: "--workers is 0", "--tp_size is 0")
+    try refused(.prune, ["--checkpoint_dir", "/no", "--verify", "/no", "--dry_run", "--workers", "0"], says: "--workers is 0", "--dry_run")
+    try refused(
+      .refit, ["--engine_dir", "/no", "--refit_engine_dir", "/no", "--strip", "--lora_scale", "2", "--workers", "0"],
+      says: "--workers is 0", "--strip takes no new weights, so no --lora_scale")
+    try refused(.run, run + ["--log_level", "foo"], says: "--log_level is 'foo'; give", "warning, info, verbose")
+    #expect(try Command.run(run + ["--seed", "18446744073709551615", "--log_level", "internal_error", "--generation_config", "auto"]).status == 1)
+  }
+
+  @Test func `numbers of two names are compared as numbers, and paths as they are written`() throws {
+    let run = ["--model", "/no", "--input_text", "x"]
+    #expect(try Command.run(run + ["--kv_cache_free_mem_fraction", "0.5", "--free_gpu_memory_fraction", "0.50"]).status == 1)
+    try refused(.run, run + ["--kv_cache_free_mem_fraction", "0.5", "--free_gpu_memory_fraction", "0.51"], says: "two names of one option")
+    try refused(.run, run + ["--tokenizer", "1", "--tokenizer_dir", "1.0"], says: "two names of one option")
+  }
+
+  @Test func `what follows an unknown option may have been a word of its own`() throws {
+    #expect(!(try Command.serve("--no_such", "./m").errors.contains("missing")))
+    try refused(.serve, ["--no_such", "./m"], says: "unknown option '--no_such'")
+    try refused(.run, ["--no_such", "x"], says: "unknown option '--no_such'", "missing: --engine_dir <path>")
+  }
+
+  @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])
+  func `the parser's own flags need nothing beside them, and a beginning of help is help`(_ command: Command) throws {
+    let (help, name) = (try command.succeed("--help").output, "trtllm-\(command.rawValue)")
+    #expect(try command.succeed("--hel").output == help)
+    #expect(try command.succeed("--help-hidden").output.contains("USAGE: \(name)"))
+    #expect(try command.succeed("--experimental-dump-help").output.contains("\"commandName\" : \"\(name)\""))
+    for arguments in [["--generate-completion-script", "bash"], ["--generate-completion-script=bash"]] {
+      #expect(try command.succeed(arguments).output.contains("complete -o filenames -F"), "\(arguments)")
+    }
+  }
+
   @Test func `flags of drawing tokens say so where no token is drawn, and those of the cache where none is used`() throws {
     let d = TemporaryDirectory(inMemory: true)
     try Command.build.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("e").string, "--dtype", "float32")
@@ -107,6 +153,20 @@ import Testing
     let wrong = try Command.run(run + ["--generation_config", "auto"])
     #expect(wrong.status == 1 && wrong.errors.contains("--generation_config: generation_config.json: 'temperature' should be"), "\(wrong.errors)")
     #expect(try Command.run.succeed(run).output == plain.output)
+  }
+
+  @Test func `to use the model's own sampling settings is advised where they are not used`() throws {
+    let d = TemporaryDirectory(inMemory: true)
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+      d.write("m/" + name, try #require(contents(Project.at("Models/tiny/" + name))))
+    }
+    d.write("m/generation_config.json", #"{"eos_token_id": 2, "do_sample": true, "temperature": 1.5, "suppress_tokens": [3]}"#)
+    let run = ["--model", d("m").string, "--engine_cache", d("c").string, "--input_text", "The", "--max_output_len", "2"]
+    for _ in 1...2 {  // when the engine is built, and when it is found
+      let asked = try Command.run.succeed(run + ["--generation_config", "auto"]).errors
+      #expect(!asked.contains("count only with") && asked.contains("suppress_tokens has no effect here"), "\(asked)")
+      #expect(try Command.run.succeed(run).errors.contains("temperature 1.5 count only with '--generation_config auto'"))
+    }
   }
 
   @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])

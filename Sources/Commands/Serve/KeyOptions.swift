@@ -44,9 +44,9 @@ struct KeyOptions: ParsableArguments {
 
     var isSet: Bool { given != nil || file != nil || Environment[variable]?.isEmpty == false }
 
-    func validate() throws {
-      if given?.isEmpty == true { throw ValidationError("--\(name) is empty; leave it out to serve without a key") }
-      if given != nil, file != nil { throw ValidationError("--\(name) and --\(name)_file both give a key; give one of them") }
+    var problems: [String] {
+      (given?.isEmpty == true ? ["--\(name) is empty; leave it out to serve without a key"] : [])
+        + (given != nil && file != nil ? ["--\(name) and --\(name)_file both give a key; give one of them"] : [])
     }
 
     /// A variable is emptied once it has been read, so that a child or a report of this process does not show it.
@@ -89,10 +89,8 @@ struct KeyOptions: ParsableArguments {
   var hasAdminFlag: Bool { adminKey != nil || adminKeyFile != nil }
   var hasAdminKey: Bool { admin.isSet }
 
-  func validate() throws {
-    try api.validate()
-    try admin.validate()
-  }
+  /// What is wrong with the values.
+  var problems: [String] { api.problems + admin.problems }
 
   func readAPIKey(_ logger: Logger) throws -> Secret? { try api.read(logger) }
   func readAdminKey(_ logger: Logger) throws -> Secret? { try admin.read(logger) }

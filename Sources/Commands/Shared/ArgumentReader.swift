@@ -1,7 +1,8 @@
 import JSON
 
 /// Reads a command line before ArgumentParser does, for what that lets pass without a word or tells without help: unknown
-/// and missing options (all together, with the nearest names), two names of one option, flags of upstream without a meaning.
+/// and missing options and values of another form (all together, with the nearest names), two names of one option, flags of
+/// upstream without a meaning.
 struct ArgumentReader {
   let table: FlagTable
   let ignored: [String: IgnoredFlag]
@@ -18,6 +19,9 @@ struct ArgumentReader {
   /// Options that a misspelt one was taken for: they are not missing, too.
   private var meant: Set<String> = []
   private var hasWords = false
+  /// Whether a word may have been taken for the value of an option that is unknown.
+  private var hasUnknown = false
+  private var wantsHelp = false
 
   /// Flags whose values may look like anything.
   private static let keys: Set<String> = ["--api_key", "--admin_key"]
@@ -32,6 +36,11 @@ struct ArgumentReader {
   mutating func read(_ words: [String]) throws(UsageError) {
     let flags = words.prefix { $0 != "--" }
     if flags.contains("--help") || flags.contains("-h") || words == ["help"] { arguments = ["--help"]; return }
+    if let own = flags.firstIndex(where: { FlagTable.ownNames.contains(String($0.prefix { $0 != "=" })) }) {
+      // The name of a shell may follow.
+      arguments = [flags[own]] + flags[(own + 1)...].prefix(1).filter { flags[own] == "--generate-completion-script" && !$0.hasPrefix("-") }
+      return
+    }
     var rest = words[...]
     while let word = rest.popFirst() {
       if word == "--" {
@@ -45,6 +54,7 @@ struct ArgumentReader {
         continue
       }
       readFlag(word, &rest)
+      if wantsHelp { arguments = ["--help"]; return }
     }
     let missing = missing
     if !missing.isEmpty { problems.append("missing: \(missing.joined(separator: ", "))") }
@@ -53,7 +63,7 @@ struct ArgumentReader {
 
   private var missing: [String] {
     let there = table.options.enumerated().filter { given[$0] != nil || $1.names.contains(where: meant.contains) }.map(\.element.names[0])
-    return (hasWords ? [] : table.requiredWords)
+    return (hasWords || hasUnknown ? [] : table.requiredWords)
       + table.options.filter { $0.isRequired && !there.contains($0.names[0]) }.map(\.usage) + alsoMissing(Set(there))
   }
 
@@ -61,7 +71,8 @@ struct ArgumentReader {
     let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     var (name, value) = (parts[0], parts.count == 2 ? parts[1] : nil)
     guard let place = complete(&name) else {
-      // Whatever was meant, what follows is its value.
+      // Whatever was meant, what follows is its value, or a word of its own.
+      hasUnknown = true
       if value == nil, let next = rest.first, !next.hasPrefix("-") { rest.removeFirst() }
       return
     }
@@ -70,6 +81,7 @@ struct ArgumentReader {
       if match.takesValue, value == nil, let next = rest.first, !next.hasPrefix("--") { rest.removeFirst() }
       return
     }
+    if name == "--help" { return wantsHelp = true }
     let option = table.options[place]
     guard option.valueName != nil else {
       note(name, nil, at: place)
@@ -82,6 +94,11 @@ struct ArgumentReader {
     }
     guard let value else { return }
     if value.isEmpty, option.isPath { return problems.append("\(name) is empty: name a path") }
+    if let form = option.form, form.number(value) == nil {
+      problems.append("\(name) is '\(value)'; give \(form.description)")
+    } else if !option.values.isEmpty, !option.values.contains(value) {
+      problems.append("\(name) is '\(value)'; give \(option.values.dropLast().joined(separator: ", ")) or \(option.values[option.values.count - 1])")
+    }
     note(name, value, at: place)
     // A value is a value, whatever it begins with, and also where it is empty.
     arguments += value.isEmpty ? [name, value] : ["\(name)=\(value)"]
@@ -113,11 +130,17 @@ struct ArgumentReader {
     guard !table.options[place].isRepeatable else { return }
     if first.name == name {
       notes.append("\(name) is given more than once; the last counts")
-    } else if first.value != value {
+    } else if !isSame(first.value, value, table.options[place].form) {
       problems.append(
         "\(first.name) and \(name) are two names of one option, given as '\(first.value ?? "")' and '\(value ?? "")': give one of them")
     }
     given[place] = (name, value)
+  }
+
+  /// Whether two values say one thing; numbers may be spelt in more ways than one.
+  private func isSame(_ one: String?, _ other: String?, _ form: ValueForm?) -> Bool {
+    guard let form, let one = one.flatMap(form.number), let other = other.flatMap(form.number) else { return one == other }
+    return one == other
   }
 
   /// Makes of a beginning the whole name, as argparse does.

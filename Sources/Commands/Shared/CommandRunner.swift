@@ -39,8 +39,12 @@ extension DrydockCommand {
 
 /// Runs a command as a process; messages on standard error.
 ///
-/// Exit codes: 0 done; 2 where the command line is wrong by itself (an option that is unknown, missing, malformed, at odds
-/// with another, or without effect on what its paths hold); 1 for everything else, such as a path that does not exist.
+/// Exit codes: 0 done; 2 where the command line is wrong by itself (an option that is unknown, missing, malformed or at odds
+/// with another) or asks of what its paths hold a result that this cannot give (another type, the scale of an adapter that is
+/// none); 1 for everything else, such as a path that does not exist.
+///
+/// An option that only turns out to be idle, and without which the result is the same, is a warning: `--engine_cache` beside
+/// an engine, `--top_k` at temperature 0.
 public enum CommandRunner {
   public static func main<Command: DrydockCommand>(_ type: Command.Type) async -> Never {
     let name = Command.configuration.commandName ?? "drydock"
@@ -162,7 +166,7 @@ extension CommandRunner {
   }
 }
 
-/// The command line is wrong by itself, or asks for what has no effect on what its paths hold: exit code 2.
+/// The command line is wrong by itself, or asks for a result that what its paths hold cannot give: exit code 2.
 public struct UsageError: Error, Sendable {
   /// A line for each thing that is wrong.
   public let message: String

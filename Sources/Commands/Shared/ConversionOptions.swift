@@ -17,11 +17,14 @@ struct ConversionOptions: ParsableArguments {
   @Option(name: .customLong("pp_size"), help: ArgumentHelp("Pipeline stages; 1 by default.", valueName: "n"))
   var pipelineParallel: Int?
 
-  func validate() throws {
-    _ = try Self.elementType(dtype)
+  /// What is wrong with the values.
+  var problems: [String] {
+    var problems: [String] = []
+    do { _ = try Self.elementType(dtype) } catch { problems.append("\(error)") }
     for (name, value) in [("tp_size", tensorParallel ?? 1), ("pp_size", pipelineParallel ?? 1)] where !(1...1024).contains(value) {
-      throw ValidationError("--\(name) is \(value); it must be from 1 to 1024")
+      problems.append("--\(name) is \(value); it must be from 1 to 1024")
     }
+    return problems
   }
 
   /// nil for `auto`.

@@ -5,6 +5,7 @@ import Engines
 import Files
 import SystemPackage
 import Tensors
+import Tokenizers
 import WeightSources
 
 /// Flags for engines that are built on the way.
@@ -32,13 +33,16 @@ struct EngineCacheOptions: ParsableArguments {
   @Option(name: .customLong("kv_cache_dtype"), help: KeyValueCacheType.help)
   var keyValueCacheType: KeyValueCacheType = .auto
 
-  func validate() throws {
-    _ = try ConversionOptions.elementType(dtype)
-    if directory == "" { throw ValidationError("--engine_cache is empty; name a directory, or none") }
+  /// What is wrong with the values.
+  var problems: [String] {
+    var problems: [String] = []
+    do { _ = try ConversionOptions.elementType(dtype) } catch { problems.append("\(error)") }
+    if directory == "" { problems.append("--engine_cache is empty; name a directory, or none") }
     if directory == "none", size != nil {
-      throw ValidationError("--engine_cache_size has no effect beside --engine_cache none, which keeps no engines: leave one of them out")
+      problems.append("--engine_cache_size has no effect beside --engine_cache none, which keeps no engines: leave one of them out")
     }
-    if size?.count == 0 { throw ValidationError("--engine_cache_size is 0; give --engine_cache none to keep no engines") }
+    if size?.count == 0 { problems.append("--engine_cache_size is 0; give --engine_cache none to keep no engines") }
+    return problems
   }
 
   /// - Throws: ``UsageError`` where nothing says where.
@@ -71,6 +75,8 @@ struct UsedEngine {
     var threads: Int?
     /// How the engine will be opened.
     var opening: CPUEngine.Options
+    /// Whether the model's own sampling settings are used.
+    var usesGenerationConfig: Bool
     /// The flag that names another tokenizer, and whether it was given.
     var tokenizerFlag: String
     var hasTokenizer: Bool
@@ -129,7 +135,9 @@ struct UsedEngine {
       case .waiting: log.info("another process is building the engine of \(model); waiting for it")
       case .broken(let reason): log.warning("the engine kept of \(model) is damaged and is built again: \(reason)")
       case .removed(let path, let bytes): log.info("removed \(path) (\(Format.bytes(bytes))), not used for longest, to make room")
-      case .warnings(let warnings): say(warnings.model + (wanted.hasTokenizer ? [] : warnings.files))
+      case .warnings(let warnings): 
+        let files = warnings.files.filter { !wanted.usesGenerationConfig || !SamplingDefaults.isAdvice($0) }
+        say(warnings.model + (wanted.hasTokenizer ? [] : files))
       case .building(let path, let bytes):
         log.info("building an engine of \(model) (\(Format.bytes(bytes))) in \(path): once; it is reused next time")
       case .built(_, let result):

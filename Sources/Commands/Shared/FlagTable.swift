@@ -10,7 +10,10 @@ struct FlagTable: Sendable {
     let valueName: String?
     let isRepeatable: Bool
     let isRequired: Bool
+    /// All that the value may be; empty where it may be more than the declaration lists.
+    let values: [String]
 
+    var form: ValueForm? { valueName.flatMap { ValueForm(valueName: $0) } }
     /// `--engine_dir <path>`
     var usage: String { names[0] + (valueName.map { " <\($0)>" } ?? "") }
     var isPath: Bool { valueName.map(Self.pathNames.contains) ?? false }
@@ -23,7 +26,7 @@ struct FlagTable: Sendable {
   let names: Set<String>
 
   /// What ArgumentParser itself knows of every command.
-  private static let ownNames = ["--help-hidden", "--experimental-dump-help", "--generate-completion-script"]
+  static let ownNames = ["--help-hidden", "--experimental-dump-help", "--generate-completion-script"]
 
   init(of command: any ParsableArguments.Type) {
     let described = (try? JSONValue(parsing: command._dumpHelp()))?["command"]?["arguments"]?.array ?? []
@@ -41,17 +44,19 @@ struct FlagTable: Sendable {
       options.append(
         Option(
           names: names.map { "--" + $0 }, valueName: argument["kind"]?.string == "flag" ? nil : valueName,
-          isRepeatable: argument["isRepeating"]?.bool ?? false, isRequired: isRequired))
+          isRepeatable: argument["isRepeating"]?.bool ?? false, isRequired: isRequired,
+          values: (argument["allValues"]?.array ?? []).compactMap(\.string)))
     }
-    options += Self.ownNames.map { Option(names: [$0], valueName: nil, isRepeatable: true, isRequired: false) }
+    options.removeAll { !Set($0.names).isDisjoint(with: Self.ownNames) }
+    options += Self.ownNames.map { Option(names: [$0], valueName: nil, isRepeatable: true, isRequired: false, values: []) }
     self.options = options
     requiredWords = words
     names = Set(options.flatMap(\.names))
   }
 
-  /// Places in ``options`` of those that `name`, with dashes, is or begins.
+  /// Places in ``options`` of those that `name`, with dashes, begins; ArgumentParser's hidden ones want their whole name.
   func places(beginning name: String) -> [Int] {
-    options.indices.filter { options[$0].names.contains { $0.hasPrefix(name) } }
+    options.indices.filter { options[$0].names.contains { $0.hasPrefix(name) && !Self.ownNames.contains($0) } }
   }
   func place(of name: String) -> Int? { options.firstIndex { $0.names.contains(name) } }
 }

@@ -20,11 +20,14 @@ struct KeyValueCacheOptions: ParsableArguments {
       valueName: "x"))
   var fraction: Double?
 
-  func validate() throws {
-    if size?.count == 0 { throw ValidationError("--kv_cache_size is 0; give at least what one sequence takes") }
+  /// What is wrong with the values.
+  var problems: [String] {
+    var problems: [String] = []
+    if size?.count == 0 { problems.append("--kv_cache_size is 0; give at least what one sequence takes") }
     if let fraction, !(fraction > 0 && fraction <= 1) {
-      throw ValidationError("--kv_cache_free_mem_fraction is \(fraction); it must be above 0 and at most 1")
+      problems.append("--kv_cache_free_mem_fraction is \(fraction); it must be above 0 and at most 1")
     }
+    return problems
   }
 
   func apply(to options: inout CPUEngine.Options) {

@@ -4,7 +4,7 @@ import ArgumentParser
 struct LogOptions: ParsableArguments {
   @Option(
     name: .customLong("log_level"),
-    help: ArgumentHelp("How much to say on standard error: error, warning, info, verbose or debug.", valueName: "level"))
+    help: ArgumentHelp("How much to say on standard error.", valueName: "level"))
   var level: LogLevel = .info
 
   func log(_ command: String) -> CommandLog { CommandLog(command: command, level: level) }
@@ -14,8 +14,6 @@ enum LogLevel: String, ExpressibleByArgument, Sendable, Comparable, CaseIterable
   case internalError = "internal_error"
   case error, warning, info, verbose, debug, trace
 
-  /// Help names those that matter.
-  static var allValueStrings: [String] { [] }
   private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   static func < (left: Self, right: Self) -> Bool { left.order < right.order }
 }
