@@ -55,11 +55,7 @@ public final class CheckpointDirectory: Sendable {
 
   public static func rankName(_ file: Int) -> String { "rank\(file).safetensors" }
 
-  private static func isRankFile(_ name: String) -> Bool {
-    guard name.hasPrefix("rank"), name.hasSuffix(".safetensors") else { return false }
-    let digits = name.dropFirst(4).dropLast(".safetensors".count)
-    return !digits.isEmpty && digits.allSatisfy { $0.isASCII && $0.isNumber }
-  }
+  private static func isRankFile(_ name: String) -> Bool { RankFile.isOne(name, ".safetensors") }
 
   /// `config.json` of a checkpoint or engine directory, as a tree and as it stands in the file.
   public static func readConfig(_ directory: FilePath) throws(CheckpointError) -> (json: JSONValue, text: [UInt8]) {

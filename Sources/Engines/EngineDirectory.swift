@@ -73,8 +73,5 @@ public struct EngineDirectory: Sendable {
   public static func fileName(rank: Int) -> String { "rank\(rank).engine" }
 
   /// The rank in `rank{r}.engine`, or nil.
-  public static func rank(ofFile name: String) -> Int? {
-    guard name.hasPrefix("rank"), name.hasSuffix(".engine") else { return nil }
-    return Int(name.dropFirst("rank".count).dropLast(".engine".count))
-  }
+  public static func rank(ofFile name: String) -> Int? { RankFile.number(name, ".engine") }
 }

@@ -20,7 +20,7 @@ public final class EngineFile: Sendable {
   public let root: String?
 
   static let formatKey = "format"
-  static let formatName = "drydock-engine"
+  static let formatName = OutputKind.engineFormat
   static let planKey = "plan"
   /// Where weights begin: a page, so that a mapping or a device copy can start there.
   static let dataAlignment = 4096

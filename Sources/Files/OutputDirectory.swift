@@ -194,10 +194,7 @@ extension OutputDirectory {
   /// Files that checkpoints and engines are made of.
   public static func isCheckpointOrEngineFile(_ name: String) -> Bool {
     if outputNames.contains(name) { return true }
-    guard name.hasPrefix("rank") else { return false }
-    let rest = name.dropFirst(4).drop { $0.isASCII && $0.isNumber }
-    return rest.count < name.count - 4
-      && [".safetensors", ".engine", "_managed_weights.safetensors"].contains(String(rest))
+    return [".safetensors", ".engine", "_managed_weights.safetensors"].contains { RankFile.isOne(name, $0) }
   }
   private static let outputNames: Set<String> = [
     "config.json", "quant_cfg.json", "lineage.json", "tokenizer.json", "tokenizer_config.json",

@@ -12,14 +12,20 @@ public struct OutputKind: Sendable {
   /// Why such a directory is another's work after all, as what it is; nil where it is not.
   let objection: @Sendable (FilePath) -> String?
 
-  /// An engine directory, of one rank or all.
+  /// An engine directory of this program, of one rank or all: each rank file has its mark, or `lineage.json` speaks for all.
   public static let engine = OutputKind("an engine", rankFiles: ".engine") { directory in
     let names = (try? SystemCalls.list(directory)) ?? []
-    guard let file = names.first(where: { isRankFile($0, ".engine") }), let start = try? ReadableFile(directory.appending(file)).start(),
-      ["ftrt", "ptrt"].contains(where: { start.starts(with: Array($0.utf8)) })
-    else { return nil }
-    return "an engine of TensorRT-LLM (\(file))"
+    for file in names.sorted() where RankFile.isOne(file, ".engine") {
+      let start = (try? ReadableFile(directory.appending(file)).start()) ?? []
+      if ["ftrt", "ptrt"].contains(where: { start.starts(with: Array($0.utf8)) }) { return "an engine of TensorRT-LLM (\(file))" }
+      guard names.contains("lineage.json") || hasMark(start) else { return "an engine of another program, or a damaged one (\(file))" }
+    }
+    return nil
   }
+  /// What the metadata of a rank file begin with, whether a digest stands before it or not.
+  private static func hasMark(_ start: [UInt8]) -> Bool { String(decoding: start, as: UTF8.self).contains("\"format\":\"\(engineFormat)\"") }
+  /// Names the format of rank files in their metadata.
+  package static let engineFormat = "drydock-engine"
   /// A TensorRT-LLM checkpoint, whatever it was made by.
   public static let checkpoint = OutputKind("a checkpoint", rankFiles: ".safetensors") { _ in nil }
 
@@ -37,7 +43,7 @@ public struct OutputKind: Sendable {
 
   /// Why a directory that is not empty is not of this kind, as a clause about it; nil where it is.
   func problem(_ directory: FilePath, _ names: [String]) -> String? {
-    let all = [Self.engine, .checkpoint].map { kind in (kind, names.first { Self.isRankFile($0, kind.ending) }) }
+    let all = [Self.engine, .checkpoint].map { kind in (kind, RankFile.first(in: names, kind.ending)) }
     let found = all.compactMap { kind, file in file.map { "\(kind.name) (\($0))" } }
     let isOurs = all.contains { $0.0.ending == ending && $0.1 != nil }
     if found.count > 1 { return "holds files of \(found.joined(separator: " and of "))" }
@@ -47,12 +53,5 @@ public struct OutputKind: Sendable {
       return "is not empty and has no \(missing), as \(name) would"
     }
     return objection(directory).map { "is \($0)" }
-  }
-
-  /// `rank0.engine`, `rank12.safetensors`.
-  private static func isRankFile(_ name: String, _ ending: String) -> Bool {
-    guard name.hasPrefix("rank"), name.hasSuffix(ending) else { return false }
-    let digits = name.dropFirst("rank".count).dropLast(ending.count)
-    return !digits.isEmpty && digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
   }
 }

@@ -84,7 +84,7 @@ struct OutputDirectoryTests {
       ("model", ["config.json", "model.safetensors"], "somebody's model", "somebody's model"),
     ]
     for one in cases {
-      for file in one.files { directory.write("\(one.name)/\(file)", "{}") }
+      for file in one.files { directory.write("\(one.name)/\(file)", file.hasPrefix("rank3") ? Self.mark : "{}") }
       for (kind, said) in [(OutputKind.checkpoint, one.checkpoint), (.engine, one.engine)] {
         let refusal = refusal(directory(one.name), as: kind)
         #expect((refusal == nil) == (said == nil), "\(one.name): \(refusal ?? "replaced")")
@@ -95,6 +95,33 @@ struct OutputDirectoryTests {
     directory.write("theirs/config.json", "{}")
     directory.write("theirs/rank0.engine", "ftrt and so on")
     #expect(refusal(directory("theirs"), as: .engine)?.contains("is an engine of TensorRT-LLM (rank0.engine)") == true)
+    // Other libraries call their files so, too; ours have a mark, and an old one without it has its lineage.
+    for (name, files, isOurs) in [
+      ("marked", ["rank0.engine": Self.mark, "rank1.engine": Self.mark], true), ("first versions", ["rank0.engine": Self.mark.replacing("\"root\":\"0\",", with: "")], true),
+      ("damaged", ["rank0.engine": "", "lineage.json": "{}"], true), ("other", ["rank0.engine": "anything"], false),
+      ("empty", ["rank0.engine": ""], false), ("one of two", ["rank0.engine": Self.mark, "rank1.engine": "anything"], false),
+      ("theirs beside a lineage", ["rank0.engine": "ptrt", "lineage.json": "{}"], false),
+      ("safetensors", ["rank0.engine": "\u{40}\0\0\0\0\0\0\0{\"__metadata__\":{\"format\":\"pt\"}}"], false),
+    ] {
+      directory.write("marks/\(name)/config.json", "{}")
+      for (file, text) in files { directory.write("marks/\(name)/\(file)", text) }
+      let said = refusal(directory("marks/\(name)"), as: .engine)
+      #expect((said == nil) == isOurs, "\(name): \(said ?? "replaced")")
+      if let said { #expect(said.contains(".engine)") && said.contains("does not take its place"), "\(said)") }
+    }
+  }
+  /// How a rank file of an engine begins.
+  private static let mark = "\u{40}\0\0\0\0\0\0\0{\"__metadata__\":{\"root\":\"0\",\"format\":\"drydock-engine\",\"plan\":\"{}\"}}"
+  @Test func `names of rank files are those with digits alone`() {
+    for (name, number) in [
+      ("rank0.engine", 0), ("rank12.engine", 12), ("rank007.engine", 7), ("rank99999999999999999999.engine", .max),
+      ("rank.engine", nil), ("rank-1.engine", nil), ("rank+1.engine", nil), ("rank٣.engine", nil), ("rank1.engine.bak", nil), ("xrank1.engine", nil), ("rank1engine", nil),
+      ("engine", nil),
+    ] as [(String, Int?)] {
+      #expect(RankFile.number(name, ".engine") == number, "\(name)")
+    }
+    #expect(RankFile.first(in: ["a", "rank2.safetensors", "rank3.engine"], ".engine") == "rank3.engine")
+    #expect(OutputDirectory.isCheckpointOrEngineFile("rank1_managed_weights.safetensors") && !OutputDirectory.isCheckpointOrEngineFile("rank1x.safetensors"))
   }
   @Test func `an output equal to, inside or around an input is refused however it is spelled`() {
     directory.write("in/config.json", "{}")

@@ -42,15 +42,6 @@ struct DirectorySurvey {
   func has(_ name: String) -> Bool { names.contains(name) }
   func first(_ matches: (String) -> Bool) -> String? { names.first(where: matches) }
 
-  /// `rank0.engine`, `rank1.safetensors`, …
-  private func rankFile(_ ending: String) -> String? {
-    first { name in
-      guard name.hasPrefix("rank"), name.hasSuffix(ending) else { return false }
-      let digits = name.dropFirst(4).dropLast(ending.count)
-      return !digits.isEmpty && digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
-    }
-  }
-
   /// GGUF files: a set of parts counts once, by the name of its first part that is there.
   var ggufs: [String] {
     var seen: Set<String> = []
@@ -70,8 +61,8 @@ struct DirectorySurvey {
   /// Every kind that is there, the one that `config.json` speaks of first.
   var signs: [Sign] {
     var signs: [Sign] = []
-    if let file = rankFile(".engine") { signs.append(Sign(kind: .engine, file: file)) }
-    if let file = rankFile(".safetensors") { signs.append(Sign(kind: .checkpoint, file: file)) }
+    if let file = RankFile.first(in: names, ".engine") { signs.append(Sign(kind: .engine, file: file)) }
+    if let file = RankFile.first(in: names, ".safetensors") { signs.append(Sign(kind: .checkpoint, file: file)) }
     switch weights {
     case .found(let choice): signs.append(Sign(kind: .huggingFace, file: choice.name))
     case .several(let names), .incomplete(let names, _): signs.append(Sign(kind: .huggingFace, file: names[0]))
