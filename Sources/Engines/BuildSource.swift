@@ -1,4 +1,5 @@
 public import Checkpoints
+import Synchronization
 public import SystemPackage
 public import Tensors
 public import WeightSources
@@ -15,6 +16,7 @@ public struct BuildSource: Sendable {
   public let names: ModelNames
   /// What the model's files gave cause to say.
   public let warnings: [SourceWarning]
+  private let sharing = Sharing()
   private let companions: @Sendable () throws -> CompanionFiles
 
   public init(_ checkpoint: Checkpoint, warnings: [SourceWarning] = []) {
@@ -62,6 +64,17 @@ public struct BuildSource: Sendable {
   ///
   /// A GGUF file whose tokenizer is of a kind that is not known has none, and a note that says so.
   public func companionFiles() throws -> CompanionFiles { try companions() }
+
+  /// Whether table and head are one weight of the engine. Where they are equal this reads both whole, so it is found out once.
+  func sharesEmbedding(rank: Int) throws -> Bool {
+    if let known = sharing.byRank.withLock({ $0[rank] }) { return known }
+    let shares = try EmbeddingSharing.decide(config: config, source: weights, rank: rank)
+    sharing.byRank.withLock { $0[rank] = shares }
+    return shares
+  }
+  private final class Sharing: Sendable {
+    let byRank = Mutex<[Int: Bool]>([:])
+  }
 
   /// Tensors of all ranks.
   var tensorCount: Int { (0..<config.mapping.worldSize).reduce(0) { $0 + weights.names(rank: $1).count } }

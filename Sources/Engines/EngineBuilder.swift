@@ -133,7 +133,7 @@ public struct EngineBuilder: Sendable {
   }
 
   private func plan(_ opened: BuildSource, _ rank: Int, _ planner: inout Planner) throws -> Plan {
-    let shares = try EmbeddingSharing.decide(config: opened.config, source: opened.weights, rank: rank)
+    let shares = try opened.sharesEmbedding(rank: rank)
     let plan: Plan
     do {
       plan = try planner.plan(config: opened.config, rank: rank, sharesEmbedding: shares)
