@@ -57,10 +57,14 @@ extension RefitSource {
     let shares = engine.ranks.contains { $0.plan.weights[EmbeddingSharing.logits] == nil && $0.plan.weights[EmbeddingSharing.embedding]?.layout != .rows }
     let baseKind = source.kind
     var problems: [RefitProblem] = []
-    for found in try adapters.map({ try FoundSource(at: $0, for: .adapter) }) {
-      let adapterPath = found.path
-      let trainedOn = LoRAAdapter.trainedOn(found)
+    var adapterNames: [FilePath: String] = [:]
+    var unreadable: [(path: FilePath, error: any Error)] = []
+    for given in adapters {
       do {
+        let found = try FoundSource(at: given, for: .adapter)
+        let adapterPath = found.path
+        let trainedOn = LoRAAdapter.trainedOn(found)
+        adapterNames[given] = trainedOn
         let adapter = try LoRAAdapter(found, for: layout)
         let adapted = try AdaptedWeights(
           base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares,
@@ -74,9 +78,14 @@ extension RefitSource {
           Lineage.Adapter(
             path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
       } catch let error as AdapterError {
-        problems += error.problems.map { .adapter(path: adapterPath.string, Self.explained($0, trainedOn, model: source.model)) }
+        problems += error.problems.map { .adapter(path: error.path.string, Self.explained($0, adapterNames[given], model: source.model)) }
+      } catch {
+        unreadable.append((given, error))
       }
     }
+    // Alone, an error speaks for itself.
+    if problems.isEmpty, unreadable.count == 1 { throw unreadable[0].error }
+    problems += unreadable.map { .adapter(path: $0.path.string, Self.problem($0.error, of: $0.path)) }
     // All of them together: none is put on in part.
     guard problems.isEmpty else { throw RefitError(problems: problems) }
     if kind.isAdapter, let basePath {
@@ -158,6 +167,13 @@ extension RefitSource {
     var problem = problem
     problem.remedy = "It names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
     return problem
+  }
+
+  /// An error of another kind as one of an adapter among others.
+  private static func problem(_ error: any Error, of path: FilePath) -> AdapterProblem {
+    var text = "\(error)".split(whereSeparator: \.isNewline).map { $0.drop(while: { $0 == " " }) }.joined(separator: " ")
+    if text.hasPrefix("\(path): ") { text.removeFirst("\(path): ".count) }
+    return AdapterProblem(.files, text, remedy: "Do for each what is said, or leave it out.")
   }
 
   /// In the place of weights that cannot be read.

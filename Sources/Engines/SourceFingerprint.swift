@@ -41,7 +41,7 @@ public enum SourceFingerprint {
 
   /// What counts of a directory; a file, with all parts where it is one of several.
   private static func files(of path: FilePath) throws -> [FilePath] {
-    guard Directory.kind(of: path) == .directory else { return GGUFFile.files(of: path) }
+    guard Directory.kind(of: path) == .directory else { return GGUFFile.parts(of: path) }
     return try Directory.files(in: path).filter(isPart).map { path.appending($0) }
   }
 

@@ -55,4 +55,36 @@ import WeightSources
     life.expectSame("one", "other", "twice half")
     #expect(try Lineage(directory: life.directory("other"))?.base?.kind == "checkpoint")
   }
+
+  @Test func `what is wrong with several is told together, whatever kind of error it is`() async throws {
+    try await build(Self.project.appending("Models/tiny"), Mapping())
+    let good = try #require(contents(Self.expected.appending("gguf/tiny-lora.f32.gguf")))
+    func changed(_ from: String, _ to: [UInt8], after: Int = 0) -> [UInt8] {
+      var bytes = good
+      let key = Array(from.utf8)
+      for start in bytes.indices.dropLast(key.count + to.count + after) where bytes[start..<start + key.count].elementsEqual(key) {
+        let at = start + (after > 0 ? key.count + after : 0)
+        bytes.replaceSubrange(at..<at + to.count, with: to)
+      }
+      return bytes
+    }
+    let nan = (0..<4).map { UInt8(truncatingIfNeeded: Float.nan.bitPattern >> (8 * $0)) }
+    let files = [
+      ("bad.gguf", Array(good.prefix(100))), ("layer.gguf", changed("blk.0.", Array("blk.9.".utf8))),
+      ("nan.gguf", changed("adapter.lora.alpha", nan, after: 4)), ("page.gguf", Array("<html>".utf8)),
+    ]
+    for (name, bytes) in files { life.directory.write(name, bytes) }
+    func refusal(_ names: [String]) async -> (any Error)? {
+      var opening = RefitSource.OpeningOptions()
+      opening.adapters = names.map { life.directory($0) }
+      do { try await life.refit("engine", with: life.directory("base"), to: "out", opening: opening) } catch { return error }
+      return nil
+    }
+    let error = try #require(await refusal(files.map(\.0) + ["absent"]) as? RefitError)
+    for name in files.map(\.0) + ["absent", "layers up to 9", "nan"] { #expect("\(error)".contains(name), "\(name): \(error)") }
+    #expect("\(error)".split(separator: "\n").allSatisfy { $0.count <= 300 }, "\(error)")
+    // Alone it is told as what it is.
+    #expect(await refusal(["bad.gguf"]) is GGUFError)
+    #expect(await refusal(["nan.gguf"]) is RefitError)
+  }
 }

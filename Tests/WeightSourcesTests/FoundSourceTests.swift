@@ -251,11 +251,63 @@ struct FoundSourceTests {
     put(Self.model, in: "h")
     directory.write("h/lora.gguf", adapter)
     #expect(try FoundSource(at: directory("h"), for: .adapter).kind == .ggufAdapter)
-    #expect(try FoundSource(at: directory("h"), for: .weights).kind == .huggingFace)
+    let beside = try FoundSource(at: directory("h"), for: .weights)
+    #expect(beside.kind == .huggingFace && beside.warnings.map(\.subject) == ["lora.gguf"] && beside.warnings.allSatisfy { $0.text.contains("--lora_dir") })
+    directory.write("h/second.gguf", adapter)
+    directory.write("h/model.gguf", model)
+    #expect(try FoundSource(at: directory("h"), for: .weights).warnings.map(\.subject) == ["lora.gguf", "second.gguf"])
+    #expect(try text("h", .adapter).contains("2 GGUF adapters: lora.gguf, second.gguf"))
     put(Self.adapter, in: "p")
     directory.write("p/lora.gguf", adapter)
     #expect(try FoundSource(at: directory("p")).kind == .adapter)
     remove(directory("p/adapter_model.safetensors"))
     #expect(try FoundSource(at: directory("p")).path == directory("p/lora.gguf"))
+  }
+
+  @Test func `of many GGUF files no more is read than what they say they are`() throws {
+    let model = try #require(contents(Expected.directory.appending("models/tied.gguf")))
+    let adapter = try #require(contents(GGUFAdapterTests.directory.appending("target-head.f32.gguf")))
+    // All that stands after the architecture and the type is gone.
+    var cut = GGUFBytes()
+    cut.start(tensors: 0, values: 3)
+    cut.value("general.architecture", text: "llama")
+    let untyped = cut
+    cut.value("general.type", text: "adapter")
+    let typed = cut.bytes + [UInt8](repeating: 0xFF, count: 64)
+    directory.write("d/model.gguf", model)
+    for index in 0..<70 { directory.write("d/lora-\(index).gguf", typed) }
+    let found = try FoundSource(at: directory("d"), for: .weights)
+    #expect(found.kind == .gguf && found.path == directory("d/model.gguf") && found.warnings.count == 10)
+    #expect(try text("d", .adapter).contains("70 GGUF adapters"))
+    // A vocabulary is not read.
+    var words = untyped
+    words.value("tokenizer.ggml.model", text: "gpt2")
+    for name in ["one", "two"] { directory.write("m/\(name).gguf", words.bytes + [UInt8](repeating: 0xFF, count: 64)) }
+    #expect(try text("m").contains("2 GGUF models: one.gguf, two.gguf"))
+    // What is damaged before it says so is named, and is neither.
+    directory.write("b/model.gguf", model)
+    directory.write("b/bad.gguf", Array(adapter.prefix(30)))
+    #expect(try FoundSource(at: directory("b"), for: .weights).warnings.map(\.subject) == ["bad.gguf"])
+    directory.write("b/second.gguf", model)
+    let said = try text("b")
+    #expect(said.contains("2 GGUF models") && said.contains("bad.gguf cannot be read"), "\(said)")
+    for name in ["one", "two"] { directory.write("c/\(name).gguf", Array(adapter.prefix(30))) }
+    #expect(try text("c").contains("one.gguf, two.gguf cannot be read"))
+    // Without a type, as files were written before there was one.
+    directory.write("old/model.gguf", model)
+    directory.write("old/lora.gguf", GGUFAdapterTests.file(["general.architecture": .text("llama")], tensors: GGUFAdapterTests.pair()))
+    #expect(try FoundSource(at: directory("old")).warnings.map(\.subject) == ["lora.gguf"])
+  }
+
+  @Test func `every file that is opened beside one that is named is listed`() throws {
+    directory.write("a/x.gguf", "GGUF")
+    #expect(GGUFFile.files(of: directory("a/x.gguf")) == [directory("a/x.gguf")])
+    directory.write("a/adapter_config.json", "{}")
+    #expect(GGUFFile.files(of: directory("a/x.gguf")) == [directory("a/x.gguf"), directory("a/adapter_config.json")])
+    #expect(GGUFFile.parts(of: directory("a/x.gguf")) == [directory("a/x.gguf")])
+    directory.write("m/config.json", "{}")
+    directory.write("m/model.safetensors", "x")
+    #expect(Set(GGUFFile.files(of: directory("m/model.safetensors"))) == [directory("m/model.safetensors"), directory("m/config.json")])
+    #expect(GGUFFile.files(of: directory("m")) == [directory("m")])
   }
 }

@@ -121,7 +121,7 @@ struct SplitGGUFTests {
     directory.write("s/mmproj-m.gguf", "GGUF")
     directory.write("s/m-imatrix.gguf", "GGUF")
     #expect(try FoundSource(at: directory("s")).kind == .gguf)
-    directory.write("s/m-Q8_0.gguf", "GGUF")
+    directory.write("s/m-Q8_0.gguf", try #require(contents(Self.whole)))
     let text = try said(directory("s"))
     #expect(text.contains("2 GGUF models: m-00001-of-00002.gguf, m-Q8_0.gguf") && text.contains("Name one"))
   }

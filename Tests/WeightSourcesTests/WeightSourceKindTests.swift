@@ -26,6 +26,8 @@ struct WeightSourceKindTests {
     #expect(try text(directory("empty")).contains("the directory is empty"))
     directory.write("g/a.gguf", "GGUF")
     directory.write("g/b.gguf", "GGUF")
+    #expect(try text(directory("g")).contains("a.gguf, b.gguf cannot be read. Download"))
+    for name in ["a", "b"] { directory.write("g/\(name).gguf", try #require(contents(Expected.directory.appending("models/tied.gguf")))) }
     #expect(try text(directory("g")).contains("a.gguf, b.gguf. Name one"))
     directory.write("p/pytorch_model-00001-of-00002.bin", "x")
     #expect(try text(directory("p")).contains("run code"))

@@ -42,6 +42,6 @@ package enum EngineCacheKey {
       let endings = [".json", ".safetensors", ".gguf", ".jinja", ".model", ".txt"]
       return try Directory.files(in: model).filter { name in endings.contains { name.hasSuffix($0) } }.map { model.appending($0) }
     }
-    return GGUFFile.files(of: model)
+    return GGUFFile.parts(of: model)
   }
 }

@@ -5,10 +5,6 @@ public import Tensors
 protocol AdapterFile: NamedTensors {
   /// What the name of a tensor says; nil where it says nothing that is known.
   func parsed(_ name: String) -> AdapterTensorName?
-  /// Some columns of one row, in the described element type.
-  ///
-  /// - Parameter destination: Exactly these columns.
-  func read(_ name: String, row: Int, columns: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
 }
 
 extension AdapterFile {
@@ -27,6 +23,9 @@ extension SafetensorsFile: NamedTensors {
 extension SafetensorsFile: AdapterFile {
   func parsed(_ name: String) -> AdapterTensorName? { AdapterTensorName(name) }
 
+  /// Some columns of one row, in the described element type: of factors that are stored the other way round, which only these files have.
+  ///
+  /// - Parameter destination: Exactly these columns.
   func read(_ name: String, row: Int, columns: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     let entry = try entry(name)
     let elementBytes = entry.description.elementType.bitWidth / 8

@@ -13,6 +13,8 @@ struct Findings {
   var biases: [String] = []
   var ranks: [String] = []
   var shapes: [String] = []
+  /// Of one dimension, which they should not have, or not so.
+  var flat: [String] = []
   var empty: [String] = []
   /// Sizes of the vocabulary that the adapter's tensors speak of.
   var vocabularies: Set<Int> = []
@@ -46,6 +48,9 @@ struct Findings {
     add(
       .shapes, empty, { "\($0.count) tensors are empty: \($0)" },
       "They are shards that DeepSpeed or FSDP did not gather: save the adapter again from gathered parameters.")
+    add(
+      .shapes, flat, { "\($0.count) tensors do not fit: \($0)" },
+      "Either they are flat shards that FSDP or DeepSpeed did not gather (save the adapter again from gathered parameters), or it was trained on another model.")
     add(
       .shapes, ranks,
       { summary in

@@ -29,7 +29,7 @@ struct AdapterPlan {
     }
     self.weights = weights
     var modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount)
-    problems += modules.problems
+    problems += adapter.problems + modules.problems
     warnings += modules.warnings
     if adapter.file.names.isEmpty {
       problems.append(AdapterProblem(.files, "the file holds no tensors", remedy: Self.saveAgain))
@@ -128,11 +128,11 @@ struct AdapterPlan {
 
   /// Notes a shape that is not the expected one, by its likeliest cause.
   private func check(_ tensor: String, _ expected: [Int], _ weight: String, rankAt: Int? = nil, _ found: inout Findings) {
-    let shape = shape(tensor)
+    guard let shape = adapter.file.description(of: tensor)?.shape else { return }  // of a type that is told already
     guard shape != expected else { return }
     let text = "\(AdapterModules.short(tensor)) \(shape) instead of \(expected)"
     if shape.contains(0) { found.empty.append(text); return }
-    guard shape.count == expected.count else { found.shapes.append(text); return }
+    guard shape.count == expected.count else { note(text, shape, &found); return }
     let differing = shape.indices.filter { shape[$0] != expected[$0] }
     let vocabulary = layout.shape.vocabularySize
     if isOfVocabulary(weight), differing.contains(where: { expected[$0] == vocabulary && $0 != rankAt }),
@@ -142,7 +142,11 @@ struct AdapterPlan {
       found.vocabularies.insert(size)
       return
     }
-    if differing == rankAt.map({ [$0] }) { found.ranks.append(text) } else { found.shapes.append(text) }
+    if differing == rankAt.map({ [$0] }) { found.ranks.append(text) } else { note(text, shape, &found) }
+  }
+
+  private func note(_ text: String, _ shape: [Int], _ found: inout Findings) {
+    if shape.count == 1 { found.flat.append(text) } else { found.shapes.append(text) }
   }
 
   private func isOfVocabulary(_ weight: String) -> Bool {

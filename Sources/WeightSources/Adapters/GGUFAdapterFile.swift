@@ -32,14 +32,6 @@ struct GGUFAdapterFile: AdapterFile {
       try unsafe file.read(name, rows: rows, into: destination)
     }
   }
-
-  func read(_ name: String, row: Int, columns: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-    let description = try require(name)
-    let elementBytes = description.elementType.bitWidth / 8
-    var whole = [UInt8](repeating: 0, count: description.rowByteCount)
-    try unsafe whole.withUnsafeMutableBytes { try unsafe read(name, rows: row..<row + 1, into: $0) }
-    unsafe destination.copyBytes(from: whole[columns.lowerBound * elementBytes..<columns.upperBound * elementBytes])
-  }
 }
 
 extension AdapterTensorName {

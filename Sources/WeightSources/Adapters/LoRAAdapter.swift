@@ -20,10 +20,12 @@ public final class LoRAAdapter: Sendable {
   let file: any AdapterFile
   /// Everything that was read for it.
   public let files: [ReadableFile]
+  /// What of its settings cannot be had; told together with what is wrong with its tensors.
+  let problems: [AdapterProblem]
   /// What its files gave cause to say.
   let warnings: [SourceWarning]
 
-  private static let configName = "adapter_config.json"
+  private static let configName = LoRAConfig.fileName
   private static let weightNames = ["adapter_model.safetensors", "adapters.safetensors"]
 
   /// - Throws: ``AdapterError`` for files that are not there and settings that are not supported, all of them named;
@@ -43,21 +45,22 @@ public final class LoRAAdapter: Sendable {
     let tensors = try SafetensorsFile(weights)
     file = tensors
     files = [try ReadableFile(directory.appending(Self.configName)), tensors.file]
+    self.problems = []
     warnings = []
   }
 
   /// - Parameters:
   ///   - path: A GGUF file, or a part of one that was split.
   ///   - layout: Of the model that it is put on: the order of rows in the file depends on its heads.
-  /// - Throws: ``AdapterError`` for metadata that are not supported, all of them named; ``GGUFError`` for a file that cannot
-  ///   be read.
+  /// - Throws: ``GGUFError`` for a file that cannot be read. Metadata that are not supported are refused by ``AdaptedWeights``,
+  ///   with everything else.
   public init(gguf path: FilePath, for layout: ShardLayout) throws {
     self.path = path
     let file = try GGUFFile(path)
     var problems: [AdapterProblem] = []
     var warnings: [SourceWarning] = []
     config = LoRAConfig(gguf: file, layout, problems: &problems, warnings: &warnings)
-    guard problems.isEmpty else { throw AdapterError(path, problems) }
+    self.problems = problems
     self.file = GGUFAdapterFile(file, layout)
     files = file.parts
     self.warnings = warnings

@@ -3,6 +3,9 @@ import JSON
 import Tensors
 
 extension LoRAConfig {
+  /// PEFT's name for it.
+  static let fileName = "adapter_config.json"
+
   /// What a GGUF file's metadata says of the adapter in it, read as llama.cpp's loader does.
   ///
   /// The script that writes such files keeps `lora_alpha` and drops `use_rslora` and `alpha_pattern`, so B·A is always
@@ -74,7 +77,7 @@ private struct MetadataFindings {
 
   /// The script writes beside the adapter that it reads, if not told otherwise: what is said there and lost here is told.
   mutating func compareWithPEFT() {
-    let name = "adapter_config.json"
+    let name = LoRAConfig.fileName  // named by GGUFFile.files(of:), so that it is checked where sources are
     guard let text = try? ReadableFile.contents(of: file.path.removingLastComponent().appending(name), limit: 64 << 20),
       let config = try? JSONValue(parsing: text, allowsNonFinite: true)
     else { return }

@@ -1,4 +1,5 @@
 import CPUKernels
+import Safetensors
 import Synchronization
 import Tensors
 
@@ -67,6 +68,7 @@ final class FactorCache: Sendable {
     try unsafe scratch.with(rows.count * change.rank * 4) { bytes in
       let up = unsafe bytes.bindMemory(to: Float.self)
       if change.isUpTransposed {
+        guard let file = file as? SafetensorsFile else { throw WeightSourceError(file.origin, .missing(names: [change.up])) }
         try unsafe scratch.with(rows.count * 4) { line in
           let values = unsafe line.bindMemory(to: Float.self)
           for k in 0..<change.rank {
@@ -124,7 +126,7 @@ final class FactorCache: Sendable {
 
   /// Some columns of one row.
   private static func read(
-    _ name: String, row: Int, columns: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: any AdapterFile, _ scratch: ScratchPool
+    _ name: String, row: Int, columns: Range<Int>, into target: UnsafeMutableRawBufferPointer, _ file: SafetensorsFile, _ scratch: ScratchPool
   ) throws {
     let elementType = try file.require(name).elementType
     try unsafe scratch.with(columns.count * elementType.bitWidth / 8) { bytes in

@@ -57,11 +57,11 @@ public struct FoundSource: Sendable {
     let adapter = signs.first { $0.kind == .adapter }
     let others = signs.filter { $0.kind != .adapter && ($0.kind != .huggingFace || isComplete || adapter == nil) }
     if let adapter, role == .adapter || others.isEmpty {
-      if !survey.hasAdapterWeights, let found = survey.onlyGGUFAdapter { return found }
+      if !survey.hasAdapterWeights, let found = try onlyGGUFAdapter(survey) { return found }
       try refuseUnfinishedAdapter(survey)
       return FoundSource(kind: adapter.kind, path: path)
     }
-    if role == .adapter, let found = survey.onlyGGUFAdapter { return found }
+    if role == .adapter, let found = try onlyGGUFAdapter(survey) { return found }
     if let chosen = others.first {
       if chosen.kind == .huggingFace, !survey.has("config.json") { throw OtherFormats(survey: survey, role: role).explanation }
       if chosen.kind == .huggingFace, case .found = survey.weights {} else if chosen.kind == .huggingFace {
@@ -75,6 +75,7 @@ public struct FoundSource: Sendable {
         warnings.append(SourceWarning(
           adapter.file, in: place, "is of an adapter beside the model and was left out; --lora_dir puts it on the model"))
       }
+      if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings() }
       if chosen.kind == .huggingFace, case .found(let choice) = survey.weights, let unusual = choice.unusual {
         warnings.append(SourceWarning(unusual, in: place, "was read, for there is no \(ModelFiles.single)"))
       }
@@ -102,24 +103,36 @@ public struct FoundSource: Sendable {
 
   // MARK: GGUF
 
+  /// An adapter beside other things; nil where there is none.
+  private static func onlyGGUFAdapter(_ survey: DirectorySurvey) throws -> FoundSource? {
+    let choice = try GGUFChoice(survey.ggufs, in: survey.path)
+    guard choice.adapters.count > 1 else {
+      return try choice.adapters.first.map { name in
+        let found = try GGUFFile(survey.path.appending(name)).found()
+        return FoundSource(kind: found.kind, path: found.path, warnings: choice.damage)
+      }
+    }
+    throw WeightSourceError(
+      survey.path.string,
+      .found("the directory holds \(choice.adapters.count) GGUF adapters: \(NameSummary(choice.adapters, limit: 6))", remedy: "Name one of the files."))
+  }
+
   /// The only model among a directory's GGUF files, or the only adapter where one is asked for or no model is there.
   private static func ggufs(_ survey: DirectorySurvey, _ role: SourceRole) throws -> FoundSource {
     let names = survey.ggufs
     let others = names.filter { name in !["mmproj", "imatrix"].contains { name.lowercased().contains($0) } }
     guard others.count > 1 else { return try file(survey.path.appending(others.first ?? names[0]), role) }
-    let adapters = survey.ggufAdapters(among: others)
-    let models = others.filter { !adapters.contains($0) }
-    let (wanted, kind) = !adapters.isEmpty && (role == .adapter || models.isEmpty) ? (adapters, "adapters") : (models, "models")
+    let choice = try GGUFChoice(others, in: survey.path)
+    let (wanted, kind) = !choice.adapters.isEmpty && (role == .adapter || choice.models.isEmpty) ? (choice.adapters, "adapters") : (choice.models, "models")
     guard wanted.count == 1 else {
+      if wanted.isEmpty, choice.damaged.isEmpty { return try file(survey.path.appending(others[0]), role) }  // says what it is
+      let what = wanted.isEmpty ? nil : "the directory holds \(wanted.count) GGUF \(kind): \(NameSummary(wanted, limit: 6))"
       throw WeightSourceError(
-        survey.path.string, .found("the directory holds \(wanted.count) GGUF \(kind): \(NameSummary(wanted, limit: 6))", remedy: "Name one of the files."))
+        survey.path.string, .found([what, choice.unreadable].compactMap { $0 }.joined(separator: ", and "), remedy: !wanted.isEmpty ? "Name one of the files." : choice.damaged.count > 1 ? "Download or copy them again." : nil))
     }
     let found = try file(survey.path.appending(wanted[0]), role)
-    guard !found.kind.isAdapter else { return found }
-    let place = survey.path.lastComponent?.string ?? survey.path.string
-    return FoundSource(kind: found.kind, path: found.path, warnings: found.warnings + adapters.prefix(10).map {
-      SourceWarning($0, in: place, "is an adapter beside the model and was left out; --lora_dir puts it on the model")
-    })
+    return FoundSource(
+      kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? choice.damage : choice.warnings()))
   }
 
   private static func file(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
@@ -146,7 +159,7 @@ public struct FoundSource: Sendable {
   }
 
   /// Whether such a file is read as a part of its directory.
-  private static func isPart(_ name: String) -> Bool {
+  static func isPart(_ name: String) -> Bool {
     [".safetensors", ".engine", ".json", ".jinja", ".bin"].contains { name.hasSuffix($0) }
   }
 }
@@ -155,17 +168,6 @@ extension DirectorySurvey {
   fileprivate var hasAdapterWeights: Bool {
     ["adapter_model.safetensors", "adapters.safetensors", "adapter_model.bin"].contains(where: has)
   }
-  /// The files among these that say of themselves that they are adapters.
-  fileprivate func ggufAdapters(among names: [String]) -> [String] {
-    // Headers of more files than anybody keeps in one directory are not worth their reading.
-    names.prefix(64).filter { (try? GGUFFile(path.appending($0)).found().kind) == .ggufAdapter }
-  }
-  /// nil where there is none, or several.
-  fileprivate var onlyGGUFAdapter: FoundSource? {
-    let names = ggufAdapters(among: ggufs)
-    return names.count == 1 ? try? GGUFFile(path.appending(names[0])).found() : nil
-  }
-
   /// Configuration and weights of a Hugging Face model.
   fileprivate var isCompleteModel: Bool {
     guard case .found(let choice) = weights, let config, config["architectures"] != nil || config["model_type"] != nil else { return false }

@@ -10,9 +10,12 @@ struct GGUFCursor {
   /// File offset of `window[0]`.
   private var windowStart = 0
   private(set) var offset = 0
-  private let windowByteCount = 1 << 18
+  private let windowByteCount: Int
 
-  init(_ file: ReadableFile) { self.file = file }
+  init(_ file: ReadableFile, windowByteCount: Int = 1 << 18) {
+    self.file = file
+    self.windowByteCount = windowByteCount
+  }
 
   var remaining: Int { file.byteCount - offset }
 

@@ -27,8 +27,22 @@ public final class GGUFFile: NamedTensors {
   /// The file, or the first of its parts.
   public var path: FilePath { parts[0].path }
 
-  /// The files that a path stands for: itself, or all parts of the split file that it is a part of.
+  /// Every file that may be opened where a path is read: its parts, and what is looked at beside them.
+  ///
+  /// Whether a GGUF file is an adapter is known only once it has been opened, so what is read beside adapters is named for all.
+  /// Of a file that stands for its directory in messages, everything beside it.
   public static func files(of path: FilePath) -> [FilePath] {
+    guard Directory.kind(of: path) == .file, let name = path.lastComponent?.string else { return parts(of: path) }
+    let directory = path.removingLastComponent()
+    if FoundSource.isPart(name) {
+      let names = (try? Directory.names(in: directory.isEmpty ? "." : directory)) ?? []
+      return parts(of: path) + names.filter { $0 != name }.map { directory.appending($0) }
+    }
+    return parts(of: path) + [LoRAConfig.fileName].map { directory.appending($0) }.filter { Directory.kind(of: $0) != nil }
+  }
+
+  /// The files that a path stands for: itself, or all parts of the split file that it is a part of.
+  public static func parts(of path: FilePath) -> [FilePath] {
     guard let name = path.lastComponent?.string, let part = PartName(name, ending: ".gguf"), part.count > 1 else { return [path] }
     let all = part.all.map { path.removingLastComponent().appending($0) }
     return all.allSatisfy { Directory.kind(of: $0) == .file } ? all : [path]

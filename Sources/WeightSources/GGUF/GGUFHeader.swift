@@ -78,6 +78,34 @@ struct GGUFHeader {
     return (tensors, values)
   }
 
+  /// What a file says that it is, read no further than that: one of many in a directory.
+  enum Kind: Equatable {
+    case model
+    case adapter
+    /// Something that goes with a model: a projector, an importance matrix, a control vector.
+    case companion
+  }
+
+  /// - Throws: ``GGUFError`` where the beginning of the file is damaged; what follows is not looked at.
+  static func kind(of file: ReadableFile) throws(GGUFError) -> Kind {
+    var cursor = GGUFCursor(file, windowByteCount: 1 << 14)
+    let (_, valueCount) = try start(&cursor)
+    for _ in 0..<valueCount {
+      let key = try cursor.string("a metadata key", limit: maximumNameByteCount)
+      if key.hasPrefix("tokenizer.") { return .model }  // after what describes the file; adapters have none
+      let value = try value(of: key, &cursor)
+      switch (key, value.string) {
+      case ("general.type", "adapter"): return .adapter
+      case ("general.type", "mmproj"), ("general.type", "imatrix"): return .companion
+      case ("general.type", .some): return .model
+      case ("general.architecture", "clip"), ("general.architecture", "imatrix"), ("general.architecture", "controlvector"): return .companion
+      default: break
+      }
+    }
+    // Neither says what it is nor has a vocabulary: its tensors tell.
+    return try GGUFHeader(reading: file).tensors.contains { $0.name.hasSuffix(AdapterTensorName.ggufDown) } ? .adapter : .model
+  }
+
   private func alignment(_ cursor: GGUFCursor) throws(GGUFError) -> Int {
     guard let value = metadata["general.alignment"] else { return 32 }
     guard case .integer(let alignment) = value, (8...65536).contains(alignment), alignment & (alignment - 1) == 0 else {

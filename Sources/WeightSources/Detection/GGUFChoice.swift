@@ -1,0 +1,50 @@
+import Files
+import SystemPackage
+import Tensors
+
+/// What the GGUF files of one directory are, each told from the beginning of its metadata.
+struct GGUFChoice {
+  private(set) var models: [String] = []
+  private(set) var adapters: [String] = []
+  /// Names, and what is wrong with each.
+  private(set) var damaged: [(name: String, reason: String)] = []
+  private let place: String
+  /// More than anybody keeps in one directory.
+  private static let limit = 1000
+
+  /// - Throws: ``WeightSourceError`` where there are too many.
+  init(_ names: [String], in directory: FilePath) throws(WeightSourceError) {
+    place = directory.lastComponent?.string ?? directory.string
+    guard names.count <= Self.limit else {
+      throw WeightSourceError(directory.string, .found("the directory holds \(names.count) GGUF files", remedy: "Name one of the files."))
+    }
+    for name in names {
+      do {
+        switch try GGUFHeader.kind(of: ReadableFile(directory.appending(name))) {
+        case .model: models.append(name)
+        case .adapter: adapters.append(name)
+        case .companion: break
+        }
+      } catch {
+        var reason = "\(error)"
+        let path = "\(directory.appending(name)): "
+        if reason.hasPrefix(path) { reason.removeFirst(path.count) }
+        damaged.append((name, reason))
+      }
+    }
+  }
+
+  var unreadable: String? {
+    damaged.first.map { first in
+      damaged.count == 1 ? "\(first.name) cannot be read (\(first.reason))" : "\(NameSummary(damaged.map(\.name), limit: 6)) cannot be read"
+    }
+  }
+
+  /// Where a model was chosen.
+  func warnings() -> [SourceWarning] {
+    adapters.prefix(10).map { SourceWarning($0, in: place, "is an adapter beside the model and was left out; --lora_dir puts it on the model") } + damage
+  }
+  var damage: [SourceWarning] {
+    damaged.prefix(10).map { SourceWarning($0.name, in: place, "was left out, for it cannot be read: \(SourceWarning.shortened($0.reason, to: 120))") }
+  }
+}
