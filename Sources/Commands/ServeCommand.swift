@@ -158,7 +158,7 @@ public struct ServeCommand: DrydockCommand {
   public func run() async throws {
     guard let path = modelPath else { throw UsageError("give one engine or model") }
     let logger = makeLogger()
-    let (apiKey, adminKey) = (try keys.readAPIKey(logger), try keys.readAdminKey(logger))
+    let (apiKey, adminKey) = try keys.read(logger)
     let root = try adminKey.map { _ in try readWeightsRoot() }
     for (flag, file) in [("--tls_certificate", certificate), ("--tls_key", certificateKey)] {
       if let file { try naming(flag) { _ = try ReadableFile(FilePath(file)) } }

@@ -112,6 +112,23 @@ import Testing
     }
   }
 
+  @Test func `an empty variable, one key for both, and a key with a line's end are refused`() throws {
+    let serve = try ServerProcess.command("serve")
+    for name in ["DRYDOCK_API_KEY", "DRYDOCK_ADMIN_KEY"] {
+      let empty = try Execution.run(serve, ["/no/engine"], environment: [name: ""])
+      #expect(empty.status == 2 && empty.errors.contains("\(name) is set and empty"), "\(empty.errors)")
+    }
+    let same = try Execution.run(
+      serve, ["/no/engine", "--weights_root", "/tmp"], environment: ["DRYDOCK_API_KEY": Self.key, "DRYDOCK_ADMIN_KEY": Self.key])
+    #expect(same.status == 2 && same.errors.contains("every client could change the weights"), "\(same.errors)")
+    check(same.errors, "the same key")
+    for (arguments, environment) in [(["--api_key", "\(Self.key)\n\(Self.adminKey)"], [:]), ([], ["DRYDOCK_API_KEY": "\(Self.key)\n\(Self.adminKey)"])] {
+      let cut = try Execution.run(serve, ["/no/engine"] + arguments, environment: environment)
+      #expect(cut.status != 0 && cut.errors.contains("without a line's end"), "\(cut.errors)")
+      check(cut.errors, "a key with a line's end")
+    }
+  }
+
   @Test func `a flag that follows a key's flag is no key`() throws {
     for flag in ["--host=0.0.0.0", "--port", "--trust_remote_code"] {
       let done = try Execution.run(try ServerProcess.command("serve"), ["/no/engine", "--api_key", flag])

@@ -42,10 +42,14 @@ struct KeyOptions: ParsableArguments {
     let file: String?
     var variable: String { "DRYDOCK_" + name.uppercased() }
 
-    var isSet: Bool { given != nil || file != nil || Environment[variable]?.isEmpty == false }
+    var isSet: Bool { given != nil || file != nil || Environment[variable] != nil }
+    private var unusable: String { "must be printable characters, without a line's end" }
 
     var problems: [String] {
       (given?.isEmpty == true ? ["--\(name) is empty; leave it out to serve without a key"] : [])
+        + (given?.hasControlCharacters == true ? ["the key of --\(name) \(unusable)"] : [])
+        // The value of a secret that somebody's script does not have must not open the server.
+        + (Environment[variable]?.isEmpty == true ? ["\(variable) is set and empty; unset it to serve without a key"] : [])
         + (given != nil && file != nil ? ["--\(name) and --\(name)_file both give a key; give one of them"] : [])
     }
 
@@ -54,11 +58,13 @@ struct KeyOptions: ParsableArguments {
       defer { Environment.clear(variable) }
       if let given {
         logger.info("--\(name) can be read in the list of processes; --\(name)_file and \(variable) cannot")
+        if let text = Environment[variable], Secret(text) != given { logger.warning("--\(name) counts, not \(variable), which is another key") }
         return given
       }
       guard let file else {
-        guard let text = Environment[variable], !text.isEmpty else { return nil }
-        return Secret(text)
+        guard let secret = Environment[variable].map({ Secret($0) }), !secret.isEmpty else { return nil }
+        guard !secret.hasControlCharacters else { throw CommandFailure("the key in \(variable) \(unusable).") }
+        return secret
       }
       let bytes: [UInt8]
       // A key may have been given in the place of the file's name: it is not repeated.
@@ -92,8 +98,13 @@ struct KeyOptions: ParsableArguments {
   /// What is wrong with the values.
   var problems: [String] { api.problems + admin.problems }
 
-  func readAPIKey(_ logger: Logger) throws -> Secret? { try api.read(logger) }
-  func readAdminKey(_ logger: Logger) throws -> Secret? { try admin.read(logger) }
+  func read(_ logger: Logger) throws -> (api: Secret?, admin: Secret?) {
+    let (apiKey, adminKey) = (try api.read(logger), try admin.read(logger))
+    if let apiKey, apiKey == adminKey {
+      throw UsageError("the API key and the admin key are the same: every client could change the weights. Give two keys.")
+    }
+    return (apiKey, adminKey)
+  }
 }
 
 extension Secret: ExpressibleByArgument {

@@ -8,6 +8,8 @@ public struct Secret: Sendable {
   private let digest: HashedAuthenticationCode<SHA256>
   /// Whether there is no text at all, which nobody should have to know.
   public let isEmpty: Bool
+  /// Whether there are control characters, such as a line's end, which no header can carry.
+  public let hasControlCharacters: Bool
   private static let processKey = SymmetricKey(size: .bits256)
 
   public init(_ text: String) { self.init(utf8: Array(text.utf8)) }
@@ -15,6 +17,7 @@ public struct Secret: Sendable {
   init(utf8 bytes: [UInt8]) {
     digest = HMAC<SHA256>.authenticationCode(for: bytes, using: Self.processKey)
     isEmpty = bytes.isEmpty
+    hasControlCharacters = bytes.contains { $0 < 0x20 || $0 == 0x7F }
   }
 
   /// Compares in a time that depends on the length of what was sent, not on how much of it is right. Nothing matches an
@@ -22,6 +25,10 @@ public struct Secret: Sendable {
   public func matches(_ given: Substring) -> Bool {
     HMAC<SHA256>.isValidAuthenticationCode(digest, authenticating: Array(given.utf8), using: Self.processKey) && !isEmpty
   }
+}
+
+extension Secret: Equatable {
+  public static func == (one: Secret, other: Secret) -> Bool { one.digest == other.digest }
 }
 
 extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
