@@ -49,7 +49,7 @@ struct EngineBench {
   func makeOldCheckpoint() { makeOld(".safetensors") }
   private func makeOld(_ ending: String) {
     directory.write("out/there/config.json", "{}")
-    directory.write("out/there/rank5\(ending)", "old")
+    directory.write("out/there/rank5\(ending)", ending == ".engine" ? #"old, "format":"drydock-engine""# : "old")
     directory.write("out/there/README.md", "mine")
   }
   /// The engine itself where the result goes, with a stranger's file that must stay.
