@@ -190,6 +190,7 @@ public struct EngineBuilder: Sendable {
       lineage.warnings = prepared.allWarnings(of: source)
       lineage.warnings?.model += LineSummary.lines(RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
+      try Task.checkCancellation()  // until here nothing has changed
       try output.commit()
     } catch {
       output.abandon()

@@ -181,6 +181,7 @@ public struct Refitter: Sendable {
       }
       lineage.ranks = digests
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
+      try Task.checkCancellation()  // until here nothing has changed
       try output.commit()
       return summary
     } catch {
