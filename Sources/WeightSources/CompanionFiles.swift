@@ -96,7 +96,8 @@ extension ModelSource {
         let ends = config["eos_token_id"], !ends.isNull
       else { return companions }
       let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
-      if counting.allSatisfy({ $0 < 0 }) {
+      // What is no id at all is left as it is, and told where the tokenizer's files are looked at.
+      if Self.values(members["eos_token_id"]).allSatisfy({ ($0.int ?? 0) < 0 }) {
         members["eos_token_id"] = ends
         companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
         companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts")
@@ -116,5 +117,10 @@ extension ModelSource {
     return companions
   }
 
-  private static func ids(_ value: JSONValue?) -> [Int] { (value?.array ?? value.map { [$0] } ?? []).compactMap(\.int) }
+  /// One value or several; null is none.
+  private static func values(_ value: JSONValue?) -> [JSONValue] {
+    guard let value, !value.isNull else { return [] }
+    return value.array ?? [value]
+  }
+  private static func ids(_ value: JSONValue?) -> [Int] { values(value).compactMap(\.int) }
 }
