@@ -262,6 +262,7 @@ import Testing
     case "no settings": remove(first.engine.path.appending("generation_config.json"))
     case "other settings": d.write("cache/\(first.engine.path.lastComponent?.string ?? "")/generation_config.json", #"{"eos_token_id": 1}"#)
     case "refitted":
+      first.engine.end()  // a refit in place waits until nobody uses the engine
       let engine = try EngineDirectory(first.engine.path)
       let source = try RefitSource(try self.model("other", 9), for: engine)
       let refitter = Refitter(engine: engine)
