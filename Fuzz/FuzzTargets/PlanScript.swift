@@ -243,8 +243,9 @@ struct PlanScript {
     guard plan.values.indices.contains(value.index), width > 0, width <= 1 << 30 else { return }
     plan.values[value.index].width = width
   }
+  /// Of a value, or 1; at most 2^30 either way, so that what is computed from changed numbers cannot overflow here.
   private static func width(_ plan: Plan, _ value: ValueID) -> Int {
-    plan.values.indices.contains(value.index) ? plan.values[value.index].width : 1
+    plan.values.indices.contains(value.index) ? max(-1 << 30, min(1 << 30, plan.values[value.index].width)) : 1
   }
 
   private static func repairWidths(_ plan: inout Plan) {
@@ -257,10 +258,10 @@ struct PlanScript {
       case .addRMSNorm(let residual, let delta, _, _, let output):
         set(&plan, delta, width(plan, residual))
         set(&plan, output, width(plan, residual))
-      case .gatedActivation(let input, _, let output): set(&plan, input, 2 * min(1 << 28, width(plan, output)))
+      case .gatedActivation(let input, _, let output): set(&plan, input, 2 * width(plan, output))
       case .add(let target, let value): set(&plan, value, width(plan, target))
       case .select(let input, let output): set(&plan, output, width(plan, input))
-      case .allGather(let input, let output): set(&plan, output, min(1 << 20, width(plan, input)) * max(1, min(64, plan.tensorParallel)))
+      case .allGather(let input, let output): set(&plan, output, width(plan, input) * max(1, min(64, plan.tensorParallel)))
       default: break
       }
     }

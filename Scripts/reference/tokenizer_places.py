@@ -1,7 +1,7 @@
 """Puts the facts of a tokenizer into several files that agree and disagree, and writes what transformers makes of each set.
 
 Run with a Python that has transformers 5:  python Scripts/reference/tokenizer_places.py
-Reads tokenizer-smollm.json and writes tokenizer-places.json, both in Tests/TokenizersTests/Expected.
+Reads tokenizer-*.json and writes tokenizer-places.json, all in Tests/TokenizersTests/Expected.
 """
 import json
 import tempfile
@@ -63,10 +63,52 @@ CASES = {
         "chat_template.jinja": "new {{ bos_token }}{{ messages[0].content }}{{ eos_token }}"},
     "several templates": {"tokenizer_config.json": CONFIG | {
         "chat_template": [{"name": "default", "template": "a{{ eos_token }}"}, {"name": "tool_use", "template": "t"}]}},
+    "templates by name": {"tokenizer_config.json": CONFIG | {"chat_template": {"default": "d{{ bos_token }}", "tool_use": "t"}}},
+    "named templates of their own": {
+        "tokenizer_config.json": CONFIG | {"chat_template": "old"}, "chat_template.jinja": "new", "additional_chat_templates/tool_use.jinja": "tool",
+        "additional_chat_templates/rag.jinja": "r", "additional_chat_templates/notes.txt": "n"},
+    "a default among the named ones": {
+        "tokenizer_config.json": CONFIG | {"chat_template": "old"}, "chat_template.jinja": "new", "additional_chat_templates/default.jinja": "named"},
+    "only named templates beside a configuration's": {
+        "tokenizer_config.json": CONFIG | {"chat_template": "old"}, "additional_chat_templates/tool_use.jinja": "tool"},
+    "the older template file beside a configuration's": {
+        "tokenizer_config.json": CONFIG | {"chat_template": "config"}, "chat_template.json": {"chat_template": "older"}},
     "generation settings against the role": {"tokenizer_config.json": CONFIG, "generation_config.json": {"eos_token_id": [0, 5]},
                                              "config.json": {"model_type": "llama", "eos_token_id": 7}},
     "only the configuration ends": {"tokenizer_config.json": CONFIG, "config.json": {"model_type": "llama", "eos_token_id": [7, 9]}},
 }
+
+
+# A class that has a constructor of its own builds the tokenizer anew: of tokenizer.json only vocabulary and merges count.
+TEXTS_OF_CLASSES = ["Hello world 2024", " a  b", "caf\u00e9 cafe\u0301 12", "x\n\ny", "<s>hi <s> you", "<|im_start|>user\nHi<|im_end|>", "", " ",
+                    "the  quick's 'S DON'T", "\u2581 \u2126 ohm \U0001F600"]
+NFC = {"normalizer": {"type": "NFC"}}
+
+
+def classes():
+    for base in ["gpt2", "gpt2-prefix", "smollm", "llama3", "qwen2", "llama2", "mistral"]:
+        isByteLevel = base not in ("llama2", "mistral")
+        for name in ["GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2Tokenizer", "Qwen2TokenizerFast", "LlamaTokenizer", "LlamaTokenizerFast",
+                     "PreTrainedTokenizerFast", "TokenizersBackend", None]:
+            if not isByteLevel and name in ("GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2Tokenizer", "Qwen2TokenizerFast"): continue
+            options = [{}, {"add_prefix_space": True}, {"add_prefix_space": False}]
+            if not name or name.endswith("Fast") or name == "TokenizersBackend": options = options[:2]
+            if name == "LlamaTokenizer": options += [{"legacy": True}, {"legacy": False}, {"legacy": True, "add_prefix_space": False}]
+            if name and not name.endswith("Fast"):
+                options += [{"add_bos_token": True}, {"add_bos_token": False, "add_eos_token": True}]
+            for option in options:
+                for change in [{}, NFC] if isByteLevel and base != "qwen2" and not option else [{}]:
+                    config = dict(option)
+                    if name: config["tokenizer_class"] = name
+                    yield (f"{base} {name} {option} {change}",
+                           {"base": base, "texts": True, "tokenizer_config.json": config, "tokenizer.json": change})
+    for name in ["LlamaTokenizer", "LlamaTokenizerFast"]:
+        yield f"{name} of a mistral", {
+            "base": "llama2", "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "legacy": False},
+            "config.json": {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}}
+    yield "the class in config.json", {
+        "base": "smollm", "texts": True, "tokenizer_config.json": {"add_prefix_space": True},
+        "config.json": {"model_type": "llama", "tokenizer_class": "GPT2Tokenizer"}}
 
 
 def ends(path):
@@ -82,19 +124,22 @@ def ends(path):
 
 
 results = []
-for name, files in CASES.items():
+for name, files in list(CASES.items()) + list(classes()):
+    base = json.loads((OUT / f"tokenizer-{files['base']}.json").read_text()) if "base" in files else BASE
+    texts = TEXTS_OF_CLASSES if files.get("texts") else TEXTS
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
-        (place / "tokenizer.json").write_text(json.dumps(BASE | files.get("tokenizer.json", {})))
+        (place / "tokenizer.json").write_text(json.dumps(base | files.get("tokenizer.json", {})))
         for file, content in files.items():
-            if file != "tokenizer.json":
+            if "." in file and file != "tokenizer.json":
+                (place / file).parent.mkdir(exist_ok=True)
                 (place / file).write_text(content if isinstance(content, str) else json.dumps(content))
         if "config.json" not in files:
             (place / "config.json").write_text('{"model_type": "llama"}')
         tokenizer = AutoTokenizer.from_pretrained(place)
-        ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+        ids = [tokenizer(text)["input_ids"] for text in texts]
         if "truncation" in files.get("tokenizer.json", {}):
-            ids = [tokenizer(text, padding=False, truncation=False)["input_ids"] for text in TEXTS]
+            ids = [tokenizer(text, padding=False, truncation=False)["input_ids"] for text in texts]
         expected = {
             "ids": ids, "decoded": [tokenizer.decode(one, skip_special_tokens=True) for one in ids],
             "roles": {k: str(getattr(tokenizer, k)) for k in ("bos_token", "eos_token", "unk_token", "pad_token") if getattr(tokenizer, k)},
@@ -102,8 +147,9 @@ for name, files in CASES.items():
         }
         if tokenizer.chat_template:
             expected["templates"] = sorted(tokenizer.chat_template) if isinstance(tokenizer.chat_template, dict) else ["default"]
-            expected["chat"] = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+            tools = {} if "default" in expected["templates"] else {"tools": []}
+            expected["chat"] = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False, **tools)
         results.append({"name": name, "files": files, "expected": expected})
 
-(OUT / "tokenizer-places.json").write_text(json.dumps({"texts": TEXTS, "cases": results}, indent=1, ensure_ascii=False) + "\n")
+(OUT / "tokenizer-places.json").write_text(json.dumps({"texts": TEXTS, "texts_of_classes": TEXTS_OF_CLASSES, "cases": results}, ensure_ascii=False, separators=(",", ":")).replace('{"name":', '\n{"name":') + "\n")
 print(len(results), "cases")

@@ -29,7 +29,8 @@ public struct BuildCommand: DrydockCommand {
           --dtype bfloat16
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   @Option(
     name: [.customLong("checkpoint_dir"), .customLong("model_dir")],
@@ -107,6 +108,8 @@ public struct BuildCommand: DrydockCommand {
     let file = FilePath(path)
     let parent = file.removingLastComponent()
     guard let name = file.lastComponent?.string else { throw UsageError("--output_timing_cache is \"\(path)\"; name a file") }
+    // Into the engine itself, which the build makes.
+    if !parent.isEmpty, parent.lexicallyNormalized() == FilePath(outputDirectory).lexicallyNormalized(), Directory.kind(of: parent) == nil { return }
     if try Directory.names(in: parent.isEmpty ? "." : parent).contains(name) { _ = try TimingCache(path: file) }
   }
 
@@ -132,6 +135,7 @@ public struct BuildCommand: DrydockCommand {
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
     try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.fileWarnings, isStrict: strict)
+    for remark in prepared.fileRemarks { log.info(remark) }
     let world = source.config.mapping.worldSize
     let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
     if dryRun {

@@ -27,7 +27,8 @@ public struct ConvertCommand: DrydockCommand {
           --dtype bfloat16 --tp_size 2
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   @Option(name: .customLong("model_dir"), help: ArgumentHelp("A Hugging Face directory or a .gguf file.", valueName: "path"))
   var model: String
@@ -66,6 +67,7 @@ public struct ConvertCommand: DrydockCommand {
     converter.workers = workers ?? 0
     let files = try converter.companions.findings(modelVocabulary: source.model.shape.vocabularySize)
     try log.warnings(source.warnings.map(\.description) + files.all, isStrict: strict)
+    for remark in files.remarks { log.info(remark) }
     let progress = ProgressCounter()
     let (ready, target) = (converter, FilePath(outputDirectory))
     let summary = try await phases.measure("convert") {

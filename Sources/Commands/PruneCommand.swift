@@ -30,7 +30,8 @@ public struct PruneCommand: DrydockCommand {
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too) or not the
       skeleton's checkpoint, 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   @Option(
     name: .customLong("checkpoint_dir"),

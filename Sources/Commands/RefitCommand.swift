@@ -32,7 +32,8 @@ public struct RefitCommand: DrydockCommand {
           --checkpoint_dir ./tuned --refit_engine_dir ./engines/tp4-tuned
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   @Option(name: .customLong("engine_dir"), help: ArgumentHelp("The engine: config.json and rank*.engine.", valueName: "dir"))
   var engineDirectory: String?
@@ -117,7 +118,7 @@ public struct RefitCommand: DrydockCommand {
   public func validate() throws {
     var problems: [String] = []
     if let workers, workers < 1 { problems.append("--workers is \(workers); it must be at least 1") }
-    if let loraScale, !loraScale.isFinite { problems.append("--lora_scale is \(loraScale); it must be a finite number") }
+    if let loraScale, !Float(loraScale).isFinite { problems.append("--lora_scale is \(loraScale); it must be a number that float32 holds") }
     if let report, FilePath(report).lastComponent?.kind != .regular { problems.append("--report is \"\(report)\"; name a file") }
     if verifiedEngine != nil {
       problems += useless(changing, besides: "--verify_engine checks one engine and takes no")

@@ -24,7 +24,8 @@ public struct RunCommand: DrydockCommand {
           --input_text "Who are you?" --temperature 0.8 --top_p 0.95
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   @Option(
     name: [.customLong("engine_dir"), .customLong("model")],
@@ -85,9 +86,10 @@ public struct RunCommand: DrydockCommand {
 
   public func validate() throws {
     var problems: [String] = []
-    for (name, value) in [("max_output_len", maximumOutputLength), ("threads", threads ?? 1), ("max_seq_len", maximumSequenceLength ?? 1)] where value < 1 {
+    for (name, value) in [("max_output_len", maximumOutputLength), ("threads", threads ?? 1)] where value < 1 {
       problems.append("--\(name) is \(value); it must be at least 1")
     }
+    if let length = maximumSequenceLength, length < 2 { problems.append("--max_seq_len is \(length); it must be at least 2: a prompt and an answer") }
     if logprobs != nil, !json { problems.append("--logprobs needs --json, which prints them: give both or none") }
     if streaming, json { problems.append("--streaming prints text as it comes, --json an object at the end: give one of them") }
     // Each by itself, since the check ends with the first that is wrong.
@@ -129,9 +131,7 @@ public struct RunCommand: DrydockCommand {
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
     log.warnings(model.engine.memoryWarnings)
-    if let asked = maximumSequenceLength, case let held = model.engine.maximumSequenceLength, asked > held {
-      log.warning("--max_seq_len is \(asked), but the engine was built for \(held): \(held) it is. Build another for more.")
-    }
+    log.warnings(model.clipped([("max_seq_len", maximumSequenceLength)]))
     let sampling = sampling(try generation.defaults(of: model, log))
     let idle = [("--top_k", topK != nil), ("--top_p", topP != nil), ("--seed", seed != nil)].filter(\.1).map(\.0)
     if sampling.temperature < SamplingParameters.greedyBelow, !idle.isEmpty {

@@ -33,7 +33,8 @@ public struct ServeCommand: DrydockCommand {
           -d '{"model": "v1", "messages": [{"role": "user", "content": "Hi"}]}'
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
-      """)
+      """,
+    version: Tool.name)
 
   public static let ignoredFlags = UpstreamFlags.serve
 
@@ -133,10 +134,11 @@ public struct ServeCommand: DrydockCommand {
     if !(0...65535).contains(port) { problems.append("--port is \(port); it must be from 0 to 65535") }
     for (name, value) in [
       ("max_batch_size", maximumBatchSize ?? 1), ("max_num_tokens", maximumTokens ?? 1), ("max_queue_size", maximumQueueSize),
-      ("max_seq_len", maximumSequenceLength ?? 1), ("threads", threads ?? 1), ("weights_workers", weightsWorkers ?? 1),
+      ("threads", threads ?? 1), ("weights_workers", weightsWorkers ?? 1),
     ] where value < 1 {
       problems.append("--\(name) is \(value); it must be at least 1")
     }
+    if let length = maximumSequenceLength, length < 2 { problems.append("--max_seq_len is \(length); it must be at least 2: a prompt and an answer") }
     if drainSeconds < 0 { problems.append("--drain_seconds is \(drainSeconds); it must be at least 0") }
     if (certificate == nil) != (certificateKey == nil) {
       problems.append("--tls_certificate and --tls_key go together; give both or none")
@@ -182,7 +184,8 @@ public struct ServeCommand: DrydockCommand {
     defer { used.end() }
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
     let watch = EngineWatch(model.directory)
-    warnOfClipped(model.engine, logger)
+    let asked = [("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_seq_len", maximumSequenceLength)]
+    for text in model.clipped(asked) { logger.warning("\(text)") }
     for text in model.engine.memoryWarnings { logger.warning("\(text)") }
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
@@ -233,17 +236,6 @@ public struct ServeCommand: DrydockCommand {
       throw CommandFailure("--weights_root: \(weightsRoot) is no directory that can be read. Name the directory below which new weights lie.")
     }
     return root
-  }
-
-  /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
-  private func warnOfClipped(_ engine: CPUEngine, _ logger: Logger) {
-    for (name, asked, held) in [
-      ("max_batch_size", maximumBatchSize, engine.maximumSequences), ("max_num_tokens", maximumTokens, engine.maximumBatchRows),
-      ("max_seq_len", maximumSequenceLength, engine.maximumSequenceLength),
-    ] {
-      guard let asked, asked > held else { continue }
-      logger.warning("--\(name) is \(asked), but the engine was built for \(held): \(held) it is. Build another for more.")
-    }
   }
 
   private func serverOptions(_ modelName: String) throws -> ServerOptions {

@@ -46,6 +46,8 @@ public struct EngineBuilder: Sendable {
     var auxiliaryFiles: [AuxiliaryFile]
     /// What tokenizer, chat template and generation settings give cause to say.
     public var fileWarnings: [String]
+    /// What may surprise, and is as it should be.
+    public var fileRemarks: [String]
     public var timingCache: TimingCache
     public var isStripped: Bool
     public var configuration: JSONValue
@@ -78,6 +80,7 @@ public struct EngineBuilder: Sendable {
     let (limits, limitWarnings) = try limits(config, opened.path)
     let companions = try opened.companionFiles()
     let auxiliaryFiles = companions.all
+    let findings = try companions.findings(modelVocabulary: config.vocabularySize)
     var planner = try planner(opened, limits)
     let strip = options.strip || config.isPruned
     var ranks: [EngineWriter.Rank] = []
@@ -108,7 +111,7 @@ public struct EngineBuilder: Sendable {
       throw EngineError(opened.path, .unsupported(reason: "the ranks of this model cannot run together: " + disagreements.joined(separator: "; ")))
     }
     return Prepared(
-      ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: try companions.findings(modelVocabulary: config.vocabularySize).all,
+      ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: findings.all, fileRemarks: findings.remarks,
       timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
       warnings: ConfigurationWarnings.unused(config) + limitWarnings)
   }

@@ -46,7 +46,7 @@ struct EngineCompanions: Sendable {
 
   /// The engine's own files, as they are.
   init(engine: EngineDirectory, lineage: Lineage?) throws {
-    files = CompanionFiles(engine.auxiliaryFiles, in: engine.path)
+    files = CompanionFiles(engine.auxiliaryFiles, in: engine.path, architecture: engine.pretrained.architecture)
     owned = Set((lineage?.files ?? [:]).keys).union(ModelSource.auxiliaryNames)
     for name in files.names {
       guard let content = files[name] else { continue }

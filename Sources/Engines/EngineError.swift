@@ -31,27 +31,27 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch problem {
     case .noEngine:
-      "\(path): no rank*.engine files here. Name a directory that trtllm-build or trtllm-refit has written."
+      "\(path.inMessage): no rank*.engine files here. Name a directory that trtllm-build or trtllm-refit has written."
     case .missingRank(let rank, let expected):
-      "\(path): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
+      "\(path.inMessage): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
     case .notAnEngine(let reason):
-      "\(path): not an engine file: \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason). Build it with trtllm-build, or copy it again."
+      "\(path.inMessage): not an engine file: \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason). Build it with trtllm-build, or copy it again."
     case .tensorrtPlan(let version):
-      "\(path): this is an NVIDIA TensorRT plan\(version). There is no TensorRT back end yet; build an engine for this "
+      "\(path.inMessage): this is an NVIDIA TensorRT plan\(version). There is no TensorRT back end yet; build an engine for this "
         + "machine from the checkpoint with trtllm-build."
     case .invalidPlan(let reason):
-      "\(path): the engine's plan cannot be trusted: \(reason). Build it again with trtllm-build."
+      "\(path.inMessage): the engine's plan cannot be trusted: \(reason). Build it again with trtllm-build."
     case .stripped(let missing):
-      "\(path): the engine is stripped: \(missing.count) weight(s) are absent (\(NameSummary(missing, limit: 3))"
+      "\(path.inMessage): the engine is stripped: \(missing.count) weight(s) are absent (\(NameSummary(missing, limit: 3))"
         + "). Fill it with trtllm-refit first."
-    case .unsupported(let reason): "\(path): \(reason)"
-    case .invalidConfiguration(let reason): "\(path): \(reason)"
-    case .source(let reason): "\(path): \(reason)"
+    case .unsupported(let reason): "\(path.inMessage): \(reason)"
+    case .invalidConfiguration(let reason): "\(path.inMessage): \(reason)"
+    case .source(let reason): "\(path.inMessage): \(reason)"
     case .strangers(let files):
-      "\(path): \(NameSummary(files, limit: 6)) \(files.count == 1 ? "is" : "are") of another engine than lineage.json describes: "
+      "\(path.inMessage): \(NameSummary(files, limit: 6)) \(files.count == 1 ? "is" : "are") of another engine than lineage.json describes: "
         + "the directory mixes files of two engines. Copy the whole engine directory again."
     case .replaced:
-      "\(path): the engine was replaced while a refit of the one before it was prepared. Run again, on the engine that is there now."
+      "\(path.inMessage): the engine was replaced while a refit of the one before it was prepared. Run again, on the engine that is there now."
     }
   }
 }

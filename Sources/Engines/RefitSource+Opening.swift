@@ -72,8 +72,8 @@ extension RefitSource {
         for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
         source.weights = adapted
         source.warnings += adapted.warnings
-        let carried = ModelSource.auxiliaryNames.filter { Directory.kind(of: adapterPath.appending($0)) == .file }
-        source.companions.append(Companions(files: CompanionFiles(carried, in: adapterPath), path: adapterPath, isModel: false))
+        let carried = try CompanionFiles(beside: adapterPath, architecture: engine.pretrained.architecture)
+        source.companions.append(Companions(files: carried, path: adapterPath, isModel: false))
         source.adapters.append(
           Lineage.Adapter(
             path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
@@ -125,7 +125,7 @@ extension RefitSource {
       let names = other.auxiliaryFiles.filter { name in
         ModelSource.auxiliaryNames.contains(name) || lineage?.files.map { $0.keys.contains(name) } ?? true
       }
-      opened.companions = [Companions(files: CompanionFiles(names, in: path), path: path, isModel: true)]
+      opened.companions = [Companions(files: CompanionFiles(names, in: path, architecture: other.pretrained.architecture), path: path, isModel: true)]
       opened.carried = lineage?.adapters ?? []
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")
@@ -172,7 +172,7 @@ extension RefitSource {
   /// An error of another kind as one of an adapter among others.
   private static func problem(_ error: any Error, of path: FilePath) -> AdapterProblem {
     var text = "\(error)".split(whereSeparator: \.isNewline).map { $0.drop(while: { $0 == " " }) }.joined(separator: " ")
-    if text.hasPrefix("\(path): ") { text.removeFirst("\(path): ".count) }
+    if text.hasPrefix("\(path.inMessage): ") { text.removeFirst("\(path.inMessage): ".count) }
     return AdapterProblem(.files, text, remedy: "Do for each what is said, or leave it out.")
   }
 

@@ -26,15 +26,15 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
 
   public var description: String {
     switch problem {
-    case .system(let call, let error): "\(path): \(call) failed: \(error). \(Self.remedy(error))"
-    case .notADirectory: "\(path): not a directory. Name a directory."
-    case .notARegularFile: "\(path): not a regular file. Name a file."
-    case .gitLFSPointer: "\(path): this is a Git LFS pointer, not the file itself. Run 'git lfs pull' in its directory."
+    case .system(let call, let error): "\(path.inMessage): \(call) failed: \(error). \(Self.remedy(error))"
+    case .notADirectory: "\(path.inMessage): not a directory. Name a directory."
+    case .notARegularFile: "\(path.inMessage): not a regular file. Name a file."
+    case .gitLFSPointer: "\(path.inMessage): this is a Git LFS pointer, not the file itself. Run 'git lfs pull' in its directory."
     case .truncated(let wanted, let byteCount):
-      "\(path): bytes \(wanted.lowerBound) to \(wanted.upperBound) are needed, but the file has only \(byteCount). "
+      "\(path.inMessage): bytes \(wanted.lowerBound) to \(wanted.upperBound) are needed, but the file has only \(byteCount). "
         + "It is cut short: copy or download it again."
-    case .locked: "\(path): another run is writing here. Wait for it to end, or choose another output."
-    case .refused(let reason): "\(path): \(reason)"
+    case .locked: "\(path.inMessage): another run is writing here. Wait for it to end, or choose another output."
+    case .refused(let reason): "\(path.inMessage): \(reason)"
     }
   }
 
@@ -62,5 +62,17 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     case .fileNameTooLong: "Choose a shorter path."
     default: "Check the disk and the path."
     }
+  }
+}
+
+extension FilePath {
+  /// For one line of a message: a name may hold a line's end, and what follows must not pass for a message of its own.
+  public var inMessage: String { string.inMessage }
+}
+extension String {
+  /// With line ends spelt out.
+  public var inMessage: String {
+    guard utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return self }
+    return unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? "\\n" : $1 == "\r" ? "\\r" : String($1) }
   }
 }

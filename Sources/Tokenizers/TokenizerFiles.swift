@@ -6,9 +6,11 @@ public struct TokenizerFiles: Sendable {
   public static let names = [
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
     "chat_template.jinja", "chat_template.json", "added_tokens.json",
-    // Of the model's own configuration only the end tokens, where generation_config.json names none.
+    // Of the model's own configuration only its type, and the end tokens where generation_config.json names none.
     "config.json",
   ]
+  /// Where transformers keeps named chat templates beside chat_template.jinja: NAME.jinja each.
+  public static let templateDirectory = "additional_chat_templates"
 
   private let contents: [String: [UInt8]]
 
@@ -16,11 +18,24 @@ public struct TokenizerFiles: Sendable {
   public init(contents: [String: [UInt8]]) { self.contents = contents }
 
   /// Asks for each of ``names`` in turn.
-  /// - Parameter read: A file's bytes, or nil where there is no such file.
-  public init<Failure: Error>(reading read: (String) throws(Failure) -> [UInt8]?) throws(Failure) {
+  ///
+  /// - Parameters:
+  ///   - templates: The names of the files in ``templateDirectory``; of them those that end in ".jinja" are asked for, too.
+  ///   - read: A file's bytes, or nil where there is no such file.
+  public init<Failure: Error>(templates: [String] = [], reading read: (String) throws(Failure) -> [UInt8]?) throws(Failure) {
     var contents: [String: [UInt8]] = [:]
     for name in Self.names { contents[name] = try read(name) }
+    for name in templates where name.hasSuffix(".jinja") {
+      let path = "\(Self.templateDirectory)/\(name)"
+      contents[path] = try read(path)
+    }
     self.contents = contents
+  }
+
+  /// Name and file of each, by name.
+  var additionalTemplates: [(name: String, file: String)] {
+    let start = Self.templateDirectory + "/"
+    return contents.keys.filter { $0.hasPrefix(start) && $0.hasSuffix(".jinja") }.sorted().map { (String($0.dropFirst(start.count).dropLast(".jinja".count)), $0) }
   }
 
   /// The parsed file, or nil where it is absent. In tokenizer.json the vocabulary is a flat array.

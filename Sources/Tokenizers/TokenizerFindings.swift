@@ -11,8 +11,11 @@ public struct TokenizerFindings: Sendable, Equatable {
   /// Places that disagree, other templates that cannot be read, settings that nothing uses: a line each.
   public var notes: [String] = []
 
+  /// What counts as in transformers, and is no fault, but may surprise: a line each, told once.
+  public var remarks: [String] = []
+
   public init() {}
-  /// All of it, the gravest first.
+  /// All that is a warning, the gravest first.
   public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + (unusableTemplate.map { [$0] } ?? []) + notes }
 
   public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer, and need another, named with --tokenizer_dir: \(reason)") }
@@ -50,6 +53,7 @@ extension TokenizerFiles {
           findings.misfits.append("tokenizer.json knows \(parts.vocabularySize) tokens, the model \(modelVocabulary)")
         }
         findings.notes += parts.notes
+        findings.remarks += parts.remarks
         for (name, template) in parts.chatTemplates.sorted(by: { $0.key < $1.key }) {
           guard case .failure(let error) = template else { continue }
           if name == "default" {

@@ -17,12 +17,16 @@ struct TokenizerParts {
   var vocabularySize: Int
   /// What the files disagree on, and what of them nothing uses: a line each.
   var notes: [String] = []
+  var remarks: [String] = []
 
   /// - Parameter limit: The model's vocabulary: added tokens that only a side file names have no place beyond it.
   init(files: TokenizerFiles, limit: Int? = nil) throws(TokenizerError) {
     let name = "tokenizer.json"
-    guard let json = try files.json(name) else { throw TokenizerError(file: name, problem: .missing) }
+    guard let written = try files.json(name) else { throw TokenizerError(file: name, problem: .missing) }
     let reader = JSONMembers(file: name)
+    let configuration = try files.json("tokenizer_config.json")
+    let rebuilding = TokenizerClass(configuration: configuration, model: try? files.json("config.json"), tokenizer: written)
+    let json = rebuilding?.applied(to: written, configuration: configuration) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
     preTokenizer = try PreTokenizer(json["pre_tokenizer"], reader: reader.inside("pre_tokenizer"))
@@ -39,8 +43,13 @@ struct TokenizerParts {
     for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
-    let configuration = try files.json("tokenizer_config.json")
-    specialTokens = SpecialTokens(configuration: configuration, map: try files.json("special_tokens_map.json"))
+    specialTokens = SpecialTokens(
+      configuration: configuration, map: try files.json("special_tokens_map.json"), defaults: rebuilding?.roles ?? [:])
+    if let rebuilding, (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
+      || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
+    {
+      remarks.append(rebuilding.remark)
+    }
     let places = try AddedTokenPlaces(
       own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, special: specialTokens, limit: limit)
     added = places.tokens
@@ -64,7 +73,12 @@ struct TokenizerParts {
         addedToText.insert(token, spelling: Array(token.content.utf8))
       }
     }
-    decoder = TokenDecoder(kind: decoderKind, vocabulary: encoder.vocabulary, added: added)
+    // As Hugging Face's tokenizers since 0.23: a token that is looked for in normalised text becomes text as it is found there.
+    var spelled = added
+    for (index, token) in added.enumerated() where token.normalized {
+      spelled[index].content = String(decoding: normalizer.apply(Array(token.content.utf8)), as: UTF8.self)
+    }
+    decoder = TokenDecoder(kind: decoderKind, vocabulary: encoder.vocabulary, added: spelled)
     vocabularySize = max(encoder.vocabulary.idLimit, (added.map { Int($0.id) }.max() ?? -1) + 1)
 
     var ids: [String: Int32] = [:]

@@ -20,11 +20,9 @@ enum WordPattern: Sendable, Equatable {
       #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
       "cl100k", .tiktoken(maximumDigits: 3)
     ),
-    (
-      #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#,
-      "Qwen2", .tiktoken(maximumDigits: 1)
-    ),
+    (qwen2, "Qwen2", .tiktoken(maximumDigits: 1)),
   ]
+  static let qwen2 = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
   /// Where the word ends that starts at `start`. Looks at nothing at or after `limit`.
   /// - Precondition: `start < limit`, both between scalars.

@@ -10,13 +10,17 @@ public struct CompanionFiles: Sendable {
   public var contents: [String: AuxiliaryFile]
   /// What is to be said of them, a line each.
   public var notes: [String]
+  /// Of the model that they belong to, as Hugging Face spells it: it decides whether the class counts that
+  /// tokenizer_config.json names.
+  public var architecture: String?
 
-  public init(_ files: some Sequence<AuxiliaryFile> = [], notes: [String] = []) {
+  public init(_ files: some Sequence<AuxiliaryFile> = [], notes: [String] = [], architecture: String? = nil) {
     contents = Dictionary(files.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     self.notes = notes
+    self.architecture = architecture
   }
-  public init(_ names: some Sequence<String>, in directory: FilePath) {
-    self.init(names.map { AuxiliaryFile($0, at: directory.appending($0)) })
+  public init(_ names: some Sequence<String>, in directory: FilePath, architecture: String?) {
+    self.init(names.map { AuxiliaryFile($0, at: directory.appending($0)) }, architecture: architecture)
   }
 
   public var names: [String] { contents.keys.sorted() }
@@ -47,7 +51,8 @@ public struct CompanionFiles: Sendable {
   /// Those that a tokenizer is read from.
   public func tokenizerFiles() throws(FileError) -> TokenizerFiles {
     try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
-      name == "config.json" ? nil : try contents[name]?.bytes()
+      guard name == "config.json" else { return try contents[name]?.bytes() }
+      return architecture.map { Array(JSONValue.object(["architecture": .string($0)]).serialized().utf8) }
     })
   }
 
@@ -84,8 +89,7 @@ extension ModelSource {
 
   /// End tokens that only config.json names go into generation_config.json, where transformers saves them.
   private func huggingFaceCompanions() throws -> CompanionFiles {
-    let present = Self.auxiliaryNames.filter { Directory.kind(of: path.appending($0)) == .file }
-    var companions = CompanionFiles(present, in: path)
+    var companions = try CompanionFiles(beside: path, architecture: model.architecture)
     let name = "generation_config.json"
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
     let config = try ConfigReader(directory: path, file: "config.json").json
@@ -111,9 +115,7 @@ extension ModelSource {
       for key in named { members[key] = config[key] }
       companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
     }
-    if Directory.kind(of: path.appending("additional_chat_templates")) == .directory {
-      companions.notes.append("additional_chat_templates holds named chat templates, which nothing here uses")
-    }
+    if let name = config["tokenizer_class"]?.string { companions.change("tokenizer_config.json") { $0["tokenizer_class"] = $0["tokenizer_class"] ?? .string(name) } }
     return companions
   }
 

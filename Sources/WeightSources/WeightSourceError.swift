@@ -50,7 +50,7 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
   /// One line, or a line for each problem; names of tensors stand on lines of their own, below what to do.
   public var description: String {
     let paragraphs = WeightSourceReport(path: path, problems: problems).paragraphs
-    guard paragraphs.count > 1 else { return "\(path): " + (paragraphs.first ?? []).joined(separator: "\n  ") }
-    return "\(path): \(paragraphs.count) kinds of problems:\n" + paragraphs.map { "  " + $0.joined(separator: "\n    ") }.joined(separator: "\n")
+    guard paragraphs.count > 1 else { return "\(path.inMessage): " + (paragraphs.first ?? []).joined(separator: "\n  ") }
+    return "\(path.inMessage): \(paragraphs.count) kinds of problems:\n" + paragraphs.map { "  " + $0.joined(separator: "\n    ") }.joined(separator: "\n")
   }
 }

@@ -80,6 +80,24 @@ import Testing
     try bench.expect(.refit, arguments, says: ["no\\u{1b}[31m\\u{7}such\\u{9b}1m"])
   }
 
+  @Test func `a line's end in a name makes no second message`() throws {
+    let bench = try Bench()
+    let name = bench.d("no\ntrtllm-refit: refitted").string
+    for arguments in [["--engine_dir", bench.d("e").string, "--checkpoint_dir", name], ["--engine_dir", name, "--checkpoint_dir", bench.d("ck").string]] {
+      try bench.expect(.refit, arguments + ["--refit_engine_dir", bench.out.string], says: ["no\\ntrtllm-refit: refitted"])
+    }
+  }
+
+  @Test func `a cache of choices may go into the engine that is being built`() throws {
+    let bench = try Bench()
+    let made = bench.d("made")
+    try Command.build.succeed("--checkpoint_dir", bench.d("ck").string, "--output_dir", made.string, "--output_timing_cache", made.appending("timing.json").string)
+    #expect(text(made.appending("timing.json")) != nil)
+    try bench.expect(
+      .build, ["--checkpoint_dir", bench.d("ck").string, "--output_dir", bench.out.string, "--output_timing_cache", bench.d("nowhere/t.json").string],
+      says: ["--output_timing_cache", "nowhere"])
+  }
+
   @Test func `wrong shapes and architectures are told in a table`() throws {
     let bench = try Bench()
     try Command.convert.succeed(

@@ -67,6 +67,21 @@ import Testing
     ] { try refused(command, arguments, says: "is empty") }
   }
 
+  @Test func `every command says its version, whatever else is missing`() throws {
+    for command in [Command.convert, .build, .prune, .refit, .run, .serve] {
+      let said = try command("--version")
+      #expect(said.status == 0 && said.output.hasPrefix("drydock ") && said.errors.isEmpty, "\(said)")
+    }
+  }
+
+  @Test func `numbers that cannot do are refused before anything is opened`() throws {
+    for value in ["1", "0", "-5"] {
+      try refused(.run, ["--model", "/no", "--input_text", "x", "--max_seq_len", value], says: "--max_seq_len is \(value); it must be at least 2")
+      try refused(.serve, ["/no", "--max_seq_len", value], says: "--max_seq_len is \(value); it must be at least 2")
+    }
+    try refused(.refit, ["--engine_dir", "/no", "--lora_dir", "/no", "--refit_engine_dir", "/no", "--lora_scale", "1e39"], says: "--lora_scale is 1e+39")
+  }
+
   @Test func `a flag that means nothing without another, or beside it, is refused with both named`() throws {
     let run = ["--model", "/no", "--input_text", "x"]
     try refused(.run, run + ["--logprobs", "2"], says: "--logprobs needs --json")

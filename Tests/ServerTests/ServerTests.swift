@@ -30,8 +30,9 @@ import Testing
 
   @Test func `asking for more than the engine was built for is told, and clipped`() throws {
     let directory = TemporaryDirectory()
-    let server = try ServerProcess(try Engines.tiny(in: directory), in: directory, "--max_seq_len", "100000")
+    let server = try ServerProcess(try Engines.tiny(in: directory), in: directory, "--max_seq_len", "100000", "--max_num_tokens", "2", "--max_batch_size", "3")
     #expect((text(server.log) ?? "").contains("--max_seq_len is 100000, but the engine was built for 512: 512 it is."))
+    #expect((text(server.log) ?? "").contains("--max_batch_size is 3, but a step takes 2 tokens: 2 it is. Raise --max_num_tokens for more."))
     let models = try JSONValue(parsing: try server.send("GET", "/v1/models").body)
     #expect(models["data"]?.array?.first?["max_model_len"] == 512)
     #expect(server.stop() == 0)

@@ -6,8 +6,9 @@ import Tokenizers
 @Suite struct TokenizerPlacesTests {
   private func files(_ changed: JSONObject) throws -> TokenizerFiles {
     var contents: [String: [UInt8]] = [:]
-    guard case .object(var own) = try Expected.json("Expected/tokenizer-smollm.json") else { throw Missing() }
-    for (name, content) in changed {
+    let base = changed["base"]?.string ?? "smollm"
+    guard case .object(var own) = try Expected.json("Expected/tokenizer-\(base).json") else { throw Missing() }
+    for (name, content) in changed where name.contains(".") {
       switch content {
       case .string(let text): contents[name] = Array(text.utf8)
       case .object(let members) where name == "tokenizer.json": own.merge(members) { $1 }
@@ -21,11 +22,11 @@ import Tokenizers
 
   @Test func `facts in several files count as in transformers`() throws {
     let all = try Expected.json("Expected/tokenizer-places.json")
-    let texts = try #require(all["texts"]?.array).compactMap(\.string)
     let cases = try #require(all["cases"]?.array)
-    #expect(cases.count > 20)
+    #expect(cases.count > 200)
     for one in cases {
       let name = try #require(one["name"]?.string)
+      let texts = try #require(all[one["files"]?["texts"] == nil ? "texts" : "texts_of_classes"]?.array).compactMap(\.string)
       let expected = try #require(one["expected"])
       let tokenizer = try Tokenizer(files: try files(try #require(one["files"]?.object)))
       for (index, text) in texts.enumerated() {
@@ -41,7 +42,7 @@ import Tokenizers
       }
       #expect(tokenizer.chatTemplateNames == (expected["templates"]?.array ?? []).compactMap(\.string), "\(name)")
       if let chat = expected["chat"]?.string {
-        #expect(try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "Hi"]]) == chat, "\(name)")
+        #expect(try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "Hi"]], tools: expected["templates"]?.array?.contains("default") == true ? nil : []) == chat, "\(name)")
       }
     }
   }
@@ -60,6 +61,16 @@ import Tokenizers
     let template = try notes(["tokenizer_config.json": ["chat_template": "a"], "chat_template.jinja": "b"])
     #expect(template.notes == ["chat_template.jinja and tokenizer_config.json hold different chat templates: chat_template.jinja counts"])
     #expect(try notes(["tokenizer_config.json": ["chat_template": "a"], "chat_template.jinja": "a"]).all.isEmpty)
+    let named = try notes(["tokenizer_config.json": ["chat_template": "a"], "additional_chat_templates/tool_use.jinja": "t"])
+    #expect(named.notes == ["tokenizer_config.json has chat templates that count no more beside additional_chat_templates/tool_use.jinja: 'default'"])
+    let older = try notes(["chat_template.json": ["chat_template": "a"]])
+    #expect(older.notes.count == 1 && older.notes[0].contains("do not read that file"))
+    for wrong: JSONValue in [5, true, ["a"], [["name": "default"]], ["default": 5]] {
+      let found = try notes(["tokenizer_config.json": ["chat_template": wrong]])
+      #expect(found.unusable == nil && found.unusableTemplate?.contains("'chat_template'") == true, "\(wrong): \(found)")
+    }
+    let rebuilt = try notes(["tokenizer_config.json": ["tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true]], vocabulary: 5000)
+    #expect(rebuilt.all.isEmpty && rebuilt.remarks.count == 1 && rebuilt.remarks[0].contains("cuts text otherwise than GPT2Tokenizer, the tokenizer_class, which counts"), "\(rebuilt)")
     let begins = try notes(["tokenizer_config.json": ["bos_token": "<|im_start|>", "add_bos_token": true]])
     #expect(begins.notes.count == 1 && begins.notes[0].contains("add_bos_token true, but tokenizer.json does not add '<|im_start|>'"))
     let moved = try notes(["added_tokens.json": ["<new>": 1500]])

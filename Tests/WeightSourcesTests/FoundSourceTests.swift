@@ -207,6 +207,11 @@ struct FoundSourceTests {
   @Test func `a model's name on a server is no path, and what to do is said`() {
     let said = message { _ = try FoundSource(at: "some-org/some-model") }
     #expect(said?.contains("hf download some-org/some-model") == true)
+    // Where no model is wanted, and for a file, it would not help.
+    for (path, role) in [("some-org/some-model", SourceRole.engine), ("some-org/some-model", .checkpoint), ("models/m.gguf", .any), ("a/rank0.engine", .run)] {
+      let other = message { _ = try FoundSource(at: FilePath(path), for: role) }
+      #expect(other?.contains(path) == true && other?.contains("hf download") == false, "\(other ?? "")")
+    }
   }
 
   /// What may be named where; a GGUF model wherever one of Hugging Face may, an adapter of either form alike.

@@ -43,11 +43,11 @@ struct KeyOptions: ParsableArguments {
     var variable: String { "DRYDOCK_" + name.uppercased() }
 
     var isSet: Bool { given != nil || file != nil || Environment[variable] != nil }
-    private var unusable: String { "must be printable characters, without a line's end" }
+    private static let form = "must be at most 4096 printable ASCII characters without spaces"
 
     var problems: [String] {
       (given?.isEmpty == true ? ["--\(name) is empty; leave it out to serve without a key"] : [])
-        + (given?.hasControlCharacters == true ? ["the key of --\(name) \(unusable)"] : [])
+        + (given.map { !$0.isEmpty && !$0.isUsable } ?? false ? ["the key of --\(name) \(Self.form)"] : [])
         // The value of a secret that somebody's script does not have must not open the server.
         + (Environment[variable]?.isEmpty == true ? ["\(variable) is set and empty; unset it to serve without a key"] : [])
         + (given != nil && file != nil ? ["--\(name) and --\(name)_file both give a key; give one of them"] : [])
@@ -58,12 +58,11 @@ struct KeyOptions: ParsableArguments {
       defer { Environment.clear(variable) }
       if let given {
         logger.info("--\(name) can be read in the list of processes; --\(name)_file and \(variable) cannot")
-        if let text = Environment[variable], Secret(text) != given { logger.warning("--\(name) counts, not \(variable), which is another key") }
-        return given
+        return counting(given, "--\(name)", logger)
       }
       guard let file else {
         guard let secret = Environment[variable].map({ Secret($0) }), !secret.isEmpty else { return nil }
-        guard !secret.hasControlCharacters else { throw CommandFailure("the key in \(variable) \(unusable).") }
+        guard secret.isUsable else { throw CommandFailure("the key in \(variable) \(Self.form).") }
         return secret
       }
       let bytes: [UInt8]
@@ -74,13 +73,20 @@ struct KeyOptions: ParsableArguments {
       var line = bytes[...]
       while let last = line.last, [0x0A, 0x0D].contains(last) { line.removeLast() }
       // Its bytes are nobody's business, not even in a message.
-      guard !line.isEmpty, line.count <= 4096, line.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-        throw CommandFailure("--\(name)_file: \(file) must hold one line of at most 4096 printable ASCII characters without spaces, the key.")
+      let secret = Secret(utf8: Array(line))
+      guard secret.isUsable else {
+        throw CommandFailure("--\(name)_file: \(file) must hold the key in one line; it \(Self.form).")
       }
       if isReadableByOthers(file) {
         logger.warning("\(file) holds a key and can be read by other users; 'chmod 600' it")
       }
-      return Secret(String(decoding: line, as: UTF8.self))
+      return counting(secret, "--\(name)_file", logger)
+    }
+
+    /// Says so where the variable has another one.
+    private func counting(_ secret: Secret, _ place: String, _ logger: Logger) -> Secret {
+      if let text = Environment[variable], Secret(text) != secret { logger.warning("\(place) counts, not \(variable), which is another key") }
+      return secret
     }
 
     private func isReadableByOthers(_ path: String) -> Bool {

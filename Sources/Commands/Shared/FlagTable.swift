@@ -26,7 +26,7 @@ struct FlagTable: Sendable {
   let names: Set<String>
 
   /// What ArgumentParser itself knows of every command.
-  static let ownNames = ["--help-hidden", "--experimental-dump-help", "--generate-completion-script"]
+  static let ownNames = ["--version", "--help-hidden", "--experimental-dump-help", "--generate-completion-script"]
 
   init(of command: any ParsableArguments.Type) {
     let described = (try? JSONValue(parsing: command._dumpHelp()))?["command"]?["arguments"]?.array ?? []

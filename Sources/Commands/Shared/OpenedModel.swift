@@ -46,6 +46,21 @@ struct OpenedModel {
     (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
   }
 
+  /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
+  ///
+  /// - Parameter asked: By name of the flag.
+  func clipped(_ asked: [(name: String, value: Int?)]) -> [String] {
+    guard let built = directory.ranks.first?.plan.limits else { return [] }
+    let limits = ["max_batch_size": built.batchSize, "max_num_tokens": built.tokens, "max_seq_len": built.sequenceLength]
+    return asked.compactMap { name, value in
+      guard let value, let limit = limits[name] else { return nil }
+      if value > limit { return "--\(name) is \(value), but the engine was built for \(limit): \(limit) it is. Build another for more." }
+      // Each sequence of a step has a row of it.
+      guard name == "max_batch_size", value > engine.maximumSequences else { return nil }
+      return "--\(name) is \(value), but a step takes \(engine.maximumBatchRows) tokens: \(engine.maximumSequences) it is. Raise --max_num_tokens for more."
+    }
+  }
+
   /// Whether a model's own tokenizer can be used with its engine, before there is one.
   ///
   /// - Parameter flag: Names another tokenizer.
@@ -80,8 +95,10 @@ struct OpenedModel {
           : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
     }
     do {
-      let files = try TokenizerFiles(reading: { (name) throws(FileError) -> [UInt8]? in
-        names.contains(name) ? try ReadableFile.contents(of: path.appending(name)) : nil
+      let folder = path.appending(TokenizerFiles.templateDirectory)
+      let templates = Directory.kind(of: folder) == .directory ? try Directory.names(in: folder) : []
+      let files = try TokenizerFiles(templates: templates, reading: { (name) throws(FileError) -> [UInt8]? in
+        names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
       let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }
       return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults)

@@ -17,7 +17,7 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
       "The prompt has \(tokens) tokens; this engine takes at most \(limit), so that an answer has room. Shorten it, or "
         + (isLimitOfCache
           ? "give the cache more memory with --kv_cache_size."
-          : "build an engine with a larger --max_seq_len; of a model with a sliding window there is none for more than the window.")
+          : "give a larger --max_seq_len, to here and to the build of the engine; a model with a sliding window goes no further than it.")
     case .tokenOutOfRange(let index, let id, let size):
       "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."
     case .parameter(let error): error.description
@@ -39,7 +39,7 @@ public enum EngineLoopError: Error, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unusableLimits(let limits):
-      "The engine's limits must all be above 0 and allow sequences of at least 2 tokens; they are \(limits)."
+      "The engine must take sequences of at least 2 tokens and one of them at a time; it takes \(limits.maximumSequenceLength) tokens and \(limits.maximumSequences) at a time. Raise --max_seq_len and --max_batch_size."
     case .threadNotStarted(let errno):
       "The engine's thread could not be started: pthread_create failed, errno \(errno). Check the limit of threads."
     case .stopped: "The engine loop has ended."

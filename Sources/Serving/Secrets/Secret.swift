@@ -8,16 +8,16 @@ public struct Secret: Sendable {
   private let digest: HashedAuthenticationCode<SHA256>
   /// Whether there is no text at all, which nobody should have to know.
   public let isEmpty: Bool
-  /// Whether there are control characters, such as a line's end, which no header can carry.
-  public let hasControlCharacters: Bool
+  /// Whether a header can carry it: 1 to 4096 printable ASCII characters without spaces.
+  public let isUsable: Bool
   private static let processKey = SymmetricKey(size: .bits256)
 
   public init(_ text: String) { self.init(utf8: Array(text.utf8)) }
 
-  init(utf8 bytes: [UInt8]) {
+  public init(utf8 bytes: [UInt8]) {
     digest = HMAC<SHA256>.authenticationCode(for: bytes, using: Self.processKey)
     isEmpty = bytes.isEmpty
-    hasControlCharacters = bytes.contains { $0 < 0x20 || $0 == 0x7F }
+    isUsable = (1...4096).contains(bytes.count) && bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F }
   }
 
   /// Compares in a time that depends on the length of what was sent, not on how much of it is right. Nothing matches an

@@ -21,7 +21,7 @@ public struct FoundSource: Sendable {
       case .directory: try Self.directory(path, role)
       case .file: try Self.file(path, role)
       case .other: throw WeightSourceError(path.string, .found("this is neither a file nor a directory", remedy: "Name \(role.wanted)."))
-      case nil: throw Self.absent(path)
+      case nil: throw Self.absent(path, role)
       }
     guard role.accepted.contains(found.kind) else {
       throw WeightSourceError(path.string, .found("this is \(found.kind.withArticle)", remedy: role.remedy(for: found.kind)))
@@ -33,11 +33,13 @@ public struct FoundSource: Sendable {
     (self.kind, self.path, self.warnings) = (kind, path, warnings)
   }
 
-  private static func absent(_ path: FilePath) -> any Error {
+  private static func absent(_ path: FilePath, _ role: SourceRole) -> any Error {
     do throws(FileError) { _ = try ReadableFile(path) } catch {  // says why it cannot be opened
       // The name of a model on a server, given where a path is meant.
       let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
-      guard case .system(_, .noSuchFileOrDirectory) = error.problem, parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.first != "." }) else { return error }
+      let isName = role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." } 
+        && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].hasSuffix($0) }
+      guard case .system(_, .noSuchFileOrDirectory) = error.problem, isName else { return error }
       return WeightSourceError(
         path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path)', and name the directory it prints."))
     }

@@ -1,0 +1,81 @@
+import JSON
+
+/// A tokenizer class of transformers 5 that has a constructor of its own: it takes vocabulary, merges, added tokens and what
+/// goes around a text from tokenizer.json, and makes everything else itself.
+///
+/// Source: `convert_to_native_format` and the classes' constructors in transformers 5.24.
+enum TokenizerClass: String {
+  case gpt2 = "GPT2Tokenizer"
+  case qwen2 = "Qwen2Tokenizer"
+  case llama = "LlamaTokenizer"
+
+  /// Nil where transformers takes tokenizer.json as it stands.
+  ///
+  /// - Parameters:
+  ///   - configuration: tokenizer_config.json.
+  ///   - model: The model's configuration: of Hugging Face, of a checkpoint or of an engine.
+  ///   - tokenizer: tokenizer.json.
+  init?(configuration: JSONValue?, model: JSONValue?, tokenizer: JSONValue) {
+    let name = configuration?["tokenizer_class"]?.string ?? model?["tokenizer_class"]?.string ?? ""
+    self.init(rawValue: name.hasSuffix("Fast") ? String(name.dropLast(4)) : name)
+    // For this type transformers has no class, and then does not believe the one that is named.
+    let architecture = model?["architecture"] ?? model?["pretrained_config"]?["architecture"]
+    if model?["model_type"]?.string == "mistral" || architecture?.string == "MistralForCausalLM" { return nil }
+    if self == .llama, ["normalizer", "pre_tokenizer", "decoder", "post_processor"].contains(where: { Self.isByteLevel(tokenizer[$0]) }) { return nil }
+  }
+
+  private static func isByteLevel(_ step: JSONValue?) -> Bool {
+    switch step {
+    case .object(let members)?: members["type"]?.string == "ByteLevel" || members.values.contains { isByteLevel($0) }
+    case .array(let steps)?: steps.contains { isByteLevel($0) }
+    default: false
+    }
+  }
+
+  /// tokenizer.json with what the class makes in its own way.
+  func applied(to tokenizer: JSONValue, configuration: JSONValue?) -> JSONValue {
+    guard case .object(var members) = tokenizer, case .object(var model)? = members["model"] else { return tokenizer }
+    let addsPrefix = configuration?["add_prefix_space"]?.bool
+    for name in ["unk_token", "ignore_merges", "dropout", "continuing_subword_prefix", "end_of_word_suffix"] { model[name] = nil }
+    model["byte_fallback"] = .bool(self == .llama)
+    model["fuse_unk"] = .bool(self == .llama)
+    members["model"] = .object(model)
+    members["normalizer"] = self == .qwen2 ? ["type": "NFC"] : nil
+    switch self {
+    case .gpt2:
+      members["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix ?? false), "use_regex": true]
+      members["decoder"] = ["type": "ByteLevel"]
+    case .qwen2:
+      members["pre_tokenizer"] = [
+        "type": "Sequence",
+        "pretokenizers": [
+          ["type": "Split", "pattern": ["Regex": .string(WordPattern.qwen2)], "behavior": "Isolated", "invert": false],
+          ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix ?? false), "use_regex": false],
+        ],
+      ]
+      members["decoder"] = ["type": "ByteLevel"]
+    case .llama:
+      let scheme = addsPrefix == false ? "never" : configuration?["legacy"]?.bool == true ? "always" : "first"
+      members["pre_tokenizer"] = ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
+      var steps: [JSONValue] = [["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"]]
+      if addsPrefix != false { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
+      members["decoder"] = ["type": "Sequence", "decoders": .array(steps)]
+    }
+    return .object(members)
+  }
+
+  /// The roles where the files name none.
+  var roles: [String: String] {
+    switch self {
+    case .gpt2: ["bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"]
+    case .qwen2: ["eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"]
+    case .llama: ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"]
+    }
+  }
+
+  /// What is said where tokenizer.json by itself would give other ids.
+  var remark: String {
+    "tokenizer.json cuts text otherwise than \(rawValue), the tokenizer_class, which counts, as in transformers 5. "
+      + "With PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json, tokenizer.json counts"
+  }
+}

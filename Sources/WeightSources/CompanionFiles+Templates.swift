@@ -1,0 +1,52 @@
+public import Files
+import JSON
+public import SystemPackage
+import Tokenizers
+
+extension CompanionFiles {
+  /// The files of a model or an adapter in Hugging Face's format, in `directory`.
+  ///
+  /// A checkpoint and an engine are one directory, so named chat templates of `additional_chat_templates` go where older
+  /// versions of transformers keep them: into tokenizer_config.json, with the one of chat_template.jinja.
+  public init(beside directory: FilePath, architecture: String?) throws(FileError) {
+    let present = ModelSource.auxiliaryNames.filter { Directory.kind(of: directory.appending($0)) == .file }
+    self.init(present, in: directory, architecture: architecture)
+    let (place, plain) = (directory.appending(TokenizerFiles.templateDirectory), "chat_template.jinja")
+    guard Directory.kind(of: place) == .directory else { return }
+    let files = try Directory.names(in: place).filter { $0.hasSuffix(".jinja") && Directory.kind(of: place.appending($0)) == .file }
+    guard !files.isEmpty else { return }
+    guard hasTokenizer else {
+      notes.append("\(TokenizerFiles.templateDirectory) is left out, as there is no tokenizer.json beside it")
+      return
+    }
+    var texts: JSONObject = [:]
+    func add(_ name: String, _ bytes: [UInt8]?, _ file: String) {
+      guard let bytes else { return }
+      guard let text = String(validating: bytes, as: UTF8.self) else { return notes.append("\(file) is not UTF-8: left out") }
+      texts[name] = .string(text)
+    }
+    add("default", try contents[plain]?.bytes(), plain)
+    for file in files.sorted() {
+      add(String(file.dropLast(".jinja".count)), try ReadableFile.contents(of: place.appending(file)), "\(TokenizerFiles.templateDirectory)/\(file)")
+    }
+    let changed = change("tokenizer_config.json") { members in
+      members["chat_template"] = .array(texts.map { ["name": .string($0.key), "template": $0.value] })
+    }
+    if changed { contents[plain] = nil }
+  }
+
+  /// Writes the file anew, or for the first time. One that cannot be read stays, and is told where all are looked at.
+  @discardableResult
+  mutating func change(_ name: String, _ change: (inout JSONObject) -> Void) -> Bool {
+    var members: JSONObject = [:]
+    if let content = contents[name] {
+      guard case .object(let old)? = try? JSONValue(parsing: content.bytes(), allowsNonFinite: true) else { return false }
+      members = old
+    }
+    let before = members
+    change(&members)
+    guard members != before else { return true }
+    contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+    return true
+  }
+}
