@@ -12,7 +12,6 @@ let swiftSettings: [SwiftSetting] = [
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -39,11 +38,15 @@ let package = Package(
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "Serving", targets: ["Serving"]),
+    .executable(name: "drydock", targets: ["drydock"]),
   ] + commands.map { .executable(name: $0, targets: [$0]) },
+  traits: [
+    .default(enabledTraits: ["TLS"]),
+    .trait(name: "TLS", description: "HTTPS in trtllm-serve. It brings BoringSSL, a good part of a first build."),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -57,31 +60,33 @@ let package = Package(
     // C: only arithmetic and system calls, no policy.
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "CSystemCalls"),
+    .target(name: "CSHA256"),
     // Foundations.
     .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
     library("Tensors", ["CPUKernels"]),
     library("Files", ["CSystemCalls", system]),
+    library("Digests", ["CSHA256"]),
     // Formats.
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
+    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", "Digests", system, ordered]),
     library("Tokenizers", ["JSON", ordered]),
     library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
-      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", crypto, system, ordered,
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered]),
     // Text in, text out.
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
     library("Serving", [
-      "Inference", "Tokenizers", "JSON", "Files", logging, crypto,
+      "Inference", "Tokenizers", "JSON", "Files", "Digests", logging,
       .product(name: "Hummingbird", package: "hummingbird"),
-      .product(name: "HummingbirdTLS", package: "hummingbird"),
+      .product(name: "HummingbirdTLS", package: "hummingbird", condition: .when(traits: ["TLS"])),
       .product(name: "NIOCore", package: "swift-nio"),
       .product(name: "NIOPosix", package: "swift-nio"),
       .product(name: "NIOHTTP1", package: "swift-nio"),
-      .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"])),
       .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
       .product(name: "HTTPTypes", package: "swift-http-types"),
       .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -93,11 +98,13 @@ let package = Package(
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),
   ]
-    + commands.map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
+    // All commands in one file, under their names; and each alone, as `swift build` gives them.
+    + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),
+      tests("DigestsTests", ["Digests", "TestSupport"]),
       tests("FilesTests", ["Files", "TestSupport", system]),
       tests("SafetensorsTests", ["Safetensors", "Files", "JSON", "Tensors", "TestSupport", system, ordered]),
       tests("CheckpointsTests", ["Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system, ordered],
@@ -107,7 +114,7 @@ let package = Package(
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
         "Engines", "CPUBackend", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
-        "TestSupport", crypto, system, ordered,
+        "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Engines"]),
       // Uses the libraries as another package would.

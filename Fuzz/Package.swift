@@ -11,7 +11,6 @@ let swiftSettings: [SwiftSetting] = [
 ]
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
@@ -23,23 +22,24 @@ let package = Package(
   products: [.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     .target(name: "CFuzzer", path: "CFuzzer"),
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "CSystemCalls"),
+    .target(name: "CSHA256"),
     .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
     library("Tensors", ["CPUKernels"]),
     library("Files", ["CSystemCalls", system]),
+    library("Digests", ["CSHA256"]),
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", crypto, system, ordered]),
+    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", "Digests", system, ordered]),
     library("Tokenizers", ["JSON", ordered]),
     library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
-      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", crypto, system, ordered,
+      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
     library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),

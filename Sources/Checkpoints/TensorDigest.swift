@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Files
 
 /// SHA-256 of tensors, as lower-case hexadecimal.
@@ -14,16 +14,11 @@ enum TensorDigest {
     while done < count {
       let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, count - done)])
       try unsafe file.read(at: offset + done, into: piece)
-      unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
+      unsafe hash.update(UnsafeRawBufferPointer(piece))
       done += piece.count
       progress?(piece.count)
     }
-    return hexadecimal(hash.finalize())
+    return hash.finalize().hexadecimal
   }
-  static func sha256(of bytes: [UInt8]) -> String { hexadecimal(SHA256.hash(data: bytes)) }
-
-  private static func hexadecimal(_ digest: SHA256.Digest) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
+  static func sha256(of bytes: [UInt8]) -> String { SHA256.hash(bytes).hexadecimal }
 }

@@ -1,3 +1,5 @@
+import Digests
+
 /// A weight that passes by in tiles, and whose digest is wanted.
 protocol DigestedJob {
   /// The next bytes, valid until the next call; nil where there are no more.
@@ -33,7 +35,8 @@ extension Work {
         switch (try fill(one), try fill(other)) {
         case (true, true):
           let count = unsafe min(one.pending.count, other.pending.count)
-          unsafe DigestStream.update(one.digest, one.consume(count), other.digest, other.consume(count))
+          let (a, b) = unsafe (one.consume(count), other.consume(count))
+          unsafe SHA256.update(&one.digest, a, &other.digest, b)
         case (true, false): unsafe one.digest.update(one.consume(one.pending.count))
         case (false, true): unsafe other.digest.update(other.consume(other.pending.count))
         case (false, false): return
@@ -47,7 +50,7 @@ extension Work {
 @safe private final class Lane {
   let maker = WeightMaker()
   var job: (any DigestedJob)?
-  private(set) var digest = DigestStream()
+  var digest = SHA256()
   /// What was made and not hashed yet.
   private(set) var pending = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -59,9 +62,9 @@ extension Work {
     if let bytes = unsafe try job?.next() {
       unsafe pending = bytes
     } else {
-      try job?.finish(digest: digest.finalize())
+      try job?.finish(digest: digest.finalize().hexadecimal)
       job = nil
-      digest = DigestStream()
+      digest = SHA256()
     }
     return true
   }

@@ -1,5 +1,5 @@
 import Checkpoints
-import Crypto
+import Digests
 import Files
 import JSON
 import OrderedCollections
@@ -197,11 +197,11 @@ extension AuxiliaryFile {
   func digest() throws(FileError) -> String {
     var hash = SHA256()
     switch contents {
-    case .bytes(let bytes): hash.update(data: bytes)
+    case .bytes(let bytes): hash.update(bytes)
     case .file(let path):
       let file = try ReadableFile(path)
       for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
-        hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
+        hash.update(try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
       }
     }
     return hash.finalize().hexadecimal

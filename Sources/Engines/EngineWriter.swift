@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Files
 import Networks
 public import OrderedCollections
@@ -112,16 +112,8 @@ struct EngineWriter {
   /// SHA-256 of the lines `plan <digest of the plan's text>`, then `<weight> <digest>` in plan order.
   static func rootDigest(planText: String, weights: OrderedDictionary<String, String>) -> String {
     var hash = SHA256()
-    hash.update(data: Array("plan \(SHA256.hash(data: Array(planText.utf8)).hexadecimal)\n".utf8))
-    for (name, digest) in weights { hash.update(data: Array("\(name) \(digest)\n".utf8)) }
+    hash.update(Array("plan \(SHA256.hash(Array(planText.utf8)).hexadecimal)\n".utf8))
+    for (name, digest) in weights { hash.update(Array("\(name) \(digest)\n".utf8)) }
     return hash.finalize().hexadecimal
-  }
-}
-
-extension Sequence where Element == UInt8 {
-  /// Two lower-case digits a byte.
-  package var hexadecimal: String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 }

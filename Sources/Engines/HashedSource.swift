@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Synchronization
 package import Tensors
 package import WeightSources
@@ -14,7 +14,7 @@ package final class HashedSource: WeightSource {
   private struct Key: Hashable { let rank: Int, name: String }
   /// One tensor's rows so far.
   private final class TensorHash: Sendable {
-    let state = Mutex((stream: DigestStream(), next: 0))
+    let state = Mutex((hash: SHA256(), next: 0))
   }
 
   package init(_ base: any WeightSource) { self.base = base }
@@ -36,7 +36,7 @@ package final class HashedSource: WeightSource {
       guard rows.contains(state.next) else { return }
       let rowBytes = destination.count / rows.count
       let fresh = (state.next - rows.lowerBound) * rowBytes
-      unsafe state.stream.update(UnsafeRawBufferPointer(rebasing: destination[fresh...]))
+      unsafe state.hash.update(UnsafeRawBufferPointer(rebasing: destination[fresh...]))
       state.next = rows.upperBound
     }
   }
@@ -48,14 +48,14 @@ package final class HashedSource: WeightSource {
       var lines: [(key: Key, line: String)] = []
       for (key, tensor) in tensors {
         guard let description = base.description(of: key.name, rank: key.rank) else { return nil }
-        let (next, digest) = tensor.state.withLock { ($0.next, $0.next == description.rowCount ? $0.stream.finalize() : "") }
+        let (next, digest) = tensor.state.withLock { ($0.next, $0.next == description.rowCount ? $0.hash.finalize().hexadecimal : "") }
         guard next == description.rowCount else { return nil }
         let shape = description.shape.map(String.init).joined(separator: "x")
         lines.append((key, "\(key.rank) \(key.name) \(description.elementType.rawValue) \(shape) \(digest)\n"))
       }
       lines.sort { ($0.key.rank, $0.key.name) < ($1.key.rank, $1.key.name) }
       var hash = SHA256()
-      for (_, line) in lines { hash.update(data: Array(line.utf8)) }
+      for (_, line) in lines { hash.update(Array(line.utf8)) }
       return (hash.finalize().hexadecimal, lines.count)
     }
   }

@@ -1,5 +1,5 @@
 import Checkpoints
-import Crypto
+import Digests
 import Files
 public import SystemPackage
 import Tensors
@@ -191,7 +191,7 @@ extension RefitSource {
     var hash = SHA256()
     for file in adapter.files {
       for start in stride(from: 0, to: file.byteCount, by: 1 << 20) {
-        hash.update(data: try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
+        hash.update(try file.bytes(start..<min(start + 1 << 20, file.byteCount)))
       }
     }
     return hash.finalize().hexadecimal

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Files
 import JSON
 import OrderedCollections
@@ -154,7 +154,7 @@ public struct Refitter: Sendable {
     if Directory.has(Lineage.fileName, in: self.engine.path) {
       engine.append(String(decoding: try ReadableFile.contents(of: self.engine.path.appending(Lineage.fileName)), as: UTF8.self))
     }
-    func digest(_ lines: [String]) -> String { SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)).hexadecimal }
+    func digest(_ lines: [String]) -> String { SHA256.hash(Array(lines.joined(separator: "\n").utf8)).hexadecimal }
     return digest(asked) + "." + digest(engine)
   }
 

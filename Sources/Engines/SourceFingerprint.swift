@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Files
 public import SystemPackage
 import WeightSources
@@ -19,9 +19,9 @@ public enum SourceFingerprint {
       let file = try ReadableFile(path)
       var sample = SHA256()
       let first = min(file.byteCount, sampleByteCount)
-      sample.update(data: try file.bytes(0..<first))
-      sample.update(data: try file.bytes(max(first, file.byteCount - sampleByteCount)..<file.byteCount))
-      hash.update(data: Array("\(path.lastComponent?.string ?? "") \(file.byteCount) \(sample.finalize().hexadecimal)\n".utf8))
+      sample.update(try file.bytes(0..<first))
+      sample.update(try file.bytes(max(first, file.byteCount - sampleByteCount)..<file.byteCount))
+      hash.update(Array("\(path.lastComponent?.string ?? "") \(file.byteCount) \(sample.finalize().hexadecimal)\n".utf8))
     }
     return hash.finalize().hexadecimal
   }

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Engines
 import JSON
 import SystemPackage
@@ -28,7 +28,7 @@ import WeightSources
     defer { unsafe buffer.deallocate() }
     unsafe try source.read(name, rank: 0, rows: rows, into: buffer)
   }
-  private func hexadecimal(_ bytes: [UInt8]) -> String { SHA256.hash(data: bytes).hexadecimal }
+  private func hexadecimal(_ bytes: [UInt8]) -> String { SHA256.hash(bytes).hexadecimal }
 
   @Test func `tiles of any size, read again and at two paces, give the digest of the whole`() throws {
     let source = HashedSource(Rows())

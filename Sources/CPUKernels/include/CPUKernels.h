@@ -122,15 +122,6 @@ void dk_gather_rows(dk_type type, float *out, int64_t out_stride, const void *w,
 void dk_gather_panels(dk_type type, float *out, int64_t out_stride, const void *panels, int64_t k, const int32_t *ids,
                       int64_t rows, float scale);
 
-/* ---- Digests ---------------------------------------------------------------------------------------------- */
-
-/* Whether the functions below may be called: the processor has SHA instructions for them. */
-bool dk_has_sha256(void);
-/* Takes `blocks` blocks of 64 bytes into a SHA-256 state (FIPS 180-4; a to h, at the start its section 5.3.3). */
-void dk_sha256(uint32_t state[8], const void *data, int64_t blocks);
-/* The same for two streams in step, in little more time than one takes. */
-void dk_sha256_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks);
-
 /* ---- Norms, activations, sums --------------------------------------------------------------------------- */
 
 /* out[r, i] = weight[i] * x[r, i] / sqrt(mean_i x[r, i]^2 + epsilon)

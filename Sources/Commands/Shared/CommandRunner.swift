@@ -46,9 +46,11 @@ extension DrydockCommand {
 /// An option that only turns out to be idle, and without which the result is the same, is a warning: `--engine_cache` beside
 /// an engine, `--top_k` at temperature 0.
 public enum CommandRunner {
-  public static func main<Command: DrydockCommand>(_ type: Command.Type) async -> Never {
+  /// - Parameter given: The arguments after the command's name.
+  public static func main<Command: DrydockCommand>(
+    _ type: Command.Type, _ given: [String] = Array(CommandLine.arguments.dropFirst())
+  ) async -> Never {
     let name = Command.configuration.commandName ?? "drydock"
-    let given = Array(CommandLine.arguments.dropFirst())
     let table = FlagTable(of: type)
     let redaction = Redaction(given, known: table.names)
     func printError(_ text: String) { Self.printError(redaction(text)) }

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Files
 import SystemPackage
 import WeightSources
@@ -19,7 +19,7 @@ package enum EngineCacheKey {
       "keys and values \(options.cacheElementType?.rawValue ?? "auto")",
     ]
     for file in try files(of: request.model) { lines.append(try line(file)) }
-    return String(SHA256.hash(data: Array(lines.joined(separator: "\n").utf8)).hexadecimal.prefix(32))
+    return String(SHA256.hash(Array(lines.joined(separator: "\n").utf8)).hexadecimal.prefix(32))
   }
 
   /// Name, size and times of a file, and a digest of its first and last MiB.
@@ -31,8 +31,8 @@ package enum EngineCacheKey {
     let sample = 1 << 20
     var hash = SHA256()
     let first = min(file.byteCount, sample)
-    hash.update(data: try file.bytes(0..<first))
-    hash.update(data: try file.bytes(max(first, file.byteCount - sample)..<file.byteCount))
+    hash.update(try file.bytes(0..<first))
+    hash.update(try file.bytes(max(first, file.byteCount - sample)..<file.byteCount))
     return "\(path.lastComponent?.string ?? "") \(file.byteCount) \(file.timesOfChange ?? "") \(hash.finalize().hexadecimal)"
   }
 

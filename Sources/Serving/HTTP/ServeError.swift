@@ -15,6 +15,8 @@ public struct ServeError: Error, Equatable, Sendable, CustomStringConvertible {
     case noSuchAddress
     case cannotListen(String)
     case certificates(String)
+    /// This program was built without TLS.
+    case withoutTLS
   }
   public let host: String
   public let port: Int
@@ -37,6 +39,8 @@ public struct ServeError: Error, Equatable, Sendable, CustomStringConvertible {
     case .cannotListen(let why): "cannot listen on \(host), port \(port): \(why)."
     case .certificates(let why):
       "cannot use TLS: \(why). Give PEM files that hold the certificate chain and its private key."
+    case .withoutTLS:
+      "cannot use TLS: this program was built without it. Install it with Scripts/install, or put a proxy with TLS in front."
     }
   }
 

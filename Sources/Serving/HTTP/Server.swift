@@ -1,10 +1,8 @@
 package import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
 public import Logging
 import NIOCore
 import NIOPosix
-import NIOSSL
 public import ServiceLifecycle
 
 /// An OpenAI-compatible HTTP server in front of one engine.
@@ -59,7 +57,7 @@ public struct Server: Service {
       configuration: .init(
         additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: TimeAmount(options.idleTimeLimit)))
     if let files = options.certificates {
-      server = try .tls(server, tlsConfiguration: TLSConfiguration(files))
+      server = try server.encrypted(by: files)
     }
     return Application(
       router: core.makeRouter(), server: server,

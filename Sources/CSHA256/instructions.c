@@ -1,6 +1,5 @@
-/* SHA-256 compression (FIPS 180-4, section 6.2.2) with the processor's SHA instructions, one stream or two in step.
- * One round must wait for the one before; the rounds of a second stream fill the time. */
-#include "include/CPUKernels.h"
+/* SHA-256 compression with the instructions of x86-64 processors, one stream or two in step. */
+#include "sha256.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -14,21 +13,12 @@ static bool detect(void) {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29 /* SHA */);
 }
 
-bool dk_has_sha256(void) {
+bool sha256_has_instructions(void) {
   static _Atomic int32_t known; /* 1 + the answer; two threads at once find the same */
   int32_t answer = known;
   if (answer == 0) known = answer = 1 + (int32_t)detect();
   return answer == 2;
 }
-
-/* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
-static const uint32_t constants[64] __attribute__((aligned(16))) = {
-  0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-  0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-  0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-  0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-  0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-  0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 enum { MOST = 2 };
 typedef struct { __m128i abef, cdgh; } working; /* the words in the order that the instructions take */
@@ -61,7 +51,7 @@ SHA_TARGET static inline __attribute__((always_inline)) void compress(
     }
 #pragma clang loop unroll(full)
     for (int four = 0; four < 16; four++) {
-      const __m128i k = _mm_load_si128((const __m128i *)(constants + four * 4));
+      const __m128i k = _mm_load_si128((const __m128i *)(sha256_constants + four * 4));
       const int now = four % 4, next = (four + 1) % 4, last = (four + 3) % 4;
 #pragma clang loop unroll(full)
       for (int s = 0; s < streams; s++) {
@@ -84,18 +74,18 @@ SHA_TARGET static inline __attribute__((always_inline)) void compress(
   for (int s = 0; s < streams; s++) leave(states[s], sum[s]);
 }
 
-SHA_TARGET void dk_sha256(uint32_t state[8], const void *data, int64_t blocks) {
+SHA_TARGET void sha256_instructions(uint32_t state[8], const void *data, int64_t blocks) {
   compress(1, (uint32_t *const[]){state}, (const uint8_t *const[]){data}, blocks);
 }
 
-SHA_TARGET void dk_sha256_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks) {
+SHA_TARGET void sha256_instructions_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks) {
   compress(2, (uint32_t *const[]){state0, state1}, (const uint8_t *const[]){data0, data1}, blocks);
 }
 
 #else
-bool dk_has_sha256(void) { return false; }
-void dk_sha256(uint32_t state[8], const void *data, int64_t blocks) { (void)state, (void)data, (void)blocks; }
-void dk_sha256_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks) {
+bool sha256_has_instructions(void) { return false; }
+void sha256_instructions(uint32_t state[8], const void *data, int64_t blocks) { (void)state, (void)data, (void)blocks; }
+void sha256_instructions_pair(uint32_t state0[8], const void *data0, uint32_t state1[8], const void *data1, int64_t blocks) {
   (void)state0, (void)data0, (void)state1, (void)data1, (void)blocks;
 }
 #endif
