@@ -34,7 +34,9 @@ let package = Package(
     .library(name: "WeightSources", targets: ["WeightSources"]),
     .library(name: "Networks", targets: ["Networks"]),
     .library(name: "Engines", targets: ["Engines"]),
+    .library(name: "Execution", targets: ["Execution"]),
     .library(name: "CPUBackend", targets: ["CPUBackend"]),
+    .library(name: "Backends", targets: ["Backends"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "Serving", targets: ["Serving"]),
@@ -76,9 +78,12 @@ let package = Package(
     library("Engines", [
       "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
-    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered]),
+    // Running engines.
+    library("Execution", ["Engines", "Tensors", system]),
+    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
+    library("Backends", ["CPUBackend", "Execution"]),
     // Text in, text out.
-    library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
+    library("Inference", ["Execution", "Engines", "Files"]),
     library("Serving", [
       "Inference", "Tokenizers", "JSON", "Files", "Digests", logging,
       .product(name: "Hummingbird", package: "hummingbird"),
@@ -93,8 +98,8 @@ let package = Package(
     ]),
     // The commands.
     library("Commands", [
-      "Serving", "Inference", "Tokenizers", "CPUBackend", "Engines", "WeightSources", "Checkpoints", "Safetensors",
-      "CPUKernels", "JSON", "Tensors", "Files", arguments, logging, system, ordered,
+      "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors",
+      "JSON", "Tensors", "Files", arguments, logging, system, ordered,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),
   ]
@@ -102,6 +107,13 @@ let package = Package(
     + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
+      // A back end that computes nothing and checks everything.
+      .target(
+        name: "RecordingBackend", dependencies: ["Execution", "Engines", "Networks", "Safetensors", "Files", "Tensors", system],
+        path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
+      tests("BackendTests", [
+        "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+      ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),
       tests("DigestsTests", ["Digests", "TestSupport"]),
@@ -113,18 +125,18 @@ let package = Package(
         exclude: ["Expected"]),
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
-        "Engines", "CPUBackend", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
+        "Engines", "CPUBackend", "Execution", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
         "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
-      tests("InferenceTests", ["Inference", "Engines"]),
+      tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),
       // Uses the libraries as another package would.
       tests("ProductsTests", [
-        "CPUBackend", "Checkpoints", "Engines", "Inference", "Tokenizers", "WeightSources", "TestSupport", system,
+        "Backends", "Execution", "Checkpoints", "Engines", "Inference", "Tokenizers", "WeightSources", "TestSupport", system,
       ]),
-      tests("LiveTests", ["Inference", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
+      tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
-        "Serving", "Inference", "Engines", "Tokenizers", "JSON", "TestSupport", logging, system,
+        "Serving", "Inference", "Execution", "Engines", "Tokenizers", "JSON", "TestSupport", logging, system,
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),

@@ -41,8 +41,9 @@ let package = Package(
     library("Engines", [
       "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
-    library("CPUBackend", ["CPUKernels", "Engines", "Networks", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", ordered]),
-    library("Inference", ["CPUBackend", "Engines", "Checkpoints", "JSON", "Tensors", "Files"]),
+    library("Execution", ["Engines", "Tensors", system]),
+    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
+    library("Inference", ["Execution", "Engines", "Files"]),
     // The server's readers of requests, which know no HTTP.
     .target(
       name: "Serving", dependencies: ["Inference", "Tokenizers", "JSON"], path: "Sources/Serving",
@@ -54,7 +55,7 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CFuzzer", "CPUKernels", "Serving", "Tokenizers", "CPUBackend", "Engines", "Networks", "WeightSources", "Checkpoints",
+        "CFuzzer", "CPUKernels", "Serving", "Tokenizers", "CPUBackend", "Execution", "Inference", "Engines", "Networks", "WeightSources", "Checkpoints",
         "Safetensors", "JSON", "Tensors", "Files", system, ordered,
       ], path: "FuzzTargets", swiftSettings: swiftSettings),
   ]

@@ -41,14 +41,14 @@ extension FuzzTarget {
       else { return }
       Place.write(header.serialized() + SafetensorsBytes.pattern.prefix(header.dataByteCount), directory + "/rank\(rank).engine")
     }
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.threadCount = plans.count
-    options.isa = script.usesPortableKernels ? DK_PORTABLE : nil
+    let isa = script.usesPortableKernels ? DK_PORTABLE : nil
     options.maximumBatchRows = 24
     options.maximumSequences = 3
     options.maximumSequenceLength = 64
     options.cacheByteCount = 1 << 20
-    guard let engine = attempt({ try CPUEngine(EngineDirectory(FilePath(directory)), options: options) }) else { return }
+    guard let engine = attempt({ try CPUEngine(EngineDirectory(FilePath(directory)), options: options, isa: isa) }) else { return }
     step(engine, plans)
   }
 
@@ -72,23 +72,23 @@ extension FuzzTarget {
       var next = 0
       var sequences: [SequenceSlice] = []
       for slice in slices {
-        let blocks = (slice.first + slice.rows + engine.cacheBlockTokens - 1) / engine.cacheBlockTokens
+        let blocks = (slice.first + slice.rows + engine.limits.cacheBlockTokens - 1) / engine.limits.cacheBlockTokens
         sequences.append(
           SequenceSlice(
             rows: next..<next + slice.rows, firstPosition: slice.first,
             // From the end of the cache, where what lies beyond is noticed.
-            blockTable: (0..<blocks).map { Int32(engine.cacheBlockCount - 1 - (slice.firstBlock + $0) % engine.cacheBlockCount) }, phase: slice.phase,
+            blockTable: (0..<blocks).map { Int32(engine.limits.cacheBlockCount - 1 - (slice.firstBlock + $0) % engine.limits.cacheBlockCount) }, phase: slice.phase,
             logitRows: slice.phase == .prefill ? min(2, slice.rows) : 1))
         next += slice.rows
       }
-      let batch = Batch(tokens: (0..<next).map { Int32($0 % engine.vocabularySize) }, sequences: sequences)
+      let batch = Batch(tokens: (0..<next).map { Int32($0 % engine.limits.vocabularySize) }, sequences: sequences)
       _ = unsafe attempt { try engine.step(batch) { _, logits in for index in logits.indices { unsafe sum += logits[index] } } }
     }
-    let rows = min(engine.maximumBatchRows, engine.maximumSequenceLength, 20)
+    let rows = min(engine.limits.maximumBatchRows, engine.limits.maximumSequenceLength, 20)
     run([(rows, 0, 0, .prefill)])
-    if rows < engine.maximumSequenceLength { run([(1, rows, 0, .decode)]) }
-    if engine.maximumSequences >= 2, engine.maximumBatchRows >= 4, engine.maximumSequenceLength >= 3 {
-      run([(3, 0, 2, .prefill), (1, min(rows, engine.maximumSequenceLength - 1), 0, .decode)])
+    if rows < engine.limits.maximumSequenceLength { run([(1, rows, 0, .decode)]) }
+    if engine.limits.maximumSequences >= 2, engine.limits.maximumBatchRows >= 4, engine.limits.maximumSequenceLength >= 3 {
+      run([(3, 0, 2, .prefill), (1, min(rows, engine.limits.maximumSequenceLength - 1), 0, .decode)])
     }
     withExtendedLifetime((made, sum)) {}
   }

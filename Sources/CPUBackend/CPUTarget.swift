@@ -14,7 +14,7 @@ public struct CPUTarget: PlanTarget {
     self.threadCount = threadCount
   }
 
-  public var name: String { "cpu" }
+  public var name: String { CPU.name }
   public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
 
   public func linearLayout(_ elementType: ElementType) -> WeightLayout? {

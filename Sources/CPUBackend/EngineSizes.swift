@@ -1,5 +1,6 @@
 import CPUKernels
 package import Engines
+package import Execution
 import Files
 package import SystemPackage
 
@@ -25,7 +26,7 @@ package struct EngineSizes {
   ///   - available: Bytes that control groups and the system leave this process; nil where nothing says.
   /// - Throws: ``EngineError`` where memory does not suffice.
   package init(
-    _ plans: [Plan], options: CPUEngine.Options, path: FilePath, available: Int? = Processors.availableMemory
+    _ plans: [Plan], options: ExecutorOptions, path: FilePath, available: Int? = Processors.availableMemory
   ) throws(EngineError) {
     guard let first = plans.first else { throw EngineError(path, .noEngine) }
     let length = min(options.maximumSequenceLength ?? first.limits.sequenceLength, first.limits.sequenceLength)

@@ -1,4 +1,4 @@
-public import Engines
+public import Execution
 
 /// How much of the engine's memory a step reads, and how fast this machine reads it.
 ///
@@ -13,7 +13,7 @@ extension CPUEngine {
   /// Bytes a second at which as many threads as compute read the weights in the engine's files, the best of a few passes.
   ///
   /// Reads 256 MB at most, so that it takes a tenth of a second or so. Not during a step.
-  public func measureReadRate() -> Double {
+  public func measureReadRate() -> Double? {
     unsafe MemoryReading.measure(stepWeights, threadCount: threadCount)
   }
 }

@@ -1,5 +1,6 @@
 import CPUKernels
 import Engines
+import Execution
 import Networks
 import OrderedCollections
 import Tensors

@@ -1,4 +1,5 @@
 import Engines
+import Execution
 import Networks
 
 /// Cosines and sines of the positions that sequences have reached: few have as many tokens as a model has positions.

@@ -1,4 +1,5 @@
 import Engines
+import Execution
 
 /// Where a batch's rows are, in the terms that operations need.
 struct StepLayout {

@@ -1,5 +1,5 @@
 public import ArgumentParser
-import CPUBackend
+import Execution
 import Files
 import Checkpoints
 import Engines
@@ -131,7 +131,7 @@ public struct BuildCommand: DrydockCommand {
     options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
     if let outputTimingCache { try naming("--output_timing_cache") { try checkReplaceable(outputTimingCache) } }
     if let inputTimingCache { options.timingCache = try naming("--input_timing_cache") { try TimingCache(path: FilePath(inputTimingCache)) } }
-    let target = CPUTarget(isa: .detected, threadCount: Processors.count)
+    let target = BackendRegistry.here.standard.planTarget(threadCount: nil)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
     try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.fileWarnings, isStrict: strict)

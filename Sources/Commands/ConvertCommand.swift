@@ -1,6 +1,5 @@
 public import ArgumentParser
 import Checkpoints
-import CPUBackend
 import Files
 import Engines
 import JSON

@@ -1,5 +1,4 @@
 public import ArgumentParser
-import CPUBackend
 import Engines
 import Files
 import JSON

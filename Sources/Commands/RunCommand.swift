@@ -1,5 +1,5 @@
 public import ArgumentParser
-import CPUBackend
+import Execution
 import Files
 import Engines
 import Inference
@@ -119,7 +119,7 @@ public struct RunCommand: DrydockCommand {
 
   public func run() async throws {
     let log = logOptions.log("trtllm-run")
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.maximumSequences = 1
     options.threadCount = threads
     options.maximumSequenceLength = maximumSequenceLength

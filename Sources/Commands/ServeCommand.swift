@@ -1,5 +1,5 @@
 public import ArgumentParser
-import CPUBackend
+import Execution
 import Engines
 import Files
 import Inference
@@ -169,7 +169,7 @@ public struct ServeCommand: DrydockCommand {
     // Before the model is loaded: that takes longer than to find the port in use.
     try await ListeningAddress.check(host: host, port: port)
     let template = try makeChatTemplate()
-    var engineOptions = CPUEngine.Options()
+    var engineOptions = ExecutorOptions()
     engineOptions.maximumSequences = maximumBatchSize ?? engineOptions.maximumSequences
     engineOptions.maximumBatchRows = maximumTokens ?? engineOptions.maximumBatchRows
     engineOptions.maximumSequenceLength = maximumSequenceLength
@@ -196,7 +196,7 @@ public struct ServeCommand: DrydockCommand {
       "engine opened",
       metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
         "kv_cache": .string(model.engine.cacheDescription),
-        "memory_read_gigabytes_per_second": "\((readRate / 1e8).rounded() / 10)"])
+        "memory_read_gigabytes_per_second": "\(readRate.map { "\(($0 / 1e8).rounded() / 10)" } ?? "unknown")"])
     let engine = LoopCompletionEngine(
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
       failure: { watch.change })

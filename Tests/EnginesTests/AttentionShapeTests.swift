@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import JSON
 import TestSupport
@@ -10,7 +11,7 @@ import Testing
   private static let layer = "transformer.layers.1.attention."
 
   private func logits(_ life: Lifecycle, _ name: String) throws -> [Float] {
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.threadCount = 2
     let engine = try CPUEngine(try EngineDirectory(life.directory(name)), options: options)
     let tokens: [Int32] = (0..<20).map { $0 * 7 % 37 }

@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import TestSupport
 import Testing
@@ -95,7 +96,7 @@ import Testing
     let life = Lifecycle.unmeasured()
     try await life.build(try SmallModel(layers: 2).write(life.directory, "A", seed: 81), "engine")
     let engine = try EngineDirectory(life.directory("engine"))
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.cacheByteCount = 1 << 30
     let plans = engine.ranks.map(\.plan)
     #expect(try EngineSizes(plans, options: options, path: engine.path, available: 1000).warnings.first?.contains("--kv_cache_size") == true)
@@ -121,17 +122,17 @@ import Testing
     let life = Lifecycle.unmeasured()
     try await life.build(try SmallModel(layers: 2).write(life.directory, "A", seed: 80), "engine")
     let directory = try EngineDirectory(life.directory("engine"))
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.maximumSequences = 3
     let whole = try CPUEngine(directory, options: options)
     // 2 layers, 2 heads of 12 keys and of values in rows of 16, in bfloat16.
-    #expect(whole.cacheTokenCount == 3 * 128 && whole.cacheByteCount == 3 * 128 * 2 * 2 * (12 + 16) * 2)
+    #expect(whole.limits.cacheTokenCount == 3 * 128 && whole.cacheByteCount == 3 * 128 * 2 * 2 * (12 + 16) * 2)
     options.cacheByteCount = whole.cacheByteCount / 2
-    #expect(try CPUEngine(directory, options: options).cacheTokenCount == 192)
+    #expect(try CPUEngine(directory, options: options).limits.cacheTokenCount == 192)
     options.cacheByteCount = whole.cacheByteCount / 4
     let error = #expect(throws: EngineError.self) { try CPUEngine(directory, options: options) }
     #expect(error?.description.contains("Lower --max_seq_len to 96") == true, "\(error?.description ?? "")")
     options.maximumSequenceLength = 96
-    #expect(try CPUEngine(directory, options: options).cacheTokenCount == 96)
+    #expect(try CPUEngine(directory, options: options).limits.cacheTokenCount == 96)
   }
 }

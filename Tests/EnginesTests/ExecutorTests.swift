@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import CPUKernels
 import Engines
 import Tensors
@@ -11,12 +12,11 @@ import Testing
     let engine: CPUEngine
     private var free: [Int32]
     init(_ directory: EngineDirectory, isa: dk_isa, threads: Int) throws {
-      var options = CPUEngine.Options()
+      var options = ExecutorOptions()
       options.threadCount = threads
-      options.isa = isa
       options.maximumSequences = 4
-      engine = try CPUEngine(directory, options: options)
-      free = (0..<Int32(engine.cacheBlockCount)).reversed().map { $0 }
+      engine = try CPUEngine(directory, options: options, isa: isa)
+      free = (0..<Int32(engine.limits.cacheBlockCount)).reversed().map { $0 }
     }
     func blocks(_ tokens: Int) -> [Int32] { (0..<(tokens + 15) / 16).map { _ in free.removeLast() } }
 
@@ -126,7 +126,7 @@ import Testing
     }
     for count in [-1, 12] {
       let slice = SequenceSlice(rows: 0..<11, firstPosition: 0, blockTable: blocks, phase: .prefill, logitRows: count)
-      #expect(throws: CPUEngine.BatchError.self) {
+      #expect(throws: BatchError.self) {
         unsafe try driver.engine.step(Batch(tokens: Array(prompt[0..<11]), sequences: [slice])) { _, _ in }
       }
     }
@@ -186,7 +186,7 @@ import Testing
     for (tokens, first, blocks) in [
       ([Int32(37)], 0, blocks), ([-1], 0, blocks), ([1], 16, blocks), ([1], -1, blocks), ([1], 128, blocks), ([1], 0, [Int32(9999)]), ([1], 0, [-1]), ([], 0, blocks),
     ] {
-      #expect(throws: CPUEngine.BatchError.self, "\(tokens) at \(first) in \(blocks)") { try driver.step([(tokens, first, blocks, .decode)]) }
+      #expect(throws: BatchError.self, "\(tokens) at \(first) in \(blocks)") { try driver.step([(tokens, first, blocks, .decode)]) }
     }
   }
 }

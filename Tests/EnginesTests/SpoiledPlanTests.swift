@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import JSON
 import SystemPackage
@@ -21,7 +22,7 @@ import Testing
     guard try forge.write(to: path) else { counts.impossible += 1; return }
     let directory: EngineDirectory
     do { directory = try EngineDirectory(path) } catch is EngineError { counts.refusedByFile += 1; return }
-    var options = CPUEngine.Options()
+    var options = ExecutorOptions()
     options.threadCount = 2
     options.maximumBatchRows = 64
     options.maximumSequences = 2
@@ -29,15 +30,15 @@ import Testing
     let engine: CPUEngine
     do { engine = try CPUEngine(directory, options: options) } catch is EngineError { counts.refusedByEngine += 1; return }
     counts.opened += 1
-    let highest = Int32(engine.vocabularySize - 1)
-    let rows = min(20, engine.maximumBatchRows, engine.maximumSequenceLength)
-    let blocks = [Int32(engine.cacheBlockCount - 1), 0]
+    let highest = Int32(engine.limits.vocabularySize - 1)
+    let rows = min(20, engine.limits.maximumBatchRows, engine.limits.maximumSequenceLength)
+    let blocks = [Int32(engine.limits.cacheBlockCount - 1), 0]
     let prompt = Batch(
       tokens: (0..<Int32(rows)).map { $0 % 2 == 0 ? highest : 0 },
       sequences: [SequenceSlice(rows: 0..<rows, firstPosition: 0, blockTable: blocks, phase: .prefill, logitRows: rows)])
     var sum: Float = 0
     unsafe try engine.step(prompt) { unsafe sum += $1.reduce(0, +) }
-    if rows < engine.maximumSequenceLength {
+    if rows < engine.limits.maximumSequenceLength {
       let token = Batch(
         tokens: [highest], sequences: [SequenceSlice(rows: 0..<1, firstPosition: rows, blockTable: blocks, phase: .decode, wantsLogits: true)])
       unsafe try engine.step(token) { unsafe sum += $1.reduce(0, +) }

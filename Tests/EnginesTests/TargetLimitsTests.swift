@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import JSON
 import TestSupport

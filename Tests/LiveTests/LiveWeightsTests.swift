@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import Inference
 import Synchronization
@@ -136,7 +137,7 @@ import Testing
     let refitter = try await LiveRefitter(try EngineDirectory(scene.life.directory("engine")))
     var made: MadeWeights? = try await refitter.make(LiveSource(path: scene.b.string))
     weak let memory = made?.ranks[0].values.first
-    var version: WeightVersion? = scene.running.engine.makeVersion(made?.ranks ?? [])
+    var version: (any WeightVersion)? = scene.running.engine.makeVersion(made?.ranks ?? [])
     made = nil
     #expect(memory != nil, "the version keeps it")
     #expect(version != nil)

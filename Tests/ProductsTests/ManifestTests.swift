@@ -33,4 +33,44 @@ import Testing
       #expect(missing.isEmpty, "\(product) shows types of \(missing.sorted())")
     }
   }
+
+  /// Names of modules that the sources of `module` import, of this package.
+  private func imports(_ module: String) throws -> Set<String> {
+    let sources = root.appendingPathComponent("Sources")
+    var found: Set<String> = []
+    let files = FileManager.default.enumerator(at: sources.appendingPathComponent(module), includingPropertiesForKeys: nil)
+    while let file = files?.nextObject() as? URL {
+      guard file.pathExtension == "swift" else { continue }
+      let text = try String(contentsOf: file, encoding: .utf8)
+      found.formUnion(text.matches(of: /(?m)^(?:public |package |@\w+(?:\(\w+\))? )*import (\w+)/).map { String($0.1) })
+    }
+    return found.filter { FileManager.default.fileExists(atPath: sources.appendingPathComponent($0).path) }
+  }
+
+  @Test func `arrows between modules go one way, as the manifest has them, and no module above the registry knows a back end`() throws {
+    let manifest = try String(contentsOf: root.appendingPathComponent("Package.swift"), encoding: .utf8)
+    // Targets of the package's own in the order of the list, with what each depends on.
+    let declared = manifest.components(separatedBy: "\n    library(\"").dropFirst().map { piece -> (name: String, dependencies: Set<String>) in
+      let names = (piece.components(separatedBy: "])").first ?? "").matches(of: /(\w+)"/).map { String($0.1) }
+      return (names.first ?? "", Set(names.dropFirst()))
+    }
+    let modules = try FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent("Sources").path)
+      .filter { !$0.hasPrefix("trtllm-") && $0 != "drydock" && !$0.hasPrefix(".") }
+    #expect(declared.count > 12)
+    var above = Set(["CPUKernels", "CSystemCalls", "CSHA256", "JSON"])
+    for (name, all) in declared {
+      let dependencies = all.intersection(modules)
+      let used = try imports(name)
+      #expect(used.isSubset(of: dependencies), "\(name) imports \(used.subtracting(dependencies).sorted()), which the manifest does not say")
+      #expect(dependencies.isSubset(of: above), "\(name) depends on \(dependencies.subtracting(above).sorted()), which stand below it in the list")
+      #expect(dependencies == used, "\(name) does not import \(dependencies.subtracting(used).sorted())")
+      above.insert(name)
+      if name != "Backends" { #expect(!used.contains("CPUBackend"), "\(name) knows a back end") }
+      if ["Inference", "Serving", "Commands", "Execution"].contains(name) { #expect(!used.contains("CPUKernels"), "\(name)") }
+    }
+    #expect(Set(modules).subtracting(above).isEmpty, "\(Set(modules).subtracting(above))")
+    // The picture of the rooms has all of them.
+    let picture = try String(contentsOf: root.appendingPathComponent("docs/architecture.md"), encoding: .utf8)
+    for module in modules { #expect(picture.contains("`\(module)`"), "docs/architecture.md lacks \(module)") }
+  }
 }

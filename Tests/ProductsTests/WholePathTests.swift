@@ -1,6 +1,7 @@
-import CPUBackend
+import Backends
 import Checkpoints
 import Engines
+import Execution
 import Inference
 import SystemPackage
 import TestSupport
@@ -22,8 +23,7 @@ import WeightSources
     try CheckpointConverter(source, mapping: Mapping(), elementType: .float32).write(to: checkpoint)
 
     let opened = BuildSource(try Checkpoint(directory: checkpoint))
-    let builder = EngineBuilder(
-      options: .init(), target: CPUTarget(isa: InstructionSet.detect(environment: nil), threadCount: 1))
+    let builder = EngineBuilder(options: .init(), target: BackendRegistry.all().standard.planTarget(threadCount: 1))
     _ = try await builder.write(try builder.prepare(opened), of: opened, to: engine)
     #expect(try await answer(engine) == "The capital of France is Paris.")
 
@@ -40,7 +40,7 @@ import WeightSources
         uniqueKeysWithValues: ["tokenizer.json", "tokenizer_config.json", "generation_config.json"].map {
           ($0, try bytes(path.appending($0)))
         })))
-    let loop = try EngineLoop(executor: try CPUEngine(EngineDirectory(path)))
+    let loop = try EngineLoop(executor: try BackendRegistry.all().open(EngineDirectory(path)))
     let text = try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "What is the capital of France?"]])
     var sampling = SamplingParameters()
     sampling.temperature = 0

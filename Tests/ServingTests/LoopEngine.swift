@@ -1,4 +1,5 @@
 import Engines
+import Execution
 import Foundation
 import Inference
 import JSON
@@ -7,11 +8,12 @@ import Synchronization
 import Tokenizers
 
 /// A model whose likeliest next token depends on the last one alone: enough to tell right answers from wrong ones.
-final class WalkingExecutor: StepExecutor {
+final class WalkingExecutor: Executor {
   let limits: ExecutorLimits
   /// Before each step.
   private let delay: Duration
   let steps = Mutex(0)
+  private let begun = Mutex<Batch?>(nil)
 
   init(vocabularySize: Int, maximumSequenceLength: Int = 4096, delay: Duration = .zero) {
     limits = ExecutorLimits(
@@ -30,13 +32,19 @@ final class WalkingExecutor: StepExecutor {
 
   func bytesRead(_ batch: Batch) -> Int? { 1000 }
 
-  func step(_ batch: Batch, logits: (Int, UnsafeMutableBufferPointer<Float>) -> Void) throws {
+  func submit(_ batch: Batch) throws -> StepID {
     steps.withLock { $0 += 1 }
     if delay > .zero { Thread.sleep(forTimeInterval: delay / .seconds(1)) }
+    begun.withLock { $0 = batch }
+    return StepID(0)
+  }
+
+  func finish(_ step: StepID, _ answer: (_ sequence: Int, _ answer: RowAnswer) -> Void) throws {
+    guard let batch = begun.withLock({ $0 }) else { return }
     for (index, slice) in batch.sequences.enumerated() {
       for row in slice.rows.suffix(slice.logitRows) {
         var values = Self.logits(batch.tokens[row], vocabularySize: limits.vocabularySize)
-        unsafe values.withUnsafeMutableBufferPointer { unsafe logits(index, $0) }
+        unsafe values.withUnsafeMutableBufferPointer { answer(index, .all(unsafe Logits($0))) }
       }
     }
   }

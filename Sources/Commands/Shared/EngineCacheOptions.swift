@@ -1,6 +1,6 @@
 import ArgumentParser
 import Checkpoints
-import CPUBackend
+import Execution
 import Engines
 import Files
 import SystemPackage
@@ -74,7 +74,7 @@ struct UsedEngine {
     var tokens = 0
     var threads: Int?
     /// How the engine will be opened.
-    var opening: CPUEngine.Options
+    var opening: ExecutorOptions
     /// Whether the model's own sampling settings are used.
     var usesGenerationConfig: Bool
     /// The flag that names another tokenizer, and whether it was given.
@@ -123,12 +123,12 @@ struct UsedEngine {
     options.maximumTokens = max(options.maximumTokens, wanted.tokens)
     options.cacheElementType = cacheType
     options.workers = Processors.workers(memory: Refitter.workerByteCount)
-    let target = CPUTarget(isa: .detected, threadCount: wanted.threads ?? Processors.count)
-    let builder = EngineBuilder(options: options, target: target)
+    let backend = BackendRegistry.here.standard
+    let builder = EngineBuilder(options: options, target: backend.planTarget(threadCount: wanted.threads))
     let clock = ContinuousClock()
     let start = clock.now
     return try await cache.engine(
-      EngineCache.Request(model: model, elementType: type, machine: InstructionSet.name(target.isa)),
+      EngineCache.Request(model: model, elementType: type, machine: backend.machine),
       builder: builder
     ) { event in
       switch event {
@@ -155,7 +155,7 @@ struct UsedEngine {
       say(source.warnings.map(\.description))
       // What cannot be used is told before an hour's build, not after.
       if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
-      try CPUEngine.checkMemory(for: try builder.plans(source), options: wanted.opening, path: model)
+      try backend.checkMemory(for: try builder.plans(source), options: wanted.opening, path: model)
       return source
     }
   }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import CPUBackend
+import Execution
 import Tensors
 
 /// Flags for the memory that keys and values take while an engine runs.
@@ -30,15 +30,15 @@ struct KeyValueCacheOptions: ParsableArguments {
     return problems
   }
 
-  func apply(to options: inout CPUEngine.Options) {
+  func apply(to options: inout ExecutorOptions) {
     options.cacheByteCount = size?.count
     options.cacheMemoryFraction = fraction
   }
 }
 
-extension CPUEngine {
+extension OpenedEngine {
   /// `65536 tokens in bfloat16, 1.51 GB`.
   var cacheDescription: String {
-    "\(cacheTokenCount) tokens in \(cacheElementType.configName ?? cacheElementType.rawValue), \(Format.bytes(cacheByteCount))"
+    "\(limits.cacheTokenCount) tokens in \(cacheElementType.configName ?? cacheElementType.rawValue), \(Format.bytes(cacheByteCount))"
   }
 }

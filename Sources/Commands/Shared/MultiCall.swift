@@ -22,7 +22,7 @@ public enum MultiCall {
       print(usage)
       exit(0)
     case "--version":
-      print(Tool.version)
+      print(Tool.name)
       exit(0)
     case nil:
       CommandRunner.printError(usage)

@@ -1,4 +1,4 @@
-import CPUBackend
+import Execution
 import Engines
 import Files
 import Inference
@@ -10,7 +10,7 @@ import WeightSources
 /// An engine with its tokenizer, ready to generate.
 struct OpenedModel {
   let directory: EngineDirectory
-  let engine: CPUEngine
+  let engine: any OpenedEngine
   let tokenizer: Tokenizer
   /// Of the generation_config.json beside the tokenizer.
   let samplingDefaults: Result<SamplingDefaults, TokenizerError>
@@ -21,29 +21,27 @@ struct OpenedModel {
   static let tokenizerFlag = "--tokenizer_dir"
 
   /// - Parameter tokenizerPath: A directory with tokenizer.json; nil: the engine's own.
-  init(engineDirectory: String, tokenizerPath: String?, options: CPUEngine.Options) throws {
+  init(engineDirectory: String, tokenizerPath: String?, options: ExecutorOptions) throws {
     let path = FilePath(engineDirectory)
     let tokenizerPath = tokenizerPath.map { FilePath($0) }
     var opened = try Self(path, tokenizerPath, options)
     // A refit took the directory's place meanwhile: weights and tokenizer must be of one engine.
     if tokenizerPath == nil, !opened.directory.isInPlace { opened = try Self(path, tokenizerPath, options) }
     self = opened
-    guard tokenizer.vocabularySize <= engine.vocabularySize else {
+    guard tokenizer.vocabularySize <= engine.limits.vocabularySize else {
       throw EngineError(
-        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.vocabularySize). "
+        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.limits.vocabularySize). "
           + "Give the model's own tokenizer with \(Self.tokenizerFlag)."))
     }
   }
 
-  private init(_ path: FilePath, _ tokenizerPath: FilePath?, _ options: CPUEngine.Options) throws {
+  private init(_ path: FilePath, _ tokenizerPath: FilePath?, _ options: ExecutorOptions) throws {
     let clock = ContinuousClock()
     let start = clock.now
-    var options = options
-    if options.isa == nil { options.isa = .detected }
     directory = try EngineDirectory(path)
-    engine = try CPUEngine(directory, options: options)
+    engine = try BackendRegistry.here.open(directory, options: options)
     loadTime = clock.now - start
-    (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.vocabularySize)
+    (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.limits.vocabularySize)
   }
 
   /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
@@ -56,8 +54,8 @@ struct OpenedModel {
       guard let value, let limit = limits[name] else { return nil }
       if value > limit { return "--\(name) is \(value), but the engine was built for \(limit): \(limit) it is. Build another for more." }
       // Each sequence of a step has a row of it.
-      guard name == "max_batch_size", value > engine.maximumSequences else { return nil }
-      return "--\(name) is \(value), but a step takes \(engine.maximumBatchRows) tokens: \(engine.maximumSequences) it is. Raise --max_num_tokens for more."
+      guard name == "max_batch_size", value > engine.limits.maximumSequences else { return nil }
+      return "--\(name) is \(value), but a step takes \(engine.limits.maximumBatchRows) tokens: \(engine.limits.maximumSequences) it is. Raise --max_num_tokens for more."
     }
   }
 

@@ -1,5 +1,5 @@
-public import CPUBackend
 public import Engines
+public import Execution
 
 /// The weights of a running engine: versions beside each other, one of which chooses the tokens.
 ///
@@ -10,7 +10,7 @@ public actor LiveWeights {
     let name: String
     /// Nil: the engine file's.
     let made: MadeWeights?
-    let weights: WeightVersion
+    let weights: any WeightVersion
     let lineage: Lineage?
     let digests: [RankDigest]
   }
@@ -54,7 +54,7 @@ public actor LiveWeights {
     public var byteCount: Int
   }
 
-  private let engine: CPUEngine
+  private let engine: any WeightStore
   private let loop: EngineLoop
   private let refitter: LiveRefitter
   private let workers: Int
@@ -76,7 +76,7 @@ public actor LiveWeights {
   ///   - engine: What `loop` runs.
   ///   - refitter: Of the same engine directory.
   ///   - workers: Threads that make weights, at the lowest priority.
-  public init(engine: CPUEngine, loop: EngineLoop, refitter: LiveRefitter, workers: Int = 1) throws {
+  public init(engine: any WeightStore, loop: EngineLoop, refitter: LiveRefitter, workers: Int = 1) throws {
     thread = try OwnThread.start()
     self.engine = engine
     self.loop = loop
@@ -130,7 +130,7 @@ public actor LiveWeights {
     }
     share(&made)
     let version = Version(
-      name: name, made: made, weights: engine.makeVersion(made.ranks), lineage: made.lineage, digests: made.lineage.ranks)
+      name: name, made: made, weights: try engine.makeVersion(made.ranks), lineage: made.lineage, digests: made.lineage.ranks)
     versions.append(version)
     return facts(version)
   }

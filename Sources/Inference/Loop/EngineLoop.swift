@@ -1,3 +1,5 @@
+public import Execution
+
 /// Runs requests on an executor, many at a time: one thread that plans a step, runs it, chooses tokens, and delivers
 /// them.
 ///
@@ -13,7 +15,7 @@ public final class EngineLoop: Sendable {
   private let core: LoopCore
 
   /// Starts the loop's thread. The executor belongs to it until ``stop(drain:)`` returned.
-  public init(executor: any StepExecutor, options: EngineLoopOptions = .init()) throws(EngineLoopError) {
+  public init(executor: any Executor, options: EngineLoopOptions = .init()) throws(EngineLoopError) {
     let limits = executor.limits
     guard
       limits.vocabularySize > 0, limits.vocabularySize <= Int(Int32.max), limits.maximumBatchRows > 0,

@@ -1,8 +1,10 @@
+import Execution
+
 /// The loop's thread: everything here is touched by that thread only.
 ///
 /// A turn takes what was asked for, acts between steps, plans a step, runs it, then delivers what was chosen.
 final class LoopWorker {
-  private let executor: any StepExecutor
+  private let executor: any Executor
   private let core: LoopCore
   private let limits: ExecutorLimits
   private var scheduler: Scheduler
@@ -13,7 +15,7 @@ final class LoopWorker {
   private var reading = RecentRate()
   private let clock = ContinuousClock()
 
-  init(executor: any StepExecutor, core: LoopCore, options: EngineLoopOptions) {
+  init(executor: any Executor, core: LoopCore, options: EngineLoopOptions) {
     self.executor = executor
     self.core = core
     limits = executor.limits
@@ -100,19 +102,21 @@ final class LoopWorker {
   private func step(_ plan: StepPlan) {
     let started = clock.now
     noteStart(of: plan, at: started)
-    let batch = scheduler.batch(for: plan)
+    var batch = scheduler.batch(for: plan)
+    for (index, slice) in plan.slices.enumerated() where slice.wantsLogits && !slice.scores {
+      if let sampler = requests[slice.id]?.sampler { batch.sequences[index].wanted = sampler.wanted }
+    }
     var results = [Result<GeneratedToken, SamplingError>?](repeating: nil, count: plan.slices.count)
     var rows = [Int](repeating: 0, count: plan.slices.count)
     do {
-      try unsafe executor.step(batch) { index, logits in
+      try executor.finish(try executor.submit(batch)) { index, answer in
         let slice = plan.slices[index]
         // A choice moves the sampler on, so only what was asked for counts, and once.
         guard rows[index] < slice.logitRows, case nil = results[index] else { return }
         rows[index] += 1
-        var span = unsafe logits.mutableSpan
-        if slice.scores { results[index] = score(slice, row: rows[index] - 1, from: &span) }
+        if slice.scores { results[index] = score(slice, row: rows[index] - 1, from: answer) }
         if slice.wantsLogits, rows[index] == slice.logitRows, case nil = results[index] {
-          results[index] = choose(for: slice.id, from: &span)
+          results[index] = choose(for: slice.id, from: answer)
         }
       }
     } catch {
@@ -160,15 +164,16 @@ final class LoopWorker {
   /// Looks up how likely the prompt token was that follows a row.
   /// - Returns: Why that cannot be told, if so.
   private func score(
-    _ slice: StepPlan.Slice, row: Int, from logits: inout MutableSpan<Float>
+    _ slice: StepPlan.Slice, row: Int, from answer: RowAnswer
   ) -> Result<GeneratedToken, SamplingError>? {
     guard let sequence = scheduler[slice.id], let sampler = requests[slice.id]?.sampler else { return nil }
+    guard case .all(let logits) = answer else { return .failure(SamplingError(problem: .missing, generatedTokens: sampler.generatedTokens)) }
     let next = slice.positions.lowerBound + row + 1
     // Who lost its cache begins anew.
     if next == 1 { requests[slice.id]?.scores = [] }
     guard next < sequence.promptCount else { return nil }
     do {
-      var token = try sampler.score(sequence.tokens[next], logits.span, &scratch)
+      var token = try sampler.score(sequence.tokens[next], unsafe Span(_unsafeElements: logits.buffer), &scratch)
       token.step = statistics.steps + 1
       requests[slice.id]?.scores.append(token)
       return nil
@@ -176,11 +181,11 @@ final class LoopWorker {
   }
 
   private func choose(
-    for id: SequenceID, from logits: inout MutableSpan<Float>
+    for id: SequenceID, from answer: RowAnswer
   ) -> Result<GeneratedToken, SamplingError>? {
     if case .withoutAnswer? = requests[id]?.promptScores { return nil }
     do {
-      guard var token = try requests[id]?.sampler.next(&logits, &scratch) else { return nil }
+      guard var token = try requests[id]?.sampler.next(answer, &scratch) else { return nil }
       token.step = statistics.steps + 1
       return .success(token)
     } catch { return .failure(error) }

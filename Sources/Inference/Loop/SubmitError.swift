@@ -1,3 +1,5 @@
+public import Execution
+
 /// Why a request was not taken. Nothing of it remains in the loop.
 public enum SubmitError: Error, Hashable, CustomStringConvertible {
   case emptyPrompt

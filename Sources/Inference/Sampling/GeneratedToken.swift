@@ -1,3 +1,5 @@
+public import Execution
+
 /// A chosen token.
 public struct GeneratedToken: Sendable, Hashable {
   public var id: Int32
@@ -14,16 +16,5 @@ public struct GeneratedToken: Sendable, Hashable {
     self.logProbability = logProbability
     self.top = top
     self.step = step
-  }
-}
-
-/// A token and its natural-log probability.
-public struct TokenLogProbability: Sendable, Hashable {
-  public var id: Int32
-  public var logProbability: Float
-
-  public init(id: Int32, logProbability: Float) {
-    self.id = id
-    self.logProbability = logProbability
   }
 }

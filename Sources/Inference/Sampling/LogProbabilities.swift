@@ -1,3 +1,5 @@
+package import Execution
+
 /// Log-probabilities under the model itself, as OpenAI's API reports them.
 package enum LogProbabilities {
   /// - Parameters:

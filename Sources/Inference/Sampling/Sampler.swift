@@ -1,3 +1,5 @@
+public import Execution
+
 /// Chooses the tokens of one sequence.
 ///
 /// A value with no clock and no source of randomness of its own: what it chooses is a function of parameters, seed,
@@ -31,6 +33,35 @@ public struct Sampler: Sendable {
 
   /// Whether this token ends the sequence.
   public func ends(with id: Int32) -> Bool { endingTokens.contains(id) }
+
+  /// The least that the next choice needs: where the likeliest token is taken as the model has it, no logits.
+  public var wanted: LogitsWanted {
+    guard takesLikeliest, history == nil, parameters.logitBias.isEmpty, generatedTokens >= parameters.minimumTokens else { return .all }
+    return parameters.logProbabilities.map { .best(min(max($0, 1), vocabularySize)) } ?? .token
+  }
+  private var takesLikeliest: Bool { parameters.temperature < SamplingParameters.greedyBelow || parameters.topK == 1 }
+
+  /// Chooses the next token of what an executor answered, which does for ``wanted``.
+  public mutating func next(_ answer: RowAnswer, _ scratch: inout SamplingScratch) throws(SamplingError) -> GeneratedToken {
+    if let id = answer.notFinite { throw failed(.notFinite(tokenID: Int(id))) }
+    guard answer.kind.suffices(for: wanted) else { throw failed(.missing) }
+    var token: GeneratedToken
+    switch answer {
+    case .all(let logits):
+      var span = unsafe logits.buffer.mutableSpan
+      return try next(&span, &scratch)
+    case .token(let id): token = GeneratedToken(id: id)
+    case .best(let tokens):
+      token = GeneratedToken(id: tokens[0].id)
+      if let count = parameters.logProbabilities {
+        token.logProbability = tokens[0].logProbability
+        token.top = Array(tokens.prefix(count))
+      }
+    }
+    guard token.id < vocabularySize else { throw failed(.missing) }
+    generatedTokens += 1
+    return token
+  }
 
   /// Chooses the next token.
   /// - Parameter logits: `[vocabularySize]`; changed.
@@ -95,7 +126,7 @@ public struct Sampler: Sendable {
       maximum = VectorMath.maximum(logits.span).value
       guard maximum > -.infinity else { throw failed(.nothingLeft) }
     }
-    if parameters.temperature < SamplingParameters.greedyBelow || parameters.topK == 1 {
+    if takesLikeliest {
       return Int32(VectorMath.firstIndex(of: maximum, in: logits.span) ?? 0)
     }
     maximum = Temperature.apply(parameters.temperature, maximum: maximum, to: &logits)

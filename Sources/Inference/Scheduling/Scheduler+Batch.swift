@@ -1,4 +1,4 @@
-package import Engines
+package import Execution
 
 extension Scheduler {
   /// Spells a plan out for an executor; slices keep their order.

@@ -1,4 +1,4 @@
-package import Engines
+package import Execution
 
 /// What the next step computes.
 package struct StepPlan: Sendable {

@@ -1,10 +1,12 @@
 import Engines
+import Execution
 import Inference
+import RecordingBackend
 import Synchronization
 
 /// Runs a ``FakeModel`` on a real paged cache: every slot keeps what was written to it, and every row checks that the
 /// blocks it was shown hold its own history, position by position. A wrong block table cannot go unseen.
-final class FakeExecutor: StepExecutor {
+final class FakeExecutor: Executor {
   struct Fault: Error, Equatable, CustomStringConvertible {
     var description: String
   }
@@ -25,6 +27,7 @@ final class FakeExecutor: StepExecutor {
     var failures: [Int: Fault] = [:]
     /// Turns logits into NaN for histories of this many tokens.
     var notANumberAfter: Int?
+    fileprivate var begun: [(Int, LogitsWanted, [Float])] = []
     /// Called at the start of a step.
     var onStep: (@Sendable (Int) -> Void)?
   }
@@ -47,29 +50,32 @@ final class FakeExecutor: StepExecutor {
   }
   var batches: [Batch] { state.withLock { $0.batches } }
 
-  func step(
-    _ batch: Batch, logits: (_ sequence: Int, _ logits: UnsafeMutableBufferPointer<Float>) -> Void
-  ) throws {
+  func submit(_ batch: Batch) throws -> StepID {
     let hook = state.withLock { ($0.onStep, $0.batches.count) }
     hook.0?(hook.1)
-    let results = try state.withLock { state in
+    try state.withLock { state in
       let number = state.batches.count
       state.batches.append(batch)
       if let failure = state.failures[number] { throw failure }
-      return try compute(batch, &state)
+      state.begun = try compute(batch, &state)
     }
-    for (sequence, values) in results {
-      var values = values
-      unsafe values.withUnsafeMutableBufferPointer { unsafe logits(sequence, $0) }
+    return StepID(UInt64(hook.1))
+  }
+
+  /// Exactly what was wanted; but logits for the best, so that probabilities are those of the sampler to the last bit.
+  func finish(_ step: StepID, _ answer: (_ sequence: Int, _ answer: RowAnswer) -> Void) throws {
+    for (sequence, wanted, logits) in state.withLock({ $0.begun }) {
+      let given: LogitsWanted = if case .best = wanted { .all } else { wanted }
+      given.answer(from: logits) { answer(sequence, $0) }
     }
   }
 
-  private func compute(_ batch: Batch, _ state: inout State) throws -> [(Int, [Float])] {
+  private func compute(_ batch: Batch, _ state: inout State) throws -> [(Int, LogitsWanted, [Float])] {
     try require(!batch.tokens.isEmpty && batch.tokens.count <= limits.maximumBatchRows, "\(batch.tokens.count) rows")
     try require(batch.sequences.count <= limits.maximumSequences, "\(batch.sequences.count) sequences")
     var nextRow = 0
     var written: Set<Int32> = []
-    var results: [(Int, [Float])] = []
+    var results: [(Int, LogitsWanted, [Float])] = []
     for (index, slice) in batch.sequences.enumerated() {
       try require(slice.rows.lowerBound == nextRow && !slice.rows.isEmpty, "rows \(slice.rows) after \(nextRow)")
       nextRow = slice.rows.upperBound
@@ -102,7 +108,7 @@ final class FakeExecutor: StepExecutor {
         guard offset >= slice.rows.count - slice.logitRows else { continue }
         var values = state.model.logits(history)
         if let count = state.notANumberAfter, position + 1 == count { values[3] = .nan }
-        results.append((index, values))
+        results.append((index, slice.wanted, values))
       }
     }
     try require(results.count <= limits.maximumLogitRows, "\(results.count) rows want logits")

@@ -1,4 +1,5 @@
 import Engines
+import Execution
 import Inference
 
 #if canImport(Glibc)

@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import Engines
 import Inference
 import SystemPackage
@@ -13,13 +14,13 @@ final class MixedReference {
     var recomputes: Bool
   }
   private let engine: CPUEngine
-  private let versions: [String: WeightVersion]
+  private let versions: [String: any WeightVersion]
 
   /// - Parameter sources: What to make each version of; nil: the engine file's.
   init(_ path: FilePath, _ sources: [String: LiveSource?]) async throws {
     engine = try openEngine(path)
     let refitter = try await LiveRefitter(try EngineDirectory(path))
-    var versions: [String: WeightVersion] = [:]
+    var versions: [String: any WeightVersion] = [:]
     for (name, source) in sources {
       if let source { versions[name] = engine.makeVersion(try await refitter.make(source).ranks) } else { versions[name] = engine.fileWeights }
     }

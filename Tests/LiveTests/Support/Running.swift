@@ -1,4 +1,5 @@
 import CPUBackend
+import Execution
 import CPUKernels
 import Engines
 import Inference
@@ -16,11 +17,10 @@ import Testing
 #endif
 
 func openEngine(_ path: FilePath, threads: Int = 2) throws -> CPUEngine {
-  var options = CPUEngine.Options()
+  var options = ExecutorOptions()
   options.threadCount = threads
-  options.isa = dk_best_isa()
   options.maximumSequences = 8
-  return try CPUEngine(try EngineDirectory(path), options: options)
+  return try CPUEngine(try EngineDirectory(path), options: options, isa: dk_best_isa())
 }
 
 /// An engine that runs, and its weights.
@@ -104,7 +104,7 @@ final class Hold: Sendable {
   }
 }
 
-final class HeldExecutor: StepExecutor {
+final class HeldExecutor: Executor {
   private let engine: CPUEngine
   private let hold: Hold
   init(_ engine: CPUEngine, _ hold: Hold) {
@@ -112,10 +112,11 @@ final class HeldExecutor: StepExecutor {
     self.hold = hold
   }
   var limits: ExecutorLimits { engine.limits }
-  func step(_ batch: Batch, logits: (Int, UnsafeMutableBufferPointer<Float>) -> Void) throws {
+  func submit(_ batch: Batch) throws -> StepID {
     hold.step()
-    unsafe try engine.step(batch, logits: logits)
+    return try engine.submit(batch)
   }
+  func finish(_ step: StepID, _ answer: (_ sequence: Int, _ answer: RowAnswer) -> Void) throws { try engine.finish(step, answer) }
 }
 
 /// Greedy answers computed step by step, without loop and live weights: engines that were refitted into files.

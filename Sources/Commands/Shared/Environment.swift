@@ -1,6 +1,3 @@
-import CPUBackend
-import CPUKernels
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -8,11 +5,6 @@ import CPUKernels
 #else
   import Darwin
 #endif
-
-extension dk_isa {
-  /// What this machine offers, lowered by `DRYDOCK_ISA`.
-  static var detected: dk_isa { InstructionSet.detect(environment: Environment["DRYDOCK_ISA"]) }
-}
 
 /// The process's environment.
 enum Environment {

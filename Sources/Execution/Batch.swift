@@ -34,9 +34,11 @@ public struct SequenceSlice: Sendable, Hashable {
   /// every layer's pool.
   public var blockTable: [Int32]
   public var phase: Phase
-  /// How many of the slice's last rows want logits: none, the last where a token is to be chosen, more where tokens that
+  /// How many of the slice's last rows want an answer: none, the last where a token is to be chosen, more where tokens that
   /// are known are to be scored.
   public var logitRows: Int
+  /// The least that each of those rows is to be answered.
+  public var wanted: LogitsWanted
   public var wantsLogits: Bool { logitRows > 0 }
 
   public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, wantsLogits: Bool) {
@@ -44,11 +46,12 @@ public struct SequenceSlice: Sendable, Hashable {
       rows: rows, firstPosition: firstPosition, blockTable: blockTable, phase: phase, logitRows: wantsLogits ? 1 : 0)
   }
 
-  public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, logitRows: Int) {
+  public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, logitRows: Int, wanted: LogitsWanted = .all) {
     self.rows = rows
     self.firstPosition = firstPosition
     self.blockTable = blockTable
     self.phase = phase
     self.logitRows = logitRows
+    self.wanted = wanted
   }
 }

@@ -1,9 +1,10 @@
 import Engines
+import Execution
 
-/// One version of a whole engine's weights, ready to be stepped with: every operation of every rank knows its pointers.
+/// One version of a whole engine's weights: every operation of every rank knows its pointers.
 ///
 /// Costs no memory but for what was made for it: weights that it does not replace are the engine file's.
-public final class WeightVersion: Sendable {
+final class CPUWeights: WeightVersion {
   let ranks: [ResolvedSteps]
   init(_ ranks: [ResolvedSteps]) { self.ranks = ranks }
 }

@@ -1,0 +1,53 @@
+public import Engines
+public import SystemPackage
+public import Tensors
+
+/// How an engine is opened, on whatever target.
+public struct ExecutorOptions: Sendable {
+  /// Host threads for all ranks together; nil: one for each core.
+  public var threadCount: Int?
+  /// Most token rows in one step: prompts are cut into chunks of it.
+  public var maximumBatchRows = 512
+  /// Most sequences in one step.
+  public var maximumSequences = 16
+  /// Longest sequence; nil: what the engine was built for.
+  public var maximumSequenceLength: Int?
+  /// Most bytes for keys and values of all sequences, over all ranks. Never more than the longest sequences can fill are
+  /// taken, and never less than one of them needs. nil: `cacheMemoryFraction` alone counts.
+  public var cacheByteCount: Int?
+  /// Share for keys and values, above 0 and at most 1, of the memory that is free beside the weights; with
+  /// `cacheByteCount` the smaller of both counts. nil: a half, unless that is given.
+  public var cacheMemoryFraction: Double?
+  public init() {}
+}
+
+/// An engine that a back end has opened: steps are computed, and weights replaced, until it is let go.
+public protocol OpenedEngine: Executor, WeightStore {
+  /// How keys and values are kept, and their bytes when the cache is full.
+  var cacheElementType: ElementType { get }
+  var cacheByteCount: Int { get }
+  /// What the cache may take of memory that others may need, as found when the engine was opened; a line each.
+  var memoryWarnings: [String] { get }
+  /// Bytes a second at which the target reads weights at best, measured in a tenth of a second or so; nil where that cannot be
+  /// told. Not during a step.
+  func measureReadRate() -> Double?
+}
+
+/// One target's way to plan and run engines. A new target is a folder with one of these, and a line in the registry.
+public protocol Backend: Sendable {
+  /// The `target` of the plans that it runs, such as `cpu`.
+  var target: String { get }
+  /// This machine as far as plans depend on it: engines kept for another are not used here.
+  var machine: String { get }
+  /// What the planner asks.
+  ///
+  /// - Parameter threadCount: Host threads that inference will use; nil: one for each core.
+  func planTarget(threadCount: Int?) -> any PlanTarget
+  /// Whether this machine has the memory for engines of these plans, which need not be there yet.
+  ///
+  /// - Throws: ``EngineError``, about `path`.
+  func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError)
+  /// - Parameter engine: Of plans for ``target``.
+  /// - Throws: ``EngineError`` for a stripped engine, a plan beyond the target's limits, and where memory does not suffice.
+  func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine
+}

@@ -1,0 +1,22 @@
+public import Engines
+
+/// One version of a whole engine's weights, ready to be stepped with. Immutable; belongs to the store that made it.
+public protocol WeightVersion: AnyObject, Sendable {}
+
+/// Versions of an engine's weights beside each other, one of which the steps are computed with.
+public protocol WeightStore: AnyObject, Sendable {
+  /// What the engine was opened with: the weights of its files.
+  var fileWeights: any WeightVersion { get }
+
+  /// A version in which some weights of each rank are replaced; the memory is kept alive by it.
+  ///
+  /// May be called beside a running step: nothing of it is in use before ``activate(_:)``.
+  /// - Parameter made: For each rank, weights of this engine's plan by name, as the plan stores them.
+  func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion
+
+  /// Computes with `version` from the next step on: all ranks or none.
+  ///
+  /// Not while a step is unfinished. What the key-value cache holds stays.
+  /// - Parameter version: Made by this store, or its ``fileWeights``.
+  func activate(_ version: any WeightVersion)
+}
