@@ -20,7 +20,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
   .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
 }
-let commands = ["convert", "build", "prune", "refit", "run", "serve"].map { "trtllm-\($0)" }
+let commands = ["convert", "build", "prune", "refit", "run", "serve", "inspect"].map { "trtllm-\($0)" }
 
 let package = Package(
   name: "drydock",
@@ -98,7 +98,7 @@ let package = Package(
     ]),
     // The commands.
     library("Commands", [
-      "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors",
+      "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "Networks", "WeightSources", "Checkpoints", "Safetensors",
       "JSON", "Tensors", "Files", arguments, logging, system, ordered,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),

@@ -34,6 +34,10 @@ import Testing
     let cut = try driver.step((Array(mine[18..<45]), 18, pieces, .prefill), (Array(other[20..<33]), 20, theirs, .prefill))
     #expect(cut[0] == wanted)
     #expect(try driver.step(([1], 33, theirs, .decode), ([3], 45, pieces, .decode))[1] == next)
+    // Each of several sequences gets its own row.
+    let alone = try (0..<3).map { try driver.step((Array(mine[$0..<$0 + 5]), 0, driver.blocks(16), .prefill))[0] }
+    let (one, two, three) = (driver.blocks(16), driver.blocks(16), driver.blocks(16))
+    #expect(try driver.step((Array(mine[0..<5]), 0, one, .prefill), (Array(mine[1..<6]), 0, two, .prefill), (Array(mine[2..<7]), 0, three, .prefill)) == alone)
     // The beginning found in another's blocks.
     let found = Array(blocks[0..<2]) + driver.blocks(16)
     #expect(try driver.step((Array(mine[32..<45]), 32, found, .prefill))[0] == wanted)

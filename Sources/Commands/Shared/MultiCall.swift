@@ -11,7 +11,7 @@ import Engines
 /// All commands in one executable, chosen by the name it is called by: `trtllm-build …`, as a link to it, or
 /// `drydock build …`.
 public enum MultiCall {
-  static let names = ["convert", "build", "prune", "refit", "run", "serve"]
+  static let names = ["convert", "build", "prune", "refit", "run", "serve", "inspect"]
 
   public static func main() async -> Never {
     let called = CommandLine.arguments.first?.split(separator: "/").last.map(String.init)
@@ -48,6 +48,7 @@ public enum MultiCall {
     case "prune": await CommandRunner.main(PruneCommand.self, given)
     case "refit": await CommandRunner.main(RefitCommand.self, given)
     case "run": await CommandRunner.main(RunCommand.self, given)
+    case "inspect": await CommandRunner.main(InspectCommand.self, given)
     default: await CommandRunner.main(ServeCommand.self, given)
     }
   }
@@ -63,6 +64,7 @@ public enum MultiCall {
       prune    the weights out of a checkpoint
       run      an engine or a model on a prompt
       serve    an engine or a model over HTTP, as OpenAI's API
+      inspect  what is in an engine
 
     'drydock COMMAND --help' says more.
     """

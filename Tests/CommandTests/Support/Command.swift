@@ -4,9 +4,9 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// One of the six commands, run as a process.
+/// One of the commands, run as a process.
 enum Command: String {
-  case convert, build, prune, refit, run, serve
+  case convert, build, prune, refit, run, serve, inspect
 
   var executable: FilePath {
     get throws { try #require(Execution.command("trtllm-\(rawValue)"), "trtllm-\(rawValue) stands beside the tests") }

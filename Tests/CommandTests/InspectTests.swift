@@ -1,0 +1,63 @@
+import JSON
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct InspectTests {
+  private let directory = TemporaryDirectory()
+  private func engine(_ name: String, _ arguments: String...) throws -> FilePath {
+    let path = directory(name)
+    try Command.build.succeed(["--checkpoint_dir", Project.at("Models/tiny").string, "--output_dir", path.string, "--dtype", "bfloat16"] + arguments)
+    return path
+  }
+  private func inspect(_ path: FilePath, _ arguments: String...) throws -> String {
+    let done = try Command.inspect.succeed(["--engine_dir", path.string] + arguments)
+    #expect(done.errors.isEmpty)
+    return done.output
+  }
+
+  @Test func `an engine's plan, weights, lineage and memory are shown`() throws {
+    let path = try engine("e")
+    let text = try inspect(path)
+    for words in [
+      "LlamaForCausalLM, bfloat16, 1 rank(s) (tp 1, pp 1), for cpu", "limits", "keys and values", "in bfloat16", "built ", "from huggingface",
+      "attention", "addRMSNorm", "layers.0.attention.qkv.weight", "operations of other layers", "vocab_embedding.weight", "panel16x2", "changes it", "keeps it", "kernels for",
+    ] { #expect(text.contains(words), "\(words) in\n\(text)") }
+    #expect(!text.contains("layers.1.attention"))
+    #expect(!text.split(separator: "\n", omittingEmptySubsequences: false).contains { $0.hasSuffix(" ") })
+    let second = try inspect(path, "--layer", "1")
+    #expect(second.contains("layers.1.mlp") && !second.contains("layers.0.attention") && !second.contains("ln_f"))
+  }
+
+  @Test func `JSON has the plan and the lineage as the engine has them`() throws {
+    let path = try engine("e", "--tp_size", "2")
+    let all = try JSONValue(parsing: try inspect(path, "--json"))
+    let lineage = try JSONValue(parsing: try #require(text(path.appending("lineage.json"))))
+    #expect(all["lineage"] == lineage)
+    #expect(all["config"] == (try JSONValue(parsing: try #require(text(path.appending("config.json"))))))
+    let ranks = try #require(all["ranks"]?.array)
+    #expect(ranks.count == 2 && ranks[1]["plan"]?["rank"] == 1 && ranks[0]["missing"] == [])
+    let weights = try #require(ranks[0]["plan"]?["weights"]?.object)
+    #expect(ranks[0]["sha256"]?.object?.keys.elementsEqual(weights.keys) == true)
+    let one = try JSONValue(parsing: try inspect(path, "--json", "--rank", "1", "--layer", "0"))
+    #expect(one["ranks"]?.array?.count == 1)
+    let some = try #require(one["ranks"]?.array?.first?["plan"]?["weights"]?.object)
+    #expect(!some.isEmpty && some.count < weights.count && some.keys.allSatisfy { $0.contains(".layers.0.") })
+  }
+
+  @Test func `a stripped engine says what is missing, and what is no engine is told`() throws {
+    let path = try engine("e", "--strip_plan")
+    #expect(try inspect(path).contains("stripped: fill it with trtllm-refit"))
+    #expect(try inspect(path).contains("fills it"))
+    let missing = try #require(try JSONValue(parsing: try inspect(path, "--json"))["ranks"]?.array?.first?["missing"]?.array)
+    #expect(!missing.isEmpty)
+    for (arguments, status, words) in [
+      (["--engine_dir", Project.at("Models/tiny").string], Int32(1), "trtllm-build"), (["--engine_dir", directory("no").string], 1, "no"),
+      (["--engine_dir", path.string, "--layer", "99"], 2, "--layer is 99"), (["--engine_dir", path.string, "--rank", "7"], 2, "--rank is 7"),
+      (["--engine_dir", path.string, "--layer", "-1"], 2, "--layer is -1"), ([], 2, "missing: --engine_dir <dir>"),
+    ] {
+      let done = try Command.inspect(arguments)
+      #expect(done.status == status && done.errors.contains(words) && done.output.isEmpty, "\(arguments): \(done)")
+    }
+  }
+}
