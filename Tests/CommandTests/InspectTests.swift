@@ -20,7 +20,7 @@ import Testing
     let path = try engine("e")
     let text = try inspect(path)
     for words in [
-      "LlamaForCausalLM, bfloat16, 1 rank(s) (tp 1, pp 1), for cpu", "limits", "keys and values", "in bfloat16", "built ", "from huggingface",
+      "LlamaForCausalLM, bfloat16, 1 rank(s) (tp 1, pp 1), for cpu", "limits", "keys and values", "in bfloat16", "built ", "from huggingFace",
       "attention", "addRMSNorm", "layers.0.attention.qkv.weight", "operations of other layers", "vocab_embedding.weight", "panel16x2", "changes it", "keeps it", "kernels for",
     ] { #expect(text.contains(words), "\(words) in\n\(text)") }
     #expect(!text.contains("layers.1.attention"))
