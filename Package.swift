@@ -33,6 +33,7 @@ let package = Package(
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "WeightSources", targets: ["WeightSources"]),
     .library(name: "Networks", targets: ["Networks"]),
+    .library(name: "Families", targets: ["Families"]),
     .library(name: "Engines", targets: ["Engines"]),
     .library(name: "Execution", targets: ["Execution"]),
     .library(name: "CPUBackend", targets: ["CPUBackend"]),
@@ -72,11 +73,12 @@ let package = Package(
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
     library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", "Digests", system, ordered]),
     library("Tokenizers", ["JSON", ordered]),
-    library("WeightSources", ["CPUKernels", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("Networks", ["JSON", "Tensors", ordered]),
+    library("Families", ["Networks", "Checkpoints", "JSON", "Tensors"]),
+    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
     // Engines.
-    library("Networks", ["Checkpoints", "JSON", "Tensors", ordered]),
     library("Engines", [
-      "CPUKernels", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
+      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
@@ -125,7 +127,7 @@ let package = Package(
         exclude: ["Expected"]),
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
-        "Engines", "CPUBackend", "Execution", "Networks", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
+        "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
         "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),

@@ -1,4 +1,5 @@
 import Checkpoints
+import Families
 import JSON
 import Tensors
 import WeightSources
@@ -24,7 +25,9 @@ enum ConfigurationWarnings {
 
   /// One for each field that nothing uses and that says something.
   static func unused(_ config: CheckpointConfig) -> [SourceWarning] {
-    let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && !isNeutral(key, value) }
+    // What a family's own checkpoints say the same of every model.
+    let own = ModelFamily(checkpointArchitecture: config.architecture)?.checkpointFields ?? [:]
+    let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && own[key] != value && !isNeutral(key, value) }
     var warnings = unused.prefix(20).map { key, value in
       SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
     }

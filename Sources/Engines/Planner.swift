@@ -1,3 +1,4 @@
+public import Families
 public import Checkpoints
 public import Networks
 import OrderedCollections
@@ -30,7 +31,7 @@ public struct Planner {
   public mutating func plan(
     config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
   ) throws(UnsupportedModel) -> Plan {
-    var network = try Families.network(config: config, rank: rank, sharesEmbedding: sharesEmbedding)
+    var network = try ModelFamily.network(config: config, rank: rank, sharesEmbedding: sharesEmbedding)
     network.fuse()
     let type = config.elementType
     guard let linearLayout = target.linearLayout(type) else { throw .setting("dtype", "\"\(type.configName ?? type.rawValue)\"") }

@@ -1,3 +1,4 @@
+public import Families
 import Checkpoints
 import Networks
 import OrderedCollections

@@ -40,6 +40,16 @@ public enum Operation: Sendable, Hashable {
     public var headSize: Int
     /// Factor of the scores, usually 1/√headSize.
     public var scale: Float
+
+    public init(qkv: ValueID, output: ValueID, layer: Int, heads: Int, keyValueHeads: Int, headSize: Int, scale: Float) {
+      self.qkv = qkv
+      self.output = output
+      self.layer = layer
+      self.heads = heads
+      self.keyValueHeads = keyValueHeads
+      self.headSize = headSize
+      self.scale = scale
+    }
   }
 }
 

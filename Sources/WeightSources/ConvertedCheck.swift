@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 /// Everything that is wrong with a model's tensors, told together, under the names that their author gave them.

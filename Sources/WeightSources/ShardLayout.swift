@@ -1,4 +1,5 @@
 public import Checkpoints
+public import Families
 
 /// Which rows and columns of which whole tensors every rank holds: TensorRT-LLM's sharding as a table.
 ///
@@ -13,10 +14,10 @@ public struct ShardLayout: Sendable {
   public enum EmbeddingSplit: Sendable { case none, vocabulary, hidden }
 
   /// One tensor of one rank.
-  struct Tensor: Sendable {
-    let name: String
+  package struct Tensor: Sendable {
+    package let name: String
     /// `[rows, columns]`, or `[elements]` for a vector.
-    let shape: [Int]
+    package let shape: [Int]
     let pieces: [Piece]
   }
   /// Consecutive rows of a rank's tensor that are rows of one whole tensor, or a slice of their columns. Rows that no
@@ -119,7 +120,7 @@ public struct ShardLayout: Sendable {
   private func slot(_ rank: Int) -> Int {
     mapping.pipelineRank(of: rank) * mapping.tensorParallel + mapping.tensorRank(of: rank)
   }
-  func tensors(rank: Int) -> [Tensor] { tensors[slot(rank)] }
+  package func tensors(rank: Int) -> [Tensor] { tensors[slot(rank)] }
   func tensor(_ name: String, rank: Int) -> Tensor? {
     let slot = slot(rank)
     return index[slot][name].map { tensors[slot][$0] }

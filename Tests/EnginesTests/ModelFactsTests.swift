@@ -1,3 +1,4 @@
+import Families
 import Checkpoints
 import Files
 import JSON
@@ -120,7 +121,7 @@ struct ModelFactsTests {
 
     #expect(model.architecture == expected["architecture"]?.string)
     let config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: model.elementType, mapping: Mapping()))
-    let network = try Families.network(config: config, rank: 0, sharesEmbedding: false)
+    let network = try ModelFamily.network(config: config, rank: 0, sharesEmbedding: false)
     let frequencies = try #require(network.rotary).frequencies
     let wanted = try #require(expected["frequencies"]?.array).compactMap(\.double)
     #expect(frequencies.count == wanted.count)

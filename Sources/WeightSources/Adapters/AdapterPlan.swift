@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 /// What an adapter does to each weight of a model, and everything that is in the way.

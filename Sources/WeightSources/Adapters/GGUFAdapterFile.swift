@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 /// The tensors of an adapter that llama.cpp's `convert_lora_to_gguf.py` wrote, with the rows of queries and keys in

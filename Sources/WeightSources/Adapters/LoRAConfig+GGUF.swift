@@ -1,3 +1,4 @@
+import Families
 import Files
 import JSON
 import Tensors

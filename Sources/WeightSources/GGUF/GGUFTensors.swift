@@ -1,3 +1,4 @@
+import Families
 public import Tensors
 
 /// A GGUF file's tensors under Hugging Face's names and in its order of rows.

@@ -1,3 +1,4 @@
+import Families
 import JSON
 import Tensors
 

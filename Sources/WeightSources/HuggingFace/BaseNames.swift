@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 /// A model's tensors under the names that the family gives them, where the file was saved from the model without its

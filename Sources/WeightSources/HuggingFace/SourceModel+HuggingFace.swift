@@ -1,3 +1,4 @@
+import Families
 import Files
 import JSON
 import SystemPackage
@@ -17,7 +18,7 @@ extension SourceModel {
       if let object = config.value(key)?.object, !object.isEmpty { throw config.failed(key, "holds settings of parts of a model, which is not supported") }
     }
     if try config.bool("is_causal") == false { throw config.failed("is_causal", "is false: such attention sees later tokens, which is not supported") }
-    let defaults = family.defaults(of: architecture)
+    let defaults = family.defaults(architecture)
 
     try config.checkTogether(
       required: ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"],
@@ -37,7 +38,7 @@ extension SourceModel {
     let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
     guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a positive number") }
     let rotary = try RotarySettings(config, positions: positions, architecture: architecture)
-    let window = try Self.window(config, defaults, positions: positions, architecture, &warnings)
+    let window = try Self.window(config, defaults, layerCount: try config.required("num_hidden_layers"), positions: positions, architecture, &warnings)
     let tokens = try Self.tokens(config)
     let shape = ModelShape(
       hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
@@ -46,9 +47,8 @@ extension SourceModel {
     let activation = try Self.activation(config)
     let epsilon = try config.number("rms_norm_eps") ?? JSONNumber(1e-6)
     let ties = try config.bool("tie_word_embeddings") ?? false
-    // A class without biases does not look.
-    let attentionBias = try defaults.hasBiases && config.bool("attention_bias") ?? false
-    let mlpBias = try defaults.hasBiases && config.bool("mlp_bias") ?? false
+    let attentionBias = try Self.bias(config, "attention_bias", defaults.attentionBias)
+    let mlpBias = try Self.bias(config, "mlp_bias", defaults.mlpBias)
     let type = try Self.elementType(config, directory, &warnings)
     warnings += rotary.warnings
     warnings += ConfigKeys.warnings(of: config)
@@ -85,8 +85,12 @@ extension SourceModel {
 
   /// Tokens that attention looks back. A window that no sequence can outgrow is none.
   private static func window(
-    _ config: ConfigReader, _ defaults: ModelFamily.Defaults, positions: Int, _ architecture: String, _ warnings: inout [SourceWarning]
+    _ config: ConfigReader, _ defaults: ConfigurationDefaults, layerCount: Int, positions: Int, _ architecture: String, _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) -> Int? {
+    if let flag = defaults.windowFlag, try !hasWindow(config, flag, defaults, layerCount: layerCount) {
+      _ = config.value("sliding_window")  // looked at, and without effect
+      return nil
+    }
     let isGiven = config.json["sliding_window"] != nil
     guard let window = try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) else { return nil }
     if !isGiven, window < positions {
@@ -98,6 +102,26 @@ extension SourceModel {
         "sliding_window", "is \(window), but \(architecture) has none in transformers: engines are built for sequences no longer than it"))
     }
     return window
+  }
+
+  /// Whether any layer has a window, in a class that asks a key for it.
+  private static func hasWindow(
+    _ config: ConfigReader, _ flag: String, _ defaults: ConfigurationDefaults, layerCount: Int
+  ) throws(WeightSourceError) -> Bool {
+    let isWanted = try config.bool(flag) ?? false
+    let kinds = config.value("layer_types")?.array
+    let first = try defaults.firstWindowLayer.map { (first) throws(WeightSourceError) in try config.unlessAbsent(first.key, "a whole number", \.int) ?? first.layer } ?? 0
+    guard isWanted else { return false }
+    return kinds.map { $0.contains("sliding_attention") } ?? (first < layerCount)
+  }
+
+  /// A class without biases does not look.
+  private static func bias(_ config: ConfigReader, _ key: String, _ rule: ConfigurationDefaults.Bias) throws(WeightSourceError) -> Bool {
+    switch rule {
+    case .never: false
+    case .always: true
+    case .asked: try config.bool(key) ?? false
+    }
   }
 
   /// Names of activations that an engine computes, by what transformers calls them.

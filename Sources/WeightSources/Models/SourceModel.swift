@@ -1,3 +1,4 @@
+public import Families
 public import JSON
 public import Tensors
 

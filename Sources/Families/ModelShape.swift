@@ -23,10 +23,10 @@ public struct ModelShape: Sendable, Hashable {
   }
 
   /// What a weight's rows or columns stand for.
-  enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary }
+  package enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary }
 
   /// Extent in the whole model.
-  func extent(_ dimension: Dimension) -> Int {
+  package func extent(_ dimension: Dimension) -> Int {
     switch dimension {
     case .hidden: hiddenSize
     case .queries: headCount * headSize
@@ -38,13 +38,14 @@ public struct ModelShape: Sendable, Hashable {
 
   /// A rank's share of a dimension: the indices it holds of the whole, and its extent, which is larger where the
   /// vocabulary is padded.
-  struct Share: Equatable {
-    let indices: Range<Int>
-    let extent: Int
+  package struct Share: Equatable {
+    package let indices: Range<Int>
+    package let extent: Int
+    package init(indices: Range<Int>, extent: Int) { (self.indices, self.extent) = (indices, extent) }
   }
 
   /// - Precondition: ``sharingProblem(_:)`` is nil.
-  func share(_ dimension: Dimension, rank: Int, of ranks: Int) -> Share {
+  package func share(_ dimension: Dimension, rank: Int, of ranks: Int) -> Share {
     switch dimension {
     case .hidden: return even(hiddenSize, rank, ranks)
     case .queries: return even(headCount * headSize, rank, ranks)
@@ -66,7 +67,7 @@ public struct ModelShape: Sendable, Hashable {
   }
 
   /// Why the model cannot be shared by `tensorParallel` ranks and `pipelineParallel` stages, or nil.
-  func sharingProblem(tensorParallel ranks: Int, pipelineParallel stages: Int) -> String? {
+  package func sharingProblem(tensorParallel ranks: Int, pipelineParallel stages: Int) -> String? {
     var problems: [String] = []
     if headCount % ranks != 0 { problems.append("\(headCount) attention heads do not divide by it") }
     if keyValueHeadCount % ranks != 0, ranks % keyValueHeadCount != 0 {

@@ -1,3 +1,4 @@
+import Families
 public import Checkpoints
 public import JSON
 public import Tensors
@@ -51,6 +52,7 @@ extension SourceModel {
       "rotary_embedding_dim": .int(rotaryDimension),
       "tie_word_embeddings": .bool(tiesEmbeddings),
     ]
+    members.merge(family.checkpointFields) { $1 }
     // Fields that only some models have; upstream keeps what it does not know.
     if let slidingWindow { members["sliding_window"] = .int(slidingWindow) }
     return .object(members)

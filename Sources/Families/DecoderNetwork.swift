@@ -1,15 +1,22 @@
-public import Checkpoints
+import Checkpoints
+import Networks
 import Tensors
 
-/// Llama, Mistral, SmolLM and the other families of upstream's `LLaMAForCausalLM`: pre-norm decoder layers with
-/// grouped-query attention, rotary embedding and a gated MLP.
-public enum Llama {
+/// In what families differ whose networks are otherwise the same.
+package struct DecoderStyle: Sendable {
+  /// Whether a model with biases of queries, keys and values has one of the output projection, too.
+  package var denseBias: Bool
+}
+
+/// Pre-norm decoder layers with grouped-query attention, rotary embedding and a gated MLP, as upstream's `LLaMAForCausalLM` and
+/// `QWenForCausalLM` have them.
+enum DecoderNetwork {
   /// - Parameters:
   ///   - config: A checked checkpoint configuration.
   ///   - rank: Which rank of `config.mapping`.
   ///   - sharesEmbedding: lm_head and the embedding table are one weight.
-  public static func network(
-    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
+  static func make(
+    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool, style: DecoderStyle
   ) throws(UnsupportedModel) -> Network {
     let shape = try RankShape(config: config, rank: rank)
     let activation = try Activation(config: config)
@@ -46,7 +53,7 @@ public enum Llama {
       // A row-parallel bias is added once: by the first rank of the group.
       network.linear(
         attended, prefix + "attention.dense", .attention, projected,
-        bias: config.attentionBias && shape.tensorRank == 0)
+        bias: config.attentionBias && style.denseBias && shape.tensorRank == 0)
       if t > 1 { network.operations.append(.allReduce(value: projected)) }
       network.operations.append(.add(target: residual, value: projected))
 

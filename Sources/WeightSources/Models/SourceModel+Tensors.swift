@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 extension SourceModel {
@@ -58,7 +59,7 @@ extension SourceModel {
       }
       guard !missing.isEmpty else { continue }
       warnings.append(SourceWarning(
-        name, in: file, "is true, but \(missing.count) of \(missing.count + present.count) tensors are not there (\(missing[0].name)): they count as zero, as in transformers"))
+        name, in: file, "\(family.defaults(architecture).attentionBias == .always ? "belongs to \(architecture)" : "is true"), but \(missing.count) of \(missing.count + present.count) tensors are not there (\(missing[0].name)): they count as zero, as in transformers"))
       fill(missing, &tensors, keep: key, isEmpty: present.isEmpty)
     }
   }

@@ -1,27 +1,6 @@
 import Checkpoints
 import JSON
-
-/// A model that cannot be built, and why.
-public enum UnsupportedModel: Error, Equatable, Sendable, CustomStringConvertible {
-  case architecture(String, supported: [String])
-  case setting(String, String)
-  case indivisible(String, Int, by: Int)
-  case quantization(String)
-  case rank(Int, worldSize: Int)
-
-  public var description: String {
-    switch self {
-    case .architecture(let name, let supported):
-      "architecture \"\(name)\" is not supported yet; supported: \(supported.joined(separator: ", "))"
-    case .setting(let name, let value): "the configuration sets \(name) to \(value), which is not supported yet"
-    case .indivisible(let what, let count, let size):
-      "\(what) (\(count)) cannot be divided over a tensor-parallel size of \(size); convert with another --tp_size"
-    case .quantization(let name):
-      "quantisation \(name) is not supported yet; convert the model to float16, bfloat16 or float32"
-    case .rank(let rank, let size): "rank \(rank) is outside the mapping's world size \(size)"
-    }
-  }
-}
+import Networks
 
 /// What one rank of a mapping holds.
 struct RankShape {
@@ -84,27 +63,30 @@ extension Activation {
 }
 
 extension RotaryEmbedding {
-  /// Nil where the model has no rotary embedding.
-  init?(config: CheckpointConfig) throws(UnsupportedModel) {
+  init(config: CheckpointConfig) throws(UnsupportedModel) {
+    let style: Style
     switch config.positionEmbeddingType {
     case "rope_gpt_neox": style = .halves
     case "rope_gptj": style = .pairs
     case let name: throw .setting("position_embedding_type", "\"\(name)\"")
     }
-    dimension = config.rotaryDimension
-    base = config.rotaryBase
-    guard let object = config.rotaryScaling, !object.isNull else { scaling = .none; return }
-    let kind = object["rope_type"]?.string ?? object["type"]?.string ?? "default"
+    self.init(style: style, dimension: config.rotaryDimension, base: config.rotaryBase, scaling: try Scaling(config.rotaryScaling))
+  }
+}
+
+extension RotaryEmbedding.Scaling {
+  init(_ object: JSONValue?) throws(UnsupportedModel) {
+    guard let object, !object.isNull else { self = .none; return }
     func number(_ key: String, _ fallback: Double) -> Double { object[key]?.double ?? fallback }
-    switch kind {
-    case "default": scaling = .none
-    case "linear": scaling = .linear(factor: number("factor", 1))
+    switch object["rope_type"]?.string ?? object["type"]?.string ?? "default" {
+    case "default": self = .none
+    case "linear": self = .linear(factor: number("factor", 1))
     case "llama3":
-      scaling = .llama3(
+      self = .llama3(
         factor: number("factor", 8), lowFrequencyFactor: number("low_freq_factor", 1),
         highFrequencyFactor: number("high_freq_factor", 4),
         originalMaximum: number("original_max_position_embeddings", 8192))
-    default: throw .setting("rotary_scaling.type", "\"\(kind)\"")
+    case let kind: throw .setting("rotary_scaling.type", "\"\(kind)\"")
     }
   }
 }

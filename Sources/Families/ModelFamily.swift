@@ -1,0 +1,76 @@
+public import Checkpoints
+package import JSON
+public import Networks
+
+/// A model family: what other formats call it and its tensors, how ranks share them, what a configuration means that says
+/// nothing, and what an engine computes.
+///
+/// A new family is a folder with one of these, and a line in ``all``.
+public struct ModelFamily: Sendable {
+  /// A name for people.
+  public let name: String
+  /// `architectures[0]` of the Hugging Face configurations that this family covers.
+  public let architectures: [String]
+  /// The class of those that each `model_type` of a Hugging Face configuration means.
+  package let modelTypes: [String: String]
+  /// More values of a checkpoint's `architecture` with the same tensors, which are taken apart but not converted here:
+  /// their configurations say things that this family's do not. Engines are built of those in `buildable`.
+  package var relatedArchitectures: [String] = []
+  package var buildable: Set<String> = []
+  /// `general.architecture` of the GGUF files that this family covers.
+  public let ggufArchitectures: [String]
+  /// In the order of the network.
+  package let tensors: [TensorRule]
+  /// Ends of tensor names that carry no weight of their own (tables that the network computes), and whole names of such tensors.
+  package var ignoredSuffixes: [String] = []
+  package var ignoredNames: Set<String> = []
+  /// Members that only this family's checkpoints have, as upstream writes them.
+  package var checkpointFields: JSONObject = [:]
+  /// Of a class among ``architectures``.
+  package let defaults: @Sendable (_ architecture: String) -> ConfigurationDefaults
+  package let decoder: DecoderStyle
+
+}
+
+extension ModelFamily {
+  /// Every family that can be converted: a new one is a line here.
+  public static let all: [ModelFamily] = [.llama]
+
+  /// What can be asked for, in words: `LlamaForCausalLM`, ….
+  public static var supportedArchitectures: [String] { all.flatMap(\.architectures) }
+
+  /// The family of a checkpoint's `architecture`, also of one that only has the same tensors.
+  package init?(checkpointArchitecture architecture: String) {
+    guard let family = Self.all.first(where: { $0.architectures.contains(architecture) || $0.relatedArchitectures.contains(architecture) }) else { return nil }
+    self = family
+  }
+
+  /// The network of one rank, before fusion.
+  public static func network(
+    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
+  ) throws(UnsupportedModel) -> Network {
+    guard let family = all.first(where: { $0.architectures.contains(config.architecture) || $0.buildable.contains(config.architecture) }) else {
+      throw .architecture(config.architecture, supported: all.flatMap { $0.architectures + $0.buildable }.sorted())
+    }
+    return try DecoderNetwork.make(config: config, rank: rank, sharesEmbedding: sharesEmbedding, style: family.decoder)
+  }
+}
+
+/// What transformers 5 takes where a configuration says nothing, and which keys its class looks at.
+package struct ConfigurationDefaults: Sendable {
+  package enum Bias: Sendable {
+    /// The class looks at `attention_bias` or `mlp_bias`; false by default.
+    case asked
+    case never
+    case always
+  }
+  package var positions: Int
+  /// nil: as many as attention heads.
+  package var keyValueHeadCount: Int?
+  package var slidingWindow: Int?
+  /// The key without which there is no window, and the one of the first layer that has it, with its default.
+  package var windowFlag: String?
+  package var firstWindowLayer: (key: String, layer: Int)?
+  package var attentionBias = Bias.asked
+  package var mlpBias = Bias.asked
+}
