@@ -20,6 +20,7 @@ LLAMA = dict(
     num_key_value_heads=2, num_hidden_layers=2, intermediate_size=24, vocab_size=32, max_position_embeddings=64,
     rms_norm_eps=1e-5, hidden_act="silu", rope_theta=20000.0, tie_word_embeddings=False, torch_dtype="float32")
 MISTRAL = dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=None)
+QWEN2 = dict(LLAMA, architectures=["Qwen2ForCausalLM"], model_type="qwen2")
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 
@@ -47,7 +48,28 @@ def case(name, changes=None, base="llama", drop=(), without=(), equal_head=False
 def rope(name, changes, drop=("rope_theta",), **more): return case("rotary: " + name, changes, drop=drop, **more)
 
 
+def qwen2(name, changes=None, drop=(), bias=True, without=(), **more):
+    return case(name + ", Qwen2", changes, base="qwen2", drop=drop, attention_bias=bias, without=["o_proj.bias", *without], **more)
+
+
 CASES = [
+    qwen2("plain"),
+    rope("no base anywhere, Qwen2", {}, base="qwen2", attention_bias=True, without=["o_proj.bias"]),
+    qwen2("tied: not said", drop=["tie_word_embeddings"]),
+    qwen2("heads: kv null", {"num_key_value_heads": None}, kv=4),
+    qwen2("heads: size given", {"head_dim": 6}, head_size=6),
+    qwen2("positions: left out", drop=["max_position_embeddings"]),
+    qwen2("bias: attention_bias false", {"attention_bias": False}),
+    qwen2("bias: not there", bias=False),
+    qwen2("bias: not there for keys", without=["k_proj.bias"]),
+    case("bias: also of the output, Qwen2", base="qwen2", attention_bias=True),
+    qwen2("window: without the flag", {"sliding_window": 16}),
+    qwen2("window: flag false", {"sliding_window": 16, "use_sliding_window": False, "max_window_layers": 0}),
+    qwen2("window: of layers that are not there", {"sliding_window": 16, "use_sliding_window": True}),
+    qwen2("window: of the last layer", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 1}),
+    qwen2("window: flag without a width", {"use_sliding_window": True, "max_window_layers": 0}),
+    qwen2("window: by kinds of layers", {"sliding_window": 16, "use_sliding_window": True, "layer_types": ["sliding_attention", "full_attention"]}),
+    qwen2("window: kinds say none", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 0, "layer_types": ["full_attention"] * 2}),
     case("plain"),
     case("plain Mistral", base="mistral"),
     # Rotary embedding.
@@ -173,7 +195,7 @@ def facts(path, given):
         architecture=type(model).__name__, frequencies=frequencies, tied=same(model.lm_head.weight, model.model.embed_tokens.weight),
         headIsStored="lm_head.weight" in given and same(model.lm_head.weight, given["lm_head.weight"].to(model.lm_head.weight.dtype)),
         headSize=attention.head_dim, keyValueHeads=c.num_key_value_heads, positions=c.max_position_embeddings,
-        window=getattr(c, "sliding_window", None) if type(model).__name__ == "MistralForCausalLM" else None,
+        window=getattr(c, "sliding_window", None) if type(model).__name__ == "MistralForCausalLM" else next((w for w in (getattr(x.self_attn, "sliding_window", None) for x in model.model.layers) if w), None),
         epsilon=c.rms_norm_eps, activation=type(mlp.act_fn).__name__, attentionBias=attention.q_proj.bias is not None and bool(attention.q_proj.bias.any()),
         mlpBias=mlp.gate_proj.bias is not None and bool(mlp.gate_proj.bias.any()), dtype=dtype, layers=len(model.model.layers))
     run(model)
@@ -183,7 +205,7 @@ def facts(path, given):
 def main():
     found = []
     for c in CASES:
-        base = LLAMA if c["base"] == "llama" else MISTRAL
+        base = dict(llama=LLAMA, mistral=MISTRAL, qwen2=QWEN2)[c["base"]]
         config = {k: v for k, v in (base | c["set"]).items() if k not in c["drop"]}
         stored = tensors(base | {k: v for k, v in c["set"].items() if k == "num_attention_heads"}, **c["shape"])
         if c["equalHead"]: stored["lm_head.weight"] = stored["model.embed_tokens.weight"].clone()

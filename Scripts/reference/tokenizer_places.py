@@ -106,6 +106,11 @@ def classes():
         yield f"{name} of a mistral", {
             "base": "llama2", "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "legacy": False},
             "config.json": {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}}
+    for base in ["qwen2", "smollm"]:
+        for name in ["LlamaTokenizerFast", "GPT2Tokenizer", "PreTrainedTokenizerFast", None]:
+            yield f"{name} of a Qwen2, {base}", {
+                "base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name} if name else {},
+                "config.json": {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}}
     yield "the class in config.json", {
         "base": "smollm", "texts": True, "tokenizer_config.json": {"add_prefix_space": True},
         "config.json": {"model_type": "llama", "tokenizer_class": "GPT2Tokenizer"}}

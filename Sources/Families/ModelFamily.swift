@@ -34,7 +34,7 @@ public struct ModelFamily: Sendable {
 
 extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
-  public static let all: [ModelFamily] = [.llama]
+  public static let all: [ModelFamily] = [.llama, .qwen2]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
   public static var supportedArchitectures: [String] { all.flatMap(\.architectures) }

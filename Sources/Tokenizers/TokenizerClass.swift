@@ -17,10 +17,13 @@ enum TokenizerClass: String {
   ///   - tokenizer: tokenizer.json.
   init?(configuration: JSONValue?, model: JSONValue?, tokenizer: JSONValue) {
     let name = configuration?["tokenizer_class"]?.string ?? model?["tokenizer_class"]?.string ?? ""
-    self.init(rawValue: name.hasSuffix("Fast") ? String(name.dropLast(4)) : name)
-    // For this type transformers has no class, and then does not believe the one that is named.
     let architecture = model?["architecture"] ?? model?["pretrained_config"]?["architecture"]
-    if model?["model_type"]?.string == "mistral" || architecture?.string == "MistralForCausalLM" { return nil }
+    switch model?["model_type"]?.string ?? architecture?.string {
+    // For these types transformers does not believe the class that is named: it has none, or its own.
+    case "mistral", "MistralForCausalLM": return nil
+    case "qwen2", "Qwen2ForCausalLM": self = .qwen2
+    default: self.init(rawValue: name.hasSuffix("Fast") ? String(name.dropLast(4)) : name)
+    }
     if self == .llama, ["normalizer", "pre_tokenizer", "decoder", "post_processor"].contains(where: { Self.isByteLevel(tokenizer[$0]) }) { return nil }
   }
 
