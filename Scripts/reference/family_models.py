@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 logging.disable(logging.WARNING)
 OUT = Path(__file__).resolve().parents[2] / "Tests/EnginesTests/Expected/families"
@@ -28,6 +28,8 @@ SIZES = dict(hidden_size=32, num_attention_heads=4, num_key_value_heads=2, num_h
 FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=False, use_sliding_window=False, sliding_window=64, max_window_layers=4)),
     "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True)),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=False, head_dim=12)),
+    "qwen3-tied": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=True, head_dim=12)),
 }
 
 
@@ -43,12 +45,13 @@ def answers(model, ids):
 
 
 def write_gguf(path, config, state):
-    w = gguf.GGUFWriter(str(path), "qwen2")
+    w = gguf.GGUFWriter(str(path), config.model_type)
     w.add_context_length(config.max_position_embeddings); w.add_embedding_length(config.hidden_size)
     w.add_block_count(config.num_hidden_layers); w.add_feed_forward_length(config.intermediate_size)
     w.add_head_count(config.num_attention_heads); w.add_head_count_kv(config.num_key_value_heads)
     w.add_layer_norm_rms_eps(config.rms_norm_eps); w.add_rope_freq_base(1e6); w.add_vocab_size(config.vocab_size)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers)
+    if getattr(config, "head_dim", None): w.add_key_length(config.head_dim); w.add_value_length(config.head_dim)
+    names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, config.model_type.upper()), config.num_hidden_layers)
     for name, tensor in state.items():
         base, kind = name.rsplit(".", 1)
         w.add_tensor(names.get_name(base) + "." + kind, tensor.numpy().astype(np.float32))
@@ -86,6 +89,7 @@ for seed, (name, (config_class, model_class, more)) in enumerate(FAMILIES.items(
         for file in ["adapter_config.json", "adapter_model.safetensors"]: shutil.copy(Path(d, file), place / "lora" / file)
     settings = json.loads((place / "lora/adapter_config.json").read_text())
     settings["base_model_name_or_path"] = name
+    settings["target_modules"].sort()
     (place / "lora/adapter_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
     expected["lora"] = answers(lora.merge_and_unload(), ids)
     (place / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")

@@ -21,16 +21,18 @@ LLAMA = dict(
     rms_norm_eps=1e-5, hidden_act="silu", rope_theta=20000.0, tie_word_embeddings=False, torch_dtype="float32")
 MISTRAL = dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=None)
 QWEN2 = dict(LLAMA, architectures=["Qwen2ForCausalLM"], model_type="qwen2")
+QWEN3 = dict(LLAMA, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=4)
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 
-def tensors(config, head_size=4, kv=2, attention_bias=False, mlp_bias=False, bare=False):
+def tensors(config, head_size=4, kv=2, attention_bias=False, mlp_bias=False, bare=False, head_norms=False):
     g = torch.Generator().manual_seed(7)
     n, h, i, v = config["num_attention_heads"], config["hidden_size"], config["intermediate_size"], config["vocab_size"]
     t = {"model.embed_tokens.weight": (v, h), "model.norm.weight": (h,), "lm_head.weight": (v, h)}
     for layer in range(config["num_hidden_layers"]):
         p = f"model.layers.{layer}."
         t |= {p + "input_layernorm.weight": (h,), p + "post_attention_layernorm.weight": (h,)}
+        if head_norms: t |= {p + "self_attn.q_norm.weight": (head_size,), p + "self_attn.k_norm.weight": (head_size,)}
         for name, rows, columns, bias in [
             ("self_attn.q_proj", n * head_size, h, attention_bias), ("self_attn.k_proj", kv * head_size, h, attention_bias),
             ("self_attn.v_proj", kv * head_size, h, attention_bias), ("self_attn.o_proj", h, n * head_size, attention_bias),
@@ -52,7 +54,21 @@ def qwen2(name, changes=None, drop=(), bias=True, without=(), **more):
     return case(name + ", Qwen2", changes, base="qwen2", drop=drop, attention_bias=bias, without=["o_proj.bias", *without], **more)
 
 
+def qwen3(name, changes=None, drop=(), **more): return case(name + ", Qwen3", changes, base="qwen3", drop=drop, head_norms=True, **more)
+
+
 CASES = [
+    qwen3("plain"),
+    qwen3("heads: size left out", drop=["head_dim"], head_size=128),
+    qwen3("heads: size null", {"head_dim": None}),
+    qwen3("positions: left out", drop=["max_position_embeddings"]),
+    qwen3("bias: attention", {"attention_bias": True}, attention_bias=True),
+    qwen3("bias: attention, there and not declared", attention_bias=True),
+    qwen3("bias: MLP, declared", {"mlp_bias": True}),
+    qwen3("norms: not there for keys", without=["k_norm.weight"]),
+    qwen3("window: without the flag", {"sliding_window": 16}),
+    qwen3("window: of the last layer", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 1}),
+    qwen3("tied: not said", drop=["tie_word_embeddings"]),
     qwen2("plain"),
     rope("no base anywhere, Qwen2", {}, base="qwen2", attention_bias=True, without=["o_proj.bias"]),
     qwen2("tied: not said", drop=["tie_word_embeddings"]),
@@ -205,7 +221,7 @@ def facts(path, given):
 def main():
     found = []
     for c in CASES:
-        base = dict(llama=LLAMA, mistral=MISTRAL, qwen2=QWEN2)[c["base"]]
+        base = dict(llama=LLAMA, mistral=MISTRAL, qwen2=QWEN2, qwen3=QWEN3)[c["base"]]
         config = {k: v for k, v in (base | c["set"]).items() if k not in c["drop"]}
         stored = tensors(base | {k: v for k, v in c["set"].items() if k == "num_attention_heads"}, **c["shape"])
         if c["equalHead"]: stored["lm_head.weight"] = stored["model.embed_tokens.weight"].clone()

@@ -216,6 +216,13 @@ import Tensors
       guard !part.isEmpty else { continue }
       let position = Int64(slice.firstPosition + part.lowerBound)
       let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * stride
+      if let norms = attention.norms, let queries = unsafe step.queryNorm, let keys = unsafe step.keyNorm {
+        for head in 0..<heads + keyValueHeads {
+          let (weight, type) = unsafe head < heads ? (queries, step.vectorType) : (keys, step.keyNormType)
+          let first = unsafe row + head * size
+          unsafe dk_rmsnorm(isa, first, Int64(stride), first, Int64(stride), weight, type, Int64(part.count), Int64(size), norms.epsilon)
+        }
+      }
       if let rotary {
         unsafe dk_rope(
           isa, dk_rope_style(rotary.rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),

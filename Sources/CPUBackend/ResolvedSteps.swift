@@ -10,11 +10,15 @@ import Tensors
   var linear: dk_linear?
   /// Heads and scale of this very attention.
   var attention: dk_attention_shape?
+  /// Norms of query heads and key heads.
+  var queryNorm: UnsafeRawPointer?
+  var keyNorm: UnsafeRawPointer?
   var decodeTactic: Int32 = 0
   var prefillTactic: Int32 = 0
   /// Norm weight or embedding table.
   var vector: UnsafeRawPointer?
   var vectorType: dk_type = DK_F32
+  var keyNormType: dk_type = DK_F32
   var isPanel = false
   var tableRows = 0
 }
@@ -62,6 +66,12 @@ import Tensors
       step.attention = dk_attention_shape(
         heads: Int32(attention.heads), kv_heads: Int32(attention.keyValueHeads), head_dim: Int32(attention.headSize),
         cache_type: dk_type(plan.cache.elementType), scale: attention.scale)
+      if let norms = attention.norms {
+        guard let queries = plan.weights[norms.queries], let keys = plan.weights[norms.keys] else { preconditionFailure("the plan was checked") }
+        unsafe step.queryNorm = weights.pointer(norms.queries)
+        unsafe step.keyNorm = weights.pointer(norms.keys)
+        (step.vectorType, step.keyNormType) = (dk_type(queries.elementType), dk_type(keys.elementType))
+      }
     default: break
     }
     return step

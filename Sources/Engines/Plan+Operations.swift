@@ -89,7 +89,12 @@ extension Plan {
         try require(found == [width(output)], "\(at): bias \"\(bias)\" does not fit")
       }
       try require(weights[weight]?.layout != .rows, "\(at): weight \"\(weight)\" is not packed")
-    case .attention(let attention): try check(attention, at)
+    case .attention(let attention):
+      try check(attention, at)
+      for name in operation.weightNames {
+        let gains = try shape(name)
+        try require(gains == [attention.headSize] && attention.norms?.epsilon.isFinite == true, "\(at): the norm \"\(name)\" does not fit")
+      }
     case .activatedProduct: throw PlanFormatError("\(at): an unfused gated activation")
     case .gatedActivation(let input, _, let output):
       try require(width(input) == 2 * width(output), "\(at): the gated activation does not fit")

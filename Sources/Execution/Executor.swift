@@ -17,6 +17,7 @@ public protocol Executor: AnyObject, Sendable {
 
   /// Begins a step, which writes its rows' keys and values to the cache.
   ///
+  /// - Precondition: Fewer than ``ExecutorLimits/stepsInFlight`` are unfinished.
   /// - Parameter batch: Checked: what does not fit ``limits`` is refused before anything is computed.
   /// - Throws: ``BatchError`` and anything else. No step was begun then, but the blocks of the batch's sequences may have
   ///   been written to; blocks of other sequences are unharmed.

@@ -10,6 +10,8 @@ public struct ExecutorLimits: Sendable, Hashable {
   public var maximumSequences: Int
   /// Most rows in one step that want an answer; at least `maximumSequences`.
   public var maximumLogitRows: Int
+  /// Most steps that are begun and not finished; at least 1.
+  public var stepsInFlight: Int
   /// Tokens in one block of the key/value cache.
   public var cacheBlockTokens: Int
   /// Blocks in the cache; block ids are `0..<cacheBlockCount`.
@@ -17,13 +19,14 @@ public struct ExecutorLimits: Sendable, Hashable {
 
   public init(
     vocabularySize: Int, maximumSequenceLength: Int, maximumBatchRows: Int, maximumSequences: Int,
-    maximumLogitRows: Int? = nil, cacheBlockTokens: Int = 16, cacheBlockCount: Int
+    maximumLogitRows: Int? = nil, stepsInFlight: Int = 1, cacheBlockTokens: Int = 16, cacheBlockCount: Int
   ) {
     self.vocabularySize = vocabularySize
     self.maximumSequenceLength = maximumSequenceLength
     self.maximumBatchRows = maximumBatchRows
     self.maximumSequences = maximumSequences
     self.maximumLogitRows = maximumLogitRows ?? maximumSequences
+    self.stepsInFlight = stepsInFlight
     self.cacheBlockTokens = cacheBlockTokens
     self.cacheBlockCount = cacheBlockCount
   }

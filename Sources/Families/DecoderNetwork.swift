@@ -6,6 +6,8 @@ import Tensors
 package struct DecoderStyle: Sendable {
   /// Whether a model with biases of queries, keys and values has one of the output projection, too.
   package var denseBias: Bool
+  /// Whether every query head and key head is normed (`qk_layernorm`).
+  package var hasHeadNorms = false
 }
 
 /// Pre-norm decoder layers with grouped-query attention, rotary embedding and a gated MLP, as upstream's `LLaMAForCausalLM` and
@@ -19,6 +21,8 @@ enum DecoderNetwork {
     config: CheckpointConfig, rank: Int, sharesEmbedding: Bool, style: DecoderStyle
   ) throws(UnsupportedModel) -> Network {
     let shape = try RankShape(config: config, rank: rank)
+    // A checkpoint need not say what belongs to its family, but must not deny it.
+    if let asked = config.json["qk_layernorm"]?.bool, asked != style.hasHeadNorms { throw .setting("qk_layernorm", "\(asked)") }
     let activation = try Activation(config: config)
     var network = Network()
     network.rotary = try RotaryEmbedding(config: config)
@@ -48,7 +52,8 @@ enum DecoderNetwork {
         .attention(
           .init(
             qkv: qkv, output: attended, layer: layer, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            headSize: config.headSize, scale: shape.attentionScale)))
+            headSize: config.headSize, scale: shape.attentionScale,
+            norms: style.hasHeadNorms ? network.headNorms(prefix, config.headSize, epsilon) : nil)))
       let projected = network.value("\(prefix)dense", width: hidden)
       // A row-parallel bias is added once: by the first rank of the group.
       network.linear(
@@ -91,6 +96,11 @@ extension Network {
   fileprivate mutating func rmsNorm(_ input: ValueID, _ module: String, _ epsilon: Float, _ output: ValueID) {
     let weight = weight(module + ".weight", shape: [values[input.index].width], role: .normalization)
     operations.append(.rmsNorm(input: input, weight: weight, epsilon: epsilon, output: output))
+  }
+
+  fileprivate mutating func headNorms(_ prefix: String, _ headSize: Int, _ epsilon: Float) -> HeadNorms {
+    func norm(_ name: String) -> String { weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization) }
+    return HeadNorms(queries: norm("q_layernorm"), keys: norm("k_layernorm"), epsilon: epsilon)
   }
 
   fileprivate mutating func linear(

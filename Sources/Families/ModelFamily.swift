@@ -34,7 +34,7 @@ public struct ModelFamily: Sendable {
 
 extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
-  public static let all: [ModelFamily] = [.llama, .qwen2]
+  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
   public static var supportedArchitectures: [String] { all.flatMap(\.architectures) }
@@ -67,6 +67,8 @@ package struct ConfigurationDefaults: Sendable {
   package var positions: Int
   /// nil: as many as attention heads.
   package var keyValueHeadCount: Int?
+  /// nil: the hidden size divided by the attention heads.
+  package var headSize: Int?
   package var slidingWindow: Int?
   /// The key without which there is no window, and the one of the first layer that has it, with its default.
   package var windowFlag: String?

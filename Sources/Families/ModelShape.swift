@@ -23,7 +23,7 @@ public struct ModelShape: Sendable, Hashable {
   }
 
   /// What a weight's rows or columns stand for.
-  package enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary }
+  package enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary, head }
 
   /// Extent in the whole model.
   package func extent(_ dimension: Dimension) -> Int {
@@ -33,6 +33,7 @@ public struct ModelShape: Sendable, Hashable {
     case .keyValues: keyValueHeadCount * headSize
     case .intermediate: intermediateSize
     case .vocabulary: vocabularySize
+    case .head: headSize
     }
   }
 
@@ -50,6 +51,8 @@ public struct ModelShape: Sendable, Hashable {
     case .hidden: return even(hiddenSize, rank, ranks)
     case .queries: return even(headCount * headSize, rank, ranks)
     case .intermediate: return even(intermediateSize, rank, ranks)
+    // Every rank has all of it.
+    case .head: return Share(indices: 0..<headSize, extent: headSize)
     case .keyValues:
       // Fewer heads than ranks: each head goes to ranks / heads neighbours.
       guard keyValueHeadCount < ranks else { return even(keyValueHeadCount * headSize, rank, ranks) }

@@ -28,7 +28,6 @@ struct RankShape {
     guard keyValue >= t ? keyValue % t == 0 : t % keyValue == 0 else {
       throw .indivisible("num_key_value_heads", keyValue, by: t)
     }
-    if config.usesQueryKeyNorm { throw .setting("qk_layernorm", "true") }
     if config.json["residual_mlp"]?.bool == true { throw .setting("residual_mlp", "true") }
     if let experts = config.json["moe"]?["num_experts"]?.int, experts > 0 { throw .setting("moe.num_experts", "\(experts)") }
     if let scale = config.json["output_multiplier_scale"]?.double, scale != 1 {

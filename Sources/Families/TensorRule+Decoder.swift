@@ -12,6 +12,13 @@ extension TensorRule {
     .init(name: name, place: place, split: .none, parts: [.init(huggingFace: huggingFace, gguf: gguf, outputs: .hidden, inputs: nil)])
   }
 
+  /// A norm of every query head or every key head, the same on all ranks.
+  static func headNorm(_ name: String, _ huggingFace: String, _ gguf: String) -> TensorRule {
+    .init(name: "attention.\(name).weight", place: .layer, split: .none, parts: [
+      .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: .head, inputs: nil)
+    ])
+  }
+
   /// Queries, keys and values in one weight, and in one bias.
   ///
   /// - Parameter isRotated: Whether GGUF files hold the rows of queries and keys in another order.

@@ -13,9 +13,7 @@ extension Operation {
        "output": output.json]
     case .linear(let input, let weight, let bias, let output):
       ["linear": .string(weight), "bias": bias.map { .string($0) } ?? .null, "input": input.json, "output": output.json]
-    case .attention(let a):
-      ["attention": .int(a.layer), "heads": .int(a.heads), "keyValueHeads": .int(a.keyValueHeads),
-       "headSize": .int(a.headSize), "scale": .double(Double(a.scale)), "input": a.qkv.json, "output": a.output.json]
+    case .attention(let a): Self.json(a)
     case .activatedProduct(let activated, let factor, let activation, let output):
       ["activatedProduct": .string(activation.rawValue), "activated": activated.json, "factor": factor.json,
        "output": output.json]
@@ -51,12 +49,14 @@ extension Operation {
       self = .linear(
         input: try json.value("input"), weight: try json.text("linear"), bias: try json.member("bias").string,
         output: try json.value("output"))
-    case "attention":
+    case "attention", "normedAttention":
+      let norms = kind == "attention" ? nil : HeadNorms(
+        queries: try json.text("queryNorm"), keys: try json.text("keyNorm"), epsilon: Float(try json.number("epsilon")))
       self = .attention(
         Attention(
-          qkv: try json.value("input"), output: try json.value("output"), layer: try json.integer("attention"),
+          qkv: try json.value("input"), output: try json.value("output"), layer: try json.integer(kind),
           heads: try json.size("heads"), keyValueHeads: try json.size("keyValueHeads"),
-          headSize: try json.size("headSize"), scale: Float(try json.number("scale"))))
+          headSize: try json.size("headSize"), scale: Float(try json.number("scale")), norms: norms))
     case "activatedProduct":
       self = .activatedProduct(
         activated: try json.value("activated"), factor: try json.value("factor"),
@@ -120,5 +120,24 @@ extension RotaryEmbedding {
       }
     }
     self.init(style: style, dimension: try json.size("dimension"), base: try json.number("base"), scaling: scaling)
+  }
+}
+
+extension Operation {
+  /// With norms under another name: a reader that does not know of them must refuse the plan, not leave them out.
+  fileprivate static func json(_ a: Attention) -> JSONValue {
+    var members: JSONObject = [a.norms == nil ? "attention" : "normedAttention": .int(a.layer)]
+    if let norms = a.norms {
+      members["queryNorm"] = .string(norms.queries)
+      members["keyNorm"] = .string(norms.keys)
+      members["epsilon"] = .double(Double(norms.epsilon))
+    }
+    members["heads"] = .int(a.heads)
+    members["keyValueHeads"] = .int(a.keyValueHeads)
+    members["headSize"] = .int(a.headSize)
+    members["scale"] = .double(Double(a.scale))
+    members["input"] = a.qkv.json
+    members["output"] = a.output.json
+    return .object(members)
   }
 }

@@ -40,8 +40,13 @@ public enum Operation: Sendable, Hashable {
     public var headSize: Int
     /// Factor of the scores, usually 1/√headSize.
     public var scale: Float
+    /// RMS norms of every query head and every key head before they are turned (arXiv:2302.05442, with RMSNorm); nil for none.
+    public var norms: HeadNorms?
 
-    public init(qkv: ValueID, output: ValueID, layer: Int, heads: Int, keyValueHeads: Int, headSize: Int, scale: Float) {
+    public init(
+      qkv: ValueID, output: ValueID, layer: Int, heads: Int, keyValueHeads: Int, headSize: Int, scale: Float, norms: HeadNorms? = nil
+    ) {
+      self.norms = norms
       self.qkv = qkv
       self.output = output
       self.layer = layer
@@ -50,6 +55,18 @@ public enum Operation: Sendable, Hashable {
       self.headSize = headSize
       self.scale = scale
     }
+  }
+}
+
+/// `head = head / sqrt(mean(head²) + epsilon) * weight`; weights `[headSize]`, the same for all heads.
+public struct HeadNorms: Sendable, Hashable {
+  public var queries: String
+  public var keys: String
+  public var epsilon: Float
+  public init(queries: String, keys: String, epsilon: Float) {
+    self.queries = queries
+    self.keys = keys
+    self.epsilon = epsilon
   }
 }
 
@@ -84,6 +101,7 @@ extension Operation {
     switch self {
     case .embed(let weight, _, _, _), .rmsNorm(_, let weight, _, _), .addRMSNorm(_, _, let weight, _, _): [weight]
     case .linear(_, let weight, let bias, _): [weight] + (bias.map { [$0] } ?? [])
+    case .attention(let attention): attention.norms.map { [$0.queries, $0.keys] } ?? []
     default: []
     }
   }

@@ -28,7 +28,7 @@ import WeightSources
     var testDescription: String { "\(name) tp \(tensorParallel) pp \(pipelineParallel)" }
     var mapping: Mapping { Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel) }
   }
-  private static let names = ["qwen2", "qwen2-tied"]
+  private static let names = ["qwen2", "qwen2-tied", "qwen3", "qwen3-tied"]
   static let all = names.flatMap { name in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1) } }
   private static let place = FilePath(#filePath).removingLastComponent().appending("Expected/families")
 

@@ -27,7 +27,8 @@ struct ModelFactsTests {
   /// Loaded by transformers, and refused here: what it leaves out without an error would be missed.
   static let refused = [
     "bias: attention, there and not declared": "attention_bias", "bias: attention, declared by a Mistral": "attention_bias",
-    "bias: also of the output, Qwen2": "o_proj.bias", "layers: fewer than there are": "num_hidden_layers", "activation: quick_gelu": "hidden_act",
+    "bias: also of the output, Qwen2": "o_proj.bias", "bias: attention, there and not declared, Qwen3": "attention_bias",
+    "norms: not there for keys, Qwen3": "k_norm.weight", "layers: fewer than there are": "num_hidden_layers", "activation: quick_gelu": "hidden_act",
     "attention that sees later tokens": "is_causal",
   ]
   /// Refused by transformers, and taken here: what was meant is plain.
@@ -59,6 +60,7 @@ struct ModelFactsTests {
     "bias: attention, declared and not for the output": ["attention_bias"],
     "bias: MLP, declared and not there": ["mlp_bias"],
     "bias: not there, Qwen2": ["attention_bias"],
+    "bias: MLP, declared, Qwen3": ["mlp_bias"],
     "bias: not there for keys, Qwen2": ["attention_bias"],
     "bias: attention_bias false, Qwen2": [],
     "window: flag without a width, Qwen2": [],
@@ -88,6 +90,7 @@ struct ModelFactsTests {
     tiny.headSize = shape?["head_size"]?.int ?? 4
     tiny.keyValueHeads = shape?["kv"]?.int ?? 2
     tiny.hasAttentionBias = shape?["attention_bias"]?.bool ?? false
+    tiny.hasHeadNorms = shape?["head_norms"]?.bool ?? false
     tiny.hasMLPBias = shape?["mlp_bias"]?.bool ?? false
     tiny.isBare = shape?["bare"]?.bool ?? false
     tiny.hasEqualHead = shape?["equal_head"]?.bool ?? false

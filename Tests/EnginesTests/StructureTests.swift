@@ -65,6 +65,7 @@ import Testing
     "attention_multiplier": [.init(key: "attention_multiplier", value: .double(2)), .init(key: "attention_multiplier", value: 1, isStructural: false)],
     "embedding_multiplier": [.init(key: "embedding_multiplier", value: .double(12))],
     "residual_multiplier": [.init(key: "residual_multiplier", value: .double(0.22))],
+    "qk_layernorm": [.init(key: "qk_layernorm", value: false, isStructural: false)],
     "residual_mlp": [.init(key: "residual_mlp", value: true)],
     "moe": [.init(key: "moe", value: ["num_experts": 8]), .init(key: "moe", value: ["num_experts": 0], isStructural: false)],
     "output_multiplier_scale": [.init(key: "output_multiplier_scale", value: .double(0.125))],
@@ -116,7 +117,7 @@ import Testing
     #expect(labels == Set(Self.fields.keys), "a new field: say here whether it makes another engine")
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Sources")
     var read: Set<String> = []
-    for module in ["Networks", "Engines"] {
+    for module in ["Networks", "Families", "Engines"] {
       let folder = root.appendingPathComponent(module)
       for file in try FileManager.default.subpathsOfDirectory(atPath: folder.path) where file.hasSuffix(".swift") {
         let text = try String(contentsOf: folder.appendingPathComponent(file), encoding: .utf8)

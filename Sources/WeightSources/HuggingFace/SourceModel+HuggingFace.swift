@@ -25,10 +25,12 @@ extension SourceModel {
       positive: ["head_dim", "num_key_value_heads"])
     let hiddenSize = try config.required("hidden_size")
     let headCount = try config.required("num_attention_heads")
-    if try config.positive("head_dim") == nil, hiddenSize % headCount != 0 {
+    if defaults.headSize != nil, config.json["head_dim"]?.isNull == true { throw config.failed("head_dim", "is null, which this class does not take") }
+    let givenSize = try config.positive("head_dim") ?? (config.json["head_dim"] == nil ? defaults.headSize : nil)
+    if givenSize == nil, hiddenSize % headCount != 0 {
       throw config.failed("hidden_size", "is \(hiddenSize), which the \(headCount) attention heads do not divide. Say head_dim")
     }
-    let headSize = try config.positive("head_dim") ?? hiddenSize / headCount
+    let headSize = givenSize ?? hiddenSize / headCount
     let keyValueHeadCount =
       try config.positive("num_key_value_heads") ?? (config.json["num_key_value_heads"] == nil ? defaults.keyValueHeadCount : nil) ?? headCount
     guard headCount % keyValueHeadCount == 0 else {

@@ -9,6 +9,8 @@ struct TinySource {
   var shape = SmallModel(hidden: 16, heads: 4, keyValueHeads: 2, headSize: 4, intermediate: 24, layers: 2, vocabulary: 32)
   var hasAttentionBias = false
   var hasMLPBias = false
+  /// Norms of query and key heads.
+  var hasHeadNorms = false
   /// lm_head is a copy of the table.
   var hasEqualHead = false
   /// Names without `model.` in front.
@@ -38,6 +40,7 @@ struct TinySource {
       let prefix = "model.layers.\(layer)."
       add(prefix + "input_layernorm.weight", [self.hidden], around: 1)
       add(prefix + "post_attention_layernorm.weight", [self.hidden], around: 1)
+      if hasHeadNorms { for name in ["q_norm", "k_norm"] { add("\(prefix)self_attn.\(name).weight", [self.headSize], around: 1) } }
       let (q, kv) = (self.heads * self.headSize, self.keyValueHeads * self.headSize)
       for (name, rows, columns, hasBias) in [
         ("self_attn.q_proj", q, self.hidden, hasAttentionBias), ("self_attn.k_proj", kv, self.hidden, hasAttentionBias),
