@@ -81,7 +81,7 @@ CASES = {
 
 # A class that has a constructor of its own builds the tokenizer anew: of tokenizer.json only vocabulary and merges count.
 TEXTS_OF_CLASSES = ["Hello world 2024", " a  b", "caf\u00e9 cafe\u0301 12", "x\n\ny", "<s>hi <s> you", "<|im_start|>user\nHi<|im_end|>", "", " ",
-                    "the  quick's 'S DON'T", "\u2581 \u2126 ohm \U0001F600"]
+                    "the  quick's 'S DON'T", "\u2581 \u2126 ohm \U0001F600", "a <|im_end|> b <|im_start|> c"]
 NFC = {"normalizer": {"type": "NFC"}}
 
 
@@ -111,6 +111,24 @@ def classes():
             yield f"{name} of a Qwen2, {base}", {
                 "base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name} if name else {},
                 "config.json": {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}}
+    def with_you(base, identity):
+        own = json.loads((OUT / f"tokenizer-{base}.json").read_text())["added_tokens"]
+        return own, own + [token("you", id=identity, special=False)]
+    for base, name, roles in [("llama2", "LlamaTokenizer", {}), ("smollm", "GPT2Tokenizer", {}), ("qwen2", "Qwen2Tokenizer", {"eos_token": "<|im_end|>"})]:
+        own, more = with_you(base, 2000 if base == "llama2" else 1999)
+        size = len(json.loads((OUT / f"tokenizer-{base}.json").read_text())["model"]["vocab"])
+        more[-1]["id"] = max([size - 1] + [t["id"] for t in own]) + 1
+        listed = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in own}
+        yield f"{name}: the configuration lists fewer tokens than tokenizer.json", {
+            "base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "added_tokens_decoder": listed} | roles,
+            "tokenizer.json": {"added_tokens": more}}
+    strips = [t | ({"lstrip": True, "rstrip": True} if t["special"] else {}) for t in with_you("qwen2", 0)[0]]
+    yield "Qwen2Tokenizer: a token with a role strips", {
+        "base": "qwen2", "texts": True, "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>"},
+        "tokenizer.json": {"added_tokens": strips}}
+    yield "a class that is null, and one in config.json", {
+        "base": "llama2", "texts": True, "tokenizer_config.json": {"tokenizer_class": None},
+        "config.json": {"model_type": "llama", "tokenizer_class": "LlamaTokenizer"}}
     yield "the class in config.json", {
         "base": "smollm", "texts": True, "tokenizer_config.json": {"add_prefix_space": True},
         "config.json": {"model_type": "llama", "tokenizer_class": "GPT2Tokenizer"}}

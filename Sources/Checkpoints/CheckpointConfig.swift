@@ -70,7 +70,8 @@ public struct CheckpointConfig: Sendable {
     rotaryDimension = try Self.rotaryDimension(fields, headSize: headSize)
     rotaryScaling = json["rotary_scaling"].flatMap { $0.isNull ? nil : $0 }
     usesQueryKeyNorm = try fields.bool("qk_layernorm") ?? false
-    attentionBias = try fields.bool("attn_bias") ?? false
+    // Upstream's class for these has it true where a file says nothing.
+    attentionBias = try fields.bool("attn_bias") ?? (architecture == "Qwen2ForCausalLM")
     mlpBias = try fields.bool("mlp_bias") ?? false
     tieWordEmbeddings = try fields.bool("tie_word_embeddings")
     useParallelEmbedding = try fields.bool("use_parallel_embedding") ?? false

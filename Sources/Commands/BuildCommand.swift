@@ -108,6 +108,9 @@ public struct BuildCommand: DrydockCommand {
     let file = FilePath(path)
     let parent = file.removingLastComponent()
     guard let name = file.lastComponent?.string else { throw UsageError("--output_timing_cache is \"\(path)\"; name a file") }
+    if ["config.json", "lineage.json"].contains(name) || name.hasSuffix(".engine") {
+      throw CommandFailure("--output_timing_cache is \(path). Name a file that is no part of an engine.")
+    }
     // Into the engine itself, which the build makes.
     if !parent.isEmpty, parent.lexicallyNormalized() == FilePath(outputDirectory).lexicallyNormalized(), Directory.kind(of: parent) == nil { return }
     if try Directory.names(in: parent.isEmpty ? "." : parent).contains(name) { _ = try TimingCache(path: file) }

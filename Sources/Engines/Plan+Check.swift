@@ -10,7 +10,13 @@ extension Plan {
   func check() throws(PlanFormatError) {
     try checkSizes()
     try checkValues()
-    for (name, weight) in weights { try check(name, weight) }
+    var total = 0
+    for (name, weight) in weights {
+      try check(name, weight)
+      let sum = total.addingReportingOverflow(weight.stored.byteCount)
+      try require(!sum.overflow, "the weights together are too large")
+      total = sum.partialValue
+    }
     try checkOperations()
   }
 
@@ -60,7 +66,7 @@ extension Plan {
     else { throw PlanFormatError("the recipe of \"\(name)\" does not give its shape") }
     // A tile of work holds whole rows.
     guard weight.shape.count == 1 || weight.shape[1] <= 1 << 24 else { throw PlanFormatError("the rows of \"\(name)\" are too long") }
-    let bytes = weight.stored.shape.reduce(into: (count: 8, overflow: false)) { sum, size in
+    let bytes = weight.stored.shape.reduce(into: (count: 64, overflow: false)) { sum, size in
       let (product, overflow) = sum.count.multipliedReportingOverflow(by: size)
       sum = (product, sum.overflow || overflow)
     }

@@ -9,6 +9,31 @@ enum TokenizerClass: String {
   case qwen2 = "Qwen2Tokenizer"
   case llama = "LlamaTokenizer"
 
+  /// Member of tokenizer_config.json that says what the tokenizer was made of, where that was no Hugging Face directory.
+  static let sourceKey = "tokenizer_source"
+
+  /// Classes with constructors of their own that are not made here.
+  private static let others: Set<String> = [
+    "CodeLlamaTokenizer", "GPTNeoXTokenizer", "GemmaTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
+    "BartTokenizer", "BertTokenizer", "T5Tokenizer", "XLMRobertaTokenizer", "MBartTokenizer", "NllbTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer",
+  ]
+  private static func name(_ configuration: JSONValue?, _ model: JSONValue?) -> String {
+    let name = configuration?["tokenizer_class"]?.string ?? model?["tokenizer_class"]?.string ?? ""
+    return name.hasSuffix("Fast") ? String(name.dropLast(4)) : name
+  }
+  /// What transformers would do otherwise, a line each.
+  static func notes(configuration: JSONValue?, model: JSONValue?) -> [String] {
+    var notes: [String] = []
+    if configuration?["auto_map"]?["AutoTokenizer"] != nil || configuration?["auto_map"]?.array != nil {
+      notes.append("tokenizer_config.json: auto_map names a tokenizer in the author's own code, which is not run: tokenizer.json counts. Compare ids with the author's")
+    }
+    let name = name(configuration, model)
+    if others.contains(name) {
+      notes.append("tokenizer_config.json: transformers 5 makes a \(name) in its own way; here tokenizer.json counts as it stands. Compare ids if the model was trained with transformers 5")
+    }
+    return notes
+  }
+
   /// Nil where transformers takes tokenizer.json as it stands.
   ///
   /// - Parameters:
@@ -16,13 +41,16 @@ enum TokenizerClass: String {
   ///   - model: The model's configuration: of Hugging Face, of a checkpoint or of an engine.
   ///   - tokenizer: tokenizer.json.
   init?(configuration: JSONValue?, model: JSONValue?, tokenizer: JSONValue) {
-    let name = configuration?["tokenizer_class"]?.string ?? model?["tokenizer_class"]?.string ?? ""
+    guard configuration?[Self.sourceKey] == nil, configuration?["auto_map"] == nil else { return nil }
+    let name = Self.name(configuration, model)
     let architecture = model?["architecture"] ?? model?["pretrained_config"]?["architecture"]
     switch model?["model_type"]?.string ?? architecture?.string {
     // For these types transformers does not believe the class that is named: it has none, or its own.
     case "mistral", "MistralForCausalLM": return nil
     case "qwen2", "Qwen2ForCausalLM": self = .qwen2
-    default: self.init(rawValue: name.hasSuffix("Fast") ? String(name.dropLast(4)) : name)
+    // Its own where none is named.
+    case "qwen3" where name.isEmpty, "Qwen3ForCausalLM" where name.isEmpty: self = .qwen2
+    default: self.init(rawValue: name)
     }
     if self == .llama, ["normalizer", "pre_tokenizer", "decoder", "post_processor"].contains(where: { Self.isByteLevel(tokenizer[$0]) }) { return nil }
   }
@@ -77,8 +105,12 @@ enum TokenizerClass: String {
   }
 
   /// What is said where tokenizer.json by itself would give other ids.
-  var remark: String {
-    "tokenizer.json cuts text otherwise than \(rawValue), the tokenizer_class, which counts, as in transformers 5. "
-      + "With PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json, tokenizer.json counts"
+  func remark(configuration: JSONValue?) -> String {
+    let named = Self.name(configuration, nil)
+    guard named == rawValue else {
+      return "tokenizer.json cuts text otherwise than \(rawValue), which transformers 5 takes for every model of this type, and which counts"
+    }
+    return "tokenizer.json cuts text otherwise than \(rawValue), the tokenizer_class, which counts, as in transformers 5. "
+      + (self == .qwen2 ? "" : "With PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json, tokenizer.json counts")
   }
 }

@@ -169,6 +169,8 @@ extension TokenizerFiles {
     }
     members["clean_up_tokenization_spaces"] = false
     members["tokenizer_class"] = "PreTrainedTokenizerFast"
+    // Made here of what llama.cpp reads: no class of transformers takes its place.
+    members[TokenizerClass.sourceKey] = "gguf"
     var templates = metadata.namedChatTemplates.filter { $0.key != "default" }
     templates["default"] = metadata.chatTemplate ?? metadata.namedChatTemplates["default"]
     if templates.count == 1, let template = templates["default"] {

@@ -45,14 +45,28 @@ struct TokenizerParts {
     }
     specialTokens = SpecialTokens(
       configuration: configuration, map: try files.json("special_tokens_map.json"), defaults: rebuilding?.roles ?? [:])
-    if let rebuilding, (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
+    notes += TokenizerClass.notes(configuration: configuration, model: try? files.json("config.json"))
+    if let rebuilding, (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
+      || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
       || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
     {
-      remarks.append(rebuilding.remark)
+      remarks.append(rebuilding.remark(configuration: configuration))
+    }
+    // A class that is made anew has the tokens that its own configuration lists, where that lists any.
+    if rebuilding != nil, let listed = configuration?["added_tokens_decoder"]?.object {
+      let names = Set(listed.values.compactMap { $0["content"]?.string }.map { Array($0.utf8) })
+      added = added.filter { names.contains(Array($0.content.utf8)) }
     }
     let places = try AddedTokenPlaces(
       own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, special: specialTokens, limit: limit)
     added = places.tokens
+    if rebuilding == .qwen2 {
+      // It adds those with a role once more, plainly.
+      let roles = Set(specialTokens.byName.values.map { Array($0.utf8) })
+      for index in added.indices where roles.contains(Array(added[index].content.utf8)) {
+        added[index] = AddedToken(content: added[index].content, id: added[index].id, isSpecial: true)
+      }
+    }
     notes += places.notes
     if !places.outside.isEmpty {
       notes.append("added tokens that tokenizer.json lacks and the model has no row for are left out: " + places.outside.quoted)

@@ -115,7 +115,9 @@ extension ModelSource {
       for key in named { members[key] = config[key] }
       companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
     }
-    if let name = config["tokenizer_class"]?.string { companions.change("tokenizer_config.json") { $0["tokenizer_class"] = $0["tokenizer_class"] ?? .string(name) } }
+    if companions.hasTokenizer, let name = config["tokenizer_class"]?.string {
+      companions.change("tokenizer_config.json") { if $0["tokenizer_class"]?.string == nil { $0["tokenizer_class"] = .string(name) } }
+    }
     return companions
   }
 

@@ -45,6 +45,14 @@ import Testing
     #expect(!some.isEmpty && some.count < weights.count && some.keys.allSatisfy { $0.contains(".layers.0.") })
   }
 
+  @Test func `what files say does not steer the terminal`() throws {
+    let path = try engine("e")
+    let lineage = try #require(text(path.appending("lineage.json")))
+    directory.write("e/lineage.json", lineage.replacing(#""tool": "drydock"#, with: #""tool": "\u001b[31m\nrank9.engine: drydock"#))
+    let shown = try inspect(path)
+    #expect(shown.contains(#"\u{1b}[31m\u{a}rank9.engine"#) && !shown.contains("\u{1B}"), "\(shown.prefix(600))")
+  }
+
   @Test func `a stripped engine says what is missing, and what is no engine is told`() throws {
     let path = try engine("e", "--strip_plan")
     #expect(try inspect(path).contains("stripped: fill it with trtllm-refit"))

@@ -4,7 +4,7 @@ import Inference
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct EngineLoopTests {
+@Suite(.timeLimit(.minutes(8))) struct EngineLoopTests {
   static let roomy = ExecutorLimits(
     vocabularySize: 64, maximumSequenceLength: 128, maximumBatchRows: 64, maximumSequences: 16, cacheBlockTokens: 16,
     cacheBlockCount: 200)

@@ -4,7 +4,7 @@ import Inference
 import Testing
 
 /// What is done between steps, and what becomes of requests meanwhile.
-@Suite(.timeLimit(.minutes(1))) struct PerformTests {
+@Suite(.timeLimit(.minutes(8))) struct PerformTests {
   struct Reason: Error, Equatable {}
   let executor = FakeExecutor(EngineLoopTests.roomy)
 

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A server that is killed, at moments when it has something in hand.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct KillTests {
+@Suite(.serialized, .timeLimit(.minutes(8))) struct KillTests {
   private static let prompt = "The ship came into"
 
   @Test func `killed at any point of a preparation, it starts again with the engine's own weights`() throws {

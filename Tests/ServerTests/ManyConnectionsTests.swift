@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// More connections than anybody needs, none of which wants anything good.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ManyConnectionsTests {
+@Suite(.serialized, .timeLimit(.minutes(8))) struct ManyConnectionsTests {
   /// As many descriptors as the system gives, for this process; a server that it starts asks for itself.
   private static let descriptors: Int = {
     var limit = rlimit()

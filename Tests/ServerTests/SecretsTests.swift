@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// No command says a key, at any level, whatever happens.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct SecretsTests {
+@Suite(.serialized, .timeLimit(.minutes(8))) struct SecretsTests {
   static let (key, adminKey, wrongKey) = ("sk-4f9c-api-Zq81", "adm-77d1-Kw33", "sk-of-another-server-Pp50")
   private static let texts = [key, adminKey, wrongKey]
   enum Way: String, CaseIterable { case flags, files, environment }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What only the whole command shows.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ServerTests {
+@Suite(.serialized, .timeLimit(.minutes(8))) struct ServerTests {
   @Test func `a running server says which share of the memory-read limit it reaches`() throws {
     let directory = TemporaryDirectory()
     let engine = try Engines.tiny(in: directory)

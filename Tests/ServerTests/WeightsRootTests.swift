@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `--weights_root` against every file that the server's own reader opens.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct WeightsRootTests {
+@Suite(.serialized, .timeLimit(.minutes(8))) struct WeightsRootTests {
   @Test func `what lies beside an adapter in GGUF is not read from outside the root`() throws {
     let directory = TemporaryDirectory()
     let engine = try Engines.tiny(in: directory)

@@ -40,7 +40,7 @@ private final class Progress: Sendable {
 }
 
 /// `/admin/v1/`: who may enter, what may be read, and what is asked of the engine.
-@Suite(.timeLimit(.minutes(2))) struct AdminTests {
+@Suite(.timeLimit(.minutes(8))) struct AdminTests {
   static let path = "/admin/v1/weights"
   private let directory = TemporaryDirectory()
   let weights: ScriptedWeights

@@ -5,7 +5,7 @@ import Serving
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct DrainTests {
+@Suite(.timeLimit(.minutes(8))) struct DrainTests {
   static let body: JSONValue = ["model": "tiny", "prompt": "Say", "stream": true]
 
   func engine(tokens: Int, delay: Duration) -> ScriptedEngine {

@@ -10,7 +10,7 @@ import Testing
 #endif
 
 /// What real sockets do to the server.
-@Suite(.timeLimit(.minutes(2))) struct LiveConnectionTests {
+@Suite(.timeLimit(.minutes(8))) struct LiveConnectionTests {
   static let endless: JSONObject = ["model": "tiny", "prompt": "Say", "stream": true]
   static let quick: JSONValue = ["model": "tiny", "prompt": "Say", "max_tokens": 3]
 

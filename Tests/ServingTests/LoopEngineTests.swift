@@ -8,7 +8,7 @@ import Testing
 import Tokenizers
 
 /// The server over a real engine loop and a real tokenizer.
-@Suite(.timeLimit(.minutes(3))) struct LoopEngineTests {
+@Suite(.timeLimit(.minutes(8))) struct LoopEngineTests {
   static let prompt = "The ship sails over the wide and quiet sea, and nobody knows where it is going to."
   static let body: JSONObject = ["model": "tiny", "prompt": .string(prompt), "temperature": 0, "max_tokens": 12]
 

@@ -6,7 +6,7 @@ import Testing
 import Tokenizers
 
 /// Work whose amount a client chooses is done on the server's own threads, bounded, and by nobody else.
-@Suite(.timeLimit(.minutes(2))) struct RequestWorkersTests {
+@Suite(.timeLimit(.minutes(8))) struct RequestWorkersTests {
   /// Holds texts up that begin with `hold`, and counts them.
   private final class Gate: Sendable {
     let waiting = Atomic(0)

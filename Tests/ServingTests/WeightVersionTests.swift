@@ -4,7 +4,7 @@ import Serving
 import Testing
 
 /// Replies say which weights made each choice.
-@Suite(.timeLimit(.minutes(1))) struct WeightVersionTests {
+@Suite(.timeLimit(.minutes(8))) struct WeightVersionTests {
   /// A loop whose tokens of steps 5 and on were chosen by other weights, as its log says.
   private func engine(changing: Bool = true) throws -> LoopCompletionEngine {
     let loop = try LoopEngine()

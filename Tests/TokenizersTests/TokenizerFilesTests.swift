@@ -42,6 +42,11 @@ import Tokenizers
       compared += 1
     }
     #expect(compared > 80)
+    // Made of what llama.cpp reads, whatever class transformers would take for the architecture.
+    var other = files.mapValues { Array($0.serialized().utf8) }
+    other["config.json"] = Array(#"{"pretrained_config": {"architecture": "Qwen2ForCausalLM"}}"#.utf8)
+    let same = try Tokenizer(files: TokenizerFiles(contents: other))
+    for text in texts { #expect(same.encode(text) == tokenizer.encode(text), "\(text.debugDescription)") }
 
     #expect(tokenizer.specialTokens.beginning == "<|im_start|>" && tokenizer.specialTokens.end == "<|end|>")
     #expect(tokenizer.specialTokens.padding == "<|im_end|>")

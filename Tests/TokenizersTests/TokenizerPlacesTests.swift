@@ -69,6 +69,11 @@ import Tokenizers
       let found = try notes(["tokenizer_config.json": ["chat_template": wrong]])
       #expect(found.unusable == nil && found.unusableTemplate?.contains("'chat_template'") == true, "\(wrong): \(found)")
     }
+    for (name, word) in [("CodeLlamaTokenizerFast", "CodeLlamaTokenizer in its own way"), ("GPTNeoXTokenizer", "GPTNeoXTokenizer in its own way")] {
+      let other = try notes(["tokenizer_config.json": ["tokenizer_class": .string(name)]])
+      #expect(other.notes.count == 1 && other.notes[0].contains(word))
+    }
+    #expect(try notes(["tokenizer_config.json": ["auto_map": ["AutoTokenizer": ["t.T", nil]]]]).notes.count == 1)
     let rebuilt = try notes(["tokenizer_config.json": ["tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true]], vocabulary: 5000)
     #expect(rebuilt.all.isEmpty && rebuilt.remarks.count == 1 && rebuilt.remarks[0].contains("cuts text otherwise than GPT2Tokenizer, the tokenizer_class, which counts"), "\(rebuilt)")
     let begins = try notes(["tokenizer_config.json": ["bos_token": "<|im_start|>", "add_bos_token": true]])

@@ -5,7 +5,7 @@ import Testing
 import Tokenizers
 
 /// Work on a stranger's text ends with its budget.
-@Suite(.timeLimit(.minutes(1))) struct WorkBudgetTests {
+@Suite(.timeLimit(.minutes(8))) struct WorkBudgetTests {
   private func spent() -> WorkBudget {
     let budget = WorkBudget(timeLimit: .zero)
     budget.begin()
@@ -56,7 +56,7 @@ import Tokenizers
 }
 
 /// Combining marks in any number and order.
-@Suite(.timeLimit(.minutes(1))) struct MarkOrderTests {
+@Suite(.timeLimit(.minutes(8))) struct MarkOrderTests {
   private static let marks: [Unicode.Scalar] = [
     "\u{301}", "\u{316}", "\u{327}", "\u{345}", "\u{334}", "\u{F73}", "\u{F75}", "\u{F81}", "\u{F71}", "\u{344}", "\u{3099}", "\u{302A}", "\u{5B0}",
   ]

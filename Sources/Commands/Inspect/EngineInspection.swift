@@ -33,7 +33,11 @@ struct EngineInspection {
     var current: Int?
     return plan.operations.enumerated().map { index, operation in
       if let found = own[index] { current = found } else if index > last, !operation.weightNames.isEmpty { current = nil }
-      return Placed(index: index, operation: operation, layer: current)
+      // Between stages, and between layers and logits.
+      switch operation {
+      case .select, .send, .receive: return Placed(index: index, operation: operation, layer: nil)
+      default: return Placed(index: index, operation: operation, layer: current)
+      }
     }
   }
   private func shownOperations(_ plan: Plan) -> [Placed] {
@@ -102,7 +106,12 @@ struct EngineInspection {
     lines += lineageLines
     if !engine.auxiliaryFiles.isEmpty { lines.append("  files    \(engine.auxiliaryFiles.map(\.inMessage).joined(separator: ", "))") }
     for rank in ranks { lines += rankLines(engine.ranks[rank]) }
-    return lines.joined(separator: "\n")
+    return lines.map(Self.printable).joined(separator: "\n")
+  }
+
+  /// Names come out of files: nothing in them may steer a terminal or begin a line.
+  private static func printable(_ line: String) -> String {
+    line.unicodeScalars.reduce(into: "") { $0 += $1.properties.generalCategory == .control ? "\\u{\(String($1.value, radix: 16))}" : String($1) }
   }
 
   private var lineageLines: [String] {
@@ -130,7 +139,7 @@ struct EngineInspection {
       table.append(["\(placed.index)", placed.operation.name, values(uses.reads), values(uses.writes), placed.operation.weightNames.map(short).joined(separator: ", ")])
       previous = placed
     }
-    lines += Self.aligned(table)
+    if let layer, operations.isEmpty { lines.append("  no layer \(layer) in this rank") } else { lines += Self.aligned(table) }
     lines.append("")
     var weights: [[String]] = [["weight", "shape", "type", "layout", "bytes", "a refit"]]
     for (name, weight) in shownWeights(plan).filter({ layer != nil || Self.layer(of: $0.name) == nil || Self.layer(of: $0.name) == operations.lazy.compactMap(\.layer).first }) {

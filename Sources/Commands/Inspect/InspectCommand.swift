@@ -12,7 +12,7 @@ public struct InspectCommand: DrydockCommand {
     discussion: """
       Reads headers only, so it takes milliseconds, and opens stripped engines and those of other targets, too. Without \
       --layer it shows the operations outside of layers and those of the first one. The text is for people and may change; \
-      --json prints one object with the whole plan and lineage as the engine has them.
+      --json prints one object with the whole plan, configuration and lineage.
 
       Examples:
         trtllm-inspect --engine_dir ./engine
@@ -48,14 +48,14 @@ public struct InspectCommand: DrydockCommand {
   public func run() async throws {
     let engine = try EngineDirectory(FilePath(engineDirectory))
     let inspection = EngineInspection(engine, lineage: try Lineage(directory: engine.path), layer: layer)
-    let layers = engine.ranks.map(\.plan.cache.layers).max() ?? 0
-    if let layer, layer >= layers {
-      throw UsageError("--layer is \(layer), but a rank of \(engineDirectory) has \(layers) layers, 0 to \(layers - 1)")
-    }
     if let rank, rank >= engine.ranks.count {
       throw UsageError("--rank is \(rank), but \(engineDirectory) has \(engine.ranks.count) rank(s)")
     }
     let ranks = rank.map { [$0] } ?? Array(engine.ranks.indices)
-    print(json ? inspection.json(ranks: ranks).serialized(indent: 2) : inspection.text(ranks: ranks))
+    let layers = ranks.map { engine.ranks[$0].plan.cache.layers }.max() ?? 0
+    if let layer, layer >= layers {
+      throw UsageError("--layer is \(layer), but \(rank.map { "rank \($0)" } ?? "a rank") of \(engineDirectory) has \(layers) layers, 0 to \(layers - 1)")
+    }
+    Terminal.write((json ? inspection.json(ranks: ranks).serialized(indent: 2) : inspection.text(ranks: ranks)) + "\n")
   }
 }

@@ -94,7 +94,7 @@ struct OpenedModel {
     }
     do {
       let folder = path.appending(TokenizerFiles.templateDirectory)
-      let templates = Directory.kind(of: folder) == .directory ? try Directory.names(in: folder) : []
+      let templates = Directory.kind(of: folder) == .directory ? try Directory.names(in: folder).filter { Directory.kind(of: folder.appending($0)) == .file } : []
       let files = try TokenizerFiles(templates: templates, reading: { (name) throws(FileError) -> [UInt8]? in
         names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
       })

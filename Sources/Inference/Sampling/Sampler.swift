@@ -52,7 +52,8 @@ public struct Sampler: Sendable {
       return try next(&span, &scratch)
     case .token(let id): token = GeneratedToken(id: id)
     case .best(let tokens):
-      token = GeneratedToken(id: tokens[0].id)
+      guard let best = tokens.first else { throw failed(.missing) }
+      token = GeneratedToken(id: best.id)
       if let count = parameters.logProbabilities {
         token.logProbability = tokens[0].logProbability
         token.top = Array(tokens.prefix(count))

@@ -37,13 +37,22 @@ public struct FoundSource: Sendable {
     do throws(FileError) { _ = try ReadableFile(path) } catch {  // says why it cannot be opened
       // The name of a model on a server, given where a path is meant.
       let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
-      let isName = role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." } 
-        && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].hasSuffix($0) }
+      let isName = role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
+        && Directory.kind(of: FilePath(String(parts[0]))) == nil
+        && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].lowercased().hasSuffix($0) }
       guard case .system(_, .noSuchFileOrDirectory) = error.problem, isName else { return error }
       return WeightSourceError(
         path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path)', and name the directory it prints."))
     }
     return WeightSourceError(path.string, .found("this cannot be looked at", remedy: "Check its permissions and owner."))
+  }
+
+  /// What names on a server are made of.
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    default: [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains(byte)
+    }
   }
 
   // MARK: directories
