@@ -3,6 +3,7 @@ import CFuzzer
 import CPUKernels
 import Checkpoints
 @testable import Engines
+import Execution
 import Files
 import JSON
 import Networks

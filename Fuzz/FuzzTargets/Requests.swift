@@ -19,7 +19,7 @@ extension FuzzTarget {
       var settled = fields
       for length in [0, 1, 99, 100, 101] {
         guard (try? settled.settle(promptLength: length, limits: engine)) != nil else { continue }
-        precondition(settled.parameters.maximumTokens + length <= engine.limits.maximumSequenceLength)
+        precondition(settled.parameters.maximumTokens + length <= engine.maximumSequenceLength)
         precondition(settled.parameters.minimumTokens <= settled.parameters.maximumTokens)
       }
       precondition(fields.truncated([1, 2, 3]).count <= 3)
