@@ -51,6 +51,11 @@ CASES = {
     "a role for an ordinary word": {"tokenizer_config.json": CONFIG | {"unk_token": "the"}},
     "extra tokens": {"tokenizer_config.json": CONFIG | {"extra_special_tokens": ["<extra>", "<|end|>"]}},
     "additional tokens": {"tokenizer_config.json": CONFIG | {"additional_special_tokens": ["<extra>"]}},
+    "additional tokens of the map": {"tokenizer_config.json": CONFIG, "special_tokens_map.json": {"additional_special_tokens": ["<extra>", "<|end|>"]}},
+    "additional tokens of the map, beside a configuration's": {
+        "tokenizer_config.json": CONFIG | {"extra_special_tokens": ["<new>"]}, "special_tokens_map.json": {"additional_special_tokens": ["<extra>"]}},
+    "additional tokens of the map, beside a configuration that lists its tokens": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN}, "special_tokens_map.json": {"additional_special_tokens": ["<extra>"]}},
     "extra tokens by name": {"tokenizer_config.json": CONFIG | {"extra_special_tokens": {"image_token": "<extra>"}}},
     "add_bos_token without a processor": {"tokenizer_config.json": CONFIG | {"add_bos_token": True, "add_eos_token": True}},
     "a processor without add_bos_token": {"tokenizer_config.json": CONFIG | {"add_bos_token": False},

@@ -90,6 +90,16 @@ struct EngineCompanions: Sendable {
     origin = last
     if let last, !changes.isEmpty { try describe(from: before, to: last, vocabulary: engine.pretrained.vocabularySize) }
     configuration = Self.configuration(engine, source)
+    if files.hasTokenizer, let architecture = source.config?.architecture, architecture != engine.pretrained.architecture {
+      let before = try files.tokenizerFiles().rebuiltClass
+      files.architecture = architecture
+      let after = try files.tokenizerFiles().rebuiltClass
+      if before != after, origins["tokenizer.json"] == nil {
+        warnings.append(
+          "the engine's tokenizer stays, but of a \(architecture) transformers makes it \(after.map { "a \($0)" } ?? "as tokenizer.json has it"), "
+            + "not \(before.map { "a \($0)" } ?? "as tokenizer.json has it"): ids of prompts can change")
+      }
+    }
   }
 
   /// - Returns: The names that now come from `given`.

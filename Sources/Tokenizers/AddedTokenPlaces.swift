@@ -49,7 +49,10 @@ struct AddedTokenPlaces {
       indices[Array(entry.token.content.utf8)].map { !own[$0].hasSameRules(as: entry.token) } ?? true
     }
     var known = Set((own + wanted.map(\.token)).map { Array($0.content.utf8) })
-    for (name, content) in Self.inOrder(special.byName) + Self.extra(configuration) where known.insert(Array(content.utf8)).inserted {
+    // A configuration that lists its tokens is complete.
+    let map = configuration?["added_tokens_decoder"] == nil ? try files.json("special_tokens_map.json") : nil
+    let extra = Self.extra(configuration)
+    for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
       wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
     }
     add(wanted, vocabulary, Set(special.byName.values), limit)
