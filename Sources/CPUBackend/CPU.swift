@@ -1,3 +1,4 @@
+import CPUKernels
 public import Engines
 public import Execution
 import Files
@@ -6,23 +7,21 @@ public import SystemPackage
 /// The processor of this machine as a target.
 public struct CPU: Backend {
   static let name = "cpu"
-  private let instructionSet: String?
+  private let isa: dk_isa
 
   /// - Parameter instructionSet: Lowers what the processor offers; see ``InstructionSet/detect(environment:)``.
-  public init(instructionSet: String? = nil) { self.instructionSet = instructionSet }
+  public init(instructionSet: String? = nil) { isa = InstructionSet.detect(environment: instructionSet) }
 
   public var target: String { Self.name }
-  public var machine: String { InstructionSet.name(InstructionSet.detect(environment: instructionSet)) }
+  public var machine: String { InstructionSet.name(isa) }
 
-  public func planTarget(threadCount: Int?) -> any PlanTarget {
-    CPUTarget(isa: InstructionSet.detect(environment: instructionSet), threadCount: threadCount ?? Processors.count)
-  }
+  public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(isa: isa, threadCount: threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
     _ = try EngineSizes(plans, options: options, path: path)
   }
 
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
-    try CPUEngine(engine, options: options, isa: InstructionSet.detect(environment: instructionSet))
+    try CPUEngine(engine, options: options, isa: isa)
   }
 }

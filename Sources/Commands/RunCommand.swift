@@ -89,7 +89,7 @@ public struct RunCommand: DrydockCommand {
     for (name, value) in [("max_output_len", maximumOutputLength), ("threads", threads ?? 1)] where value < 1 {
       problems.append("--\(name) is \(value); it must be at least 1")
     }
-    if let length = maximumSequenceLength, length < 2 { problems.append("--max_seq_len is \(length); it must be at least 2: a prompt and an answer") }
+    problems += OpenedModel.problems(ofSequenceLength: maximumSequenceLength)
     if logprobs != nil, !json { problems.append("--logprobs needs --json, which prints them: give both or none") }
     if streaming, json { problems.append("--streaming prints text as it comes, --json an object at the end: give one of them") }
     // Each by itself, since the check ends with the first that is wrong.

@@ -138,7 +138,7 @@ public struct ServeCommand: DrydockCommand {
     ] where value < 1 {
       problems.append("--\(name) is \(value); it must be at least 1")
     }
-    if let length = maximumSequenceLength, length < 2 { problems.append("--max_seq_len is \(length); it must be at least 2: a prompt and an answer") }
+    problems += OpenedModel.problems(ofSequenceLength: maximumSequenceLength)
     if drainSeconds < 0 { problems.append("--drain_seconds is \(drainSeconds); it must be at least 0") }
     if (certificate == nil) != (certificateKey == nil) {
       problems.append("--tls_certificate and --tls_key go together; give both or none")

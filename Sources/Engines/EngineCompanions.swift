@@ -90,16 +90,21 @@ struct EngineCompanions: Sendable {
     origin = last
     if let last, !changes.isEmpty { try describe(from: before, to: last, vocabulary: engine.pretrained.vocabularySize) }
     configuration = Self.configuration(engine, source)
-    if files.hasTokenizer, let architecture = source.config?.architecture, architecture != engine.pretrained.architecture {
-      let before = try files.tokenizerFiles().rebuiltClass
-      files.architecture = architecture
-      let after = try files.tokenizerFiles().rebuiltClass
-      if before != after, origins["tokenizer.json"] == nil {
-        warnings.append(
-          "the engine's tokenizer stays, but of a \(architecture) transformers makes it \(after.map { "a \($0)" } ?? "as tokenizer.json has it"), "
-            + "not \(before.map { "a \($0)" } ?? "as tokenizer.json has it"): ids of prompts can change")
-      }
+    if let architecture = source.config?.architecture, architecture != engine.pretrained.architecture {
+      try follow(architecture, keepsTokenizer: origins["tokenizer.json"] == nil)
     }
+  }
+
+  /// `config.json` names another architecture from now on, by which a tokenizer that stays may be read otherwise.
+  private mutating func follow(_ architecture: String, keepsTokenizer: Bool) throws {
+    let old = files
+    files.architecture = architecture
+    guard keepsTokenizer, files.hasTokenizer else { return }
+    let (before, after) = (try old.tokenizerFiles().rebuiltClass, try files.tokenizerFiles().rebuiltClass)
+    guard before != after else { return }
+    func made(_ name: String?) -> String { name.map { "a \($0)" } ?? "as tokenizer.json has it" }
+    warnings.append(
+      "the engine's tokenizer stays, but of a \(architecture) transformers makes it \(made(after)), not \(made(before)): ids of prompts can change")
   }
 
   /// - Returns: The names that now come from `given`.

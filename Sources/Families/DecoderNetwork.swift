@@ -2,14 +2,6 @@ import Checkpoints
 import Networks
 import Tensors
 
-/// In what families differ whose networks are otherwise the same.
-package struct DecoderStyle: Sendable {
-  /// Whether a model with biases of queries, keys and values has one of the output projection, too.
-  package var denseBias: Bool
-  /// Whether every query head and key head is normed (`qk_layernorm`).
-  package var hasHeadNorms = false
-}
-
 /// Pre-norm decoder layers with grouped-query attention, rotary embedding and a gated MLP, as upstream's `LLaMAForCausalLM` and
 /// `QWenForCausalLM` have them.
 enum DecoderNetwork {

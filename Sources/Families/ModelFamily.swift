@@ -19,8 +19,6 @@ public struct ModelFamily: Sendable {
   package var buildable: Set<String> = []
   /// `general.architecture` of the GGUF files that this family covers.
   public let ggufArchitectures: [String]
-  /// In the order of the network.
-  package let tensors: [TensorRule]
   /// Ends of tensor names that carry no weight of their own (tables that the network computes), and whole names of such tensors.
   package var ignoredSuffixes: [String] = []
   package var ignoredNames: Set<String> = []
@@ -29,6 +27,8 @@ public struct ModelFamily: Sendable {
   /// Of a class among ``architectures``.
   package let defaults: @Sendable (_ architecture: String) -> ConfigurationDefaults
   package let decoder: DecoderStyle
+  /// In the order of the network.
+  package var tensors: [TensorRule] { decoder.tensors }
 
 }
 

@@ -16,7 +16,8 @@ struct AddedTokenPlaces {
 
   /// - Parameter limit: The model's vocabulary; nil where it is not known.
   init(
-    own: [AddedToken], vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, special: SpecialTokens, limit: Int?
+    own: [AddedToken], vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, map: JSONValue?, special: SpecialTokens,
+    limit: Int?
   ) throws(TokenizerError) {
     tokens = own
     var wanted: [(token: AddedToken, place: String)] = []
@@ -50,9 +51,9 @@ struct AddedTokenPlaces {
     }
     var known = Set((own + wanted.map(\.token)).map { Array($0.content.utf8) })
     // A configuration that lists its tokens is complete.
-    let map = configuration?["added_tokens_decoder"] == nil ? try files.json("special_tokens_map.json") : nil
+    let isComplete = configuration?["added_tokens_decoder"] != nil
     let extra = Self.extra(configuration)
-    for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
+    for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty && !isComplete ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
       wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
     }
     add(wanted, vocabulary, Set(special.byName.values), limit)

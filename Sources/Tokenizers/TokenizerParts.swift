@@ -25,7 +25,8 @@ struct TokenizerParts {
     guard let written = try files.json(name) else { throw TokenizerError(file: name, problem: .missing) }
     let reader = JSONMembers(file: name)
     let configuration = try files.json("tokenizer_config.json")
-    let rebuilding = TokenizerClass(configuration: configuration, model: try? files.json("config.json"), tokenizer: written)
+    let modelConfiguration = try? files.json("config.json")
+    let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, tokenizer: written)
     let json = rebuilding?.applied(to: written, configuration: configuration) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
@@ -43,9 +44,9 @@ struct TokenizerParts {
     for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
-    specialTokens = SpecialTokens(
-      configuration: configuration, map: try files.json("special_tokens_map.json"), defaults: rebuilding?.roles ?? [:])
-    notes += TokenizerClass.notes(configuration: configuration, model: try? files.json("config.json"))
+    let map = try files.json("special_tokens_map.json")
+    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
+    notes += TokenizerClass.notes(configuration: configuration, model: modelConfiguration)
     if let rebuilding, (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
       || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
       || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
@@ -58,7 +59,7 @@ struct TokenizerParts {
       added = added.filter { names.contains(Array($0.content.utf8)) }
     }
     let places = try AddedTokenPlaces(
-      own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, special: specialTokens, limit: limit)
+      own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, map: map, special: specialTokens, limit: limit)
     added = places.tokens
     if rebuilding == .qwen2 {
       // It adds those with a role once more, plainly.

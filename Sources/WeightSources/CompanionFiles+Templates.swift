@@ -13,8 +13,7 @@ extension CompanionFiles {
     self.init(present, in: directory, architecture: architecture)
     let (place, plain) = (directory.appending(TokenizerFiles.templateDirectory), "chat_template.jinja")
     try takeOlderTemplate()
-    guard Directory.kind(of: place) == .directory else { return }
-    let files = try Directory.names(in: place).filter { $0.hasSuffix(".jinja") && Directory.kind(of: place.appending($0)) == .file }
+    let files = try Self.templateFiles(beside: directory)
     guard !files.isEmpty else { return }
     guard hasTokenizer else {
       notes.append("\(TokenizerFiles.templateDirectory) is left out, as there is no tokenizer.json beside it")
@@ -40,6 +39,13 @@ extension CompanionFiles {
     guard changed else { return }
     contents[plain] = nil
     if replaced { notes.append("the chat template of tokenizer_config.json counts no more beside \(TokenizerFiles.templateDirectory), as in transformers") }
+  }
+
+  /// Names of the files of named chat templates below `directory`.
+  public static func templateFiles(beside directory: FilePath) throws(FileError) -> [String] {
+    let place = directory.appending(TokenizerFiles.templateDirectory)
+    guard Directory.kind(of: place) == .directory else { return [] }
+    return try Directory.names(in: place).filter { $0.hasSuffix(".jinja") && Directory.kind(of: place.appending($0)) == .file }
   }
 
   /// A template in chat_template.json alone becomes chat_template.jinja, which counts before an engine's own in
@@ -69,7 +75,13 @@ extension CompanionFiles {
     let before = members
     change(&members)
     guard members != before else { return true }
-    contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+    contents[name] = AuxiliaryFile(name, json: members)
     return true
+  }
+}
+
+extension AuxiliaryFile {
+  init(_ name: String, json members: JSONObject) {
+    self.init(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
   }
 }

@@ -103,7 +103,7 @@ extension ModelSource {
       // What is no id at all is left as it is, and told where the tokenizer's files are looked at.
       if Self.values(members["eos_token_id"]).allSatisfy({ ($0.int ?? 0) < 0 }) {
         members["eos_token_id"] = ends
-        companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+        companions.contents[name] = AuxiliaryFile(name, json: members)
         companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts")
       } else if !Set(others).isSubset(of: counting) {
         companions.notes.append(
@@ -113,7 +113,7 @@ extension ModelSource {
     } else if !named.isEmpty {
       var members: JSONObject = ["_from_model_config": true]
       for key in named { members[key] = config[key] }
-      companions.contents[name] = AuxiliaryFile(name, bytes: Array((JSONValue.object(members).serialized(indent: 2) + "\n").utf8))
+      companions.contents[name] = AuxiliaryFile(name, json: members)
     }
     if companions.hasTokenizer, let name = config["tokenizer_class"]?.string {
       companions.change("tokenizer_config.json") { if $0["tokenizer_class"]?.string == nil { $0["tokenizer_class"] = .string(name) } }

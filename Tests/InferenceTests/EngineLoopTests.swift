@@ -237,7 +237,7 @@ import Testing
 
   @Test func `an executor's error ends running requests and the loop goes on`() async throws {
     let executor = FakeExecutor(Self.roomy)
-    let fault = FakeExecutor.Fault(description: "the device fell off")
+    let fault = FakeExecutor.Fault("the device fell off")
     executor.state.withLock { $0.failures = [2: fault] }
     let loop = try EngineLoop(executor: executor)
     var request = GenerationRequest(promptIDs: [1, 2, 3], sampling: .greedy)

@@ -35,7 +35,7 @@ public struct RecordingTarget: PlanTarget {
 }
 
 /// What was wrong with what the back end was given.
-public struct Fault: Error, Equatable, CustomStringConvertible {
+public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
   public let description: String
   public init(_ description: String) { self.description = description }
 }

@@ -10,20 +10,10 @@ final class RecordedWeights: WeightVersion {
   init(owner: ObjectIdentifier, digest: UInt64) { (self.owner, self.digest) = (owner, digest) }
 }
 
-/// See ``Recording``.
-///
-/// Every cell of the paged cache keeps what was written to it, and every row checks that the blocks it was shown hold its own
-/// history, position by position, of the same weights as they said when they were written.
+/// See ``Recording`` and ``RecordedCache``.
 public final class RecordingEngine: OpenedEngine {
-  private struct Cell {
-    var position = -1
-    var token: Int32 = -1
-    var phase = SequenceSlice.Phase.prefill
-    var history: UInt64 = 0
-    var weights: UInt64 = 0
-  }
   private struct State {
-    var cells: [Cell]
+    var cache: RecordedCache
     var weights: UInt64
     var begun: [(step: StepID, answers: [(sequence: Int, wanted: LogitsWanted, logits: [Float])])] = []
     var steps: UInt64 = 0
@@ -58,7 +48,7 @@ public final class RecordingEngine: OpenedEngine {
       let bytes = try EngineBytes(file)
       return try Dictionary(uniqueKeysWithValues: file.plan.weights.keys.map { ($0, try bytes.digest($0)) })
     }
-    state = Mutex(State(cells: Array(repeating: Cell(), count: limits.cacheTokenCount), weights: 0))
+    state = Mutex(State(cache: RecordedCache(limits), weights: 0))
     state.withLock { $0.weights = Self.digest(fileDigests) }
   }
 
@@ -95,9 +85,9 @@ public final class RecordingEngine: OpenedEngine {
   // MARK: Steps
 
   public func submit(_ batch: Batch) throws -> StepID {
-    try batch.check(limits)
-    return try state.withLock { state in
-      let answers = try compute(batch, &state)
+    try state.withLock { state in
+      let rows = try state.cache.write(batch, weights: state.weights, extend: Self.extend)
+      let answers = rows.map { (sequence: $0.sequence, wanted: $0.wanted, logits: Self.logits($0.history, limits.vocabularySize)) }
       state.steps += 1
       state.begun.append((StepID(state.steps), answers))
       return StepID(state.steps)
@@ -110,36 +100,6 @@ public final class RecordingEngine: OpenedEngine {
       return state.begun.removeFirst().answers
     }
     for row in answers { row.wanted.answer(from: row.logits) { answer(row.sequence, $0) } }
-  }
-
-  private func compute(_ batch: Batch, _ state: inout State) throws -> [(sequence: Int, wanted: LogitsWanted, logits: [Float])] {
-    var written: Set<Int32> = []
-    var answers: [(sequence: Int, wanted: LogitsWanted, logits: [Float])] = []
-    for (index, slice) in batch.sequences.enumerated() {
-      try require(Set(slice.blockTable).count == slice.blockTable.count, "a block twice in \(slice.blockTable)")
-      func cell(_ position: Int) -> Int {
-        Int(slice.blockTable[position / limits.cacheBlockTokens]) * limits.cacheBlockTokens + position % limits.cacheBlockTokens
-      }
-      var history: UInt64 = 0
-      for position in 0..<slice.firstPosition {
-        let found = state.cells[cell(position)]
-        try require(found.position == position, "position \(found.position) where \(position) should be")
-        history = Self.extend(history, found.token, position, found.phase, found.weights)
-        try require(found.history == history, "another sequence's token at position \(position)")
-      }
-      for (offset, token) in batch.tokens[slice.rows].enumerated() {
-        let position = slice.firstPosition + offset
-        let block = slice.blockTable[position / limits.cacheBlockTokens]
-        if offset == 0 || position % limits.cacheBlockTokens == 0 {
-          try require(written.insert(block).inserted, "block \(block) written by two sequences")
-        }
-        history = Self.extend(history, token, position, slice.phase, state.weights)
-        state.cells[cell(position)] = Cell(position: position, token: token, phase: slice.phase, history: history, weights: state.weights)
-        guard offset >= slice.rows.count - slice.logitRows else { continue }
-        answers.append((index, slice.wanted, Self.logits(history, limits.vocabularySize)))
-      }
-    }
-    return answers
   }
 
   private static func extend(_ history: UInt64, _ token: Int32, _ position: Int, _ phase: SequenceSlice.Phase, _ weights: UInt64) -> UInt64 {

@@ -106,12 +106,8 @@ struct EngineInspection {
     lines += lineageLines
     if !engine.auxiliaryFiles.isEmpty { lines.append("  files    \(engine.auxiliaryFiles.map(\.inMessage).joined(separator: ", "))") }
     for rank in ranks { lines += rankLines(engine.ranks[rank]) }
-    return lines.map(Self.printable).joined(separator: "\n")
-  }
-
-  /// Names come out of files: nothing in them may steer a terminal or begin a line.
-  private static func printable(_ line: String) -> String {
-    line.unicodeScalars.reduce(into: "") { $0 += $1.properties.generalCategory == .control ? "\\u{\(String($1.value, radix: 16))}" : String($1) }
+    // Nor may a line's end in a name begin one.
+    return lines.map { $0.withControlsSpelt() }.joined(separator: "\n")
   }
 
   private var lineageLines: [String] {

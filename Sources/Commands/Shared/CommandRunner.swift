@@ -127,12 +127,8 @@ public enum CommandRunner {
 
   /// Control characters, which names from untrusted files may hold, are spelt out: they must not steer a terminal.
   public static func printError(_ text: String) {
-    var line = ""
-    for scalar in text.split(separator: "\n", omittingEmptySubsequences: false).map(wrapped).joined(separator: "\n").unicodeScalars {
-      let isControl = scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
-      line += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-    }
-    line += "\n"
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(wrapped).joined(separator: "\n")
+    let line = lines.withControlsSpelt(but: ["\n", "\t"]) + "\n"
     let bytes = Array(line.utf8)
     unsafe bytes.withUnsafeBytes { buffer in
       var offset = 0

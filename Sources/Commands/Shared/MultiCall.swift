@@ -11,12 +11,15 @@ import Engines
 /// All commands in one executable, chosen by the name it is called by: `trtllm-build …`, as a link to it, or
 /// `drydock build …`.
 public enum MultiCall {
-  static let names = ["convert", "build", "prune", "refit", "run", "serve", "inspect"]
+  private static let commands: [any DrydockCommand.Type] = [
+    ConvertCommand.self, BuildCommand.self, PruneCommand.self, RefitCommand.self, RunCommand.self, ServeCommand.self, InspectCommand.self,
+  ]
+  private static let prefix = "trtllm-"
 
   public static func main() async -> Never {
     let called = CommandLine.arguments.first?.split(separator: "/").last.map(String.init)
     let given = Array(CommandLine.arguments.dropFirst())
-    if let name = called.flatMap(command(named:)) { await run(name, given) }
+    if let command = called.flatMap(command(named:)) { await CommandRunner.main(command, given) }
     switch given.first {
     case "--help", "-h", "help":
       print(usage)
@@ -28,29 +31,18 @@ public enum MultiCall {
       CommandRunner.printError(usage)
       exit(2)
     case let first?:
-      guard let name = command(named: first) else {
+      guard let command = command(named: first) else {
+        let names = commands.compactMap { $0.configuration.commandName?.dropFirst(prefix.count) }
         CommandRunner.printError("drydock: error: unknown command '\(first)'. Known: \(names.joined(separator: ", ")).")
         exit(2)
       }
-      await run(name, Array(given.dropFirst()))
+      await CommandRunner.main(command, Array(given.dropFirst()))
     }
   }
 
-  /// `build` of `build` and `trtllm-build`.
-  static func command(named name: String) -> String? {
-    names.first { name == $0 || name == "trtllm-" + $0 }
-  }
-
-  private static func run(_ name: String, _ given: [String]) async -> Never {
-    switch name {
-    case "convert": await CommandRunner.main(ConvertCommand.self, given)
-    case "build": await CommandRunner.main(BuildCommand.self, given)
-    case "prune": await CommandRunner.main(PruneCommand.self, given)
-    case "refit": await CommandRunner.main(RefitCommand.self, given)
-    case "run": await CommandRunner.main(RunCommand.self, given)
-    case "inspect": await CommandRunner.main(InspectCommand.self, given)
-    default: await CommandRunner.main(ServeCommand.self, given)
-    }
+  /// `trtllm-build` of `build` and `trtllm-build`.
+  private static func command(named name: String) -> (any DrydockCommand.Type)? {
+    commands.first { [name, prefix + name].contains($0.configuration.commandName) }
   }
 
   private static let usage = """

@@ -44,6 +44,12 @@ struct OpenedModel {
     (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.limits.vocabularySize)
   }
 
+  /// What is wrong with a `--max_seq_len`, for whoever runs an engine.
+  static func problems(ofSequenceLength length: Int?) -> [String] {
+    guard let length, length < 2 else { return [] }
+    return ["--max_seq_len is \(length); it must be at least 2: a prompt and an answer"]
+  }
+
   /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
   ///
   /// - Parameter asked: By name of the flag.
@@ -93,9 +99,7 @@ struct OpenedModel {
           : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
     }
     do {
-      let folder = path.appending(TokenizerFiles.templateDirectory)
-      let templates = Directory.kind(of: folder) == .directory ? try Directory.names(in: folder).filter { Directory.kind(of: folder.appending($0)) == .file } : []
-      let files = try TokenizerFiles(templates: templates, reading: { (name) throws(FileError) -> [UInt8]? in
+      let files = try TokenizerFiles(templates: try CompanionFiles.templateFiles(beside: path), reading: { (name) throws(FileError) -> [UInt8]? in
         names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
       let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }

@@ -7,16 +7,6 @@ extension ModelFamily {
     architectures: ["Qwen2ForCausalLM"],
     modelTypes: ["qwen2": "Qwen2ForCausalLM"],
     ggufArchitectures: ["qwen2"],
-    tensors: [.table, .norm("input_layernorm.weight", .layer, "model.layers.*.input_layernorm.weight", "blk.*.attn_norm.weight")]
-      + TensorRule.queriesKeysValues(isRotated: false) + [
-        .linear("attention.dense", .inputs, "self_attn.o_proj", "attn_output", .hidden, .queries),
-        .norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.ffn_norm.weight"),
-        .linear("mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate, .hidden),
-        .linear("mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate, .hidden),
-        .linear("mlp.proj", .inputs, "mlp.down_proj", "ffn_down", .hidden, .intermediate),
-        .norm("transformer.ln_f.weight", .last, "model.norm.weight", "output_norm.weight"),
-        .head,
-      ],
     ignoredSuffixes: ["rotary_emb.inv_freq"],
     checkpointFields: ["qwen_type": "qwen2"],
     defaults: { _ in
@@ -24,5 +14,5 @@ extension ModelFamily {
         positions: 32_768, keyValueHeadCount: 32, slidingWindow: 4096, windowFlag: "use_sliding_window",
         firstWindowLayer: ("max_window_layers", 28), attentionBias: .always, mlpBias: .never)
     },
-    decoder: DecoderStyle(denseBias: false))
+    decoder: DecoderStyle(denseBias: false, mlpBias: false, isRotated: false))
 }

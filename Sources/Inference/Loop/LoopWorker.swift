@@ -104,7 +104,7 @@ final class LoopWorker {
     noteStart(of: plan, at: started)
     var batch = scheduler.batch(for: plan)
     for (index, slice) in plan.slices.enumerated() where slice.wantsLogits && !slice.scores {
-      if let sampler = requests[slice.id]?.sampler { batch.sequences[index].wanted = sampler.wanted }
+      if let wanted = requests[slice.id]?.sampler.wanted { batch.sequences[index].wanted = wanted }
     }
     var results = [Result<GeneratedToken, SamplingError>?](repeating: nil, count: plan.slices.count)
     var rows = [Int](repeating: 0, count: plan.slices.count)

@@ -4,23 +4,12 @@ import Inference
 import RecordingBackend
 import Synchronization
 
-/// Runs a ``FakeModel`` on a real paged cache: every slot keeps what was written to it, and every row checks that the
-/// blocks it was shown hold its own history, position by position. A wrong block table cannot go unseen.
+/// Runs a ``FakeModel`` on a real paged cache, which checks what it is shown.
 final class FakeExecutor: Executor {
-  struct Fault: Error, Equatable, CustomStringConvertible {
-    var description: String
-  }
-  fileprivate struct Slot {
-    var position = -1
-    var token: Int32 = -1
-    var phase = SequenceSlice.Phase.prefill
-    var history: UInt64 = 0
-    /// Of the model that computed it.
-    var version: UInt64 = 0
-  }
+  typealias Fault = RecordingBackend.Fault
   struct State {
     var model: FakeModel
-    fileprivate var slots: [Slot]
+    fileprivate var cache: RecordedCache
     /// What every step was given.
     var batches: [Batch] = []
     /// Thrown by the step with this number, counting from 0.
@@ -40,7 +29,7 @@ final class FakeExecutor: Executor {
     limits.vocabularySize = model.vocabularySize
     self.limits = limits
     state = Mutex(
-      State(model: model, slots: Array(repeating: Slot(), count: limits.cacheBlockCount * limits.cacheBlockTokens)))
+      State(model: model, cache: RecordedCache(limits)))
   }
   /// Holds the step with this number, counting from 0, until the gate is opened.
   func hold(atStep number: Int) -> Gate {
@@ -71,51 +60,17 @@ final class FakeExecutor: Executor {
   }
 
   private func compute(_ batch: Batch, _ state: inout State) throws -> [(Int, LogitsWanted, [Float])] {
-    try require(!batch.tokens.isEmpty && batch.tokens.count <= limits.maximumBatchRows, "\(batch.tokens.count) rows")
-    try require(batch.sequences.count <= limits.maximumSequences, "\(batch.sequences.count) sequences")
-    var nextRow = 0
-    var written: Set<Int32> = []
-    var results: [(Int, LogitsWanted, [Float])] = []
-    for (index, slice) in batch.sequences.enumerated() {
-      try require(slice.rows.lowerBound == nextRow && !slice.rows.isEmpty, "rows \(slice.rows) after \(nextRow)")
-      nextRow = slice.rows.upperBound
-      let end = slice.firstPosition + slice.rows.count
-      try require(end <= limits.maximumSequenceLength, "position \(end)")
-      try require(slice.blockTable.count * limits.cacheBlockTokens >= end, "a table of \(slice.blockTable) for \(end)")
-      try require(Set(slice.blockTable).count == slice.blockTable.count, "a block twice in \(slice.blockTable)")
-      func slot(_ position: Int) -> Int {
-        Int(slice.blockTable[position / limits.cacheBlockTokens]) * limits.cacheBlockTokens
-          + position % limits.cacheBlockTokens
-      }
-      var history: UInt64 = 0
-      for position in 0..<slice.firstPosition {
-        let found = state.slots[slot(position)]
-        try require(found.position == position, "position \(found.position) where \(position) should be")
-        var model = state.model
-        model.version = found.version
-        history = model.extend(history, found.token, position: position, found.phase)
-        try require(found.history == history, "another sequence's token at position \(position)")
-      }
-      for (offset, token) in batch.tokens[slice.rows].enumerated() {
-        let position = slice.firstPosition + offset
-        let block = slice.blockTable[position / limits.cacheBlockTokens]
-        if offset == 0 || position % limits.cacheBlockTokens == 0 {
-          try require(written.insert(block).inserted, "block \(block) written by two sequences")
-        }
-        history = state.model.extend(history, token, position: position, slice.phase)
-        state.slots[slot(position)] = Slot(
-          position: position, token: token, phase: slice.phase, history: history, version: state.model.version)
-        guard offset >= slice.rows.count - slice.logitRows else { continue }
-        var values = state.model.logits(history)
-        if let count = state.notANumberAfter, position + 1 == count { values[3] = .nan }
-        results.append((index, slice.wanted, values))
-      }
+    guard !batch.tokens.isEmpty else { throw Fault("a step of no rows") }
+    let model = state.model
+    let rows = try state.cache.write(batch, weights: model.version) { history, token, position, phase, version in
+      var model = model
+      model.version = version
+      return model.extend(history, token, position: position, phase)
     }
-    try require(results.count <= limits.maximumLogitRows, "\(results.count) rows want logits")
-    try require(nextRow == batch.tokens.count, "\(nextRow) of \(batch.tokens.count) rows in slices")
-    return results
-  }
-  private func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-    guard condition else { throw Fault(description: what()) }
+    return rows.map { row in
+      var values = model.logits(row.history)
+      if let count = state.notANumberAfter, row.position + 1 == count { values[3] = .nan }
+      return (row.sequence, row.wanted, values)
+    }
   }
 }

@@ -1,0 +1,87 @@
+/// In what families differ whose networks are otherwise the same, and the tensors that follow from it.
+package struct DecoderStyle: Sendable {
+  /// Whether a model with biases of queries, keys and values has one of the output projection, too.
+  package let denseBias: Bool
+  /// Whether every query head and key head is normed (`qk_layernorm`).
+  package let hasHeadNorms: Bool
+  /// In the order of the network.
+  package let tensors: [TensorRule]
+
+  /// - Parameters:
+  ///   - mlpBias: Whether a model may have biases in its MLP.
+  ///   - isRotated: Whether GGUF files hold the rows of queries and keys in another order.
+  init(denseBias: Bool, mlpBias: Bool, isRotated: Bool, hasHeadNorms: Bool = false) {
+    self.denseBias = denseBias
+    self.hasHeadNorms = hasHeadNorms
+    func bias(_ exists: Bool, _ name: String, _ split: TensorRule.Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension) -> [TensorRule] {
+      exists ? [.bias(name, split, huggingFace, gguf, outputs)] : []
+    }
+    var rules: [TensorRule] = [.table, .norm("input_layernorm.weight", .layer, "model.layers.*.input_layernorm.weight", "blk.*.attn_norm.weight")]
+    rules += TensorRule.queriesKeysValues(isRotated: isRotated)
+    if hasHeadNorms { rules += [.headNorm("q_layernorm", "q_norm", "attn_q_norm"), .headNorm("k_layernorm", "k_norm", "attn_k_norm")] }
+    rules.append(.linear("attention.dense", .inputs, "self_attn.o_proj", "attn_output", .hidden, .queries))
+    rules += bias(denseBias, "attention.dense", .none, "self_attn.o_proj", "attn_output", .hidden)
+    rules.append(.norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.ffn_norm.weight"))
+    rules.append(.linear("mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate, .hidden))
+    rules += bias(mlpBias, "mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate)
+    rules.append(.linear("mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate, .hidden))
+    rules += bias(mlpBias, "mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate)
+    rules.append(.linear("mlp.proj", .inputs, "mlp.down_proj", "ffn_down", .hidden, .intermediate))
+    rules += bias(mlpBias, "mlp.proj", .none, "mlp.down_proj", "ffn_down", .hidden)
+    tensors = rules + [.norm("transformer.ln_f.weight", .last, "model.norm.weight", "output_norm.weight"), .head]
+  }
+}
+
+extension TensorRule {
+  /// The embedding table.
+  fileprivate static let table = TensorRule(name: "transformer.vocab_embedding.weight", place: .first, split: .embedding, parts: [
+    .init(huggingFace: "model.embed_tokens.weight", gguf: "token_embd.weight", outputs: .vocabulary, inputs: .hidden)
+  ])
+  /// The head, a copy of the table in models with tied embeddings.
+  fileprivate static let head = TensorRule(name: "lm_head.weight", place: .last, split: .outputs, parts: [
+    .init(huggingFace: "lm_head.weight", gguf: "output.weight", outputs: .vocabulary, inputs: .hidden)
+  ], tiedTo: "model.embed_tokens.weight")
+
+  fileprivate static func norm(_ name: String, _ place: Place, _ huggingFace: String, _ gguf: String) -> TensorRule {
+    .init(name: name, place: place, split: .none, parts: [.init(huggingFace: huggingFace, gguf: gguf, outputs: .hidden, inputs: nil)])
+  }
+
+  /// A norm of every query head or every key head, the same on all ranks.
+  fileprivate static func headNorm(_ name: String, _ huggingFace: String, _ gguf: String) -> TensorRule {
+    .init(name: "attention.\(name).weight", place: .layer, split: .none, parts: [
+      .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: .head, inputs: nil)
+    ])
+  }
+
+  /// Queries, keys and values in one weight, and in one bias.
+  ///
+  /// - Parameter isRotated: Whether GGUF files hold the rows of queries and keys in another order.
+  fileprivate static func queriesKeysValues(isRotated: Bool) -> [TensorRule] {
+    func parts(_ kind: String, _ inputs: ModelShape.Dimension?) -> [Part] {
+      [("q", ModelShape.Dimension.queries, isRotated), ("k", .keyValues, isRotated), ("v", .keyValues, false)].map { letter, outputs, isRotated in
+        Part(
+          huggingFace: "model.layers.*.self_attn.\(letter)_proj.\(kind)", gguf: "blk.*.attn_\(letter).\(kind)", outputs: outputs, inputs: inputs,
+          isRotated: isRotated)
+      }
+    }
+    return [
+      .init(name: "attention.qkv.weight", place: .layer, split: .outputs, parts: parts("weight", .hidden)),
+      .init(name: "attention.qkv.bias", place: .layer, split: .outputs, parts: parts("bias", nil), feature: .attentionBias),
+    ]
+  }
+
+  fileprivate static func linear(
+    _ name: String, _ split: Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension, _ inputs: ModelShape.Dimension
+  ) -> TensorRule {
+    .init(name: "\(name).weight", place: .layer, split: split, parts: [
+      .init(huggingFace: "model.layers.*.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: outputs, inputs: inputs)
+    ])
+  }
+  fileprivate static func bias(
+    _ name: String, _ split: Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension
+  ) -> TensorRule {
+    .init(name: "\(name).bias", place: .layer, split: split, parts: [
+      .init(huggingFace: "model.layers.*.\(huggingFace).bias", gguf: "blk.*.\(gguf).bias", outputs: outputs, inputs: nil)
+    ], feature: name.hasPrefix("attention") ? .attentionBias : .mlpBias)
+  }
+}
