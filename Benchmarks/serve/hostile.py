@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks trtllm-serve for all that is costly to refuse, and measures meanwhile how others are served; prints a Markdown table.
 
-    Benchmarks/serve/hostile.py --server .build/release/trtllm-serve --engine DIR [--seconds 5] [--at_once 64] [--limit_ms 50]
+    Benchmarks/serve/hostile.py --server .build/release/trtllm-serve --engine DIR [--seconds 5] [--at_once 64] [--only TEXT] [--limit_ms 50]
 
 Needs the executable (one with --static-swift-stdlib runs anywhere), a built engine of a chat model, and Python's standard
 library. Each kind of request is sent by so many clients at once, again and again, then all kinds together; the senders have the
@@ -223,6 +223,7 @@ def main():
     parser.add_argument("--threads", help="of the server; as many as there are cores by default")
     parser.add_argument("--trust", action="store_true", help="with --trust_request_chat_template, so that requests' templates run")
     parser.add_argument("--together", action="store_true", help="only all kinds together")
+    parser.add_argument("--only", action="append", default=[], help="kinds whose name holds this text; may be repeated")
     parser.add_argument("--limit_ms", type=float, help="exit code 1 where a /health or a gap took longer")
     options = parser.parse_args()
     multiprocessing.set_start_method("fork")  # requests of megabytes are made once
@@ -232,7 +233,8 @@ def main():
     try:
         length = json.loads(get(port, "/v1/models")[1])["data"][0].get("max_model_len") or 2048
         tokens = max(1, min(2000, length - 32))
-        made = {name: (path, None if body is None else request(path, body)) for name, (path, body) in kinds().items()}
+        made = {name: (path, None if body is None else request(path, body)) for name, (path, body) in kinds().items()
+                if not options.only or any(text in name for text in options.only)}
         runs = {"nothing": []} | ({} if options.together else {name: [job] for name, job in made.items()})
         runs["all kinds together"] = list(made.values())
         print(f"{options.at_once} clients, {options.seconds:g} s a row, {os.cpu_count()} processors\n")

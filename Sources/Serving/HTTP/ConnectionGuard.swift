@@ -3,8 +3,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 import HTTPTypes
 
-/// Watches one connection: cuts off clients that are too slow, notices those that have gone, and ends a connection
-/// whose last answer said `Connection: close`.
+/// Watches one connection: cuts off clients that are too slow, slows those that send large bodies faster than they can be looked at,
+/// notices those that have gone, and ends a connection whose last answer said `Connection: close`.
 ///
 /// Used on its event loop only. It stands behind the HTTP decoder, so it sees whole heads and body parts.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
@@ -21,10 +21,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// A client may close its sending half and still wait for a short answer; one that is generated for longer than this
   /// is taken to be for nobody. (Closing a socket looks the same from here until something is written to it.)
   static let halfCloseGrace: TimeAmount = .milliseconds(100)
-  /// How long bytes that nobody wants are read, so that the client gets to read its answer before the reset.
+  /// How long nothing may come of the bytes that nobody wants: they are read, so that the client gets to read its answer before the
+  /// reset.
   static let lingerTime: TimeAmount = .seconds(1)
 
   private let limits: Limits
+  private let bodyRate: BodyRate
   /// Opens when the connection has ended, or soon will.
   let clientGone = Latch()
   private var requestsInProgress = 0
@@ -32,8 +34,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var stallDeadline: Scheduled<Void>?
   private var closesAfterResponse = false
   private var isLingering = false
+  /// Of the request that is being read.
+  private var bodyBytes = 0
+  /// Nothing is read before.
+  private var readsFrom: NIODeadline?
+  private var delayedRead: Scheduled<Void>?
 
-  init(limits: Limits) { self.limits = limits }
+  init(limits: Limits, bodyRate: BodyRate) {
+    self.limits = limits
+    self.bodyRate = bodyRate
+  }
 
   func handlerAdded(context: ChannelHandlerContext) {
     if context.channel.isActive { awaitHeader(context) }
@@ -52,14 +62,18 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func channelInactive(context: ChannelHandlerContext) {
     readDeadline?.cancel()
     stallDeadline?.cancel()
+    delayedRead?.cancel()
     clientGone.open()
     context.fireChannelInactive()
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    if isLingering { return }
-    switch unwrapInboundIn(data) {
+    let part = unwrapInboundIn(data)
+    if case .body(let bytes) = part { count(bytes.readableBytes) }
+    if isLingering { return awaitEndOfLingering(context) }
+    switch part {
     case .head(let head):
+      bodyBytes = 0
       requestsInProgress += 1
       // Clients that ask before they send a large body wait for this.
       if head.headerFields[.expect]?.lowercased() == "100-continue", requestsInProgress == 1 {
@@ -132,13 +146,38 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     isLingering = true
     context.close(mode: .output, promise: nil)
     let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    context.eventLoop.scheduleTask(in: Self.lingerTime) { bound.value.close(promise: nil) }
-    context.read()
+    context.eventLoop.scheduleTask(in: TimeAmount(limits.body)) { bound.value.close(promise: nil) }
+    awaitEndOfLingering(context)
+    read(context: context)
+  }
+
+  private func awaitEndOfLingering(_ context: ChannelHandlerContext) {
+    readDeadline?.cancel()
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    let start = max(.now(), readsFrom ?? .now())
+    readDeadline = context.eventLoop.scheduleTask(deadline: start + Self.lingerTime) { bound.value.close(promise: nil) }
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
-    if isLingering { context.read() }
+    if isLingering { read(context: context) }
     context.fireChannelReadComplete()
+  }
+
+  private func count(_ byteCount: Int) {
+    bodyBytes += byteCount
+    if bodyBytes > BodyRate.uncounted { readsFrom = bodyRate.take(byteCount) }
+  }
+
+  /// Whoever wants to read, the pipeline or this handler, waits until this connection may.
+  func read(context: ChannelHandlerContext) {
+    guard let start = readsFrom, start > .now() else { return context.read() }
+    guard delayedRead == nil else { return }
+    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+    let own = NIOLoopBound(self, eventLoop: context.eventLoop)
+    delayedRead = context.eventLoop.scheduleTask(deadline: start) {
+      own.value.delayedRead = nil
+      bound.value.read()
+    }
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -28,7 +28,7 @@ package final class BodyMemory: Sendable {
       }
     }
   }
-  static let uncounted = 64 << 10
+  package static let uncounted = 64 << 10
   private static let stride = 64 << 10
   package let limit: Int
   private let taken = Mutex(0)
