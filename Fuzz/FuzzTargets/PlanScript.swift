@@ -81,6 +81,7 @@ struct PlanScript {
     planned(["use_parallel_embedding": true, "embedding_sharding_dim": 1, "attn_bias": true, "num_hidden_layers": 1], tensorParallel: 2),
     planned(["dtype": "float16"], pipelineParallel: 2),
     planned(["use_parallel_embedding": true], tensorParallel: 2, pipelineParallel: 2),
+    planned(["architecture": "Qwen3ForCausalLM", "dtype": "bfloat16", "num_hidden_layers": 1], shares: true),
   ]
 
   mutating func seed() -> (JSONValue, [Plan]) {
@@ -117,11 +118,7 @@ struct PlanScript {
   private mutating func change(_ plan: inout Plan, _ kind: Int) {
     switch kind {
     case 0, 1, 2: changeAttention(&plan)
-    case 3:
-      plan.cache.keyValueHeads = number(plan.cache.keyValueHeads)
-      plan.cache.headSize = number(plan.cache.headSize)
-    case 4: plan.cache.layers = number(plan.cache.layers)
-    case 5: plan.cache.elementType = choose(3) == 0 ? .float16 : .bfloat16
+    case 3, 4, 5: changeCache(&plan, kind)
     case 6, 7:
       let value = choose(plan.values.count)
       plan.values[value].width = number(plan.values[value].width)
@@ -143,8 +140,9 @@ struct PlanScript {
       let old = plan.weights.values[weight].shape[dimension]
       plan.weights.values[weight].shape[dimension] = number(old)
     case 14:
-      let dimension = number(plan.rotary?.dimension ?? 0)
-      plan.rotary?.dimension = dimension
+      guard !plan.rotaries.isEmpty else { return }
+      let index = choose(plan.rotaries.count)
+      plan.rotaries[index].dimension = number(plan.rotaries[index].dimension)
     case 15, 16: changeValues(&plan, choose(plan.operations.count))
     case 17: plan.operations.remove(at: choose(plan.operations.count))
     case 18:
@@ -163,11 +161,24 @@ struct PlanScript {
       plan.values[value].rows = plan.values[value].rows == .tokens ? .selected : .tokens
     default:
       for (place, operation) in plan.operations.enumerated() {
-        guard case .embed(let weight, let first, let scale, let output) = operation else { continue }
-        plan.operations[place] = .embed(weight: weight, firstToken: number(first), scale: scale, output: output)
+        guard case .embed(var embed) = operation else { continue }
+        embed.firstToken = number(embed.firstToken)
+        plan.operations[place] = .embed(embed)
       }
     }
-    if plan.operations.isEmpty { plan.operations = [.add(target: ValueID(0), value: ValueID(0))] }
+    if plan.operations.isEmpty { plan.operations = [.add(Add(target: ValueID(0), value: ValueID(0)))] }
+  }
+
+  private mutating func changeCache(_ plan: inout Plan, _ kind: Int) {
+    guard !plan.caches.isEmpty else { return }
+    let index = choose(plan.caches.count)
+    switch kind {
+    case 3:
+      plan.caches[index].keyValueHeads = number(plan.caches[index].keyValueHeads)
+      plan.caches[index].headSize = number(plan.caches[index].headSize)
+    case 4: plan.caches[index].layers = number(plan.caches[index].layers)
+    default: plan.caches[index].elementType = choose(3) == 0 ? .float16 : .bfloat16
+    }
   }
 
   /// Heads and sizes of one attention operation, or of all.
@@ -175,13 +186,19 @@ struct PlanScript {
     let places = plan.operations.indices.filter { if case .attention = plan.operations[$0] { true } else { false } }
     guard !places.isEmpty else { return }
     let chosen = choose(places.count + 1)
-    var made: Operation.Attention?
+    var made: Attention?
     for (index, place) in places.enumerated() where index == chosen || chosen == places.count {
       guard case .attention(var attention) = plan.operations[place] else { continue }
       if let made {
         (attention.heads, attention.keyValueHeads, attention.headSize) = (made.heads, made.keyValueHeads, made.headSize)
       } else {
-        switch choose(5) {
+        switch choose(9) {
+        case 5: attention.window = number(attention.window ?? 16)
+        case 6: attention.rotary = choose(2) == 0 ? nil : number(attention.rotary ?? 0)
+        case 7: attention.cache = number(attention.cache)
+        case 8:
+          attention.softCap = 30
+          attention.sinks = plan.weights.count > 0 ? plan.weights.keys[choose(plan.weights.count)] : nil
         case 0: attention.heads = number(attention.heads)
         case 1:
           attention.heads = number(attention.heads)
@@ -203,35 +220,23 @@ struct PlanScript {
   private mutating func changeValues(_ plan: inout Plan, _ place: Int) {
     let other = ValueID(choose(plan.values.count + 1))
     let first = byte() % 2 == 0
-    switch plan.operations[place] {
-    case .embed(let weight, let token, let scale, _): plan.operations[place] = .embed(weight: weight, firstToken: token, scale: scale, output: other)
-    case .rmsNorm(let input, let weight, let epsilon, let output):
-      plan.operations[place] = .rmsNorm(input: first ? other : input, weight: weight, epsilon: epsilon, output: first ? output : other)
-    case .addRMSNorm(let residual, let delta, let weight, let epsilon, let output):
-      plan.operations[place] = .addRMSNorm(
-        residual: first ? other : residual, delta: first ? delta : other, weight: weight, epsilon: epsilon, output: output)
-    case .linear(let input, let weight, let bias, let output):
-      plan.operations[place] = .linear(input: first ? other : input, weight: weight, bias: bias, output: first ? output : other)
-    case .attention(var attention):
-      if first { attention.qkv = other } else { attention.output = other }
-      plan.operations[place] = .attention(attention)
-    case .gatedActivation(let input, let activation, let output):
-      plan.operations[place] = .gatedActivation(input: first ? other : input, activation: activation, output: first ? output : other)
-    case .add(let target, let value): plan.operations[place] = .add(target: first ? other : target, value: first ? value : other)
-    case .select(let input, let output): plan.operations[place] = .select(input: first ? other : input, output: first ? output : other)
-    case .allReduce: plan.operations[place] = .allReduce(value: other)
-    case .allGather(let input, let output): plan.operations[place] = .allGather(input: first ? other : input, output: first ? output : other)
-    case .send: plan.operations[place] = .send(value: other)
-    case .receive: plan.operations[place] = .receive(value: other)
-    case .activatedProduct: break
+    let operation = plan.operations[place]
+    let chosen = first ? operation.uses.reads.first ?? operation.uses.writes.first : operation.uses.writes.last ?? operation.uses.reads.last
+    var isDone = false  // a value that stands in two places changes in one of them
+    plan.operations[place] = operation.renumbered { value in
+      guard value == chosen, !isDone else { return value }
+      isDone = true
+      return other
     }
   }
 
   private mutating func insert(_ plan: inout Plan) {
     let (one, other) = (ValueID(choose(plan.values.count)), ValueID(choose(plan.values.count)))
     let operations: [Operation] = [
-      .allReduce(value: one), .send(value: one), .receive(value: one), .allGather(input: one, output: other), .add(target: one, value: other),
-      .select(input: one, output: other), .gatedActivation(input: one, activation: .relu, output: other),
+      .allReduce(AllReduce(value: one)), .send(Send(value: one)), .receive(Receive(value: one)), .allGather(AllGather(input: one, output: other)),
+      .add(Add(target: one, value: other)), .select(Select(input: one, output: other)), .gated(Gated(input: one, activation: .relu, output: other)),
+      .unary(Unary(value: one, kind: .softCap(30))), .unary(Unary(value: one, kind: .activation(.gelu))),
+      .gated(Gated(input: one, activation: .silu, limits: .init(limit: 7, alpha: 1.702, offset: 1), output: other)),
     ]
     let operation = operations[choose(operations.count)]
     plan.operations.insert(operation, at: choose(plan.operations.count + 1))
@@ -254,14 +259,14 @@ struct PlanScript {
       case .attention(let a) where (1...1 << 16).contains(a.heads) && (1...1 << 16).contains(a.keyValueHeads) && (1...1 << 13).contains(a.headSize):
         set(&plan, a.qkv, (a.heads + 2 * a.keyValueHeads) * a.headSize)
         set(&plan, a.output, a.heads * a.headSize)
-      case .rmsNorm(let input, _, _, let output): set(&plan, output, width(plan, input))
-      case .addRMSNorm(let residual, let delta, _, _, let output):
-        set(&plan, delta, width(plan, residual))
-        set(&plan, output, width(plan, residual))
-      case .gatedActivation(let input, _, let output): set(&plan, input, 2 * width(plan, output))
-      case .add(let target, let value): set(&plan, value, width(plan, target))
-      case .select(let input, let output): set(&plan, output, width(plan, input))
-      case .allGather(let input, let output): set(&plan, output, width(plan, input) * max(1, min(64, plan.tensorParallel)))
+      case .norm(let norm):
+        let wide = width(plan, norm.residual ?? norm.input)
+        set(&plan, norm.input, wide)
+        set(&plan, norm.output, wide)
+      case .gated(let gated): set(&plan, gated.input, 2 * width(plan, gated.output))
+      case .add(let sum): set(&plan, sum.value, width(plan, sum.target))
+      case .select(let select): set(&plan, select.output, width(plan, select.input))
+      case .allGather(let gather): set(&plan, gather.output, width(plan, gather.input) * max(1, min(64, plan.tensorParallel)))
       default: break
       }
     }
@@ -271,12 +276,12 @@ struct PlanScript {
     for operation in plan.operations {
       var shapes: [String: [Int]] = [:]
       switch operation {
-      case .embed(let weight, _, _, let output): shapes[weight] = [plan.weights[weight]?.shape[0] ?? 1, width(plan, output)]
-      case .rmsNorm(let input, let weight, _, _): shapes[weight] = [width(plan, input)]
-      case .addRMSNorm(let residual, _, let weight, _, _): shapes[weight] = [width(plan, residual)]
-      case .linear(let input, let weight, let bias, let output):
-        shapes[weight] = [width(plan, output), width(plan, input)]
-        if let bias { shapes[bias] = [width(plan, output)] }
+      case .embed(let embed): shapes[embed.weight] = [plan.weights[embed.weight]?.shape[0] ?? 1, width(plan, embed.output)]
+      case .norm(let norm): for name in norm.weightNames { shapes[name] = [width(plan, norm.input)] }
+      case .linear(let linear):
+        shapes[linear.weight] = [width(plan, linear.output), width(plan, linear.input)]
+        if let bias = linear.bias { shapes[bias] = [width(plan, linear.output)] }
+      case .attention(let attention): if let sinks = attention.sinks { shapes[sinks] = [attention.heads] }
       default: break
       }
       for (name, shape) in shapes { plan.weights[name]?.shape = shape }
@@ -295,10 +300,13 @@ struct PlanScript {
 
   private static func repairCache(_ plan: inout Plan) {
     let attention = plan.operations.compactMap { if case .attention(let attention) = $0 { attention } else { nil } }
-    guard let first = attention.first else { return }
-    plan.cache.keyValueHeads = first.keyValueHeads
-    plan.cache.headSize = first.headSize
-    plan.cache.layers = min(1 << 17, max(0, attention.map(\.layer).max() ?? 0)) + 1
+    for index in plan.caches.indices {
+      let own = attention.filter { $0.cache == index }
+      guard let first = own.first else { continue }
+      plan.caches[index].keyValueHeads = first.keyValueHeads
+      plan.caches[index].headSize = first.headSize
+      plan.caches[index].layers = min(1 << 17, max(0, own.map(\.layer).max() ?? 0)) + 1
+    }
   }
 
   // MARK: Changes of the text
@@ -356,8 +364,10 @@ struct PlanScript {
         bytes += count + 64
       }
       guard bytes <= 1 << 21, plan.slots.widths.reduce(0, { $0 + min($1, 1 << 20) }) <= 1 << 18, plan.operations.count <= 200 else { return false }
-      let (heads, size) = (min(plan.cache.keyValueHeads, 1 << 20), min(plan.cache.headSize, 1 << 20))
-      guard heads * size <= 1 << 14, plan.cache.layers <= 64, (plan.rotary?.dimension ?? 0) <= 1 << 13 else { return false }
+      for cache in plan.caches {
+        guard min(cache.keyValueHeads, 1 << 20) * min(cache.headSize, 1 << 20) <= 1 << 14, cache.layers <= 64 else { return false }
+      }
+      guard plan.rotaries.allSatisfy({ $0.dimension <= 1 << 13 }) else { return false }
     }
     return true
   }

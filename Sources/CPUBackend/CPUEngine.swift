@@ -24,8 +24,9 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
   let weightByteCount: Int
   let cacheByteCountPerToken: Int
   private let workers: [RankWorker]
-  private let rotary: RotaryTables?
-  private let keyValueHeads: [Int]
+  private let rotaries: [RotaryTables]
+  /// Numbers of key-value heads of each rank's attentions.
+  private let keyValueHeads: [Set<Int>]
 
   /// - Throws: ``EngineError`` for a stripped engine, one for another target, and where memory does not suffice.
   ///
@@ -49,19 +50,19 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
       maximumSequences: sizes.sequences, maximumLogitRows: sizes.logitRows, cacheBlockTokens: Int(DK_BLOCK_TOKENS),
       cacheBlockCount: sizes.cacheBlockCount)
     memoryWarnings = sizes.warnings
-    cacheElementType = first.cache.elementType
+    cacheElementType = engine.ranks.lazy.compactMap { $0.plan.caches.first?.elementType }.first ?? .float32
     let worldSize = engine.ranks.count
     let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)
     let communicators = InProcessCommunicator.ranks(
       tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
     let executors: [RankExecutor]
     do {
-      let rotary = try first.rotary.map { try RotaryTables($0, positions: sizes.sequenceLength) }
-      self.rotary = rotary
+      let rotaries = try first.rotaries.map { try RotaryTables($0, positions: sizes.sequenceLength) }
+      self.rotaries = rotaries
       executors = try zip(engine.ranks, communicators).map { file, communicator in
         try RankExecutor(
           engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: sizes.rows,
-          selected: sizes.logitRows, rotary: rotary, cacheBlockCount: sizes.cacheBlockCount)
+          selected: sizes.logitRows, rotaries: rotaries, cacheBlockCount: sizes.cacheBlockCount)
       }
     } catch let error as AlignedBuffer.NoMemory {
       throw EngineError(
@@ -73,7 +74,7 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
     threadCount = threads * worldSize
     weightByteCount = executors.reduce(0) { sum, executor in unsafe executor.stepWeights.reduce(sum) { $0 + $1.count } }
     cacheByteCountPerToken = executors.reduce(0) { $0 + $1.cacheByteCountPerToken }
-    keyValueHeads = executors.map(\.plan.cache.keyValueHeads)
+    keyValueHeads = executors.map { Set($0.plan.caches.map(\.keyValueHeads)) }
     ranks = CPUWeights(executors.map(\.inUse))
     workers = executors.map { RankWorker($0, ownThread: worldSize > 1) }
   }
@@ -107,7 +108,7 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
   public func submit(_ batch: Batch) throws -> StepID {
     try batch.check(limits)
     precondition(begun == nil, "the step before was not finished")
-    rotary?.reach(batch)
+    for rotary in rotaries { rotary.reach(batch) }
     for (worker, heads) in zip(workers, keyValueHeads) { worker.start(batch, StepLayout(batch, keyValueHeads: heads)) }
     for worker in workers { worker.wait() }
     stepCount += 1

@@ -16,10 +16,15 @@ enum CPULimits {
       if value > most { found.append("\(what) is \(value), and the CPU's kernels go to \(most)") }
     }
     // The attention's tiles have rows of this size on the stack.
-    limit("head_size", plan.cache.headSize, Int(DK_MAX_HEAD_DIM))
+    limit("head_size", plan.caches.map(\.headSize).max() ?? 0, Int(DK_MAX_HEAD_DIM))
     // Token ids are 32 bits wide.
     limit("vocab_size", plan.vocabularySize, Int(Int32.max))
     limit("the number of ranks", plan.tensorParallel * plan.pipelineParallel, rankCount)
+    for case .norm(let norm) in plan.operations {
+      guard let bias = norm.bias, plan.weights[bias]?.elementType != plan.weights[norm.weight]?.elementType else { continue }
+      found.append("the CPU's kernels read weight and bias of a norm in one type, and \"\(bias)\" has another")
+      break
+    }
     for weight in plan.weights.values where weight.layout != .rows && layout(weight.elementType) != weight.layout {
       found.append("the CPU's kernels read no \(weight.elementType.rawValue) weights in \(weight.layout.rawValue)")
       break

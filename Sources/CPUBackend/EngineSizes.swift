@@ -33,8 +33,8 @@ package struct EngineSizes {
     let rows = max(1, min(options.maximumBatchRows, first.limits.tokens))
     let sequences = max(1, min(options.maximumSequences, first.limits.batchSize, rows))
     let selected = min(rows, sequences + Self.scoredRows)
-    let block = plans.reduce(0) { $0 + $1.cache.layers * $1.cache.blockByteCount }
-    let turns = Double(first.rotary?.dimension ?? 0) * 4 * Double(length)
+    let block = plans.reduce(0) { $0 + $1.cacheBlockByteCount }
+    let turns = first.rotaries.reduce(0.0) { $0 + Double($1.dimension) * 4 * Double(length) }
     let buffers = plans.reduce(turns) { $0 + $1.stepByteCount(rows: rows, selected: selected) }
     let weights = plans.reduce(0.0) { $1.weights.values.reduce($0) { $0 + Double($1.stored.byteCount) } }
     let memory = CacheMemory(

@@ -15,7 +15,7 @@ extension Plan {
 
   /// Bytes of the widest input of a linear layer, rounded to bfloat16.
   var roundedRowByteCount: Int {
-    let widest = operations.map { if case .linear(let input, _, _, _) = $0 { values[input.index].width } else { 0 } }.max() ?? 0
+    let widest = operations.map { if case .linear(let linear) = $0 { values[linear.input.index].width } else { 0 } }.max() ?? 0
     return 2 * Int(dk_rounded_stride(Int64(widest)))
   }
 
@@ -30,11 +30,17 @@ extension Plan {
   }
 }
 
-extension CacheShape {
+extension Plan {
+  /// Bytes of a block of tokens in all layers.
+  var cacheBlockByteCount: Int { caches.reduce(0) { $0 + $1.layers * $1.blockByteCount } }
+}
+
+extension CacheFormat {
   /// Bytes of one layer's block of tokens.
   var blockByteCount: Int {
-    var shape = dk_attention_shape(
-      heads: Int32(keyValueHeads), kv_heads: Int32(keyValueHeads), head_dim: Int32(headSize), cache_type: dk_type(elementType), scale: 1)
+    var shape = unsafe dk_attention_shape(
+      heads: Int32(keyValueHeads), kv_heads: Int32(keyValueHeads), head_dim: Int32(headSize), cache_type: dk_type(elementType), scale: 1,
+      window: 0, soft_cap: 0, sinks: nil)
     return unsafe Int(dk_cache_block_bytes(&shape))
   }
 }

@@ -17,19 +17,19 @@ import Tensors
   private let slots: [AlignedBuffer]
   /// Activations of one linear operation rounded to bfloat16.
   private let rounded: AlignedBuffer
-  private let rotary: RotaryTables?
-  /// One pool of blocks for each layer.
+  private let rotaries: [RotaryTables]
+  /// One pool of blocks for each layer, cache by cache.
   private let pools: [AlignedBuffer]
   private let queue = WorkQueue()
 
   /// - Parameters:
   ///   - rows: Most token rows of a step.
   ///   - selected: Most rows that want logits.
-  ///   - rotary: Of all ranks; holds every position of a step before it is computed.
+  ///   - rotaries: Of all ranks; hold every position of a step before it is computed.
   /// - Throws: ``EngineError`` for weights that are absent, ``AlignedBuffer/NoMemory``.
   init(
     engine: EngineFile, communicator: any Communicator, isa: dk_isa, threadCount: Int, rows: Int, selected: Int,
-    rotary: RotaryTables?, cacheBlockCount: Int
+    rotaries: [RotaryTables], cacheBlockCount: Int
   ) throws {
     plan = engine.plan
     file = try MappedWeights(engine)
@@ -41,9 +41,10 @@ import Tensors
       let count = switch kind { case .tokens?: rows; case .selected?: selected; case nil: 0 }
       return try AlignedBuffer(reserving: plan.slots.widths[slot] * count * MemoryLayout<Float>.stride)
     }
-    let blockBytes = plan.cache.blockByteCount
-    pools = try (0..<plan.cache.layers).map { _ in try AlignedBuffer(reserving: blockBytes * cacheBlockCount) }
-    self.rotary = rotary
+    pools = try plan.caches.flatMap { cache in
+      try (0..<cache.layers).map { _ in try AlignedBuffer(reserving: cache.blockByteCount * cacheBlockCount) }
+    }
+    self.rotaries = rotaries
     rounded = try AlignedBuffer(reserving: plan.roundedRowByteCount * rows)
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
@@ -53,7 +54,8 @@ import Tensors
     var names: Set<String> = []
     for operation in plan.operations {
       switch operation {
-      case .linear(_, let name, _, _), .rmsNorm(_, let name, _, _), .addRMSNorm(_, _, let name, _, _): names.insert(name)
+      case .linear(let linear): names.insert(linear.weight)
+      case .norm(let norm): names.insert(norm.weight)
       default: break
       }
     }
@@ -62,7 +64,7 @@ import Tensors
     }
   }
   /// Keys and values of one position in all layers.
-  var cacheByteCountPerToken: Int { plan.cache.layers * plan.cache.blockByteCount / Int(DK_BLOCK_TOKENS) }
+  var cacheByteCountPerToken: Int { plan.cacheBlockByteCount / Int(DK_BLOCK_TOKENS) }
 
   /// The steps with some weights replaced. From any thread: nothing of this is in use before ``use(_:)``.
   func resolve(made: [String: WeightMemory]) -> ResolvedSteps {
@@ -102,67 +104,93 @@ import Tensors
   private func perform(_ step: ResolvedStep, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int) {
     func share(_ total: Int) -> Range<Int> { total * thread / count..<total * (thread + 1) / count }
     switch step.operation {
-    case .embed(_, let first, let scale, let output):
-      embed(step, batch, share(layout.rowCount), first, scale, output)
-    case .rmsNorm(let input, _, let epsilon, let output):
-      let rows = share(rows(output, layout))
-      let n = width(input)
-      guard let weight = unsafe step.vector else { return }
-      unsafe dk_rmsnorm(
-        isa, floats(output) + rows.lowerBound * n, Int64(n), floats(input) + rows.lowerBound * n, Int64(n), weight,
-        step.vectorType, Int64(rows.count), Int64(n), epsilon)
-    case .addRMSNorm(let residual, let delta, _, let epsilon, let output):
-      let rows = share(rows(output, layout))
-      let n = width(residual)
-      let first = rows.lowerBound * n
-      guard let weight = unsafe step.vector else { return }
-      unsafe dk_add_rmsnorm(
-        isa, floats(output) + first, Int64(n), floats(residual) + first, Int64(n), floats(delta) + first, Int64(n),
-        weight, step.vectorType, Int64(rows.count), Int64(n), epsilon)
-    case .linear(let input, _, _, let output): linear(step, layout, input, output, thread, count)
-    case .attention(let attention): attend(step, attention, batch, layout, thread, count)
+    case .embed(let body): embed(step, body, batch, share(layout.rowCount))
+    case .norm(let body): norm(step, body, share(rows(body.output, layout)))
+    case .linear(let body): linear(step, layout, body.input, body.output, thread, count)
+    case .attention(let body): attend(step, body, batch, layout, thread, count)
     case .activatedProduct: break  // the plan's check refuses it
-    case .gatedActivation(let input, let activation, let output):
-      let rows = share(rows(output, layout))
-      let n = width(output)
-      unsafe dk_gated_activation(
-        isa, dk_activation_kind(activation), floats(output) + rows.lowerBound * n, Int64(n),
-        floats(input) + rows.lowerBound * 2 * n, Int64(2 * n), Int64(rows.count), Int64(n))
-    case .add(let target, let value):
-      let part = share(rows(target, layout) * width(target))
-      unsafe dk_add(isa, floats(target) + part.lowerBound, floats(value) + part.lowerBound, Int64(part.count))
-    case .select(let input, let output):
-      let n = width(input)
+    case .gated(let body): gate(body, share(rows(body.output, layout)))
+    case .unary(let body): change(body, share(rows(body.value, layout) * width(body.value)))
+    case .add(let body):
+      let part = share(rows(body.target, layout) * width(body.target))
+      unsafe dk_add(isa, floats(body.target) + part.lowerBound, floats(body.value) + part.lowerBound, Int64(part.count))
+    case .select(let body):
+      let n = width(body.input)
       for row in share(layout.selectedRows.count) {
-        unsafe (floats(output) + row * n).update(from: floats(input) + layout.selectedRows[row] * n, count: n)
+        unsafe (floats(body.output) + row * n).update(from: floats(body.input) + layout.selectedRows[row] * n, count: n)
       }
-    case .allReduce(let value):
-      if thread == 0 { unsafe communicator.allReduce(floats(value), count: rows(value, layout) * width(value)) }
-    case .allGather(let input, let output):
-      if thread == 0 {
-        unsafe communicator.allGather(floats(input), rows: rows(input, layout), width: width(input), into: floats(output))
-      }
-    case .send(let value):
-      if thread == 0 { unsafe communicator.send(floats(value), count: rows(value, layout) * width(value)) }
-    case .receive(let value):
-      if thread == 0 { unsafe communicator.receive(floats(value), count: rows(value, layout) * width(value)) }
+    case .allReduce, .allGather, .send, .receive: if thread == 0 { exchange(step.operation, layout) }
     }
   }
 
-  private func embed(_ step: ResolvedStep, _ batch: Batch, _ rows: Range<Int>, _ first: Int, _ scale: Float, _ output: ValueID) {
-    let n = width(output)
-    guard let table = unsafe step.vector else { return }
+  private func exchange(_ operation: Operation, _ layout: StepLayout) {
+    func count(_ value: ValueID) -> Int { rows(value, layout) * width(value) }
+    switch operation {
+    case .allReduce(let body): unsafe communicator.allReduce(floats(body.value), count: count(body.value))
+    case .allGather(let body):
+      unsafe communicator.allGather(floats(body.input), rows: rows(body.input, layout), width: width(body.input), into: floats(body.output))
+    case .send(let body): unsafe communicator.send(floats(body.value), count: count(body.value))
+    case .receive(let body): unsafe communicator.receive(floats(body.value), count: count(body.value))
+    default: break
+    }
+  }
+
+  private func norm(_ step: ResolvedStep, _ body: Norm, _ rows: Range<Int>) {
+    let n = width(body.input)
+    let first = rows.lowerBound * n
+    let (stride, count) = (Int64(n), Int64(rows.count))
+    guard let weight = step.vector else { return }
+    let output = unsafe floats(body.output) + first
+    var input = unsafe floats(body.input) + first
+    if let residual = body.residual {
+      let sum = unsafe floats(residual) + first
+      if body.kind == .rms {
+        return unsafe dk_add_rmsnorm(isa, output, stride, sum, stride, input, stride, weight.pointer, weight.type, count, stride, body.epsilon)
+      }
+      unsafe dk_add(isa, sum, input, count * stride)
+      unsafe input = sum
+    }
+    switch body.kind {
+    case .rms: unsafe dk_rmsnorm(isa, output, stride, input, stride, weight.pointer, weight.type, count, stride, body.epsilon)
+    case .layer: unsafe dk_layernorm(isa, output, stride, input, stride, weight.pointer, step.bias?.pointer, weight.type, count, stride, body.epsilon)
+    }
+  }
+
+  private func gate(_ body: Gated, _ rows: Range<Int>) {
+    let n = width(body.output)
+    let output = unsafe floats(body.output) + rows.lowerBound * n
+    let input = unsafe floats(body.input) + rows.lowerBound * 2 * n
+    if let limits = body.limits {
+      unsafe dk_limited_gate(isa, limits.limit, limits.alpha, limits.offset, output, Int64(n), input, Int64(2 * n), Int64(rows.count), Int64(n))
+    } else {
+      unsafe dk_gated_activation(isa, dk_activation_kind(body.activation), output, Int64(n), input, Int64(2 * n), Int64(rows.count), Int64(n))
+    }
+  }
+
+  private func change(_ body: Unary, _ part: Range<Int>) {
+    let start = unsafe floats(body.value) + part.lowerBound
+    let count = Int64(part.count)
+    switch body.kind {
+    case .scale(let factor): unsafe dk_scale(isa, start, factor, count)
+    case .softCap(let cap): unsafe dk_soft_cap(isa, start, cap, count)
+    case .activation(let activation): unsafe dk_activation(isa, dk_activation_kind(activation), start, count, start, count, 1, count)
+    }
+  }
+
+  private func embed(_ step: ResolvedStep, _ body: Embed, _ batch: Batch, _ rows: Range<Int>) {
+    let n = width(body.output)
+    guard let table = step.vector else { return }
     for row in rows {
-      let destination = unsafe floats(output) + row * n
-      var id = batch.tokens[row] - Int32(clamping: first)
+      let destination = unsafe floats(body.output) + row * n
+      var id = batch.tokens[row] - Int32(clamping: body.firstToken)
       guard id >= 0, id < step.tableRows else {  // another rank's row
         unsafe destination.update(repeating: 0, count: n)
         continue
       }
       if step.isPanel {
-        unsafe dk_gather_panels(step.vectorType, destination, Int64(n), table, Int64(n), &id, 1, scale)
+        unsafe dk_gather_panels(table.type, destination, Int64(n), table.pointer, Int64(n), &id, 1, body.scale)
       } else {
-        unsafe dk_gather_rows(step.vectorType, destination, Int64(n), table, Int64(n), &id, 1, scale)
+        unsafe dk_gather_rows(table.type, destination, Int64(n), table.pointer, Int64(n), &id, 1, body.scale)
       }
     }
   }
@@ -202,10 +230,10 @@ import Tensors
   }
 
   private func attend(
-    _ step: ResolvedStep, _ attention: Operation.Attention, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int
+    _ step: ResolvedStep, _ attention: Attention, _ batch: Batch, _ layout: StepLayout, _ thread: Int, _ count: Int
   ) {
-    guard var shape = step.attention else { return }
-    let pool = unsafe pools[attention.layer].base
+    guard var shape = unsafe step.attention else { return }
+    let pool = unsafe pools[step.pool].base
     let (heads, keyValueHeads, size) = (attention.heads, attention.keyValueHeads, attention.headSize)
     let stride = (heads + 2 * keyValueHeads) * size
     let qkv = unsafe floats(attention.qkv)
@@ -216,14 +244,18 @@ import Tensors
       guard !part.isEmpty else { continue }
       let position = Int64(slice.firstPosition + part.lowerBound)
       let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * stride
-      if let norms = attention.norms, let queries = unsafe step.queryNorm, let keys = unsafe step.keyNorm {
-        for head in 0..<heads + keyValueHeads {
-          let (weight, type) = unsafe head < heads ? (queries, step.vectorType) : (keys, step.keyNormType)
+      func normHeads(_ places: Range<Int>, _ norm: Attention.HeadNorm?, _ weight: ResolvedVector?) {
+        guard let norm, let weight else { return }
+        for head in places {
           let first = unsafe row + head * size
-          unsafe dk_rmsnorm(isa, first, Int64(stride), first, Int64(stride), weight, type, Int64(part.count), Int64(size), norms.epsilon)
+          unsafe dk_rmsnorm(
+            isa, first, Int64(stride), first, Int64(stride), weight.pointer, weight.type, Int64(part.count), Int64(size), norm.epsilon)
         }
       }
-      if let rotary {
+      normHeads(0..<heads, attention.queryNorm, step.queryNorm)
+      normHeads(heads..<heads + keyValueHeads, attention.keyNorm, step.keyNorm)
+      if let index = attention.rotary {
+        let rotary = rotaries[index]
         unsafe dk_rope(
           isa, dk_rope_style(rotary.rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),
           Int64(size), Int64(rotary.rotary.dimension), rotary.cosines, rotary.sines, position)
@@ -237,8 +269,9 @@ import Tensors
     if thread == 0 { queue.reset() }
     team.barrier(thread)
     let perGroup = heads / keyValueHeads
-    while let index = queue.take(below: layout.attention.count) {
-      let item = layout.attention[index]
+    let items = layout.attention[keyValueHeads] ?? []
+    while let index = queue.take(below: items.count) {
+      let item = items[index]
       let slice = batch.sequences[item.slice]
       unsafe slice.blockTable.withUnsafeBufferPointer { table in
         unsafe dk_attention(

@@ -11,16 +11,25 @@ import Tensors
   /// Heads and scale of this very attention.
   var attention: dk_attention_shape?
   /// Norms of query heads and key heads.
-  var queryNorm: UnsafeRawPointer?
-  var keyNorm: UnsafeRawPointer?
+  var queryNorm: ResolvedVector?
+  var keyNorm: ResolvedVector?
+  /// Held for the attention's shape, which points to it.
+  var sinks: AlignedBuffer?
+  /// Index into all pools of cache blocks.
+  var pool = 0
   var decodeTactic: Int32 = 0
   var prefillTactic: Int32 = 0
   /// Norm weight or embedding table.
-  var vector: UnsafeRawPointer?
-  var vectorType: dk_type = DK_F32
-  var keyNormType: dk_type = DK_F32
+  var vector: ResolvedVector?
+  var bias: ResolvedVector?
   var isPanel = false
   var tableRows = 0
+}
+
+/// A weight in rows.
+@safe struct ResolvedVector {
+  var pointer: UnsafeRawPointer
+  var type: dk_type
 }
 
 /// A rank's operations with pointers into one version of its weights, which it keeps alive.
@@ -45,35 +54,47 @@ import Tensors
   private static func resolve(
     _ operation: Operation, plan: Plan, tactics: [Shape: LinearTactics], weights: RankWeights, isa: dk_isa
   ) -> ResolvedStep {
-    var step = unsafe ResolvedStep(operation: operation)
-    switch operation {
-    case .linear(_, let name, let bias, _):
+    func planned(_ name: String) -> PlannedWeight {
       guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
+      return weight
+    }
+    func vector(_ name: String) -> ResolvedVector { unsafe ResolvedVector(pointer: weights.pointer(name), type: dk_type(planned(name).elementType)) }
+    var step = ResolvedStep(operation: operation)
+    switch operation {
+    case .linear(let linear):
+      let weight = planned(linear.weight)
       let type = dk_type(weight.elementType)
       unsafe step.linear = unsafe dk_linear(
-        panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
-        k: Int64(weight.shape[1]), type: type, bias_type: bias.flatMap { plan.weights[$0] }.map { dk_type($0.elementType) } ?? type)
+        panels: weights.pointer(linear.weight), bias: linear.bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
+        k: Int64(weight.shape[1]), type: type, bias_type: linear.bias.map { dk_type(planned($0).elementType) } ?? type)
       let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.elementType)]
       step.decodeTactic = Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0)
       step.prefillTactic = Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0)
-    case .rmsNorm(_, let name, _, _), .addRMSNorm(_, _, let name, _, _), .embed(let name, _, _, _):
-      guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
-      unsafe step.vector = weights.pointer(name)
-      step.vectorType = dk_type(weight.elementType)
+    case .norm(let norm):
+      step.vector = vector(norm.weight)
+      step.bias = norm.bias.map(vector)
+    case .embed(let embed):
+      let weight = planned(embed.weight)
+      step.vector = vector(embed.weight)
       step.isPanel = weight.layout != .rows
       step.tableRows = weight.shape[0]
     case .attention(let attention):
-      step.attention = dk_attention_shape(
+      step.queryNorm = (attention.queryNorm?.weight).map(vector)
+      step.keyNorm = (attention.keyNorm?.weight).map(vector)
+      step.pool = plan.caches[..<attention.cache].reduce(attention.layer) { $0 + $1.layers }
+      step.sinks = attention.sinks.map { floats(vector($0), count: attention.heads) }
+      unsafe step.attention = unsafe dk_attention_shape(
         heads: Int32(attention.heads), kv_heads: Int32(attention.keyValueHeads), head_dim: Int32(attention.headSize),
-        cache_type: dk_type(plan.cache.elementType), scale: attention.scale)
-      if let norms = attention.norms {
-        guard let queries = plan.weights[norms.queries], let keys = plan.weights[norms.keys] else { preconditionFailure("the plan was checked") }
-        unsafe step.queryNorm = weights.pointer(norms.queries)
-        unsafe step.keyNorm = weights.pointer(norms.keys)
-        (step.vectorType, step.keyNormType) = (dk_type(queries.elementType), dk_type(keys.elementType))
-      }
-    default: break
+        cache_type: dk_type(plan.caches[attention.cache].elementType), scale: attention.scale, window: Int64(attention.window ?? 0),
+        soft_cap: attention.softCap ?? 0, sinks: UnsafePointer(step.sinks?.floats))
+    case .activatedProduct, .gated, .unary, .add, .select, .allReduce, .allGather, .send, .receive: break
     }
     return step
+  }
+
+  private static func floats(_ vector: ResolvedVector, count: Int) -> AlignedBuffer {
+    guard let buffer = try? AlignedBuffer(reserving: count * MemoryLayout<Float>.stride) else { preconditionFailure("no memory for \(count) numbers") }
+    unsafe dk_convert(DK_PORTABLE, buffer.base, DK_F32, vector.pointer, vector.type, Int64(count))
+    return buffer
   }
 }

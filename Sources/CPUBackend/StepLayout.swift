@@ -20,16 +20,17 @@ struct StepLayout {
   let selectedRows: [Int]
   /// For each row of selected values, the slice that wants it.
   let selectedSlices: [Int]
-  let attention: [AttentionItem]
+  /// By the number of key-value heads of the attention.
+  let attention: [Int: [AttentionItem]]
 
   /// Rows of a prefill that are attended to together: enough to reuse each key block, few enough to share out.
   private static let attentionRows = 64
 
-  init(_ batch: Batch, keyValueHeads: Int) {
+  init(_ batch: Batch, keyValueHeads: Set<Int>) {
     rowCount = batch.tokens.count
     var runs: [Run] = []
     var selectedRows: [Int] = [], selectedSlices: [Int] = []
-    var attention: [AttentionItem] = []
+    var attention: [(slice: Int, rows: Range<Int>)] = []
     for (index, slice) in batch.sequences.enumerated() {
       if let last = runs.last, last.phase == slice.phase, last.rows.upperBound == slice.rows.lowerBound {
         runs[runs.count - 1].rows = last.rows.lowerBound..<slice.rows.upperBound
@@ -42,7 +43,7 @@ struct StepLayout {
       }
       for first in stride(from: 0, to: slice.rows.count, by: Self.attentionRows) {
         let rows = first..<min(first + Self.attentionRows, slice.rows.count)
-        for group in 0..<keyValueHeads { attention.append(AttentionItem(slice: index, rows: rows, group: group)) }
+        attention.append((index, rows))
       }
     }
     // Late rows see more positions: start with them, so that threads end together.
@@ -52,6 +53,8 @@ struct StepLayout {
     self.runs = runs
     self.selectedRows = selectedRows
     self.selectedSlices = selectedSlices
-    self.attention = attention
+    self.attention = Dictionary(uniqueKeysWithValues: keyValueHeads.map { heads in
+      (heads, attention.flatMap { part in (0..<heads).map { AttentionItem(slice: part.slice, rows: part.rows, group: $0) } })
+    })
   }
 }

@@ -13,7 +13,8 @@ typedef struct {
   int64_t value_offset;             /* bytes from a block's keys to its values */
   int64_t value_stride;             /* elements of a value row: head_dim rounded up to 16 */
   int queries;
-  int valid[TILE_QUERIES];          /* positions of this chunk that each query sees */
+  int hidden[TILE_QUERIES];         /* positions at the chunk's start that are before each query's window */
+  int valid[TILE_QUERIES];          /* after the last position of this chunk that each query sees */
   float largest[TILE_QUERIES];      /* of all scores so far */
   vf weight_sum[TILE_QUERIES];
   float query[TILE_QUERIES][DK_MAX_HEAD_DIM];  /* scaled */
@@ -96,17 +97,23 @@ INLINE void score_queries(attention_tile *t, const dk_type type, int first_query
 INLINE void value_queries(attention_tile *t, const dk_type type, int first_query, int d, const int vectors) {
   for (int q = first_query, n; q < t->queries; q += n) {
     n = tile_size(t->queries - q, DK_VALUE_QUERIES);
-    int common = t->valid[q]; /* the fewest: queries are in the order of their positions */
+    /* What all of them see; queries are in the order of their positions. The rest goes one by one. */
+    int begin = t->hidden[q + n - 1], common = t->valid[q];
+    if (begin > common) begin = common;
+    for (int i = q; i < q + n; i++)
+      if (t->hidden[i] < begin) value_tile(t, type, i, 1, d, vectors, t->hidden[i], begin);
     switch (n) {
 #if DK_VALUE_QUERIES >= 6
-      case 6: value_tile(t, type, q, 6, d, vectors, 0, common); break;
+      case 6: value_tile(t, type, q, 6, d, vectors, begin, common); break;
 #endif
-      case 3: value_tile(t, type, q, 3, d, vectors, 0, common); break;
-      case 2: value_tile(t, type, q, 2, d, vectors, 0, common); break;
-      default: value_tile(t, type, q, 1, d, vectors, 0, common);
+      case 3: value_tile(t, type, q, 3, d, vectors, begin, common); break;
+      case 2: value_tile(t, type, q, 2, d, vectors, begin, common); break;
+      default: value_tile(t, type, q, 1, d, vectors, begin, common);
     }
-    for (int i = q + 1; i < q + n; i++)
-      if (t->valid[i] > common) value_tile(t, type, i, 1, d, vectors, common, t->valid[i]);
+    for (int i = q + 1; i < q + n; i++) {
+      const int first = t->hidden[i] > common ? t->hidden[i] : common;
+      if (t->valid[i] > first) value_tile(t, type, i, 1, d, vectors, first, t->valid[i]);
+    }
   }
 }
 
@@ -114,6 +121,11 @@ INLINE void value_queries(attention_tile *t, const dk_type type, int first_query
 INLINE void softmax_chunk(attention_tile *t, int q) {
   float *score = t->score[q];
   const int valid = t->valid[q], end = (valid + DK_LANES - 1) / DK_LANES * DK_LANES;
+  if (t->shape->soft_cap > 0) {
+    const vf cap = splat(t->shape->soft_cap), reciprocal = splat(1 / t->shape->soft_cap);
+    for (int i = 0; i < end; i += DK_LANES) store(score + i, soft_cap(load(score + i), cap, reciprocal));
+  }
+  for (int i = 0; i < t->hidden[q]; i++) score[i] = -__builtin_inff();
   for (int i = valid; i < end; i++) score[i] = -__builtin_inff();
   vf most = splat(t->largest[q]);
   for (int i = 0; i < end; i += DK_LANES) most = max_(load(score + i), most);
@@ -179,25 +191,37 @@ static void attention(const dk_attention_shape *shape, const void *pool, const i
         t.weight_sum[i] = splat(0);
       }
       const int64_t end_position = first_position + row + rows; /* after the last position that any query sees */
-      for (int64_t start = 0; start < end_position; start += CHUNK) {
+      int64_t start = 0; /* of the chunk that the first query's window begins in */
+      if (shape->window > 0 && first_position + row + 1 > shape->window)
+        start = (first_position + row + 1 - shape->window) / CHUNK * CHUNK;
+      for (; start < end_position; start += CHUNK) {
         int64_t tokens = end_position - start;
         if (tokens > CHUNK) tokens = CHUNK;
         const int blocks = (int)((tokens + DK_BLOCK_TOKENS - 1) / DK_BLOCK_TOKENS);
         for (int b = 0; b < blocks; b++)
           t.blocks[b] = (const char *)pool + block_table[start / DK_BLOCK_TOKENS + b] * block_bytes + kv_head * head_bytes;
         int first_query = 0;
-        for (int i = 0; i < t.queries; i++) {
-          int64_t sees = first_position + row + i / heads + 1 - start;
+        t.queries = 0; /* those whose window has begun: later ones have later windows */
+        for (int i = 0; i < rows * heads; i++) {
+          int64_t sees = first_position + row + i / heads + 1 - start, hidden = shape->window > 0 ? sees - shape->window : 0;
           if (sees <= 0) first_query = i + 1;
+          if (hidden < CHUNK) t.queries = i + 1;
+          t.hidden[i] = (int)(hidden < 0 ? 0 : hidden);
           t.valid[i] = (int)(sees > CHUNK ? CHUNK : sees);
         }
         if (shape->cache_type == DK_F32) attention_chunk_f32(&t, first_query, blocks);
         else attention_chunk_bf16(&t, first_query, blocks);
       }
-      for (int i = 0; i < t.queries; i++) {
+      for (int i = 0; i < rows * heads; i++) {
         float *to = out + (row + i / heads) * out_stride + (head + i % heads) * dim;
-        const float sum = sum_lanes(t.weight_sum[i]);
-        EACH_VECTOR(d, part, dim) put(to, d, part, load(t.result[i] + d) / splat(sum));
+        vf sum = splat(sum_lanes(t.weight_sum[i]));
+        if (shape->sinks) { /* relative to the largest score, whichever it is */
+          const float sink = shape->sinks[head + i % heads], largest = sink > t.largest[i] ? sink : t.largest[i];
+          const vf scale = exp_(splat(t.largest[i] - largest));
+          sum = fma_(sum, scale, exp_(splat(sink - largest)));
+          for (int64_t d = 0; d < t.value_stride; d += DK_LANES) store(t.result[i] + d, load(t.result[i] + d) * scale);
+        }
+        EACH_VECTOR(d, part, dim) put(to, d, part, load(t.result[i] + d) / sum);
       }
     }
     head += heads;

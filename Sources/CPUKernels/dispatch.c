@@ -103,6 +103,15 @@ void dk_gated_activation(dk_isa isa, dk_activation_kind f, float *out, int64_t o
   table(isa)->gated_activation(f, out, out_stride, x, x_stride, rows, n);
 }
 
+void dk_limited_gate(dk_isa isa, float limit, float alpha, float offset, float *out, int64_t out_stride, const float *x,
+                     int64_t x_stride, int64_t rows, int64_t n) {
+  table(isa)->limited_gate(limit, alpha, offset, out, out_stride, x, x_stride, rows, n);
+}
+
+void dk_scale(dk_isa isa, float *x, float factor, int64_t count) { table(isa)->scale(x, factor, count); }
+
+void dk_soft_cap(dk_isa isa, float *x, float cap, int64_t count) { table(isa)->soft_cap(x, cap, count); }
+
 void dk_add(dk_isa isa, float *sum, const float *x, int64_t count) { table(isa)->add(sum, x, count); }
 
 int64_t dk_argmax(dk_isa isa, const float *x, int64_t count) { return table(isa)->argmax(x, count); }

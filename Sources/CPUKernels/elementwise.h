@@ -127,6 +127,28 @@ static void gated_activation(dk_activation_kind f, float *out, int64_t out_strid
   EACH_ACTIVATION(true)
 }
 
+static void limited_gate(float limit, float alpha, float offset, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                         int64_t rows, int64_t n) {
+  const vf most = splat(limit), least = splat(-limit);
+  for (int64_t r = 0; r < rows; r++) {
+    const float *up = x + r * x_stride, *gate = up + n;
+    EACH_VECTOR(i, part, n) { /* comparisons as they are, so that NaN stays */
+      vf a = get(gate, i, part), b = get(up, i, part);
+      a = choose(a > most, most, a);
+      b = choose(b > most, most, choose(b < least, least, b));
+      put(out + r * out_stride, i, part, a / (splat(1) + exp_(splat(-alpha) * a)) * (b + splat(offset)));
+    }
+  }
+}
+
+static void scale_values(float *x, float factor, int64_t count) {
+  EACH_VECTOR(i, part, count) put(x, i, part, get(x, i, part) * splat(factor));
+}
+
+static void soft_cap_values(float *x, float cap, int64_t count) {
+  EACH_VECTOR(i, part, count) put(x, i, part, soft_cap(get(x, i, part), splat(cap), splat(1 / cap)));
+}
+
 static void add(float *sum, const float *x, int64_t count) {
   EACH_VECTOR(i, part, count) put(sum, i, part, get(sum, i, part) + get(x, i, part));
 }

@@ -166,3 +166,8 @@ INLINE vf exp_(vf x) {
   return p * s1 * s2;
 #endif
 }
+
+/* cap tanh(x / cap), with tanh u = 1 - 2 / (e^2u + 1). */
+INLINE vf soft_cap(vf x, vf cap, vf reciprocal) {
+  return cap - splat(2) * cap / (exp_(splat(2) * x * reciprocal) + splat(1));
+}

@@ -19,6 +19,9 @@ typedef struct {
   void (*layernorm)(float *, int64_t, const float *, int64_t, const void *, const void *, dk_type, int64_t, int64_t, float);
   void (*activation)(dk_activation_kind, float *, int64_t, const float *, int64_t, int64_t, int64_t);
   void (*gated_activation)(dk_activation_kind, float *, int64_t, const float *, int64_t, int64_t, int64_t);
+  void (*limited_gate)(float, float, float, float *, int64_t, const float *, int64_t, int64_t, int64_t);
+  void (*scale)(float *, float, int64_t);
+  void (*soft_cap)(float *, float, int64_t);
   void (*add)(float *, const float *, int64_t);
   int64_t (*argmax)(const float *, int64_t);
   void (*rope)(dk_rope_style, float *, int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, int64_t);

@@ -20,9 +20,11 @@ extension EngineDirectory {
       compare("pp_size", \.pipelineParallel)
       compare("limits", \.limits.text)
       compare("the element type", \.elementType.rawValue)
-      compare("a cache of", \.cache.elementType.rawValue)
+      if let type = plan.caches.first?.elementType, let other = first.caches.first?.elementType, type != other {
+        found.append("rank \(plan.rank) has a cache of \(type.rawValue), rank \(first.rank) has one of \(other.rawValue)")
+      }
       compare("vocab_size", \.vocabularySize)
-      if plan.rotary != first.rotary { found.append("rank \(plan.rank) and rank \(first.rank) turn positions differently") }
+      if plan.rotaries != first.rotaries { found.append("rank \(plan.rank) and rank \(first.rank) turn positions differently") }
     }
     guard found.isEmpty else { return found }
     let group = first.tensorParallel
@@ -49,7 +51,7 @@ extension EngineDirectory {
     guard let first = ranks.first else { return }
     var reasons = disagreements(ranks.map(\.plan))
     // Whoever shares out an adapter over the layers of config.json makes tables of them.
-    let layers = stride(from: 0, to: ranks.count, by: first.plan.tensorParallel).reduce(0) { $0 + ranks[$1].plan.cache.layers }
+    let layers = stride(from: 0, to: ranks.count, by: first.plan.tensorParallel).reduce(0) { $0 + ranks[$1].plan.cacheLayerCount }
     if reasons.isEmpty, layers != config.layerCount {
       reasons.append("config.json speaks of \(config.layerCount) layers, the plans of all ranks hold \(layers)")
     }
@@ -83,10 +85,10 @@ extension Plan {
     operations.compactMap { operation in
       let (kind, value): (Exchange.Kind, ValueID)
       switch operation {
-      case .allReduce(let reduced): (kind, value) = (.allReduce, reduced)
-      case .allGather(let input, _): (kind, value) = (.allGather, input)
-      case .send(let sent): (kind, value) = (.send, sent)
-      case .receive(let received): (kind, value) = (.receive, received)
+      case .allReduce(let reduced): (kind, value) = (.allReduce, reduced.value)
+      case .allGather(let gathered): (kind, value) = (.allGather, gathered.input)
+      case .send(let sent): (kind, value) = (.send, sent.value)
+      case .receive(let received): (kind, value) = (.receive, received.value)
       default: return nil
       }
       return Exchange(kind: kind, size: .init(width: values[value.index].width, rows: values[value.index].rows))

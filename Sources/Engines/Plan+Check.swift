@@ -28,21 +28,14 @@ extension Plan {
     let worldSize = tensorParallel.multipliedReportingOverflow(by: pipelineParallel)
     try require(!worldSize.overflow && rank >= 0 && rank < worldSize.partialValue, "rank \(rank) is outside the mapping")
     try require(limits.tokens <= 1 << 24 && limits.sequenceLength <= 1 << 24, "limits are out of range")
-    try require(cache.layers >= 0 && cache.layers <= 1 << 16, "the cache's layer count is out of range")
-    try require(cache.keyValueHeads <= 1 << 16 && cache.headSize <= 1 << 12, "the cache's heads are out of range")
-    try require(cache.elementType == .float32 || cache.elementType == .bfloat16, "the cache's element type is not supported")
-    if let rotary {
-      try require(
-        rotary.dimension % 2 == 0 && (1...cache.headSize).contains(rotary.dimension),
-        "the rotary dimension \(rotary.dimension) does not fit a head of \(cache.headSize): it must be even, and from 2 to that")
-      let factors: [Double] =
-        switch rotary.scaling {
-        case .none: []
-        case .linear(let factor): [factor]
-        case .llama3(let factor, let low, let high, let original): [factor, low, high, original]
-        }
-      try require(([rotary.base] + factors).allSatisfy { $0 > 0 && $0.isFinite }, "a number of the rotary embedding is not above 0")
+    try require(caches.count <= 1 << 10 && rotaries.count <= 1 << 10, "it has too many caches or rotary embeddings")
+    for (index, cache) in caches.enumerated() {
+      try require(cache.layers >= 0 && cache.layers <= 1 << 16, "the layer count of cache \(index) is out of range")
+      try require(cache.keyValueHeads <= 1 << 16 && cache.headSize <= 1 << 12, "the heads of cache \(index) are out of range")
+      try require(cache.elementType == .float32 || cache.elementType == .bfloat16, "the element type of cache \(index) is not supported")
+      try require(cache.elementType == caches[0].elementType, "its caches are of several element types")
     }
+    for rotary in rotaries { try rotary.check() }
   }
 
   private func checkValues() throws(PlanFormatError) {

@@ -17,11 +17,12 @@ extension Plan {
       ],
       "elementType": .string(elementType.rawValue),
       "vocabularySize": .int(vocabularySize),
-      "rotary": rotary?.json ?? .null,
-      "cache": [
-        "layers": .int(cache.layers), "keyValueHeads": .int(cache.keyValueHeads), "headSize": .int(cache.headSize),
-        "elementType": .string(cache.elementType.rawValue),
-      ],
+      "rotaries": .array(rotaries.map(\.json)),
+      "caches": .array(
+        caches.map { cache in
+          ["layers": .int(cache.layers), "keyValueHeads": .int(cache.keyValueHeads), "headSize": .int(cache.headSize),
+           "elementType": .string(cache.elementType.rawValue)]
+        }),
     ]
     members["values"] = .array(
       zip(values, slots.slot).map { value, slot in
@@ -39,16 +40,26 @@ extension Plan {
   }
 
   /// Reads and checks a plan: afterwards every index, shape and width in it fits every other.
+  ///
+  /// A plan of format 1 is read as what format 2 says in its place.
   public init(json: JSONValue) throws(PlanFormatError) {
     let version = try json.integer("formatVersion")
-    guard version == Self.formatVersion else {
+    guard (1...Self.formatVersion).contains(version) else {
       throw PlanFormatError(
-        "the plan has format \(version), this program reads \(Self.formatVersion): "
+        "the plan has format \(version), this program reads 1 to \(Self.formatVersion): "
           + (version > Self.formatVersion ? "use a newer drydock" : "build the engine again"))
     }
+    let json = version == 1 ? try PlanFormat1.upgraded(json) : json
     let limits = try json.member("limits")
-    let cache = try json.member("cache")
-    let rotary = try json.member("rotary")
+    var rotaries: [RotaryEmbedding] = []
+    for rotary in try json.list("rotaries") { rotaries.append(try RotaryEmbedding(json: rotary)) }
+    var caches: [CacheFormat] = []
+    for cache in try json.list("caches") {
+      caches.append(
+        CacheFormat(
+          layers: try cache.integer("layers"), keyValueHeads: try cache.size("keyValueHeads"), headSize: try cache.size("headSize"),
+          elementType: try cache.elementType("elementType")))
+    }
     var values: [Value] = []
     var slot: [Int] = []
     for value in try json.list("values") {
@@ -77,10 +88,7 @@ extension Plan {
         batchSize: try limits.size("batchSize"), inputLength: try limits.size("inputLength"),
         sequenceLength: try limits.size("sequenceLength"), tokens: try limits.size("tokens")),
       elementType: try json.elementType("elementType"), vocabularySize: try json.size("vocabularySize"),
-      rotary: rotary.isNull ? nil : try RotaryEmbedding(json: rotary),
-      cache: CacheShape(
-        layers: try cache.integer("layers"), keyValueHeads: try cache.size("keyValueHeads"),
-        headSize: try cache.size("headSize"), elementType: try cache.elementType("elementType")),
+      rotaries: rotaries, caches: caches,
       values: values, slots: BufferSlots(slot: slot, widths: try json.shape("slots")), operations: operations,
       tactics: tactics, weights: weights)
     try check()

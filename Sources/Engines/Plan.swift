@@ -8,7 +8,7 @@ public import Tensors
 /// it to the byte.
 public struct Plan: Sendable, Equatable {
   /// Grows when an older reader could not run the plan rightly.
-  public static let formatVersion = 1
+  public static let formatVersion = 2
 
   public var target: String
   public var rank: Int
@@ -19,8 +19,10 @@ public struct Plan: Sendable, Equatable {
   public var elementType: ElementType
   /// Tokens below this number have logits; rows beyond it are padding.
   public var vocabularySize: Int
-  public var rotary: RotaryEmbedding?
-  public var cache: CacheShape
+  /// Which attentions name by index: the same on every rank.
+  public var rotaries: [RotaryEmbedding]
+  /// Which attentions name by index: a kind of layer each.
+  public var caches: [CacheFormat]
   public var values: [Value]
   /// Which activation buffer each value lives in, and the width of each buffer.
   public var slots: BufferSlots
@@ -31,6 +33,8 @@ public struct Plan: Sendable, Equatable {
 
   public var tensorRank: Int { rank % tensorParallel }
   public var pipelineRank: Int { rank / tensorParallel }
+  /// Layers with keys and values, on this rank.
+  public var cacheLayerCount: Int { caches.reduce(0) { $0 + $1.layers } }
 }
 
 /// The sizes an engine was built for (upstream's names without `max_`).
@@ -46,14 +50,6 @@ public struct PlanLimits: Sendable, Hashable {
     self.sequenceLength = sequenceLength
     self.tokens = tokens
   }
-}
-
-/// The key-value cache of this rank.
-public struct CacheShape: Sendable, Hashable {
-  public var layers: Int
-  public var keyValueHeads: Int
-  public var headSize: Int
-  public var elementType: ElementType
 }
 
 public struct PlannedWeight: Sendable, Hashable {

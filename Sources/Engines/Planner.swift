@@ -36,7 +36,7 @@ public struct Planner {
     let type = config.elementType
     guard let linearLayout = target.linearLayout(type) else { throw .setting("dtype", "\"\(type.configName ?? type.rawValue)\"") }
     let linears = Set(
-      network.operations.compactMap { if case .linear(_, let weight, _, _) = $0 { weight } else { nil } })
+      network.operations.compactMap { if case .linear(let linear) = $0 { linear.weight } else { nil } })
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, weight) in network.weights {
       let layout = linears.contains(name) ? linearLayout : .rows
@@ -44,15 +44,12 @@ public struct Planner {
         shape: weight.shape, elementType: type, layout: layout, role: weight.role,
         isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(type, weight.recipe)))
     }
-    let attention = network.operations.compactMap { if case .attention(let attention) = $0 { attention } else { nil } }
+    let caches = network.assignCaches(cacheElementType ?? target.cacheElementType(type))
     let mapping = config.mapping
     return Plan(
       target: target.name, rank: rank, tensorParallel: mapping.tensorParallel,
       pipelineParallel: mapping.pipelineParallel, limits: limits, elementType: type,
-      vocabularySize: config.vocabularySize, rotary: network.rotary,
-      cache: CacheShape(
-        layers: attention.count, keyValueHeads: attention.first?.keyValueHeads ?? 1,
-        headSize: attention.first?.headSize ?? config.headSize, elementType: cacheElementType ?? target.cacheElementType(type)),
+      vocabularySize: config.vocabularySize, rotaries: network.rotaries, caches: caches,
       values: network.values, slots: BufferSlots(values: network.values, operations: network.operations),
       operations: network.operations, tactics: [], weights: weights)
   }
@@ -62,7 +59,7 @@ public struct Planner {
     var tactics: [LinearTactics] = []
     for weight in plan.weights.values where weight.layout != .rows {
       let (outputs, inputs, type) = (weight.shape[0], weight.shape[1], weight.elementType)
-      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs }) else { continue }
+      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs && $0.elementType == type }) else { continue }
       if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, elementType: type),
         target.hasKernels(for: known)
       {

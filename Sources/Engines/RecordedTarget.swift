@@ -15,7 +15,7 @@ struct RecordedTarget: PlanTarget {
   func linearLayout(_ elementType: ElementType) -> WeightLayout? {
     plan.weights.values.first { $0.layout != .rows && $0.elementType == elementType }?.layout
   }
-  func cacheElementType(_ elementType: ElementType) -> ElementType { plan.cache.elementType }
+  func cacheElementType(_ elementType: ElementType) -> ElementType { plan.caches.first?.elementType ?? elementType }
   func obstacles(to plan: Plan) -> [String] { [] }
   /// Tactics change speed, never results: a plan that is only compared has none.
   func hasKernels(for tactics: LinearTactics) -> Bool { false }
@@ -29,7 +29,7 @@ extension Plan {
   ///
   /// - Throws: ``UnsupportedModel``.
   func again(_ config: CheckpointConfig) throws(UnsupportedModel) -> Plan {
-    let shares = operations.contains { if case .linear(_, EmbeddingSharing.embedding, _, _) = $0 { true } else { false } }
+    let shares = operations.contains { if case .linear(let linear) = $0 { linear.weight == EmbeddingSharing.embedding } else { false } }
     let scope: RefitScope = weights.values.contains { $0.role == .embedding && $0.isRefittable } ? .all : .standard
     var planner = Planner(target: RecordedTarget(self), limits: limits.again(config), scope: scope)
     return try planner.plan(config: config, rank: rank, sharesEmbedding: shares)

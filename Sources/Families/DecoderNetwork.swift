@@ -17,7 +17,7 @@ enum DecoderNetwork {
     if let asked = config.json["qk_layernorm"]?.bool, asked != style.hasHeadNorms { throw .setting("qk_layernorm", "\(asked)") }
     let activation = try Activation(config: config)
     var network = Network()
-    network.rotary = try RotaryEmbedding(config: config)
+    network.rotaries = [try RotaryEmbedding(config: config)]
     let hidden = config.hiddenSize
     let epsilon = Float(config.normEpsilon)
     let t = config.mapping.tensorParallel
@@ -26,7 +26,7 @@ enum DecoderNetwork {
     if shape.isFirstStage {
       network.embed(config: config, shape: shape, output: residual)
     } else {
-      network.operations.append(.receive(value: residual))
+      network.append(.receive(Receive(value: residual)))
     }
 
     for layer in 0..<shape.layerCount {
@@ -40,19 +40,20 @@ enum DecoderNetwork {
       let qkv = network.value("\(prefix)qkv", width: shape.qkvWidth)
       network.linear(normed, prefix + "attention.qkv", .attention, qkv, bias: config.attentionBias)
       let attended = network.value("\(prefix)attention", width: shape.heads * config.headSize)
-      network.operations.append(
+      network.append(
         .attention(
-          .init(
-            qkv: qkv, output: attended, layer: layer, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            headSize: config.headSize, scale: shape.attentionScale,
-            norms: style.hasHeadNorms ? network.headNorms(prefix, config.headSize, epsilon) : nil)))
+          Attention(
+            qkv: qkv, output: attended, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
+            headSize: config.headSize, scale: shape.attentionScale, rotary: 0,
+            queryNorm: style.hasHeadNorms ? network.headNorm(prefix, "q_layernorm", config.headSize, epsilon) : nil,
+            keyNorm: style.hasHeadNorms ? network.headNorm(prefix, "k_layernorm", config.headSize, epsilon) : nil)))
       let projected = network.value("\(prefix)dense", width: hidden)
       // A row-parallel bias is added once: by the first rank of the group.
       network.linear(
         attended, prefix + "attention.dense", .attention, projected,
         bias: config.attentionBias && style.denseBias && shape.tensorRank == 0)
-      if t > 1 { network.operations.append(.allReduce(value: projected)) }
-      network.operations.append(.add(target: residual, value: projected))
+      if t > 1 { network.append(.allReduce(AllReduce(value: projected))) }
+      network.append(.add(Add(target: residual, value: projected)))
 
       // MLP: proj(activation(fc(x)) * gate(x)).
       let normed2 = network.value("\(prefix)post_layernorm", width: hidden)
@@ -62,21 +63,20 @@ enum DecoderNetwork {
       let gate = network.value("\(prefix)gate", width: shape.intermediate)
       network.linear(normed2, prefix + "mlp.gate", .mlp, gate, bias: config.mlpBias)
       let product = network.value("\(prefix)product", width: shape.intermediate)
-      network.operations.append(
-        .activatedProduct(activated: fc, factor: gate, activation: activation, output: product))
+      network.append(.activatedProduct(ActivatedProduct(activated: fc, factor: gate, activation: activation, output: product)))
       let down = network.value("\(prefix)proj", width: hidden)
       network.linear(
         product, prefix + "mlp.proj", .mlp, down, bias: config.mlpBias && shape.tensorRank == 0)
-      if t > 1 { network.operations.append(.allReduce(value: down)) }
-      network.operations.append(.add(target: residual, value: down))
+      if t > 1 { network.append(.allReduce(AllReduce(value: down))) }
+      network.append(.add(Add(target: residual, value: down)))
     }
 
     guard shape.isLastStage else {
-      network.operations.append(.send(value: residual))
+      network.append(.send(Send(value: residual)))
       return network
     }
     let last = network.value("selected", width: hidden, rows: .selected)
-    network.operations.append(.select(input: residual, output: last))
+    network.append(.select(Select(input: residual, output: last)))
     let normed = network.value("transformer.ln_f", width: hidden, rows: .selected)
     network.rmsNorm(last, "transformer.ln_f", epsilon, normed)
     network.logits(config: config, shape: shape, input: normed, sharesEmbedding: sharesEmbedding)
@@ -87,12 +87,11 @@ enum DecoderNetwork {
 extension Network {
   fileprivate mutating func rmsNorm(_ input: ValueID, _ module: String, _ epsilon: Float, _ output: ValueID) {
     let weight = weight(module + ".weight", shape: [values[input.index].width], role: .normalization)
-    operations.append(.rmsNorm(input: input, weight: weight, epsilon: epsilon, output: output))
+    append(.norm(Norm(input: input, weight: weight, epsilon: epsilon, output: output)))
   }
 
-  fileprivate mutating func headNorms(_ prefix: String, _ headSize: Int, _ epsilon: Float) -> HeadNorms {
-    func norm(_ name: String) -> String { weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization) }
-    return HeadNorms(queries: norm("q_layernorm"), keys: norm("k_layernorm"), epsilon: epsilon)
+  fileprivate mutating func headNorm(_ prefix: String, _ name: String, _ headSize: Int, _ epsilon: Float) -> Attention.HeadNorm {
+    .init(weight: weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization), epsilon: epsilon)
   }
 
   fileprivate mutating func linear(
@@ -101,7 +100,7 @@ extension Network {
     let outputs = values[output.index].width
     let weight = weight(module + ".weight", shape: [outputs, values[input.index].width], role: role)
     let bias = bias ? self.weight(module + ".bias", shape: [outputs], role: role) : nil
-    operations.append(.linear(input: input, weight: weight, bias: bias, output: output))
+    append(.linear(Linear(input: input, weight: weight, bias: bias, output: output)))
   }
 
   /// The embedding table, whole or sharded over the tensor-parallel group by rows (0) or columns (1).
@@ -113,14 +112,14 @@ extension Network {
       let columns = config.hiddenSize / t
       let weight = weight(name, shape: [config.vocabularySize, columns], role: .embedding)
       let part = value("embedding.part", width: columns)
-      operations.append(.embed(weight: weight, firstToken: 0, scale: shape.embeddingScale, output: part))
-      operations.append(.allGather(input: part, output: output))
+      append(.embed(Embed(weight: weight, firstToken: 0, scale: shape.embeddingScale, output: part)))
+      append(.allGather(AllGather(input: part, output: output)))
     } else {
       let rows = sharded ? (config.vocabularySize + t - 1) / t : config.vocabularySize
       let weight = weight(name, shape: [rows, config.hiddenSize], role: .embedding)
       let first = sharded ? rows * shape.tensorRank : 0
-      operations.append(.embed(weight: weight, firstToken: first, scale: shape.embeddingScale, output: output))
-      if sharded { operations.append(.allReduce(value: output)) }
+      append(.embed(Embed(weight: weight, firstToken: first, scale: shape.embeddingScale, output: output)))
+      if sharded { append(.allReduce(AllReduce(value: output))) }
     }
   }
 
@@ -134,10 +133,10 @@ extension Network {
       name = weight("lm_head.weight", shape: [rows, config.hiddenSize], role: .logits)
     }
     let logits = value("logits", width: rows, rows: .selected)
-    operations.append(.linear(input: input, weight: name, bias: nil, output: logits))
+    append(.linear(Linear(input: input, weight: name, output: logits)))
     if t > 1 {
       let all = value("logits.all", width: rows * t, rows: .selected)
-      operations.append(.allGather(input: logits, output: all))
+      append(.allGather(AllGather(input: logits, output: all)))
     }
   }
 }

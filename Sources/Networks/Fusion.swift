@@ -13,19 +13,18 @@ extension Network {
   mutating func fuseGatedMLP() {
     var result: [Operation] = []
     for operation in operations {
-      guard case .activatedProduct(let activated, let factor, let activation, let output) = operation,
-        result.count >= 2,
-        case .linear(let input1, let fc, let fcBias, activated) = result[result.count - 2],
-        case .linear(let input2, let gate, let gateBias, factor) = result[result.count - 1],
-        input1 == input2, (fcBias == nil) == (gateBias == nil)
+      guard case .activatedProduct(let product) = operation, result.count >= 2,
+        case .linear(let fc) = result[result.count - 2], fc.output == product.activated,
+        case .linear(let gate) = result[result.count - 1], gate.output == product.factor,
+        fc.input == gate.input, (fc.bias == nil) == (gate.bias == nil)
       else { result.append(operation); continue }
       result.removeLast(2)
-      let width = values[activated.index].width + values[factor.index].width
-      let fused = value(values[activated.index].name + ".fused", width: width)
-      let weight = concatenate(gate, fc)
-      let bias: String? = if let fcBias, let gateBias { concatenate(gateBias, fcBias) } else { nil }
-      result.append(.linear(input: input1, weight: weight, bias: bias, output: fused))
-      result.append(.gatedActivation(input: fused, activation: activation, output: output))
+      let width = values[product.activated.index].width + values[product.factor.index].width
+      let fused = value(values[product.activated.index].name + ".fused", width: width)
+      let weight = concatenate(gate.weight, fc.weight)
+      let bias: String? = if let fcBias = fc.bias, let gateBias = gate.bias { concatenate(gateBias, fcBias) } else { nil }
+      result.append(.linear(Linear(input: fc.input, weight: weight, bias: bias, output: fused)))
+      result.append(.gated(Gated(input: fused, activation: product.activation, limits: product.limits, output: product.output)))
     }
     operations = result
   }
@@ -43,15 +42,14 @@ extension Network {
     return String(name)
   }
 
-  /// `add` followed at once by `rmsNorm` of the sum becomes one pass over the residual.
+  /// `add` followed at once by a norm of the sum becomes one pass over the residual.
   mutating func fuseResidualNorm() {
     var result: [Operation] = []
     for operation in operations {
-      if case .rmsNorm(let input, let weight, let epsilon, let output) = operation,
-        case .add(input, let delta)? = result.last
-      {
+      if case .norm(var norm) = operation, norm.residual == nil, norm.kind == .rms, case .add(let sum)? = result.last, sum.target == norm.input {
         result.removeLast()
-        result.append(.addRMSNorm(residual: input, delta: delta, weight: weight, epsilon: epsilon, output: output))
+        (norm.residual, norm.input) = (sum.target, sum.value)
+        result.append(.norm(norm))
       } else {
         result.append(operation)
       }

@@ -7,10 +7,12 @@ public struct Network: Sendable {
   public var operations: [Operation] = []
   /// By engine name, in order of first use.
   public var weights: OrderedDictionary<String, NetworkWeight> = [:]
-  /// Rotary position embedding of all attention operations; nil where the model has none.
-  public var rotary: RotaryEmbedding?
+  /// Rotary position embeddings, which attention operations name by index: the same on every rank.
+  public var rotaries: [RotaryEmbedding] = []
 
   public init() {}
+
+  public mutating func append(_ operations: Operation...) { self.operations += operations }
 
   public mutating func value(_ name: String, width: Int, rows: Value.Rows = .tokens) -> ValueID {
     values.append(Value(name: name, width: width, rows: rows))
@@ -60,32 +62,4 @@ public struct NetworkWeight: Sendable, Hashable {
   public var role: WeightRole
   /// Without cast and pack: those are the target's business.
   public var recipe: Recipe
-}
-
-/// Rotary position embedding (arXiv:2104.09864) with the frequency scaling that the configuration names.
-public struct RotaryEmbedding: Sendable, Hashable {
-  public enum Style: String, Sendable, Hashable {
-    /// Element i turns with element i + dimension/2 (GPT-NeoX, Llama).
-    case halves
-    /// Element 2i turns with element 2i + 1 (GPT-J).
-    case pairs
-  }
-  public enum Scaling: Sendable, Hashable {
-    case none
-    /// Positions divided by `factor`.
-    case linear(factor: Double)
-    /// Llama 3.1: low frequencies divided by `factor`, high ones kept, a ramp between.
-    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaximum: Double)
-  }
-  public var style: Style
-  /// How many elements of a head turn; even, at most the head size.
-  public var dimension: Int
-  public var base: Double
-  public var scaling: Scaling
-  public init(style: Style, dimension: Int, base: Double, scaling: Scaling) {
-    self.style = style
-    self.dimension = dimension
-    self.base = base
-    self.scaling = scaling
-  }
 }

@@ -19,6 +19,57 @@ import Testing
     }
   }
 
+  /// Windows that end inside blocks and chunks, that are wider than a sequence and as narrow as can be.
+  private static let forms: [(window: Int, softCap: Float, hasSinks: Bool)] = [
+    (1, 0, false), (5, 0, false), (16, 0, false), (100, 0, false), (128, 0, true), (129, 30, false), (1000, 0, false), (0, 5, false), (0, 0, true), (37, 2, true),
+  ]
+
+  @Test(arguments: instructionSets, [DK_F32.rawValue, DK_BF16.rawValue])
+  func `windows, soft caps and sinks agree with the definition, and a row gets the same bits alone`(isa: Int32, cache: Int32) {
+    let isa = dk_isa(rawValue: isa)
+    for (index, form) in Self.forms.enumerated() {
+      for (headDimension, group, keyValueHeads, length) in [(24, 3, 2, 300), (64, 4, 1, 140), (33, 1, 3, 18)] {
+        let sequence = Sequence(
+          headDimension: headDimension, group: group, keyValueHeads: keyValueHeads, length: length, cache: dk_type(rawValue: cache), seed: index)
+        sequence.set(window: form.window, softCap: form.softCap, hasSinks: form.hasSinks)
+        let whole = sequence.attend(isa)
+        let mismatch = firstMismatch(whole, sequence.expected()) { _ in 1e-5 }
+        #expect(mismatch == nil, "\(form), head \(headDimension), length \(length)")
+        var alone = [Float](repeating: .nan, count: whole.count)
+        for row in 0..<length { sequence.attend(isa, from: row, rows: 1, share: 0..<1, heads: 0..<sequence.heads, into: &alone) }
+        #expect(alone.bits == whole.bits, "\(form)")
+        alone = [Float](repeating: .nan, count: whole.count)
+        var random = Random(index), row = 0
+        while row < length {
+          let rows = min(length - row, Int.random(in: 1...60, using: &random))
+          sequence.attend(isa, from: row, rows: rows, share: 0..<rows, heads: 0..<sequence.heads, into: &alone)
+          row += rows
+        }
+        #expect(alone.bits == whole.bits, "\(form), in chunks")
+      }
+    }
+  }
+
+  @Test(arguments: instructionSets, [DK_F32.rawValue, DK_BF16.rawValue])
+  func `a NaN before a row's window does not reach it`(isa: Int32, cache: Int32) {
+    let isa = dk_isa(rawValue: isa)
+    for (position, window) in [(0, 1), (3, 5), (15, 2), (16, 40), (127, 3)] {
+      let sequence = Sequence(headDimension: 24, group: 3, keyValueHeads: 2, length: 150, cache: dk_type(rawValue: cache), seed: 3)
+      sequence.set(window: window, softCap: 0, hasSinks: false)
+      let clean = sequence.attend(isa)
+      sequence.poison(position: position, keyValueHead: 1, inKeys: false)
+      sequence.poison(position: position, keyValueHead: 1, inKeys: true)
+      for (index, got) in sequence.attend(isa).enumerated() {
+        let row = index / (6 * 24), head = index / 24 % 6
+        if row >= position && row < position + window && head >= 3 {
+          #expect(got.isNaN, "row \(row), head \(head)")
+        } else {
+          #expect(got.bitPattern == clean[index].bitPattern, "row \(row), head \(head)")
+        }
+      }
+    }
+  }
+
   @Test(arguments: instructionSets, [DK_F32.rawValue, DK_BF16.rawValue])
   func `a row gets the same bits alone, in chunks of a prompt, and whichever thread has which heads`(isa: Int32, cache: Int32) {
     let isa = dk_isa(rawValue: isa)
@@ -97,7 +148,7 @@ import Testing
     var random = Random(seed)
     shape = dk_attention_shape(
       heads: Int32(heads), kv_heads: Int32(keyValueHeads), head_dim: Int32(headDimension), cache_type: cache,
-      scale: 1 / Float(headDimension).squareRoot())
+      scale: 1 / Float(headDimension).squareRoot(), window: 0, soft_cap: 0, sinks: nil)
     query = Guarded(random.floats(length * heads * headDimension, in: -queryScale...queryScale))
     let key = random.floats(length * keyValueHeads * headDimension), value = random.floats(length * keyValueHeads * headDimension)
     self.key = Reference.stored(key, cache).values
@@ -113,6 +164,15 @@ import Testing
         &shape, pool.raw, blockTable.base, Int64(rows.lowerBound), keys.base + rows.lowerBound * width, Int64(width),
         values.base + rows.lowerBound * width, Int64(width), Int64(rows.count))
     }
+  }
+
+  private var sinks = Guarded<Float>([])
+
+  func set(window: Int, softCap: Float, hasSinks: Bool) {
+    var random = Random(heads)
+    (shape.window, shape.soft_cap) = (Int64(window), softCap)
+    sinks = Guarded(random.floats(heads, in: -3...6))
+    unsafe shape.sinks = hasSinks ? UnsafePointer(sinks.base) : nil
   }
 
   func attend(_ isa: dk_isa) -> [Float] {
@@ -148,19 +208,22 @@ import Testing
       for head in 0..<heads {
         let shared = head / group
         var weights: [Double] = []
-        for token in 0...row {
+        let start = shape.window == 0 ? 0 : max(0, row + 1 - Int(shape.window))
+        for token in start...row {
           var dot = 0.0
           for d in 0..<dimensions {
             dot += Double(query[(row * heads + head) * dimensions + d]) * Double(key[(token * keyValueHeads + shared) * dimensions + d])
           }
-          weights.append(dot * Double(shape.scale))
+          let score = dot * Double(shape.scale), cap = Double(shape.soft_cap)
+          weights.append(cap == 0 ? score : cap * (1 - 2 / (exponential(2 * score / cap) + 1)))
         }
-        let largest = weights.max() ?? 0
+        let sink = unsafe shape.sinks.map { unsafe Double($0[head]) }
+        let largest = max(weights.max() ?? 0, sink ?? -.infinity)
         weights = weights.map { exponential($0 - largest) }
-        let sum = weights.reduce(0, +)
+        let sum = weights.reduce(0, +) + (sink.map { exponential($0 - largest) } ?? 0)
         for d in 0..<dimensions {
           var total = 0.0
-          for token in 0...row { total += weights[token] * Double(value[(token * keyValueHeads + shared) * dimensions + d]) }
+          for token in start...row { total += weights[token - start] * Double(value[(token * keyValueHeads + shared) * dimensions + d]) }
           out.append(total / sum)
         }
       }

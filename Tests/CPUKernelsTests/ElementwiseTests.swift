@@ -83,6 +83,33 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
     #expect(nan[0].isNaN && !nan[1].isNaN)
   }
 
+  @Test(arguments: instructionSets)
+  func `limited gates, scales and soft caps agree with the definition`(isa: Int32) {
+    let isa = dk_isa(rawValue: isa)
+    var random = Random(5)
+    for width in widths {
+      let fused = random.floats(3 * 2 * width, in: -12...12), source = Guarded(fused)
+      let out = Guarded<Float>(repeating: .nan, count: 3 * width)
+      unsafe dk_limited_gate(isa, 7, 1.702, 1, out.base, Int64(width), source.base, Int64(2 * width), 3, Int64(width))
+      let want = (0..<3 * width).map { index in
+        let row = index / width * 2 * width, column = index % width
+        let a = min(Double(fused[row + width + column]), 7), b = max(-7, min(7, Double(fused[row + column])))
+        return a / (1 + exponential(-1.702 * a)) * (b + 1)
+      }
+      var mismatch = firstMismatch(out.elements, want) { 4e-6 * (1 + abs(want[$0])) }
+      #expect(mismatch == nil, "gate \(width)")
+      let x = random.floats(width, in: -80...80), values = Guarded(x)
+      unsafe dk_soft_cap(isa, values.base, 30, Int64(width))
+      mismatch = firstMismatch(values.elements, x.map { 30 * (1 - 2 / (exponential(2 * Double($0) / 30) + 1)) }) { _ in 1e-5 }
+      #expect(mismatch == nil, "soft cap \(width)")
+      unsafe dk_scale(isa, source.base, 0.3, Int64(fused.count))
+      #expect(source.elements.bits == fused.map { $0 * 0.3 }.bits)
+    }
+    let nan = Guarded<Float>([1, .nan]), out = Guarded<Float>([0])
+    unsafe dk_limited_gate(isa, 7, 1, 1, out.base, 1, nan.base, 2, 1, 1)
+    #expect(out[0].isNaN)
+  }
+
   @Test(arguments: instructionSets, [DK_ROPE_HALVES.rawValue, DK_ROPE_INTERLEAVED.rawValue])
   func `rotary embedding turns pairs by their angle and leaves the rest of a head alone`(isa: Int32, style: Int32) {
     let style = dk_rope_style(rawValue: style)

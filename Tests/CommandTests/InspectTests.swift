@@ -21,7 +21,7 @@ import Testing
     let text = try inspect(path)
     for words in [
       "LlamaForCausalLM, bfloat16, 1 rank(s) (tp 1, pp 1), for cpu", "limits", "keys and values", "in bfloat16", "built ", "from huggingFace",
-      "attention", "addRMSNorm", "layers.0.attention.qkv.weight", "operations of other layers", "vocab_embedding.weight", "panel16x2", "changes it", "keeps it", "kernels for",
+      "attention", "norm", "layers.0.attention.qkv.weight", "operations of other layers", "vocab_embedding.weight", "panel16x2", "changes it", "keeps it", "kernels for",
     ] { #expect(text.contains(words), "\(words) in\n\(text)") }
     #expect(!text.contains("layers.1.attention"))
     #expect(!text.split(separator: "\n", omittingEmptySubsequences: false).contains { $0.hasSuffix(" ") })

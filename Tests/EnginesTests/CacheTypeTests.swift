@@ -9,7 +9,7 @@ import Testing
 @Suite struct CacheTypeTests {
   static let keptTypes: [ElementType] = [.float32, .bfloat16]
   private func kept(_ life: Lifecycle, _ name: String) throws -> Set<ElementType> {
-    Set(try EngineDirectory(life.directory(name)).ranks.map(\.plan.cache.elementType))
+    Set(try EngineDirectory(life.directory(name)).ranks.flatMap { $0.plan.caches.map(\.elementType) })
   }
 
   @Test(arguments: SmallModel.all) func `where nobody says, it is bfloat16 with weights of 16 bits and float32 with those of 32`(_ model: SmallModel) async throws {
@@ -60,7 +60,7 @@ import Testing
     let checkpoint = try SmallModel(layers: 1).write(life.directory, "A", seed: 95)
     for type in [ElementType.float16, .int8, .float8E4M3] {
       let error = await #expect(throws: EngineError.self) { try await life.build(checkpoint, "engine", cache: type) }
-      #expect(error?.description.contains("cache's element type") == true, "\(error?.description ?? "")")
+      #expect(error?.description.contains("element type of cache") == true, "\(error?.description ?? "")")
     }
     #expect(names(in: life.directory("engine")) == nil)
   }

@@ -95,10 +95,10 @@ import Testing
   @Test func `another type of keys and values is another engine`() async throws {
     let model = try model("m")
     let first = try await get(model, cache)
-    #expect(try EngineDirectory(first.engine.path).ranks[0].plan.cache.elementType == .bfloat16)
+    #expect(try EngineDirectory(first.engine.path).ranks[0].plan.caches.first?.elementType == .bfloat16)
     let exact = try await get(model, cache, keeping: .float32)
     #expect(exact.said == ["building", "built"] && exact.engine.path != first.engine.path)
-    #expect(try EngineDirectory(exact.engine.path).ranks[0].plan.cache.elementType == .float32)
+    #expect(try EngineDirectory(exact.engine.path).ranks[0].plan.caches.first?.elementType == .float32)
     #expect(try await get(model, cache, keeping: .float32).said == ["found"])
   }
 

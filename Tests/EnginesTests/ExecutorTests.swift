@@ -159,7 +159,7 @@ import Testing
     let life = Lifecycle()
     try await life.build(try model.write(life.directory, "A", seed: 21), "engine", cache: cache)
     let directory = try EngineDirectory(life.directory("engine"))
-    #expect(directory.ranks.allSatisfy { $0.plan.cache.elementType == cache })
+    #expect(directory.ranks.allSatisfy { $0.plan.caches.first?.elementType == cache })
     let shared = tokens(32, model.vocabulary, seed: 22)
     let (mine, other) = (shared + tokens(15, model.vocabulary, seed: 23), shared + tokens(9, model.vocabulary, seed: 24))
     for isa in Self.sets {

@@ -20,7 +20,7 @@ struct GGUFFactsTests {
   }
   private func frequencies(_ source: ModelSource) throws -> [Double] {
     let config = try CheckpointConfig(parsing: source.model.checkpointConfig(elementType: .float32, mapping: Mapping()))
-    return try #require(try ModelFamily.network(config: config, rank: 0, sharesEmbedding: false).rotary).frequencies
+    return try #require(try ModelFamily.network(config: config, rank: 0, sharesEmbedding: false).rotaries.first).frequencies
   }
   private func refusal(_ changes: [String: GGUFField?], _ tiny: TinySource = TinySource(), extra: [TinySource.Tensor] = []) throws -> String {
     do { _ = try open(changes, tiny, extra: extra) } catch { return "\(error)" }

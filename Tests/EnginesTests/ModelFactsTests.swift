@@ -129,7 +129,7 @@ struct ModelFactsTests {
     #expect(model.architecture == expected["architecture"]?.string)
     let config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: model.elementType, mapping: Mapping()))
     let network = try ModelFamily.network(config: config, rank: 0, sharesEmbedding: false)
-    let frequencies = try #require(network.rotary).frequencies
+    let frequencies = try #require(network.rotaries.first).frequencies
     let wanted = try #require(expected["frequencies"]?.array).compactMap(\.double)
     #expect(frequencies.count == wanted.count)
     for (found, wanted) in zip(frequencies, wanted) { #expect(abs(found - wanted) <= 1e-5 * wanted, "\(frequencies), \(wanted)") }

@@ -35,7 +35,7 @@ import Testing
     var embedding = all[0]
     embedding[at: "output"] = logits[at: "input"]
     plan[at: "operations"] = [embedding, logits]
-    plan[at: "cache"][at: "layers"] = 0
+    plan[at: "caches"] = []
     let told = #expect(throws: PlanFormatErrorBox.self) { try PlanFormatErrorBox.check(plan) }
     #expect(told?.reason.contains("token") == true, "\(told?.reason ?? "")")
     // Attention over selected rows.
@@ -45,10 +45,10 @@ import Testing
     #expect(projection["output"] == attention["input"])
     projection[at: "input"] = selection[at: "output"]
     for value in ["input", "output"] { try select(try #require(attention[value]?.int), &plan) }
-    var norm = try #require(all.last { $0["rmsNorm"] != nil })
+    var norm = try #require(all.last { $0["norm"] != nil && $0["residual"] == nil })
     norm[at: "input"] = selection[at: "output"]
     plan[at: "operations"] = [all[0], selection, norm, projection, attention, logits]
-    plan[at: "cache"][at: "layers"] = 1
+    plan[at: "caches"][at: 0][at: "layers"] = 1
     let other = #expect(throws: PlanFormatErrorBox.self) { try PlanFormatErrorBox.check(plan) }
     #expect(other?.reason.contains("token") == true, "\(other?.reason ?? "")")
   }
@@ -61,8 +61,7 @@ import Testing
     weights["x.padding"] = weights[name]
     weights[name] = nil
     var operations = try #require(forge.plans[0]["operations"]?.array)
-    for index in operations.indices where operations[index]["rmsNorm"]?.string == name { operations[index][at: "rmsNorm"] = "x.padding" }
-    for index in operations.indices where operations[index]["addRMSNorm"]?.string == name { operations[index][at: "addRMSNorm"] = "x.padding" }
+    for index in operations.indices where operations[index]["norm"]?.string == name { operations[index][at: "norm"] = "x.padding" }
     forge.plans[0][at: "operations"] = .array(operations)
     forge.plans[0][at: "weights"] = .object(weights)
     #expect(try forge.write(to: life.directory("whole")))
@@ -80,7 +79,7 @@ import Testing
   @Test func `the cache is as the attentions need it`() async throws {
     for (field, value) in [("layers", 60000), ("layers", 3), ("keyValueHeads", 1 << 33), ("headSize", 1 << 39)] {
       var (life, forge) = try await forge()
-      forge.plans[0][at: "cache"][at: field] = .int(value)
+      forge.plans[0][at: "caches"][at: 0][at: field] = .int(value)
       try expectRefused(life, forge, field)
     }
     var (life, forge) = try await forge()
@@ -115,7 +114,7 @@ import Testing
   @Test func `a rotation by numbers that are none is refused`() async throws {
     for (field, value) in [("base", JSONValue.double(0)), ("base", .double(-10000)), ("scaling", ["kind": "linear", "factor": .double(0)])] {
       var (life, forge) = try await forge()
-      forge.plans[0][at: "rotary"][at: field] = value
+      forge.plans[0][at: "rotaries"][at: 0][at: field] = value
       try expectRefused(life, forge, field)
     }
   }

@@ -46,7 +46,7 @@ import Testing
     let (_, file) = try await engine()
     let parsed = try JSONValue(parsing: file.planText)
     var json = try #require(parsed.object)
-    json["formatVersion"] = 2
+    json["formatVersion"] = .int(Plan.formatVersion + 1)
     let error = #expect(throws: PlanFormatError.self) { try Plan(json: .object(json)) }
     #expect(error?.reason.contains("newer") == true)
   }

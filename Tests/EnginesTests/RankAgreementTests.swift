@@ -53,7 +53,7 @@ import Testing
     case "a sum less": operations.remove(at: sum)
     case "a sum more": operations.insert(operations[sum], at: sum)
     case "limits": forge.plans[1][at: "limits"][at: "tokens"] = 1
-    case "cache": forge.plans[1][at: "cache"][at: "elementType"] = "F32"
+    case "cache": forge.plans[1][at: "caches"][at: 0][at: "elementType"] = "F32"
     case "target": forge.plans[1][at: "target"] = "cuda"
     default: break
     }

@@ -231,8 +231,8 @@ enum Spoiler {
           if names("input") { shape[1] = width }
           plan.reshape(weight: name, to: shape)
           if names("output"), let bias = operation["bias"]?.string { plan.reshape(weight: bias, to: [width]) }
-        case "rmsNorm"?, "addRMSNorm"?:
-          let members = ["input", "output", "residual", "delta"].compactMap { operation[$0]?.int }
+        case "norm"?:
+          let members = ["input", "output", "residual"].compactMap { operation[$0]?.int }
           guard members.contains(value), let name = operation.object?.values.first?.string else { continue }
           plan.reshape(weight: name, to: [width])
           open += members

@@ -192,7 +192,7 @@ import Testing
   @Test func `a plan that is not that of the engine's own configuration is not refitted`() async throws {
     let (life, _) = try await engine()
     var forge = try EngineForge(life.directory("engine"))
-    let norm = forge.plans[0].operations("rmsNorm")[0]
+    let norm = forge.plans[0].operations("norm")[0]
     forge.plans[0][at: "operations"][at: norm][at: "epsilon"] = .double(1e-3)
     #expect(try forge.write(to: life.directory("forged")))
     let forged = try EngineDirectory(life.directory("forged"))

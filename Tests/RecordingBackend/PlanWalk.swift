@@ -7,15 +7,16 @@ struct PlanWalk {
   let plan: Plan
   /// What each slot holds.
   private var held: [ValueID?]
-  private var layers: [Int] = []
+  private var layers: [[Int]]
   /// Collectives and what goes between stages, in order: all ranks of a stage must have the same.
   private(set) var exchanges: [String] = []
 
   init(_ plan: Plan) throws(Fault) {
     self.plan = plan
     held = Array(repeating: nil, count: plan.slots.widths.count)
+    layers = plan.caches.map { _ in [] }
     for operation in plan.operations { try perform(operation) }
-    try require(layers == Array(0..<plan.cache.layers), "layers of the cache used in the order \(layers)")
+    try require(layers == plan.caches.map { Array(0..<$0.layers) }, "layers of the caches used in the order \(layers)")
   }
 
   private func slot(_ value: ValueID) throws(Fault) -> Int {
@@ -37,12 +38,15 @@ struct PlanWalk {
     }
     switch operation {
     case .attention(let attention):
-      layers.append(attention.layer)
-      try require(
-        attention.keyValueHeads == plan.cache.keyValueHeads && attention.headSize == plan.cache.headSize, "\(operation) has another cache's heads")
-    case .allReduce(let value), .send(let value), .receive(let value): exchanges.append("\(name(operation)) \(plan.values[value.index].width)")
-    case .allGather(let input, _): exchanges.append("gather \(plan.values[input.index].width)")
-    default: break
+      try require(plan.caches.indices.contains(attention.cache), "\(operation) names a cache that the plan lacks")
+      layers[attention.cache].append(attention.layer)
+      let cache = plan.caches[attention.cache]
+      try require(attention.keyValueHeads == cache.keyValueHeads && attention.headSize == cache.headSize, "\(operation) has another cache's heads")
+      if let rotary = attention.rotary { try require(plan.rotaries.indices.contains(rotary), "\(operation) turns by what the plan lacks") }
+    case .allReduce, .send, .receive, .allGather:
+      guard let value = operation.uses.reads.first ?? operation.uses.writes.first else { break }
+      exchanges.append("\(operation.name) \(plan.values[value.index].width)")
+    case .embed, .norm, .linear, .activatedProduct, .gated, .unary, .add, .select: break
     }
     // In place only where the operation says that it reads what it writes.
     for value in operation.uses.writes {
@@ -51,14 +55,6 @@ struct PlanWalk {
         try require(try slot(read) != place, "\(operation) writes value \(value.index) over value \(read.index), which it reads")
       }
       held[place] = value
-    }
-  }
-
-  private func name(_ operation: Operation) -> String {
-    switch operation {
-    case .allReduce: "reduce"
-    case .send: "send"
-    default: "receive"
     }
   }
 }

@@ -151,6 +151,13 @@ void dk_activation(dk_isa isa, dk_activation_kind f, float *out, int64_t out_str
  * out == x allowed. */
 void dk_gated_activation(dk_isa isa, dk_activation_kind f, float *out, int64_t out_stride, const float *x,
                          int64_t x_stride, int64_t rows, int64_t n);
+/* out[r, i] = a sigmoid(alpha a) (b + offset) with a = min(x[r, n + i], limit), b = x[r, i] within -limit...limit (gpt-oss). */
+void dk_limited_gate(dk_isa isa, float limit, float alpha, float offset, float *out, int64_t out_stride, const float *x,
+                     int64_t x_stride, int64_t rows, int64_t n);
+/* x[i] *= factor. */
+void dk_scale(dk_isa isa, float *x, float factor, int64_t count);
+/* x[i] = cap tanh(x[i] / cap). |error| <= 3e-7 cap. */
+void dk_soft_cap(dk_isa isa, float *x, float cap, int64_t count);
 /* sum[i] += x[i]. */
 void dk_add(dk_isa isa, float *sum, const float *x, int64_t count);
 /* Index of the first largest value; NaN never wins; 0 where all are NaN, -1 where count is 0. */
@@ -170,6 +177,9 @@ typedef struct {
   int32_t head_dim;        /* 1...DK_MAX_HEAD_DIM */
   dk_type cache_type;      /* DK_F32 or DK_BF16 */
   float scale;             /* of the scores, usually 1 / sqrt(head_dim) */
+  int64_t window;          /* positions that a query sees, its own among them; 0: all before it */
+  float soft_cap;          /* scores s become soft_cap * tanh(s / soft_cap); 0: they stay */
+  const float *sinks;      /* [heads]: a score of each head that no value belongs to; null: none */
 } dk_attention_shape;
 
 enum { DK_MAX_HEAD_DIM = 512 };
@@ -195,7 +205,8 @@ void dk_rope(dk_isa isa, dk_rope_style style, float *x, int64_t x_stride, int64_
              int64_t rotary_dim, const float *cos, const float *sin, int64_t first_position);
 
 /* Causal attention of one sequence, for rows first_row..<end_row and query heads first_head..<end_head.
- *   out[r, h] = sum_t softmax_t(scale * q[r, h] . k[t]) v[t]   over positions t in 0...first_position + r
+ *   out[r, h] = sum_t softmax_t(scale * q[r, h] . k[t]) v[t]   over positions t in 0...first_position + r, with a window only
+ *               the last `window` of them; a sink adds e^sink to what the weights are divided by
  *   q    f32 [rows, heads * head_dim], out the same; row r is at position first_position + r
  * Keys and values up to the last row's position have been stored. Sums in f32, in the order of positions.
  * |error| <= 1e-5 max |v| for scores of moderate size. Threads share heads, rows or both; whole groups of

@@ -50,9 +50,7 @@ struct EngineInspection {
   }
 
   /// Bytes of keys and values of one token, on this rank.
-  private static func cacheBytes(_ cache: CacheShape) -> Int {
-    2 * cache.layers * cache.keyValueHeads * cache.headSize * cache.elementType.bitWidth / 8
-  }
+  private static func cacheBytes(_ plan: Plan) -> Int { plan.caches.reduce(0) { $0 + $1.byteCountPerToken } }
 
   // MARK: JSON
 
@@ -71,7 +69,7 @@ struct EngineInspection {
         "file": .string(file.path.lastComponent?.string ?? ""), "root": file.root.map { .string($0) } ?? .null,
         "missing": .strings(file.missingWeights.filter { name in layer == nil || Self.layer(of: name) == layer }),
         "memory": [
-          "weights": .int(file.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount }), "cache_per_token": .int(Self.cacheBytes(file.plan.cache)),
+          "weights": .int(file.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount }), "cache_per_token": .int(Self.cacheBytes(file.plan)),
         ],
         "plan": plan,
         "sha256": .object(JSONObject(uniqueKeysWithValues: shownWeights(file.plan).compactMap { name, _ in digests?.weights[name].map { (name, .string($0)) } })),
@@ -98,8 +96,8 @@ struct EngineInspection {
       lines.append("  limits   \(limits.sequenceLength) tokens a sequence, \(limits.batchSize) sequences and \(limits.tokens) tokens a step")
     }
     let weights = engine.ranks.reduce(0) { $0 + $1.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
-    let cache = engine.ranks.reduce(0) { $0 + Self.cacheBytes($1.plan.cache) }
-    let type = engine.ranks.first?.plan.cache.elementType
+    let cache = engine.ranks.reduce(0) { $0 + Self.cacheBytes($1.plan) }
+    let type = engine.ranks.lazy.compactMap { $0.plan.caches.first?.elementType }.first
     lines.append(
       "  memory   weights \(Format.bytes(weights)); keys and values \(Format.bytes(cache)) a token in \(type?.configName ?? type?.rawValue ?? "")"
         + (engine.ranks.contains(where: \.isStripped) ? "; stripped: fill it with trtllm-refit" : ""))
@@ -166,9 +164,4 @@ struct EngineInspection {
       return line
     }
   }
-}
-
-extension Operation {
-  /// What its JSON calls it.
-  fileprivate var name: String { json.object?.keys.first ?? "?" }
 }

@@ -52,7 +52,7 @@ public struct InspectCommand: DrydockCommand {
       throw UsageError("--rank is \(rank), but \(engineDirectory) has \(engine.ranks.count) rank(s)")
     }
     let ranks = rank.map { [$0] } ?? Array(engine.ranks.indices)
-    let layers = ranks.map { engine.ranks[$0].plan.cache.layers }.max() ?? 0
+    let layers = ranks.map { engine.ranks[$0].plan.cacheLayerCount }.max() ?? 0
     if let layer, layer >= layers {
       throw UsageError("--layer is \(layer), but \(rank.map { "rank \($0)" } ?? "a rank") of \(engineDirectory) has \(layers) layers, 0 to \(layers - 1)")
     }

@@ -7,7 +7,7 @@ import WeightSources
 package enum EngineCacheKey {
   /// Raise it with any change by which the same model gives another engine, or the same engine other answers. A test that
   /// knows the engine of a small model by its digest tells when that was forgotten.
-  package static let generation = 3
+  package static let generation = 4
 
   /// 32 hexadecimal digits.
   static func of(_ request: EngineCache.Request, target: String, options: EngineBuilder.Options) throws -> String {

@@ -1,0 +1,89 @@
+public import JSON
+
+/// One step of a network or plan. A closed set: whoever walks a plan says what it does with each.
+///
+/// A new kind is a file beside this one, with a case here and in each executor.
+public enum Operation: Sendable, Hashable {
+  case embed(Embed)
+  case norm(Norm)
+  case linear(Linear)
+  case attention(Attention)
+  case activatedProduct(ActivatedProduct)
+  case gated(Gated)
+  case unary(Unary)
+  case add(Add)
+  case select(Select)
+  case allReduce(AllReduce)
+  case allGather(AllGather)
+  case send(Send)
+  case receive(Receive)
+
+  public var body: any OperationBody {
+    switch self {
+    case .embed(let body): body
+    case .norm(let body): body
+    case .linear(let body): body
+    case .attention(let body): body
+    case .activatedProduct(let body): body
+    case .gated(let body): body
+    case .unary(let body): body
+    case .add(let body): body
+    case .select(let body): body
+    case .allReduce(let body): body
+    case .allGather(let body): body
+    case .send(let body): body
+    case .receive(let body): body
+    }
+  }
+
+  /// What its JSON begins with.
+  public var name: String { type(of: body).name }
+  /// Values read, and values written (one both read and written is in both).
+  public var uses: (reads: [ValueID], writes: [ValueID]) {
+    let body = body
+    return (body.reads, body.writes)
+  }
+  public var weightNames: [String] { body.weightNames }
+
+  /// With other numbers for its values.
+  public func renumbered(_ new: (ValueID) -> ValueID) -> Operation {
+    switch self {
+    case .embed(let body): .embed(body.renumbered(new))
+    case .norm(let body): .norm(body.renumbered(new))
+    case .linear(let body): .linear(body.renumbered(new))
+    case .attention(let body): .attention(body.renumbered(new))
+    case .activatedProduct(let body): .activatedProduct(body.renumbered(new))
+    case .gated(let body): .gated(body.renumbered(new))
+    case .unary(let body): .unary(body.renumbered(new))
+    case .add(let body): .add(body.renumbered(new))
+    case .select(let body): .select(body.renumbered(new))
+    case .allReduce(let body): .allReduce(body.renumbered(new))
+    case .allGather(let body): .allGather(body.renumbered(new))
+    case .send(let body): .send(body.renumbered(new))
+    case .receive(let body): .receive(body.renumbered(new))
+    }
+  }
+
+  public var json: JSONValue { .object(body.json) }
+
+  /// - Throws: ``PlanFormatError`` for an unknown operation or a member that is missing or of the wrong kind.
+  ///   Whether values and weights exist and fit is the plan's check.
+  public init(json: JSONValue) throws(PlanFormatError) {
+    switch json.object?.keys.first {
+    case nil: throw PlanFormatError("an operation is not an object")
+    case Embed.name: self = .embed(try Embed(json: json))
+    case Norm.name: self = .norm(try Norm(json: json))
+    case Linear.name: self = .linear(try Linear(json: json))
+    case Attention.name: self = .attention(try Attention(json: json))
+    case Gated.name: self = .gated(try Gated(json: json))
+    case Unary.name: self = .unary(try Unary(json: json))
+    case Add.name: self = .add(try Add(json: json))
+    case Select.name: self = .select(try Select(json: json))
+    case AllReduce.name: self = .allReduce(try AllReduce(json: json))
+    case AllGather.name: self = .allGather(try AllGather(json: json))
+    case Send.name: self = .send(try Send(json: json))
+    case Receive.name: self = .receive(try Receive(json: json))
+    case let kind?: throw PlanFormatError("unknown operation \"\(kind)\": the engine was built by a newer version")
+    }
+  }
+}
