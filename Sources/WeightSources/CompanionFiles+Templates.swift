@@ -9,8 +9,7 @@ extension CompanionFiles {
   /// A checkpoint and an engine are one directory, so named chat templates of `additional_chat_templates` go where older
   /// versions of transformers keep them: into tokenizer_config.json, with the one of chat_template.jinja.
   public init(beside directory: FilePath, architecture: String?) throws(FileError) {
-    let names = Set(try Directory.names(in: directory))
-    let present = ModelSource.auxiliaryNames.filter { names.contains($0) && Directory.kind(of: directory.appending($0)) == .file }
+    let present = ModelSource.auxiliaryNames.filter { Directory.kind(of: directory.appending($0)) == .file }
     self.init(present, in: directory, architecture: architecture)
     try takeOlderTemplate()
     try takeTemplates(of: directory)
@@ -62,9 +61,11 @@ extension CompanionFiles {
     return (zip(all, isFile).filter { $1 }.map { $0.0 }, others)
   }
 
-  /// What lies in a directory under a name that counts and is no regular file: as in transformers it counts as absent.
+  /// What lies in a directory under a name that counts and is no regular file: as in transformers it counts as absent. In a
+  /// model that is one file there is nothing of the kind.
   public static func unreadable(in directory: FilePath) throws(FileError) -> [String] {
-    try Directory.names(in: directory).compactMap { name in
+    guard Directory.kind(of: directory) == .directory else { return [] }
+    return try Directory.names(in: directory).compactMap { name in
       let kind = Directory.kind(of: directory.appending(name))
       if name == TokenizerFiles.templateDirectory { return kind == .directory ? nil : unreadable(name, kind, wanted: "directory") }
       guard ModelSource.auxiliaryNames.contains(name), kind != .file else { return nil }
