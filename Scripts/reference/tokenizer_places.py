@@ -78,6 +78,30 @@ CASES = {
         "tokenizer_config.json": CONFIG | {"chat_template": "old"}, "additional_chat_templates/tool_use.jinja": "tool"},
     "the older template file beside a configuration's": {
         "tokenizer_config.json": CONFIG | {"chat_template": "config"}, "chat_template.json": {"chat_template": "older"}},
+    "a template file named file": {
+        "tokenizer_config.json": CONFIG | {"chat_template": [{"name": "default", "template": "old"}, {"name": "file", "template": "listed"}]},
+        "additional_chat_templates/file.jinja": "of the file"},
+    "a template file named file beside the plain one": {
+        "tokenizer_config.json": CONFIG, "chat_template.jinja": "plain", "additional_chat_templates/file.jinja": "of the file"},
+    "a template file named file beside a default": {
+        "tokenizer_config.json": CONFIG, "chat_template.jinja": "plain", "additional_chat_templates/file.jinja": "of the file",
+        "additional_chat_templates/default.jinja": "of the default", "additional_chat_templates/.hidden.jinja": "h"},
+    "one template of a list is no text": {"tokenizer_config.json": CONFIG | {
+        "chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": 5}]}},
+    "one template of an object is no text": {"tokenizer_config.json": CONFIG | {"chat_template": {"default": "d", "tool_use": None}}},
+    "two templates of one name": {"tokenizer_config.json": CONFIG | {
+        "chat_template": [{"name": "default", "template": "first"}, {"name": "default", "template": "second"}]}},
+    "added tokens with gaps between their ids": {"tokenizer_config.json": CONFIG, "tokenizer.json": {
+        "added_tokens": BASE["added_tokens"] + [token("<new>", id=900), token("<extra>", id=850)]}},
+    "added tokens with gaps, also listed": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN | {"900": token("<new>"), "850": token("<extra>")}},
+        "tokenizer.json": {"added_tokens": BASE["added_tokens"] + [token("<new>", id=900), token("<extra>", id=850)]}},
+    "added tokens in another order": {"tokenizer_config.json": CONFIG, "tokenizer.json": {"added_tokens": BASE["added_tokens"][::-1]}},
+    "an added token of the vocabulary with another id": {"tokenizer_config.json": CONFIG, "tokenizer.json": {
+        "added_tokens": BASE["added_tokens"] + [token("q", id=900, special=False)]}},
+    "the configuration lists known tokens under other ids": {
+        "tokenizer_config.json": CONFIG | {"added_tokens_decoder": OWN | {"700": OWN["2"], "768": OWN["770"], "770": OWN["768"]}}},
+    "added_tokens.json with an id of tokenizer.json": {"tokenizer_config.json": CONFIG, "added_tokens.json": {"<new>": 2}},
     "generation settings against the role": {"tokenizer_config.json": CONFIG, "generation_config.json": {"eos_token_id": [0, 5]},
                                              "config.json": {"model_type": "llama", "eos_token_id": 7}},
     "only the configuration ends": {"tokenizer_config.json": CONFIG, "config.json": {"model_type": "llama", "eos_token_id": [7, 9]}},
@@ -127,6 +151,42 @@ def classes():
         yield f"{name}: the configuration lists fewer tokens than tokenizer.json", {
             "base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "added_tokens_decoder": listed} | roles,
             "tokenizer.json": {"added_tokens": more}}
+    # Ids that are written and those that are given.
+    for base, name in [("smollm", "GPT2Tokenizer"), ("qwen2", "Qwen2Tokenizer"), ("llama2", "LlamaTokenizer"), ("smollm", "PreTrainedTokenizerFast")]:
+        own = json.loads((OUT / f"tokenizer-{base}.json").read_text())["added_tokens"]
+        gaps = own + [token("you", id=1900, special=False), token("hi", id=1800, special=False)]
+        listed = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in gaps}
+        swapped = listed | {"1900": listed["1800"], "1800": listed["1900"]}
+        for what, tokens, decoder in [("gaps", gaps, None), ("gaps, listed", gaps, listed), ("listed otherwise", gaps, swapped), ("in another order", gaps[::-1], None)]:
+            yield f"{name}: added tokens, {what}", {
+                "base": base, "texts": True, "tokenizer.json": {"added_tokens": tokens},
+                "tokenizer_config.json": {"tokenizer_class": name} | ({"added_tokens_decoder": decoder} if decoder else {})}
+    # What is neither true nor false.
+    for value in ["yes", "", 1, 0, 0.0, None, [], [0], {}, {"a": 0}]:
+        for key in ["legacy", "add_prefix_space"]:
+            yield f"LlamaTokenizer with {key} {value!r}", {
+                "base": "llama2", "texts": True, "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", key: value}}
+    yield "Qwen2Tokenizer with add_prefix_space null", {
+        "base": "qwen2", "texts": True, "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer", "add_prefix_space": None}}
+    # Endings of names.
+    for base, name in [("llama2", "LlamaTokenizerFastFast"), ("llama2", "LlamaTokenizerFastFastFast"), ("llama2", "FastLlamaTokenizer"),
+                       ("smollm", "GPT2TokenizerFastFast"), ("qwen2", "Qwen2TokenizerFastFast"), ("smollm", "PreTrainedTokenizerFastFast")]:
+        yield f"the class {name}", {"base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "legacy": True, "add_prefix_space": True}}
+    # A class that is named twice, or by nothing.
+    for kind in ["qwen2", "qwen3", "llama"]:
+        for own in [None, "", "LlamaTokenizer", "GPT2TokenizerFast", "Nonsense"]:
+            for other in [None, "", "GPT2Tokenizer", "Qwen2Tokenizer"]:
+                yield f"{kind}: {own!r} and {other!r}", {
+                    "base": "gpt2", "texts": True, "tokenizer_config.json": {} if own is None else {"tokenizer_class": own},
+                    "config.json": {"model_type": kind} | ({} if other is None else {"tokenizer_class": other})}
+    # A word that transformers looks for in the whole text of tokenizer.json.
+    word = {"type": "Replace", "pattern": {"String": "ByteLevel"}, "content": "x"}
+    own = json.loads((OUT / "tokenizer-llama2.json").read_text())
+    for where, change in [("normalizer", {"normalizer": word}), ("added tokens", {"added_tokens": own["added_tokens"] + [token("ByteLevel", id=2000)]}),
+                          ("post_processor", {"post_processor": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}})]:
+        for name in ["LlamaTokenizer", "LlamaTokenizerFast", "LlamaTokenizerFastFast"]:
+            yield f"{name}: the word ByteLevel in {where}", {
+                "base": "llama2", "texts": True, "tokenizer_config.json": {"tokenizer_class": name}, "tokenizer.json": change}
     strips = [t | ({"lstrip": True, "rstrip": True} if t["special"] else {}) for t in with_you("qwen2", 0)[0]]
     yield "Qwen2Tokenizer: a token with a role strips", {
         "base": "qwen2", "texts": True, "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>"},

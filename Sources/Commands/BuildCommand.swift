@@ -98,8 +98,9 @@ public struct BuildCommand: DrydockCommand {
     var problems = conversion.problems
     for (name, value) in [
       ("max_batch_size", maximumBatchSize), ("max_input_len", maximumInputLength), ("max_num_tokens", maximumTokens),
-      ("max_seq_len", maximumSequenceLength ?? 1), ("workers", workers ?? 1),
+      ("max_seq_len", maximumSequenceLength ?? 2), ("workers", workers ?? 1),
     ] where value < 1 || value > 1 << 24 { problems.append("--\(name) is \(value); it must be from 1 to 16777216") }
+    if maximumSequenceLength == 1 { problems += OpenedModel.problems(ofSequenceLength: 1) }
     try refuse(problems)
   }
 
@@ -137,7 +138,7 @@ public struct BuildCommand: DrydockCommand {
     let target = BackendRegistry.here.standard.planTarget(threadCount: nil)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
-    try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.fileWarnings, isStrict: strict)
+    try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.tensorWarnings + prepared.fileWarnings, isStrict: strict)
     for remark in prepared.fileRemarks { log.info(remark) }
     let world = source.config.mapping.worldSize
     let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"

@@ -81,10 +81,10 @@ public struct ServeCommand: DrydockCommand {
     help: ArgumentHelp("Threads of lowest priority that make new weights while serving.", valueName: "n"))
   var weightsWorkers: Int?
 
-  @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file"))
+  @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file", visibility: CertificateFiles.areSupported ? .default : .private))
   var certificate: String?
 
-  @Option(name: .customLong("tls_key"), help: ArgumentHelp("PEM file with the certificate's private key.", valueName: "file"))
+  @Option(name: .customLong("tls_key"), help: ArgumentHelp("PEM file with the certificate's private key.", valueName: "file", visibility: CertificateFiles.areSupported ? .default : .private))
   var certificateKey: String?
 
   @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step; 16 by default.", valueName: "n"))
@@ -159,8 +159,8 @@ public struct ServeCommand: DrydockCommand {
 
   public func run() async throws {
     guard let path = modelPath else { throw UsageError("give one engine or model") }
-    let logger = makeLogger()
-    let (apiKey, adminKey) = try keys.read(logger)
+    let (apiKey, adminKey) = try keys.read(makeLogger())
+    let logger = makeLogger(hiding: [apiKey, adminKey].compactMap(\.self))
     let root = try adminKey.map { _ in try readWeightsRoot() }
     for (flag, file) in [("--tls_certificate", certificate), ("--tls_key", certificateKey)] {
       if let file { try naming(flag) { _ = try ReadableFile(FilePath(file)) } }
@@ -185,7 +185,7 @@ public struct ServeCommand: DrydockCommand {
     let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
     let watch = EngineWatch(model.directory)
     let asked = [("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_seq_len", maximumSequenceLength)]
-    for text in model.clipped(asked) { logger.warning("\(text)") }
+    for text in model.warnings + model.clipped(asked) { logger.warning("\(text)") }
     for text in model.engine.memoryWarnings { logger.warning("\(text)") }
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))
@@ -262,7 +262,7 @@ public struct ServeCommand: DrydockCommand {
     do { return try ChatTemplate(source: source) } catch { throw CommandFailure("--chat_template: \(chatTemplate): \(error)") }
   }
 
-  private func makeLogger() -> Logger {
+  private func makeLogger(hiding secrets: [Secret] = []) -> Logger {
     let level: Logger.Level =
       switch logOptions.level {
       case .internalError: .critical
@@ -275,7 +275,7 @@ public struct ServeCommand: DrydockCommand {
     return Logger(label: "trtllm-serve") { label in
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = level
-      return handler
+      return secrets.isEmpty ? handler : MaskingLogHandler(handler, hiding: secrets)
     }
   }
 

@@ -26,7 +26,11 @@ public struct BuildSource: Sendable {
     weights = CheckpointWeights(checkpoint)
     names = ModelNames(config: checkpoint.config.json)
     self.warnings = warnings + ConfigurationWarnings.disagreements(checkpoint.config)
-    companions = { CompanionFiles(checkpoint.auxiliaryFiles, in: checkpoint.directory, architecture: checkpoint.config.architecture) }
+    companions = {
+      var files = CompanionFiles(checkpoint.auxiliaryFiles, in: checkpoint.directory, architecture: checkpoint.config.architecture)
+      try files.takeTemplates(of: checkpoint.directory)
+      return files
+    }
   }
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.

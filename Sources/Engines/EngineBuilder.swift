@@ -53,11 +53,13 @@ public struct EngineBuilder: Sendable {
     public var configuration: JSONValue
     /// What the configuration gave cause to say.
     public var warnings: [SourceWarning]
+    /// Tensors that no weight is made of, a line for each rank.
+    public var tensorWarnings: [String]
     public var plans: [Plan] { ranks.map(\.plan) }
     /// All that is to be said of the model before it is built, each line once.
     func allWarnings(of source: BuildSource) -> Lineage.Warnings {
       var said: Set<String> = []
-      let model = (source.warnings + warnings).map(\.description).filter { said.insert($0).inserted }
+      let model = ((source.warnings + warnings).map(\.description) + tensorWarnings).filter { said.insert($0).inserted }
       return Lineage.Warnings(model: model, files: fileWarnings.filter { said.insert($0).inserted })
     }
     /// About the bytes of the whole directory, rather more than less.
@@ -113,7 +115,8 @@ public struct EngineBuilder: Sendable {
     return Prepared(
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: findings.all, fileRemarks: findings.remarks,
       timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
-      warnings: ConfigurationWarnings.unused(config) + limitWarnings)
+      warnings: ConfigurationWarnings.unused(config) + limitWarnings,
+      tensorWarnings: ranks.indices.compactMap { SurplusTensors.warning(SurplusTensors.names(in: source, rank: $0, plans: ranks.map(\.plan)), rank: $0) })
   }
 
   /// The plans of all ranks without kernels, whose choice takes time: what an engine will ask of the machine that runs it.
@@ -211,6 +214,12 @@ public struct EngineBuilder: Sendable {
       throw EngineError(directory, .unsupported(reason: error.reason))
     }
     let sequence = limit.length
+    guard sequence != 1 else {
+      throw EngineError(
+        directory, .unsupported(reason: options.maximumSequenceLength == nil
+          ? "config.json gives sequences of 1 token (max_position_embeddings, sliding_window), and a prompt and an answer are at least 2: nothing could be generated."
+          : "--max_seq_len is 1; it must be at least 2: a prompt and an answer"))
+    }
     if options.maximumSequenceLength == nil, !(1...1 << 24).contains(sequence) {
       throw EngineError(
         directory, .unsupported(reason: "max_position_embeddings of config.json gives sequences of \(sequence) tokens, at most 16777216 are supported: give --max_seq_len"))

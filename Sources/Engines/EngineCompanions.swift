@@ -41,17 +41,23 @@ struct EngineCompanions: Sendable {
   private(set) var origin: FilePath?
   /// Names that are the model's, so that they go where they are not written.
   private(set) var owned: Set<String>
-  /// Of the engine's own files, also of those that are no model's.
+  /// Of the engine's own files, also of those that are no model's; and as they lie in its directory.
   private var digests: [String: String] = [:]
+  private var written: [String: String] = [:]
 
   /// The engine's own files, as they are.
   init(engine: EngineDirectory, lineage: Lineage?) throws {
-    files = CompanionFiles(engine.auxiliaryFiles, in: engine.path, architecture: engine.pretrained.architecture)
+    files = try CompanionFiles(of: engine)
     owned = Set((lineage?.files ?? [:]).keys).union(ModelSource.auxiliaryNames)
     for name in files.names {
       guard let content = files[name] else { continue }
       let digest = try content.digest()
       digests[name] = digest
+      written[name] = switch content.contents {
+      case .file: digest
+      case .bytes where engine.auxiliaryFiles.contains(name): try AuxiliaryFile(name, at: engine.path.appending(name)).digest()
+      case .bytes: nil
+      }
       // What was once recorded would count as the model's from then on.
       guard owned.contains(name) else { continue }
       let known = lineage?.files?[name]
@@ -84,8 +90,9 @@ struct EngineCompanions: Sendable {
       let digest = isNew ? try content.digest() : digests[name] ?? ""
       let origin = origins[name] ?? lineage?.files?[name].flatMap { $0.digest == digest ? $0.source : nil } ?? engine.path.string
       if owned.contains(name) { record[name] = Lineage.File(digest: digest, source: origin) }
-      if digests[name] == nil { changes.added.append(name) } else if digests[name] != digest { changes.replaced.append(name) }
+      if written[name] == nil { changes.added.append(name) } else if written[name] != digest { changes.replaced.append(name) }
     }
+    if origins["tokenizer.json"] == nil { warnings = before.notes + warnings }
     changes.removed = before.names.filter { files[$0] == nil }
     origin = last
     if let last, !changes.isEmpty { try describe(from: before, to: last, vocabulary: engine.pretrained.vocabularySize) }
@@ -220,5 +227,20 @@ extension AuxiliaryFile {
       }
     }
     return hash.finalize().hexadecimal
+  }
+}
+
+extension CompanionFiles {
+  /// The files beside an engine's weights. Named chat templates that somebody put there in a directory of their own are where a
+  /// build writes them.
+  ///
+  /// - Parameter names: Which files; nil for all.
+  init(of engine: EngineDirectory, names: [String]? = nil) throws(FileError) {
+    let files = (names ?? engine.auxiliaryFiles).filter { name in
+      name != TokenizerFiles.templateDirectory
+        && (!ModelSource.auxiliaryNames.contains(name) || Directory.kind(of: engine.path.appending(name)) == .file)
+    }
+    self.init(files, in: engine.path, architecture: engine.pretrained.architecture)
+    try takeTemplates(of: engine.path)
   }
 }

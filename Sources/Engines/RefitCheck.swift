@@ -43,10 +43,8 @@ struct RefitCheck {
     for (rank, file) in engine.ranks.enumerated() {
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       guard ranks.contains(rank), rank < source.rankCount, source.problems.isEmpty else { outcome.dispositions.append(dispositions); continue }
-      var used: Set<String> = []
       let touched = source.touched?(rank)
       for (name, weight) in file.plan.weights {
-        used.formUnion(weight.recipe.inputs.map(\.name))
         let isPresent = file.contains(name)
         if let touched, isPresent, touched.isDisjoint(with: weight.recipe.inputs.map(\.name)) {
           dispositions[name] = .keep
@@ -66,16 +64,9 @@ struct RefitCheck {
         // Pruned or not given, a frozen weight of the engine's own stays; given, it must be the same.
         outcome.problems += obstacles.compactMap { problem($0, rank: rank, isOptional: stays) }
       }
-      // What only the first rank of a sum adds, such as a bias, is in every rank's file of a checkpoint.
-      let first = engine.ranks[rank - rank % file.plan.tensorParallel]
-      used.formUnion(first.plan.weights.values.flatMap { $0.recipe.inputs.map(\.name) })
-      let surplus = source.weights.names(rank: rank).filter { !used.contains($0) && $0 != EmbeddingSharing.logits }
+      let surplus = SurplusTensors.names(in: source.weights, rank: rank, plans: engine.ranks.map(\.plan))
       outcome.ignored += surplus.count
-      if !surplus.isEmpty {
-        outcome.warnings.append(
-          "rank \(rank): \(surplus.count) tensor(s) of the source are in no engine weight: "
-            + NameSummary(surplus, limit: 3).description)
-      }
+      if let warning = SurplusTensors.warning(surplus, rank: rank) { outcome.warnings.append(warning) }
       outcome.dispositions.append(dispositions)
     }
     outcome.problems = RefitProblem.namingVocabulary(outcome.problems)

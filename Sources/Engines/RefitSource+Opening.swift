@@ -125,7 +125,7 @@ extension RefitSource {
       let names = other.auxiliaryFiles.filter { name in
         ModelSource.auxiliaryNames.contains(name) || lineage?.files.map { $0.keys.contains(name) } ?? true
       }
-      opened.companions = [Companions(files: CompanionFiles(names, in: path, architecture: other.pretrained.architecture), path: path, isModel: true)]
+      opened.companions = [Companions(files: try CompanionFiles(of: other, names: names), path: path, isModel: true)]
       opened.carried = lineage?.adapters ?? []
       return opened
     case .adapter, .ggufAdapter: preconditionFailure("FoundSource refuses them as a model")

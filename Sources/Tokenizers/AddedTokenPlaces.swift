@@ -2,61 +2,97 @@ import JSON
 
 /// Added tokens from all the files that name some, by the rules of transformers 5.
 ///
-/// tokenizer.json gives tokens and ids. tokenizer_config.json (`added_tokens_decoder`), or where that lists none,
-/// special_tokens_map.json and added_tokens.json, change how a token is looked for, and add what is missing: under the
-/// token's own id where the vocabulary has it, otherwise under the next free one, whatever id they write beside it.
+/// tokenizer.json gives tokens. tokenizer_config.json (`added_tokens_decoder`), or where that lists none,
+/// special_tokens_map.json and added_tokens.json, change how a token is looked for, and add what is missing. Whichever file
+/// names it: a token has the id of the vocabulary, or where that lacks it the next free one, whatever id is written beside it.
 struct AddedTokenPlaces {
-  private(set) var tokens: [AddedToken]
+  private(set) var tokens: [AddedToken] = []
   /// What the files disagree on, a line each.
   private(set) var notes: [String] = []
   /// Tokens for which the model has no row: they are left out.
   private(set) var outside: [String] = []
   /// Of a token's bytes in `tokens`.
   private var indices: [[UInt8]: Int] = [:]
+  /// Tokens that are written with another id than theirs, and those of them that are told.
+  private var moved: Set<String> = []
+  private static let toldMoves = 10
 
-  /// - Parameter limit: The model's vocabulary; nil where it is not known.
+  private static let ownFile = "tokenizer.json"
+  private typealias Wish = (token: AddedToken, place: String)
+
+  /// - Parameters:
+  ///   - own: Those of tokenizer.json, in its order.
+  ///   - isRebuilt: A class makes the tokenizer anew. It adds the tokens of tokenizer_config.json, or where that lists none those
+  ///     of tokenizer.json and added_tokens.json, in the order of the ids that they are written with.
   init(
-    own: [AddedToken], vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, map: JSONValue?, special: SpecialTokens,
-    limit: Int?
+    own: [AddedToken], isRebuilt: Bool, vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, map: JSONValue?,
+    special: SpecialTokens, limit: Int?
   ) throws(TokenizerError) {
-    tokens = own
-    var wanted: [(token: AddedToken, place: String)] = []
+    let roles = Set(special.byName.values)
+    let ownContents = Set(own.map { Array($0.content.utf8) })
+    var wanted: [Wish] = []
     if let listed = configuration?["added_tokens_decoder"]?.object {
-      let file = "tokenizer_config.json"
-      let reader = JSONMembers(file: file, path: "added_tokens_decoder")
-      for (key, value) in listed {
-        guard let id = Int32(key) else { throw reader.invalid(key, "a token id") }
-        var token = value
-        if case .object(var members) = value { members["id"] = .int(Int(id)); token = .object(members) }
-        wanted.append((try AddedToken(token, reader: reader.inside("added_tokens_decoder.\(key)")), file))
+      wanted = try Self.listed(listed)
+    } else {
+      if let legacy = try files.json("added_tokens.json")?.object { wanted = try legacyTokens(legacy, own, roles) }
+      if isRebuilt {
+        // Of two with one id the last.
+        let last = Dictionary(own.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        wanted = (wanted + last.values.map { ($0, Self.ownFile) }).sorted { $0.token.id < $1.token.id }
       }
-      wanted.sort { $0.token.id < $1.token.id }
-    } else if let legacy = try files.json("added_tokens.json")?.object {
-      let names = Set(special.byName.values)
-      let ownIDs = Set(own.map(\.id))
-      for (content, value) in legacy {
-        guard let id = value.int.flatMap(Int32.init(exactly:)) else {
-          throw JSONMembers(file: "added_tokens.json").invalid(content, "a token id")
-        }
-        guard !ownIDs.contains(id) else { continue }  // tokenizer.json's token of that id counts
-        let isSpecial = names.contains(content)
-        wanted.append((AddedToken(content: content, id: id, isSpecial: isSpecial, normalized: !isSpecial), "added_tokens.json"))
-      }
-      wanted.sort { $0.token.id < $1.token.id }
     }
-    // By their bytes: a `String` would hold two spellings of one character equal.
-    for (index, token) in own.enumerated() { indices[Array(token.content.utf8)] = index }
-    wanted = wanted.filter { entry in
-      indices[Array(entry.token.content.utf8)].map { !own[$0].hasSameRules(as: entry.token) } ?? true
+    if !isRebuilt { add(own.map { ($0, Self.ownFile) }, vocabulary, roles: [], ownContents, limit) }
+    // Those that say the same add nothing, but may be written with another id.
+    for wish in wanted {
+      guard let index = indices[Array(wish.token.content.utf8)], tokens[index].hasSameRules(as: wish.token) else { continue }
+      note(wish, id: tokens[index].id, isKnown: true)
     }
-    var known = Set((own + wanted.map(\.token)).map { Array($0.content.utf8) })
+    wanted = wanted.filter { wish in
+      indices[Array(wish.token.content.utf8)].map { !tokens[$0].hasSameRules(as: wish.token) } ?? true
+    }
+    var known = Set((tokens + wanted.map(\.token)).map { Array($0.content.utf8) })
     // A configuration that lists its tokens is complete.
     let isComplete = configuration?["added_tokens_decoder"] != nil
     let extra = Self.extra(configuration)
     for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty && !isComplete ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
       wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
     }
-    add(wanted, vocabulary, Set(special.byName.values), limit)
+    add(wanted, vocabulary, roles: roles, ownContents, limit)
+    if moved.count > Self.toldMoves { notes.append("\(moved.count - Self.toldMoves) more added tokens are written with other ids than they have") }
+  }
+
+  /// Those of `added_tokens_decoder`, in order of their ids.
+  private static func listed(_ listed: JSONObject) throws(TokenizerError) -> [Wish] {
+    let file = "tokenizer_config.json"
+    let reader = JSONMembers(file: file, path: "added_tokens_decoder")
+    var wanted: [Wish] = []
+    for (key, value) in listed {
+      guard let id = Int32(key) else { throw reader.invalid(key, "a token id") }
+      var token = value
+      if case .object(var members) = value { members["id"] = .int(Int(id)); token = .object(members) }
+      wanted.append((try AddedToken(token, reader: reader.inside("added_tokens_decoder.\(key)")), file))
+    }
+    return wanted.sorted { $0.token.id < $1.token.id }
+  }
+
+  /// Those of added_tokens.json, in order of their ids.
+  private mutating func legacyTokens(_ legacy: JSONObject, _ own: [AddedToken], _ roles: Set<String>) throws(TokenizerError) -> [Wish] {
+    let file = "added_tokens.json"
+    let ownByID = Dictionary(own.map { ($0.id, $0.content) }, uniquingKeysWith: { $1 })
+    var wanted: [Wish] = []
+    for (content, value) in legacy {
+      guard let id = value.int.flatMap(Int32.init(exactly:)) else { throw JSONMembers(file: file).invalid(content, "a token id") }
+      // tokenizer.json's token of that id counts.
+      if let other = ownByID[id] {
+        if !other.utf8.elementsEqual(content.utf8), notes.count < Self.toldMoves {
+          notes.append("\(file) gives '\(content)' the id \(id), which is that of '\(other)' in \(Self.ownFile): it is left out, as in transformers")
+        }
+        continue
+      }
+      let isSpecial = roles.contains(content)
+      wanted.append((AddedToken(content: content, id: id, isSpecial: isSpecial, normalized: !isSpecial), file))
+    }
+    return wanted.sorted { $0.token.id < $1.token.id }
   }
 
   /// In the order in which new ones get their ids.
@@ -77,24 +113,18 @@ struct AddedTokenPlaces {
     return []
   }
 
-  private mutating func add(
-    _ wanted: [(token: AddedToken, place: String)], _ vocabulary: Vocabulary, _ roles: Set<String>, _ limit: Int?
-  ) {
+  private mutating func add(_ wanted: [Wish], _ vocabulary: Vocabulary, roles: Set<String>, _ own: Set<[UInt8]>, _ limit: Int?) {
     var highest = tokens.map(\.id).max() ?? -1
-    for (wish, place) in wanted where !wish.content.isEmpty {
-      var token = wish
-      let written = wish.id
+    for wish in wanted where !wish.token.content.isEmpty {
+      var token = wish.token
       let key = Array(token.content.utf8)
       let index = indices[key]
       let found = index.map { tokens[$0].id } ?? vocabulary.id(of: key[...])
       token.id = found ?? max(Int32(vocabulary.count), highest + 1)
       if roles.contains(token.content) { token.isSpecial = true }
-      if written >= 0, written != token.id, notes.count < 20 {
-        notes.append(
-          "\(place) gives '\(token.content)' the id \(written); "
-            + "\(found == nil ? "it gets the next free one" : "tokenizer.json's counts"), \(token.id)")
-      }
-      if found == nil, token.id >= Vocabulary.maximumID || limit.map({ Int(token.id) >= $0 }) ?? false {
+      note(wish, id: token.id, isKnown: found != nil)
+      // tokenizer.json's own are told as a tokenizer that is larger than the model.
+      if found == nil, token.id >= Vocabulary.maximumID || !own.contains(key) && limit.map({ Int(token.id) >= $0 }) ?? false {
         outside.append(token.content)
         continue
       }
@@ -108,6 +138,14 @@ struct AddedTokenPlaces {
         tokens.append(token)
       }
     }
+  }
+
+  /// Says where a token is written with another id than its own, once for each token and id.
+  private mutating func note(_ wish: Wish, id: Int32, isKnown: Bool) {
+    let written = wish.token.id
+    guard written >= 0, written != id, moved.insert("\(written) \(wish.token.content)").inserted, moved.count <= Self.toldMoves else { return }
+    let why = !isKnown ? "it gets the next free one" : wish.place == Self.ownFile ? "the one that it has already counts" : "tokenizer.json's counts"
+    notes.append("\(wish.place) gives '\(wish.token.content)' the id \(written); \(why), \(id)")
   }
 }
 

@@ -17,17 +17,38 @@ enum TokenizerClass: String {
     "CodeLlamaTokenizer", "GPTNeoXTokenizer", "GemmaTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
     "BartTokenizer", "BertTokenizer", "T5Tokenizer", "XLMRobertaTokenizer", "MBartTokenizer", "NllbTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer",
   ]
-  private static func name(_ configuration: JSONValue?, _ model: JSONValue?) -> String {
-    let name = configuration?["tokenizer_class"]?.string ?? model?["tokenizer_class"]?.string ?? ""
-    return name.hasSuffix("Fast") ? String(name.dropLast(4)) : name
+  /// The names that the two files give, null for none: an empty one of tokenizer_config.json is a class that does not exist.
+  private struct Names {
+    let own: String?
+    let model: String?
+
+    init(_ configuration: JSONValue?, _ model: JSONValue?) {
+      own = configuration?["tokenizer_class"]?.string
+      self.model = model?["tokenizer_class"]?.string
+    }
+    /// By which the class is compared with the one of the model's type.
+    var declared: String? { own.flatMap { $0.isEmpty ? nil : $0 } ?? model }
+    /// By which it is made.
+    var made: String? { own ?? model }
   }
+  /// Without the endings that transformers takes away where it looks for a class.
+  private static func stem(_ name: String) -> String {
+    var name = Substring(name)
+    while name.hasSuffix("Fast") { name = name.dropLast(4) }
+    return String(name)
+  }
+  private static func withoutFast(_ name: String) -> String { name.hasSuffix("Fast") ? String(name.dropLast(4)) : name }
+
   /// What transformers would do otherwise, a line each.
   static func notes(configuration: JSONValue?, model: JSONValue?) -> [String] {
     var notes: [String] = []
     if configuration?["auto_map"]?["AutoTokenizer"] != nil || configuration?["auto_map"]?.array != nil {
       notes.append("tokenizer_config.json: auto_map names a tokenizer in the author's own code, which is not run: tokenizer.json counts. Compare ids with the author's")
     }
-    let name = name(configuration, model)
+    if let value = configuration?["tokenizer_class"], value.string == nil, !value.isNull {
+      notes.append("tokenizer_config.json: tokenizer_class is \(value.serialized().prefix(60)), which is no name of a class and counts as if it were left out; transformers refuses it")
+    }
+    let name = stem(Names(configuration, model).made ?? "")
     if others.contains(name) {
       notes.append("tokenizer_config.json: transformers 5 makes a \(name) in its own way; here tokenizer.json counts as it stands. Compare ids if the model was trained with transformers 5")
     }
@@ -39,22 +60,48 @@ enum TokenizerClass: String {
   /// - Parameters:
   ///   - configuration: tokenizer_config.json.
   ///   - model: The model's configuration: of Hugging Face, of a checkpoint or of an engine.
-  ///   - tokenizer: tokenizer.json.
-  init?(configuration: JSONValue?, model: JSONValue?, tokenizer: JSONValue) {
+  ///   - text: Of tokenizer.json.
+  init?(configuration: JSONValue?, model: JSONValue?, text: [UInt8]) {
     guard configuration?[Self.sourceKey] == nil, configuration?["auto_map"] == nil else { return nil }
-    let name = Self.name(configuration, model)
+    let names = Names(configuration, model)
+    let made = names.made.flatMap { Self(rawValue: Self.stem($0)) }
     let architecture = model?["architecture"] ?? model?["pretrained_config"]?["architecture"]
     switch model?["model_type"]?.string ?? architecture?.string {
     // For these types transformers does not believe the class that is named: it has none, or its own.
     case "mistral", "MistralForCausalLM": return nil
-    case "qwen2", "Qwen2ForCausalLM": self = .qwen2
+    case "qwen2", "Qwen2ForCausalLM":
+      guard let declared = names.declared else {
+        guard names.own == nil else { return nil }
+        self = .qwen2
+        break
+      }
+      guard Self.withoutFast(declared) == Self.qwen2.rawValue else { self = .qwen2; break }
+      guard let made else { return nil }
+      self = made
     // Its own where none is named.
-    case "qwen3" where name.isEmpty, "Qwen3ForCausalLM" where name.isEmpty: self = .qwen2
-    default: self.init(rawValue: name)
+    case "qwen3" where names.made == nil, "Qwen3ForCausalLM" where names.made == nil: self = .qwen2
+    case "qwen3", "Qwen3ForCausalLM":
+      guard let declared = names.declared,
+        let found = Self.withoutFast(declared) == Self.qwen2.rawValue ? made : Self(rawValue: Self.stem(declared))
+      else { return nil }
+      self = found
+    default:
+      guard let made else { return nil }
+      self = made
     }
-    if self == .llama, ["normalizer", "pre_tokenizer", "decoder", "post_processor"].contains(where: { Self.isByteLevel(tokenizer[$0]) }) { return nil }
+    if self == .llama, names.declared.map(Self.withoutFast) == rawValue, Self.mentionsByteLevel(text) { return nil }
   }
 
+  /// Whether the text names it anywhere, in quotation marks: as transformers asks, which looks neither for steps nor for types.
+  static func mentionsByteLevel(_ text: [UInt8]) -> Bool {
+    let wanted = Array("\"ByteLevel\"".utf8)
+    var start = text.startIndex
+    while let quote = text[start...].firstIndex(of: wanted[0]) {
+      if text[quote...].starts(with: wanted) { return true }
+      start = quote + 1
+    }
+    return false
+  }
   private static func isByteLevel(_ step: JSONValue?) -> Bool {
     switch step {
     case .object(let members)?: members["type"]?.string == "ByteLevel" || members.values.contains { isByteLevel($0) }
@@ -62,11 +109,19 @@ enum TokenizerClass: String {
     default: false
     }
   }
+  /// Where a LlamaTokenizer is not made although tokenizer.json cuts no text into bytes.
+  static func strayByteLevel(configuration: JSONValue?, model: JSONValue?, tokenizer: JSONValue, text: [UInt8]) -> String? {
+    guard Self(configuration: configuration, model: model, text: text) == nil, Self(configuration: configuration, model: model, text: []) == .llama,
+      !["pre_tokenizer", "decoder"].contains(where: { isByteLevel(tokenizer[$0]) })
+    else { return nil }
+    return "tokenizer.json names \"ByteLevel\" where it cuts no text, so transformers 5 does not make a LlamaTokenizer of it: it counts as it stands. "
+      + "Take that word out, or name PreTrainedTokenizerFast as tokenizer_class"
+  }
 
   /// tokenizer.json with what the class makes in its own way.
   func applied(to tokenizer: JSONValue, configuration: JSONValue?) -> JSONValue {
     guard case .object(var members) = tokenizer, case .object(var model)? = members["model"] else { return tokenizer }
-    let addsPrefix = configuration?["add_prefix_space"]?.bool
+    let addsPrefix = addsPrefix(configuration)
     for name in ["unk_token", "ignore_merges", "dropout", "continuing_subword_prefix", "end_of_word_suffix"] { model[name] = nil }
     model["byte_fallback"] = .bool(self == .llama)
     model["fuse_unk"] = .bool(self == .llama)
@@ -74,25 +129,36 @@ enum TokenizerClass: String {
     members["normalizer"] = self == .qwen2 ? ["type": "NFC"] : nil
     switch self {
     case .gpt2:
-      members["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix ?? false), "use_regex": true]
+      members["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix), "use_regex": true]
       members["decoder"] = ["type": "ByteLevel"]
     case .qwen2:
       members["pre_tokenizer"] = [
         "type": "Sequence",
         "pretokenizers": [
           ["type": "Split", "pattern": ["Regex": .string(WordPattern.qwen2)], "behavior": "Isolated", "invert": false],
-          ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix ?? false), "use_regex": false],
+          ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix), "use_regex": false],
         ],
       ]
       members["decoder"] = ["type": "ByteLevel"]
     case .llama:
-      let scheme = addsPrefix == false ? "never" : configuration?["legacy"]?.bool == true ? "always" : "first"
+      let scheme = !addsPrefix ? "never" : configuration?["legacy"]?.isTruthy == true ? "always" : "first"
       members["pre_tokenizer"] = ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
       var steps: [JSONValue] = [["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"]]
-      if addsPrefix != false { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
+      if addsPrefix { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
       members["decoder"] = ["type": "Sequence", "decoders": .array(steps)]
     }
     return .object(members)
+  }
+
+  /// LlamaTokenizer asks as Python's `if` does; the others hand the value on to where only true and false are taken.
+  private func addsPrefix(_ configuration: JSONValue?) -> Bool {
+    guard let value = configuration?["add_prefix_space"], !value.isNull else { return self == .llama }
+    return self == .llama ? value.isTruthy : value.bool ?? false
+  }
+  /// Settings that the class does not take, a line each.
+  func notes(configuration: JSONValue?) -> [String] {
+    guard self != .llama, let value = configuration?["add_prefix_space"], value.bool == nil, !(value.isNull && self == .qwen2) else { return [] }
+    return ["tokenizer_config.json: add_prefix_space is \(value.serialized().prefix(60)), which a \(rawValue) of transformers refuses: it counts as false. Write true or false"]
   }
 
   /// The roles where the files name none.
@@ -106,11 +172,24 @@ enum TokenizerClass: String {
 
   /// What is said where tokenizer.json by itself would give other ids.
   func remark(configuration: JSONValue?) -> String {
-    let named = Self.name(configuration, nil)
-    guard named == rawValue else {
+    guard Self.stem(configuration?["tokenizer_class"]?.string ?? "") == rawValue else {
       return "tokenizer.json cuts text otherwise than \(rawValue), which transformers 5 takes for every model of this type, and which counts"
     }
     return "tokenizer.json cuts text otherwise than \(rawValue), the tokenizer_class, which counts, as in transformers 5. "
       + (self == .qwen2 ? "" : "With PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json, tokenizer.json counts")
+  }
+}
+
+extension JSONValue {
+  /// As Python's `if` takes it.
+  var isTruthy: Bool {
+    switch self {
+    case .null: false
+    case .bool(let value): value
+    case .number(let number): number.double != 0
+    case .string(let text): !text.isEmpty
+    case .array(let elements): !elements.isEmpty
+    case .object(let members): !members.isEmpty
+    }
   }
 }

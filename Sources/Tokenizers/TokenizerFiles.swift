@@ -12,7 +12,7 @@ public struct TokenizerFiles: Sendable {
   /// Where transformers keeps named chat templates beside chat_template.jinja: NAME.jinja each.
   public static let templateDirectory = "additional_chat_templates"
 
-  private let contents: [String: [UInt8]]
+  let contents: [String: [UInt8]]
 
   /// - Parameter contents: Each file's bytes under its name.
   public init(contents: [String: [UInt8]]) { self.contents = contents }
@@ -30,12 +30,6 @@ public struct TokenizerFiles: Sendable {
       contents[path] = try read(path)
     }
     self.contents = contents
-  }
-
-  /// Name and file of each, by name.
-  var additionalTemplates: [(name: String, file: String)] {
-    let start = Self.templateDirectory + "/"
-    return contents.keys.filter { $0.hasPrefix(start) && $0.hasSuffix(".jinja") }.sorted().map { (String($0.dropFirst(start.count).dropLast(".jinja".count)), $0) }
   }
 
   /// The parsed file, or nil where it is absent. In tokenizer.json the vocabulary is a flat array.

@@ -30,8 +30,8 @@ public struct TokenizerFindings: Sendable, Equatable {
 extension TokenizerFiles {
   /// The class that is made anew in the place of tokenizer.json's own steps, which depends on the model's architecture; nil for none.
   public var rebuiltClass: String? {
-    guard let tokenizer = try? json("tokenizer.json") else { return nil }
-    return TokenizerClass(configuration: try? json("tokenizer_config.json"), model: try? json("config.json"), tokenizer: tokenizer)?.rawValue
+    guard let text = bytes("tokenizer.json") else { return nil }
+    return TokenizerClass(configuration: try? json("tokenizer_config.json"), model: try? json("config.json"), text: text)?.rawValue
   }
   public var isEmpty: Bool { Self.names.allSatisfy { bytes($0) == nil } }
 

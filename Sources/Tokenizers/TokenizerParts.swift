@@ -26,7 +26,7 @@ struct TokenizerParts {
     let reader = JSONMembers(file: name)
     let configuration = try files.json("tokenizer_config.json")
     let modelConfiguration = try? files.json("config.json")
-    let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, tokenizer: written)
+    let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, text: files.bytes(name) ?? [])
     let json = rebuilding?.applied(to: written, configuration: configuration) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
@@ -42,24 +42,29 @@ struct TokenizerParts {
 
     var added: [AddedToken] = []
     for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
-      added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
+      let token = try AddedToken(token, reader: reader.inside("added_tokens[\(index)]"))
+      guard token.id < encoder.vocabulary.idBound else {
+        throw reader.inconsistent("the added token '\(token.content)' has the id \(token.id), far beyond the \(encoder.vocabulary.count) tokens of the vocabulary")
+      }
+      added.append(token)
     }
     let map = try files.json("special_tokens_map.json")
     specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
     notes += TokenizerClass.notes(configuration: configuration, model: modelConfiguration)
+    notes += rebuilding?.notes(configuration: configuration) ?? []
+    if let stray = TokenizerClass.strayByteLevel(configuration: configuration, model: modelConfiguration, tokenizer: written, text: files.bytes(name) ?? []) {
+      notes.append(stray)
+    }
+    notes += TokenizerSettings.notes(configuration, map: map, model: modelConfiguration, vocabularyCount: encoder.vocabulary.count)
     if let rebuilding, (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
       || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
       || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
     {
       remarks.append(rebuilding.remark(configuration: configuration))
     }
-    // A class that is made anew has the tokens that its own configuration lists, where that lists any.
-    if rebuilding != nil, let listed = configuration?["added_tokens_decoder"]?.object {
-      let names = Set(listed.values.compactMap { $0["content"]?.string }.map { Array($0.utf8) })
-      added = added.filter { names.contains(Array($0.content.utf8)) }
-    }
     let places = try AddedTokenPlaces(
-      own: added, vocabulary: encoder.vocabulary, files: files, configuration: configuration, map: map, special: specialTokens, limit: limit)
+      own: added, isRebuilt: rebuilding != nil, vocabulary: encoder.vocabulary, files: files, configuration: configuration, map: map,
+      special: specialTokens, limit: limit)
     added = places.tokens
     if rebuilding == .qwen2 {
       // It adds those with a role once more, plainly.
@@ -76,12 +81,7 @@ struct TokenizerParts {
       guard token.content.utf8.count <= AddedToken.longestContent else {
         throw reader.unsupported("an added token", String(token.content.prefix(40)) + "…", "at most \(AddedToken.longestContent) bytes")
       }
-      guard token.id < encoder.vocabulary.idBound else {
-        throw reader.inconsistent("the added token '\(token.content)' has the id \(token.id), far beyond the \(encoder.vocabulary.count) tokens of the vocabulary")
-      }
-      if let known = addedIDs.updateValue(token.id, forKey: Array(token.content.utf8)), known != token.id {
-        throw reader.inconsistent("the added token '\(token.content)' has the ids \(known) and \(token.id)")
-      }
+      addedIDs[Array(token.content.utf8)] = token.id
       if token.normalized {
         addedToNormalized.insert(token, spelling: normalizer.apply(Array(token.content.utf8)))
       } else {

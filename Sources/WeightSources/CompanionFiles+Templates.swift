@@ -11,26 +11,36 @@ extension CompanionFiles {
   public init(beside directory: FilePath, architecture: String?) throws(FileError) {
     let present = ModelSource.auxiliaryNames.filter { Directory.kind(of: directory.appending($0)) == .file }
     self.init(present, in: directory, architecture: architecture)
-    let (place, plain) = (directory.appending(TokenizerFiles.templateDirectory), "chat_template.jinja")
     try takeOlderTemplate()
-    let files = try Self.templateFiles(beside: directory)
-    guard !files.isEmpty else { return }
+    try takeTemplates(of: directory)
+  }
+
+  /// Named chat templates of `directory`, where the other files are from, into tokenizer_config.json; and what lies in it under
+  /// a name that counts and cannot be read is told.
+  public mutating func takeTemplates(of directory: FilePath) throws(FileError) {
+    let found = try Self.templateFiles(beside: directory)
+    notes += try Self.unreadable(in: directory) + found.notes
+    let (folder, plain) = (TokenizerFiles.templateDirectory, "chat_template.jinja")
+    guard !found.names.isEmpty else { return }
     guard hasTokenizer else {
-      notes.append("\(TokenizerFiles.templateDirectory) is left out, as there is no tokenizer.json beside it")
+      notes.append("\(folder) is left out, as there is no tokenizer.json beside it")
       return
     }
+    func bytes(_ file: String) throws(FileError) -> [UInt8]? {
+      file == plain ? try contents[plain]?.bytes() : try ReadableFile.contents(of: directory.appending(file))
+    }
+    let files = try TokenizerFiles.templateFiles(plain: contents[plain] != nil, additional: found.names.map { "\(folder)/\($0)" }, bytes: bytes)
+    notes += files.notes
     var texts: JSONObject = [:]
-    func add(_ name: String, _ bytes: [UInt8]?, _ file: String) {
-      guard let bytes else { return }
-      guard let text = String(validating: bytes, as: UTF8.self) else { return notes.append("\(file.inMessage) is not UTF-8: left out") }
+    for (name, file) in files.byName.sorted(by: { ($0.key == "default" ? 0 : 1, $0.key) < ($1.key == "default" ? 0 : 1, $1.key) }) {
+      guard let text = try bytes(file).flatMap({ String(validating: $0, as: UTF8.self) }) else {
+        notes.append("\(file.inMessage) is not UTF-8: left out")
+        continue
+      }
       texts[name] = .string(text)
     }
-    add("default", try contents[plain]?.bytes(), plain)
-    for file in files.sorted() {
-      add(String(file.dropLast(".jinja".count)), try ReadableFile.contents(of: place.appending(file)), "\(TokenizerFiles.templateDirectory)/\(file)")
-    }
     guard !texts.isEmpty else { return }
-    if texts["default"] == nil { notes.append("\(TokenizerFiles.templateDirectory) has no default template: a chat must name one of \(texts.keys.sorted().joined(separator: ", ").inMessage)") }
+    if texts["default"] == nil { notes.append("\(folder) has no default template: a chat must name one of \(texts.keys.sorted().joined(separator: ", ").inMessage)") }
     var replaced = false
     let changed = change("tokenizer_config.json") { members in
       replaced = members["chat_template"].map { !$0.isNull } ?? false
@@ -38,14 +48,38 @@ extension CompanionFiles {
     }
     guard changed else { return }
     contents[plain] = nil
-    if replaced { notes.append("the chat template of tokenizer_config.json counts no more beside \(TokenizerFiles.templateDirectory), as in transformers") }
+    if replaced { notes.append("the chat template of tokenizer_config.json counts no more beside \(folder), as in transformers") }
   }
 
-  /// Names of the files of named chat templates below `directory`.
-  public static func templateFiles(beside directory: FilePath) throws(FileError) -> [String] {
+  /// Names of the files of named chat templates below `directory`, and of what is there and no file.
+  public static func templateFiles(beside directory: FilePath) throws(FileError) -> (names: [String], notes: [String]) {
     let place = directory.appending(TokenizerFiles.templateDirectory)
-    guard Directory.kind(of: place) == .directory else { return [] }
-    return try Directory.names(in: place).filter { $0.hasSuffix(".jinja") && Directory.kind(of: place.appending($0)) == .file }
+    guard Directory.kind(of: place) == .directory else { return ([], []) }
+    let all = try Directory.names(in: place).filter { $0.hasSuffix(".jinja") }
+    let isFile = all.map { Directory.kind(of: place.appending($0)) == .file }
+    let others = zip(all, isFile).filter { !$1 }.map { Self.unreadable("\(TokenizerFiles.templateDirectory)/\($0.0)", Directory.kind(of: place.appending($0.0))) }
+    return (zip(all, isFile).filter { $1 }.map { $0.0 }, others)
+  }
+
+  /// What lies in a directory under a name that counts and is no regular file: as in transformers it counts as absent. In a
+  /// model that is one file there is nothing of the kind.
+  public static func unreadable(in directory: FilePath) throws(FileError) -> [String] {
+    guard Directory.kind(of: directory) == .directory else { return [] }
+    return try Directory.names(in: directory).compactMap { name in
+      let kind = Directory.kind(of: directory.appending(name))
+      if name == TokenizerFiles.templateDirectory { return kind == .directory ? nil : unreadable(name, kind, wanted: "directory") }
+      guard ModelSource.auxiliaryNames.contains(name), kind != .file else { return nil }
+      return unreadable(name, kind)
+    }
+  }
+  private static func unreadable(_ name: String, _ kind: Directory.Kind?, wanted: String = "regular file") -> String {
+    let what = switch kind {
+    case nil: "a link to nothing, or cannot be looked at"
+    case .file: "a file"
+    case .directory: "a directory"
+    case .other: "no regular file"
+    }
+    return "\(name.inMessage) is \(what): it counts as absent, as in transformers, which takes a \(wanted)"
   }
 
   /// A template in chat_template.json alone becomes chat_template.jinja, which counts before an engine's own in

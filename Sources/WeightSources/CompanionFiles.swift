@@ -94,6 +94,10 @@ extension ModelSource {
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
     let config = try ConfigReader(directory: path, file: "config.json").json
     let named = keys.filter { config[$0].map { !$0.isNull } ?? false }
+    // An empty name is none for a Qwen2, and a class that does not exist for others.
+    if companions.hasTokenizer, let name = config["tokenizer_class"]?.string, !name.isEmpty || model.architecture != "Qwen2ForCausalLM" {
+      companions.change("tokenizer_config.json") { if $0["tokenizer_class"].map(\.isNull) ?? true { $0["tokenizer_class"] = .string(name) } }
+    }
     if let content = companions[name] {
       // One that cannot be read is told where the tokenizer's files are looked at.
       guard case .object(var members)? = try? JSONValue(parsing: content.bytes(), allowsNonFinite: true),
@@ -114,9 +118,6 @@ extension ModelSource {
       var members: JSONObject = ["_from_model_config": true]
       for key in named { members[key] = config[key] }
       companions.contents[name] = AuxiliaryFile(name, json: members)
-    }
-    if companions.hasTokenizer, let name = config["tokenizer_class"]?.string {
-      companions.change("tokenizer_config.json") { if $0["tokenizer_class"]?.string == nil { $0["tokenizer_class"] = .string(name) } }
     }
     return companions
   }

@@ -79,6 +79,7 @@ import Testing
       try refused(.run, ["--model", "/no", "--input_text", "x", "--max_seq_len", value], says: "--max_seq_len is \(value); it must be at least 2")
       try refused(.serve, ["/no", "--max_seq_len", value], says: "--max_seq_len is \(value); it must be at least 2")
     }
+    try refused(.build, ["--checkpoint_dir", "/no", "--max_seq_len", "1"], says: "--max_seq_len is 1; it must be at least 2: a prompt and an answer")
     try refused(.refit, ["--engine_dir", "/no", "--lora_dir", "/no", "--refit_engine_dir", "/no", "--lora_scale", "1e39"], says: "--lora_scale is 1e+39")
   }
 
@@ -195,5 +196,37 @@ import Testing
     #expect(!examples.isEmpty)
     // A line that was broken to fit would begin in the first column, and what follows would be no command.
     for (line, next) in zip(examples, examples.dropFirst()) where line.hasSuffix("\\") { #expect(next.hasPrefix("    "), "\(next)") }
+  }
+
+  @Test func `help says of TLS what this program can do`() throws {
+    #if TLS
+      let isThere = true
+    #else
+      let isThere = false
+    #endif
+    let help = try Command.serve.succeed("--help").output
+    for flag in ["--tls_certificate", "--tls_key"] { #expect(help.contains(flag) == isThere, "\(flag)") }
+  }
+
+  @Test func `one program of all commands gives the page of each`() throws {
+    let drydock = try #require(Execution.command("drydock"))
+    for command in [Command.convert, .build, .prune, .refit, .run, .serve, .inspect] {
+      let page = try command.succeed("--help").output
+      for name in [command.rawValue, "trtllm-\(command.rawValue)"] {
+        let said = try Execution.run(drydock, ["help", name])
+        #expect(said.status == 0 && said.output == page, "\(name): \(said.output.prefix(200)) \(said.errors)")
+      }
+    }
+    #expect(try Execution.run(drydock, ["help"]).output.contains("usage: drydock COMMAND"))
+    let unknown = try Execution.run(drydock, ["help", "fnord"])
+    #expect(unknown.status == 2 && unknown.errors.contains("unknown command 'fnord'. Known: convert, build"), "\(unknown.errors)")
+  }
+
+  @Test(arguments: ["install", "test", "quickstart", "fetch-model"])
+  func `a script that is called through a link finds its package`(_ name: String) throws {
+    let directory = TemporaryDirectory()
+    makeSymbolicLink(directory(name), to: Project.at("Scripts/\(name)"))
+    let (own, linked) = (try Execution.run(Project.at("Scripts/\(name)"), ["--help"]), try Execution.run(directory(name), ["--help"]))
+    #expect(own.status == linked.status && own.output == linked.output && own.errors == linked.errors, "\(linked.errors)")
   }
 }

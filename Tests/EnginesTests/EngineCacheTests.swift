@@ -116,6 +116,16 @@ import Testing
     #expect(try key() != before)
   }
 
+  @Test func `a named chat template counts as the other files of a model do`() throws {
+    let model = try model("named", 1)
+    func key() throws -> FilePath { try cache.path(of: EngineCache.Request(model: model, machine: "test"), builder: builder) }
+    let none = try key()
+    d.write("named/additional_chat_templates/rag.jinja", "a")
+    let first = try key()
+    d.write("named/additional_chat_templates/rag.jinja", "b")
+    #expect(try first != none && key() != first)
+  }
+
   @Test func `engines not used for longest go when the cache is full, and none that is in use`() async throws {
     let models = try (1...4).map { try model("m\($0)", UInt8($0)) }
     func name(_ engine: CachedEngine) -> String { engine.path.lastComponent?.string ?? "" }

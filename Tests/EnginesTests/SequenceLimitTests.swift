@@ -69,6 +69,15 @@ struct SequenceLimitTests {
     #expect("\(try #require(asked))".contains("--max_seq_len is 134217728"))
   }
 
+  @Test func `a length in which nothing can be generated is refused, wherever it comes from`() throws {
+    for (changes, length) in [(["sliding_window": 1], nil), (["max_position_embeddings": 1], nil), ([:], 1)] as [([String: JSONValue?], Int?)] {
+      let error = #expect(throws: EngineError.self) { _ = try prepare(changes, asking: length) }
+      let text = "\(try #require(error))"
+      #expect(text.contains(length == nil ? "nothing could be generated" : "--max_seq_len is 1; it must be at least 2"), "\(text)")
+    }
+    #expect(self.length(try prepare([:], asking: 2)) == 2)
+  }
+
   @Test func `a length beyond the window is refused, with the largest that there is`() throws {
     let error = #expect(throws: EngineError.self) { _ = try prepare(["sliding_window": 16], asking: 64) }
     let text = "\(try #require(error))"

@@ -81,6 +81,19 @@ import Testing
     }
     replies += try get("/v1/models?api_key=\(Self.key)", nil)
     _ = try get("/v1/models?api_key=\(Self.key)&key=\(Self.wrongKey)", "Bearer \(Self.key)")
+    // A client may write a key anywhere: the log says none of them as it stands.
+    for key in [Self.key, Self.adminKey] {
+      _ = try get("/v1/\(key)", "Bearer \(Self.key)")
+      _ = try get("/v1/models/x\(key)\(key)y", nil)
+      _ = try get("/admin/v1/\(key)", "Bearer \(Self.adminKey)")
+      _ = try send("GET /health HTTP/1.1\r\nHost: \(key)\r\nX-Request-Id: me-\(key)\r\n\(key): x\r\nConnection: close\r\n\r\n")
+      _ = try send("\(key) /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+      let body = "{\"model\": \"m\", \"prompt\": \"a\", \"max_tokens\": 1, \"\(key)\": 1, \"user\": \"\(key)\"}"
+      for path in ["/v1/completions", "/tokenize", "/admin/v1/weights"] {
+        _ = try send(
+          "POST \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(path.hasPrefix("/admin") ? Self.adminKey : Self.key)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      }
+    }
     replies += try send("GET /health HTTP/1.1\r\nAuthorization: Bearer \(Self.key)\r\nbad header\r\n\r\n")
     replies += try send(
       "POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(Self.key)\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"model\":")

@@ -110,11 +110,11 @@ final class ServerProcess: Sendable {
 
 /// Engines made by the commands.
 enum Engines {
-  static func tiny(in directory: TemporaryDirectory) throws -> FilePath {
+  static func tiny(in directory: TemporaryDirectory, _ options: String...) throws -> FilePath {
     let (checkpoint, engine) = (directory("checkpoint"), directory("engine"))
     for (command, arguments) in [
       ("convert", ["--model_dir", project("Models/tiny").string, "--output_dir", checkpoint.string, "--dtype", "float32"]),
-      ("build", ["--checkpoint_dir", checkpoint.string, "--output_dir", engine.string]),
+      ("build", ["--checkpoint_dir", checkpoint.string, "--output_dir", engine.string] + options),
     ] {
       let done = try Execution.run(try ServerProcess.command(command), arguments)
       try #require(done.status == 0, "\(done.errors)")

@@ -36,5 +36,10 @@ import Testing
     let models = try JSONValue(parsing: try server.send("GET", "/v1/models").body)
     #expect(models["data"]?.array?.first?["max_model_len"] == 512)
     #expect(server.stop() == 0)
+    // Where the engine is what bounds a step, asking the server for more would do nothing.
+    let small = TemporaryDirectory()
+    let bounded = try ServerProcess(try Engines.tiny(in: small, "--max_num_tokens", "2"), in: small, "--max_num_tokens", "8", "--max_batch_size", "3")
+    #expect((text(bounded.log) ?? "").contains("--max_batch_size is 3, but a step takes 2 tokens: 2 it is. The engine was built for so many: build another with --max_num_tokens 3."))
+    #expect(bounded.stop() == 0)
   }
 }

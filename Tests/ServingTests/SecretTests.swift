@@ -55,4 +55,39 @@ import Testing
     // No spelling but the very bytes: these two are equal as strings.
     #expect("caf\u{E9}" == "cafe\u{301}" && !Secret("caf\u{E9}").matches("cafe\u{301}"))
   }
+
+  @Test func `a text is shown without the secret, wherever it stands in it`() {
+    for (text, shown) in [
+      (Self.text, "(secret)"), ("a\(Self.text)b", "a(secret)b"), ("\(Self.text)\(Self.text)", "(secret)(secret)"), ("/v1/\(Self.text)?x=\(Self.text)", "/v1/(secret)?x=(secret)"),
+    ] { #expect(secret.masking(text) == shown) }
+    for text in ["", "sk", String(Self.text.dropLast()), String(Self.text.dropFirst()) + "s", Self.text.uppercased()] { #expect(secret.masking(text) == nil) }
+    #expect(Secret("").masking("abc") == nil && Secret("a").masking("banana") == "b(secret)n(secret)n(secret)")
+    #expect(Secret("aba").masking("xababay") == "x(secret)y")
+  }
+
+  @Test func `a log line shows no secret, in message, metadata or error`() {
+    struct Failure: Error, CustomStringConvertible { let description: String }
+    let lines = Lines()
+    var logger = Logger(label: "test") { _ in MaskingLogHandler(Collecting(lines: lines), hiding: [secret]) }
+    logger[metadataKey: "id"] = .string("id-\(Self.text)")
+    logger.info("hello \(Self.text)", metadata: ["path": "/\(Self.text)", Self.text: ["a", ["b": "\(Self.text)"]], "n": "\(5)"])
+    logger.error("failed", error: Failure(description: "no \(Self.text)"))
+    let text = lines.text.withLock { $0 }
+    #expect(!text.contains(Self.text) && text.contains("hello (secret)") && text.contains("/(secret)") && text.contains("id-(secret)") && text.contains("no (secret)"), "\(text)")
+  }
+
+  private final class Lines: Sendable { let text = Mutex("") }
+  private struct Collecting: LogHandler {
+    let lines: Lines
+    var logLevel = Logger.Level.trace
+    var metadata: Logger.Metadata = [:]
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+    init(lines: Lines) { self.lines = lines }
+    func log(event: LogEvent) {
+      lines.text.withLock { $0 += "\(event.message) \(metadata) \(event.metadata ?? [:]) \(event.error.map { "\($0)" } ?? "")\n" }
+    }
+  }
 }

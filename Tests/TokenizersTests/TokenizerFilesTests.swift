@@ -190,7 +190,6 @@ import Tokenizers
     ),
     (["added_tokens"], [["id": 1]], ["added_tokens[0].content"]),
     (["added_tokens"], [["id": 20_000_000, "content": "x"]], ["added_tokens[0].id"]),
-    (["added_tokens"], [["id": 1, "content": "x"], ["id": 2, "content": "x"]], ["'x'"]),
   ]
 
   @Test(arguments: damage.indices)

@@ -23,27 +23,31 @@ import Tokenizers
   @Test func `facts in several files count as in transformers`() throws {
     let all = try Expected.json("Expected/tokenizer-places.json")
     let cases = try #require(all["cases"]?.array)
-    #expect(cases.count > 200)
+    #expect(cases.count > 400)
     for one in cases {
-      let name = try #require(one["name"]?.string)
-      let texts = try #require(all[one["files"]?["texts"] == nil ? "texts" : "texts_of_classes"]?.array).compactMap(\.string)
-      let expected = try #require(one["expected"])
-      let tokenizer = try Tokenizer(files: try files(try #require(one["files"]?.object)))
-      for (index, text) in texts.enumerated() {
-        let ids = tokenizer.encode(text)
-        #expect(JSONValue.ints(ids.map(Int.init)) == expected["ids"]?.array?[index], "\(name): \(text)")
-        #expect(.string(tokenizer.decode(ids)) == expected["decoded"]?.array?[index], "\(name): \(text)")
-      }
-      for (role, token) in expected["roles"]?.object ?? [:] where role != "pad_token" || one["files"]?["tokenizer.json"] == nil {
-        #expect(tokenizer.specialTokens.byName[role] == token.string, "\(name): \(role)")
-      }
-      if let ends = expected["eos_token_id"], !ends.isNull {
-        #expect(Set((ends.array ?? [ends]).compactMap(\.int)) == Set(tokenizer.endOfSequenceIDs.map(Int.init)), "\(name)")
-      }
-      #expect(tokenizer.chatTemplateNames == (expected["templates"]?.array ?? []).compactMap(\.string), "\(name)")
-      if let chat = expected["chat"]?.string {
-        #expect(try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "Hi"]], tools: expected["templates"]?.array?.contains("default") == true ? nil : []) == chat, "\(name)")
-      }
+      let name = one["name"]?.string ?? ""
+      do { try check(one, name, all) } catch { Issue.record("\(name): \(error)") }
+    }
+  }
+
+  private func check(_ one: JSONValue, _ name: String, _ all: JSONValue) throws {
+    let texts = try #require(all[one["files"]?["texts"] == nil ? "texts" : "texts_of_classes"]?.array).compactMap(\.string)
+    let expected = try #require(one["expected"])
+    let tokenizer = try Tokenizer(files: try files(try #require(one["files"]?.object)))
+    for (index, text) in texts.enumerated() {
+      let ids = tokenizer.encode(text)
+      #expect(JSONValue.ints(ids.map(Int.init)) == expected["ids"]?.array?[index], "\(name): \(text)")
+      #expect(.string(tokenizer.decode(ids)) == expected["decoded"]?.array?[index], "\(name): \(text)")
+    }
+    for (role, token) in expected["roles"]?.object ?? [:] where role != "pad_token" || one["files"]?["tokenizer.json"] == nil {
+      #expect(tokenizer.specialTokens.byName[role] == token.string, "\(name): \(role)")
+    }
+    if let ends = expected["eos_token_id"], !ends.isNull {
+      #expect(Set((ends.array ?? [ends]).compactMap(\.int)) == Set(tokenizer.endOfSequenceIDs.map(Int.init)), "\(name)")
+    }
+    #expect(tokenizer.chatTemplateNames == (expected["templates"]?.array ?? []).compactMap(\.string), "\(name)")
+    if let chat = expected["chat"]?.string {
+      #expect(try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "Hi"]], tools: expected["templates"]?.array?.contains("default") == true ? nil : []) == chat, "\(name)")
     }
   }
 
@@ -80,6 +84,102 @@ import Tokenizers
     #expect(begins.notes.count == 1 && begins.notes[0].contains("add_bos_token true, but tokenizer.json does not add '<|im_start|>'"))
     let moved = try notes(["added_tokens.json": ["<new>": 1500]])
     #expect(moved.notes.count == 1 && moved.notes[0].contains("'<new>' the id 1500; it gets the next free one"))
+  }
+
+  private static func token(_ content: String, _ more: JSONObject = [:]) -> JSONValue {
+    .object((["content": .string(content), "lstrip": false, "rstrip": false, "normalized": false, "single_word": false, "special": true] as JSONObject).merging(more) { $1 })
+  }
+
+  @Test func `a token that is written with another id than it has is told, in whichever file`() throws {
+    let own = try #require(try Expected.json("Expected/tokenizer-smollm.json")["added_tokens"]?.array)
+    func told(_ changed: JSONObject, _ said: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+      let found = try notes(changed)
+      #expect(found.notes.count == said.count, "\(found.notes)", sourceLocation: sourceLocation)
+      for (note, text) in zip(found.notes, said) { #expect(note.contains(text), "\(note)", sourceLocation: sourceLocation) }
+    }
+    try told(["tokenizer.json": ["added_tokens": .array(own + [Self.token("<new>", ["id": 900])])]], "tokenizer.json gives '<new>' the id 900; it gets the next free one, 773")
+    try told(["tokenizer.json": ["added_tokens": .array(own + [Self.token("q", ["id": 900])])]], "the id 900; the one that it has already counts, ")
+    try told(
+      ["tokenizer.json": ["added_tokens": .array(own + [Self.token("<new>", ["id": 773]), Self.token("<new>", ["id": 774])])]],
+      "gives '<new>' the id 774; the one that it has already counts, 773")
+    // The same token with the same rules.
+    try told(["tokenizer_config.json": ["added_tokens_decoder": ["700": Self.token("<|im_end|>")]]], "gives '<|im_end|>' the id 700; tokenizer.json's counts, 2")
+    try told(["tokenizer_config.json": ["added_tokens_decoder": ["1900": Self.token("<new>")]]], "gives '<new>' the id 1900; it gets the next free one, 773")
+    try told(["added_tokens.json": ["<new>": 2]], "gives '<new>' the id 2, which is that of '<|im_end|>' in tokenizer.json: it is left out")
+    try told(["added_tokens.json": ["<|im_end|>": 2]])
+    // One place and one id is told once, and however many there are, it is a handful of lines.
+    let many = own + (0..<30).map { Self.token("<n\($0)>", ["id": .int(900 + $0)]) }
+    let found = try notes(["tokenizer.json": ["added_tokens": .array(many)]])
+    #expect(found.notes.count == 11 && found.notes[10] == "20 more added tokens are written with other ids than they have", "\(found.notes)")
+  }
+
+  @Test func `settings of a tokenizer that nothing uses, or that transformers refuses, are told by name`() throws {
+    func told(_ settings: JSONObject, _ said: String?, base: String = "smollm", sourceLocation: SourceLocation = #_sourceLocation) throws {
+      let found = try notes(["base": .string(base), "tokenizer_config.json": .object(settings)], vocabulary: 5000)
+      #expect(found.unusable == nil && found.notes.count == (said == nil ? 0 : 1), "\(settings): \(found)", sourceLocation: sourceLocation)
+      if let said { #expect(found.notes.first?.contains(said) == true, "\(found.notes)", sourceLocation: sourceLocation) }
+    }
+    try told(["split_special_tokens": true], "split_special_tokens is true, and nothing uses it")
+    try told(["split_special_tokens": false], nil)
+    try told(["split_special_tokens": 1], "split_special_tokens is 1, which transformers refuses")
+    for (files, chosen) in [
+      (["tokenizer.4.0.json"], "tokenizer.4.0.json"), (["tokenizer.json", "tokenizer.4.1.json", "tokenizer.5.0.json"], "tokenizer.5.0.json"),
+      (["tokenizer.99.0.json"], nil), (["tokenizer.json"], nil), ([], nil),
+      // In the order of their texts, and none after the first that is too new.
+      (["tokenizer.4.0.json", "tokenizer.10.0.json"], nil),
+    ] as [([String], String?)] {
+      try told(["fast_tokenizer_files": .strings(files)], chosen.map { "makes transformers 5 read \"\($0)\" in the place of tokenizer.json" })
+    }
+    try told(["fast_tokenizer_files": "tokenizer.4.0.json"], nil)
+    try told(["clean_up_tokenization_spaces": true], nil)
+    try told(
+      ["clean_up_tokenization_spaces": true, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": true],
+      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output is set, and nothing uses it")
+    for value: JSONValue in [0, "yes", nil] {
+      try told(["tokenizer_class": "GPT2Tokenizer", "add_prefix_space": value], "add_prefix_space is \(value.serialized()), which a GPT2Tokenizer of transformers refuses")
+    }
+    try told(["tokenizer_class": "Qwen2Tokenizer", "add_prefix_space": "yes"], "which a Qwen2Tokenizer of transformers refuses", base: "qwen2")
+    try told(["tokenizer_class": "Qwen2Tokenizer", "add_prefix_space": nil], nil, base: "qwen2")
+    try told(["tokenizer_class": "LlamaTokenizer", "add_prefix_space": 0, "legacy": "yes"], nil, base: "llama2")
+    try told(["tokenizer_class": 5], "tokenizer_class is 5, which is no name of a class")
+    try told(["eos_token": 5], "eos_token is 5, which is no token")
+    try told(["extra_special_tokens": ["<extra>", 5]], "extra_special_tokens holds 5, which is no token")
+    try told(["additional_special_tokens": "abc"], "additional_special_tokens holds \"abc\"")
+    try told(["additional_special_tokens": nil], nil)
+    try told(["added_tokens_decoder": []], "added_tokens_decoder is an array, which transformers refuses")
+    let stray = try notes(["base": "llama2", "tokenizer_config.json": ["tokenizer_class": "LlamaTokenizer"], "tokenizer.json": [
+      "normalizer": ["type": "Replace", "pattern": ["String": "ByteLevel"], "content": "x"],
+    ]])
+    #expect(stray.notes.count == 1 && stray.notes[0].contains("names \"ByteLevel\" where it cuts no text"), "\(stray)")
+    #expect(try notes(["base": "llama3", "tokenizer_config.json": ["tokenizer_class": "LlamaTokenizer"]], vocabulary: 5000).notes.isEmpty)
+    let map = try notes(["special_tokens_map.json": ["eos_token": ["<|im_end|>"]]])
+    #expect(map.notes.count == 1 && map.notes[0].hasPrefix("special_tokens_map.json: eos_token is"), "\(map)")
+  }
+
+  @Test func `one chat template that is no text keeps no other from use, and is told by its name`() throws {
+    for wrong: JSONValue in [[["name": "default", "template": "d"], ["name": "rag", "template": 5]], ["default": "d", "rag": nil]] {
+      let changed: JSONObject = ["tokenizer_config.json": ["chat_template": wrong]]
+      let found = try notes(changed)
+      #expect(found.unusableTemplate == nil && found.notes.count == 1 && found.notes[0].hasPrefix("the chat template 'rag' cannot be used: tokenizer_config.json"), "\(found)")
+      #expect(try Tokenizer(files: files(changed)).applyChatTemplate(messages: []) == "d")
+    }
+    let nameless = try notes(["tokenizer_config.json": ["chat_template": [["name": "default", "template": "d"], ["template": "e"]]]])
+    #expect(nameless.unusableTemplate == nil && nameless.notes.count == 1 && nameless.notes[0].contains("has 1 entries without a name"), "\(nameless)")
+    let twice = try notes(["tokenizer_config.json": ["chat_template": [["name": "default", "template": "d"], ["name": "default", "template": "e"]]]])
+    #expect(twice.notes == ["tokenizer_config.json has two chat templates 'default': the last counts, as in transformers"])
+    let broken = TokenizerFiles(contents: [
+      "tokenizer.json": Array(try Expected.json("Expected/tokenizer-smollm.json").serialized().utf8), "chat_template.jinja": Array("d".utf8),
+      "additional_chat_templates/rag.jinja": [0xFF],
+    ]).findings(modelVocabulary: 2000)
+    #expect(broken.unusable == nil && broken.unusableTemplate == nil && broken.notes.count == 1 && broken.notes[0].contains("'rag' cannot be used"), "\(broken)")
+  }
+
+  @Test func `template files of one name are told, with the one that counts`() throws {
+    let file = try notes(["tokenizer_config.json": ["chat_template": [["name": "file", "template": "l"]]], "additional_chat_templates/file.jinja": "f"])
+    #expect(file.notes.first?.hasPrefix("additional_chat_templates/file.jinja counts as the default chat template, as in transformers") == true, "\(file)")
+    let both = try notes(["chat_template.jinja": "p", "additional_chat_templates/file.jinja": "f"])
+    #expect(both.notes == ["chat_template.jinja and additional_chat_templates/file.jinja hold different chat templates: additional_chat_templates/file.jinja counts"])
+    #expect(try notes(["chat_template.jinja": "p", "additional_chat_templates/default.jinja": "p"]).all.isEmpty)
   }
 
   @Test func `generation settings that would change answers are told by name, once`() throws {

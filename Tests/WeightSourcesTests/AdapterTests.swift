@@ -159,6 +159,18 @@ struct AdapterRefusalTests {
     let text = try refusal()
     #expect(text.contains("2 of 5 tensors are for layers up to 7") && text.contains("model.layers.7.self_attn.q_proj") && text.contains("score.weight"))
   }
+  @Test func `trained biases of modules that have none are named as that`() throws {
+    copy()
+    try edit { $0["bias"] = "all" }
+    try tensors([
+      ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", [3, 16]), ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", [16, 3]),
+      ("base_model.model.model.layers.0.self_attn.q_proj.bias", [16]), ("base_model.model.model.layers.0.mlp.down_proj.bias", [16]),
+      ("base_model.model.model.layers.1.mlp.down_proj.bias", [16]),
+    ])
+    let text = try refusal()
+    #expect(text.contains("2 tensors of the adapter are trained biases, and this model's network has none of them: ") && text.contains("down_proj.bias"), "\(text)")
+    #expect(text.contains("The model has no such biases") && !text.contains("no such modules") && !text.contains("q_proj"), "\(text)")
+  }
   @Test func `tensors of no known role are named`() throws {
     copy()
     try tensors([("base_model.model.model.layers.0.self_attn.q_proj.hada_w1_a", [3, 16]), ("other", [1])])

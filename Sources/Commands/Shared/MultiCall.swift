@@ -21,6 +21,8 @@ public enum MultiCall {
     let given = Array(CommandLine.arguments.dropFirst())
     if let command = called.flatMap(command(named:)) { await CommandRunner.main(command, given) }
     switch given.first {
+    case "help" where given.count > 1:
+      await CommandRunner.main(known(given[1]), ["--help"])
     case "--help", "-h", "help":
       print(usage)
       exit(0)
@@ -30,14 +32,16 @@ public enum MultiCall {
     case nil:
       CommandRunner.printError(usage)
       exit(2)
-    case let first?:
-      guard let command = command(named: first) else {
-        let names = commands.compactMap { $0.configuration.commandName?.dropFirst(prefix.count) }
-        CommandRunner.printError("drydock: error: unknown command '\(first)'. Known: \(names.joined(separator: ", ")).")
-        exit(2)
-      }
-      await CommandRunner.main(command, Array(given.dropFirst()))
+    case let first?: await CommandRunner.main(known(first), Array(given.dropFirst()))
     }
+  }
+
+  /// The command of that name; there must be one.
+  private static func known(_ name: String) -> any DrydockCommand.Type {
+    if let command = command(named: name) { return command }
+    let names = commands.compactMap { $0.configuration.commandName?.dropFirst(prefix.count) }
+    CommandRunner.printError("drydock: error: unknown command '\(name)'. Known: \(names.joined(separator: ", ")).")
+    exit(2)
   }
 
   /// `trtllm-build` of `build` and `trtllm-build`.
@@ -58,6 +62,6 @@ public enum MultiCall {
       serve    an engine or a model over HTTP, as OpenAI's API
       inspect  what is in an engine
 
-    'drydock COMMAND --help' says more.
+    'drydock help COMMAND' and 'drydock COMMAND --help' say more.
     """
 }

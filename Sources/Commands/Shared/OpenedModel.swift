@@ -14,6 +14,8 @@ struct OpenedModel {
   let tokenizer: Tokenizer
   /// Of the generation_config.json beside the tokenizer.
   let samplingDefaults: Result<SamplingDefaults, TokenizerError>
+  /// What lies beside the tokenizer and cannot be read, a line each.
+  let warnings: [String]
   /// Time to open the engine and map its weights, without the tokenizer.
   let loadTime: Duration
 
@@ -41,7 +43,7 @@ struct OpenedModel {
     directory = try EngineDirectory(path)
     engine = try BackendRegistry.here.open(directory, options: options)
     loadTime = clock.now - start
-    (tokenizer, samplingDefaults) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.limits.vocabularySize)
+    (tokenizer, samplingDefaults, warnings) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.limits.vocabularySize)
   }
 
   /// What is wrong with a `--max_seq_len`, for whoever runs an engine.
@@ -61,7 +63,10 @@ struct OpenedModel {
       if value > limit { return "--\(name) is \(value), but the engine was built for \(limit): \(limit) it is. Build another for more." }
       // Each sequence of a step has a row of it.
       guard name == "max_batch_size", value > engine.limits.maximumSequences else { return nil }
-      return "--\(name) is \(value), but a step takes \(engine.limits.maximumBatchRows) tokens: \(engine.limits.maximumSequences) it is. Raise --max_num_tokens for more."
+      // Where the engine is what bounds a step, asking this program for more does nothing.
+      let remedy = built.tokens < value && engine.limits.maximumBatchRows >= built.tokens
+        ? "The engine was built for so many: build another with --max_num_tokens \(value)." : "Raise --max_num_tokens for more."
+      return "--\(name) is \(value), but a step takes \(engine.limits.maximumBatchRows) tokens: \(engine.limits.maximumSequences) it is. \(remedy)"
     }
   }
 
@@ -85,12 +90,12 @@ struct OpenedModel {
     }
   }
 
-  private static func tokenizer(_ path: FilePath, isGiven: Bool, vocabulary: Int) throws -> (Tokenizer, Result<SamplingDefaults, TokenizerError>) {
+  private static func tokenizer(_ path: FilePath, isGiven: Bool, vocabulary: Int) throws -> (Tokenizer, Result<SamplingDefaults, TokenizerError>, [String]) {
     guard Directory.kind(of: path) != .file else {
       let isTokenizer = path.lastComponent == "tokenizer.json"
       throw CommandFailure("\(tokenizerFlag): \(path) is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json").")
     }
-    let names = isGiven ? try naming(tokenizerFlag) { try Directory.names(in: path) } : try Directory.names(in: path)
+    let names = isGiven ? try naming(tokenizerFlag) { try Directory.files(in: path) } : try Directory.files(in: path)
     guard names.contains("tokenizer.json") else {
       let what = (try? FoundSource(at: path)).map { ", only \($0.kind == .engine ? "an" : "a") \($0.kind.name)" } ?? ""
       throw EngineError(
@@ -98,12 +103,14 @@ struct OpenedModel {
           ? "Name a directory that has one with \(tokenizerFlag)."
           : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
     }
+    let templates = try CompanionFiles.templateFiles(beside: path)
     do {
-      let files = try TokenizerFiles(templates: try CompanionFiles.templateFiles(beside: path), reading: { (name) throws(FileError) -> [UInt8]? in
+      let files = try TokenizerFiles(templates: templates.names, reading: { (name) throws(FileError) -> [UInt8]? in
         names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
       let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }
-      return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults)
+      let unreadable = try CompanionFiles.unreadable(in: path) + templates.notes
+      return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults, unreadable.map { "\(path.inMessage): \($0)" })
     } catch let error as TokenizerError {
       throw EngineError(path, .unsupported(reason: "\(error) \(tokenizerFlag) names \(isGiven ? "the" : "another") tokenizer's directory."))
     }

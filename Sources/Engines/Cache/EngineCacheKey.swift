@@ -1,6 +1,7 @@
 import Digests
 import Files
 import SystemPackage
+import Tokenizers
 import WeightSources
 
 /// Tells cached engines apart: a digest of everything that decides what an engine of a model holds.
@@ -40,7 +41,8 @@ package enum EngineCacheKey {
   static func files(of model: FilePath) throws -> [FilePath] {
     if Directory.kind(of: model) == .directory {
       let endings = [".json", ".safetensors", ".gguf", ".jinja", ".model", ".txt"]
-      return try Directory.files(in: model).filter { name in endings.contains { name.hasSuffix($0) } }.map { model.appending($0) }
+      let templates = try CompanionFiles.templateFiles(beside: model).names.map { "\(TokenizerFiles.templateDirectory)/\($0)" }
+      return try (Directory.files(in: model).filter { name in endings.contains { name.hasSuffix($0) } } + templates).map { model.appending($0) }
     }
     return GGUFFile.parts(of: model)
   }

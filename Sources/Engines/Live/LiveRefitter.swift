@@ -100,7 +100,7 @@ public struct LiveRefitter: Sendable {
     _ companions: EngineCompanions, of engine: EngineDirectory, isAsked: Bool
   ) throws -> [String] {
     guard let summary = companions.changes.summary else { return [] }
-    let (old, new) = (CompanionFiles(engine.auxiliaryFiles, in: engine.path, architecture: engine.pretrained.architecture), companions.files)
+    let (old, new) = (try CompanionFiles(of: engine), companions.files)
     let limit = engine.pretrained.vocabularySize
     if !isAsked, old.hasTokenizer, new.hasTokenizer, let mine = try? Tokenizer(files: old.tokenizerFiles(), modelVocabulary: limit),
       let its = try? Tokenizer(files: new.tokenizerFiles(), modelVocabulary: limit), !its.hasSameTokens(as: mine)

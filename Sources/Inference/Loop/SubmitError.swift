@@ -41,7 +41,8 @@ public enum EngineLoopError: Error, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unusableLimits(let limits):
-      "The engine must take sequences of at least 2 tokens and one of them at a time; it takes \(limits.maximumSequenceLength) tokens and \(limits.maximumSequences) at a time. Raise --max_seq_len and --max_batch_size."
+      "The engine must take sequences of at least 2 tokens and one of them at a time; it takes \(limits.maximumSequenceLength) tokens and \(limits.maximumSequences) at a time. Raise "
+        + [(limits.maximumSequenceLength < 2, "--max_seq_len"), (limits.maximumSequences < 1, "--max_batch_size")].filter(\.0).map(\.1).joined(separator: " and ") + "."
     case .threadNotStarted(let errno):
       "The engine's thread could not be started: pthread_create failed, errno \(errno). Check the limit of threads."
     case .stopped: "The engine loop has ended."

@@ -56,6 +56,14 @@ public struct CertificateFiles: Sendable, Hashable {
   /// The server's certificate, followed by the chain up to the authority.
   public var certificateChain: String
   public var privateKey: String
+  /// Whether this build has TLS.
+  public static var areSupported: Bool {
+    #if TLS
+      true
+    #else
+      false
+    #endif
+  }
   public init(certificateChain: String, privateKey: String) {
     self.certificateChain = certificateChain
     self.privateKey = privateKey

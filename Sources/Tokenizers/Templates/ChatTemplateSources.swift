@@ -16,17 +16,15 @@ struct ChatTemplateSources: Equatable {
   private(set) var notes: [String] = []
 
   init(files: TokenizerFiles, configuration: JSONValue?) throws(TokenizerError) {
-    var own: [String: Source] = [:]
-    let plain = "chat_template.jinja"
-    for (name, file) in (files.bytes(plain) == nil ? [] : [("default", plain)]) + files.additionalTemplates {
-      guard let text = files.bytes(file).flatMap({ String(validating: $0, as: UTF8.self) }) else {
-        throw TokenizerError(file: file, problem: .invalidMember("the text", expected: "UTF-8"))
-      }
-      own[name] = Source(file: file, text: text)
+    let given = files.templateFiles
+    notes = given.notes
+    let own = given.byName.mapValues { file in
+      let text = files.bytes(file).flatMap { String(validating: $0, as: UTF8.self) }
+      return Source(file: file, text: text ?? "", problem: text == nil ? .invalidMember("the text", expected: "UTF-8") : nil)
     }
     let (settings, older) = ("tokenizer_config.json", "chat_template.json")
     let places = [
-      own, Self.templates(configuration?["chat_template"], settings), Self.templates(try files.json(older)?["chat_template"], older),
+      own, templates(configuration?["chat_template"], settings), templates(try files.json(older)?["chat_template"], older),
     ].filter { !$0.isEmpty }
     byName = places.first ?? [:]
     for other in places.dropFirst() {
@@ -44,20 +42,31 @@ struct ChatTemplateSources: Equatable {
     }
   }
 
-  private static func templates(_ value: JSONValue?, _ file: String) -> [String: Source] {
+  private mutating func templates(_ value: JSONValue?, _ file: String) -> [String: Source] {
     guard let value, !value.isNull else { return [:] }
     if let text = value.string { return ["default": Source(file: file, text: text)] }
-    if let members = value.object, members.values.allSatisfy({ $0.string != nil }) {
-      return members.reduce(into: [:]) { $0[$1.key] = Source(file: file, text: $1.value.string ?? "") }
+    func source(_ value: JSONValue?, _ name: String) -> Source {
+      if let text = value?.string { return Source(file: file, text: text) }
+      return Source(file: file, text: value?.serialized() ?? "", problem: .invalidMember("chat_template", expected: "a text for '\(name.prefix(60))'"))
+    }
+    if let members = value.object {
+      return members.reduce(into: [:]) { $0[$1.key] = source($1.value, $1.key) }
     }
     var found: [String: Source] = [:]
-    for template in value.array ?? [.null] {
-      guard let name = template["name"]?.string, let text = template["template"]?.string else {
-        let problem = TokenizerError.Problem.invalidMember(
-          "chat_template", expected: "a text, an object of names and texts, or an array of objects with 'name' and 'template'")
-        return ["default": Source(file: file, text: value.serialized(), problem: problem)]
+    var nameless: [String] = []
+    for template in value.array ?? [value] {
+      guard let name = template["name"]?.string else { nameless.append(template.serialized()); continue }
+      if found.updateValue(source(template["template"], name), forKey: name) != nil {
+        notes.append("\(file) has two chat templates '\(name)': the last counts, as in transformers")
       }
-      found[name] = Source(file: file, text: text)
+    }
+    guard let first = nameless.first else { return found }
+    if found["default"] == nil {
+      let problem = TokenizerError.Problem.invalidMember(
+        "chat_template", expected: "a text, an object of names and texts, or an array of objects with 'name' and 'template'")
+      found["default"] = Source(file: file, text: value.serialized(), problem: problem)
+    } else {
+      notes.append("\(file): 'chat_template' has \(nameless.count) entries without a name, which are left out; transformers refuses them: \(first.prefix(60))")
     }
     return found
   }
@@ -70,5 +79,38 @@ struct ChatTemplateSources: Equatable {
         return .failure(TokenizerError(file: source.file, problem: .invalidTemplate(error)))
       }
     }
+  }
+}
+
+extension TokenizerFiles {
+  /// The files that hold a chat template each, by the template's name, and what is to be said of them.
+  ///
+  /// As transformers' `from_pretrained` does, which looks for chat_template.jinja under the same key as for
+  /// additional_chat_templates/file.jinja: the second takes the place of the first. A default.jinja comes before both.
+  var templateFiles: (byName: [String: String], notes: [String]) {
+    Self.templateFiles(plain: bytes("chat_template.jinja") != nil, additional: contents.keys.filter { $0.hasPrefix(Self.templateDirectory + "/") }) { bytes($0) }
+  }
+
+  /// - Parameters:
+  ///   - plain: Whether there is a chat_template.jinja.
+  ///   - additional: Paths of the files in ``templateDirectory``.
+  ///   - bytes: A file's content.
+  public static func templateFiles<Failure: Error>(
+    plain: Bool, additional: some Sequence<String>, bytes: (String) throws(Failure) -> [UInt8]?
+  ) throws(Failure) -> (byName: [String: String], notes: [String]) {
+    let (start, end, name) = (templateDirectory + "/", ".jinja", "chat_template.jinja")
+    var byName: [String: String] = plain ? ["default": name] : [:]
+    var notes: [String] = []
+    let files = additional.filter { $0.hasPrefix(start) && $0.hasSuffix(end) }.sorted()
+    let collision = "\(start)file\(end)"
+    for file in files.filter({ $0 == collision }) + files.filter({ $0 != collision }) {
+      let template = file == collision ? "default" : String(file.dropFirst(start.count).dropLast(end.count))
+      if let other = byName.updateValue(file, forKey: template), try bytes(other) != bytes(file) {
+        notes.append("\(other) and \(file) hold different chat templates: \(file) counts")
+      } else if file == collision {
+        notes.append("\(file) counts as the default chat template, as in transformers, and not under the name 'file'")
+      }
+    }
+    return (byName, notes)
   }
 }

@@ -11,6 +11,8 @@ struct Findings {
   /// Magnitudes without `use_dora`.
   var unasked: [String] = []
   var biases: [String] = []
+  /// Trained biases of modules that have none in the model.
+  var trainedBiases: [String] = []
   var ranks: [String] = []
   var shapes: [String] = []
   /// Of one dimension, which they should not have, or not so.
@@ -40,6 +42,9 @@ struct Findings {
         remedy: "Merge the adapter into the model it was trained on, and build a new engine from that."))
     }
     add(.settings, biases, { "\($0.count) tensors are a bias (lora_bias) for modules that have none in the model: \($0)" }, LoRAConfig.mergeRemedy)
+    add(
+      .biases, trainedBiases, { "\($0.count) tensors of the adapter are trained biases, and this model's network has none of them: \($0)" },
+      "Merge the adapter into the model it was trained on, with its biases, and build a new engine from that.")
     add(.settings, unasked, { "\($0.count) tensors are magnitudes without use_dora: \($0)" }, AdapterPlan.saveAgain)
     add(.partners, partners, { "\($0.count) tensors or their partners are not there: \($0)" }, AdapterPlan.saveAgain)
     add(.names, twice, { "there are two tensors for each of \($0)" }, AdapterPlan.saveAgain)

@@ -71,7 +71,12 @@ struct AdapterPlan {
       let weight = "\(module).\(parameter)"
       guard !parameter.isEmpty else { continue }
       guard let expected = weights[weight] else {
-        found.without.append(AdapterModules.short(name))
+        if parameter == "bias", weights["\(module).weight"] != nil {
+          // A copy that was never trained changes nothing, but belongs to another model all the same.
+          found.trainedBiases.append(AdapterModules.short(name))
+        } else {
+          found.without.append(AdapterModules.short(name))
+        }
         continue
       }
       check(name, expected, weight, &found)

@@ -13,6 +13,8 @@ public struct AdapterProblem: Sendable, Equatable {
     case names
     /// Modules that the model does not have.
     case modules
+    /// Biases of modules that have none in the model.
+    case biases
     /// A factor without the other, or a setting that asks for a tensor that is not there.
     case partners
     case shapes
@@ -40,6 +42,7 @@ public struct AdapterProblem: Sendable, Equatable {
     case .architecture: "The adapter is for another architecture"
     case .names: "Tensors of no LoRA adapter"
     case .modules: "The model has no such modules"
+    case .biases: "The model has no such biases"
     case .partners: "Parts of the adapter are missing"
     case .shapes: "The adapter's shapes do not fit"
     case .elementTypes: "The adapter's numbers cannot be read"
