@@ -37,6 +37,7 @@ let package = Package(
     .library(name: "Engines", targets: ["Engines"]),
     .library(name: "Execution", targets: ["Execution"]),
     .library(name: "CPUBackend", targets: ["CPUBackend"]),
+    .library(name: "CUDABackend", targets: ["CUDABackend"]),
     .library(name: "Backends", targets: ["Backends"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Inference", targets: ["Inference"]),
@@ -62,6 +63,9 @@ let package = Package(
   targets: [
     // C: only arithmetic and system calls, no policy.
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CUDADriver"),
+    // CUDA C++ that is compiled at run time; here it is text.
+    .target(name: "CUDAKernels", exclude: ["kernels"]),
     .target(name: "CSystemCalls"),
     .target(name: "CSHA256"),
     // Foundations.
@@ -83,7 +87,8 @@ let package = Package(
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
     library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
-    library("Backends", ["CPUBackend", "Execution"]),
+    library("CUDABackend", ["CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Tensors", "Files", system, ordered]),
+    library("Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
     library("Inference", ["Execution", "Engines", "Files"]),
     library("Serving", [

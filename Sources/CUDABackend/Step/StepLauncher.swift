@@ -1,0 +1,165 @@
+import CUDADriver
+import CUDAKernels
+import Engines
+import Networks
+
+/// Launches the kernels of a plan's operations, in order, for all rows of a step.
+final class StepLauncher {
+  private let plan: Plan
+  private let device: Device
+  private let stream: Stream
+  private let kernels: Kernels
+  let buffers: StepBuffers
+
+  init(_ plan: Plan, _ device: Device, _ stream: Stream, _ kernels: Kernels, _ buffers: StepBuffers) {
+    (self.plan, self.device, self.stream, self.kernels, self.buffers) = (plan, device, stream, kernels, buffers)
+  }
+
+  /// - Parameter splits: For how many splits of attention blocks are launched at least: those of a recorded step must do for longer
+  ///   sequences than it was recorded with.
+  func launch(_ steps: [ResolvedStep], _ inputs: StepInputs, splits: Int = 0) throws(CUDAError) {
+    for step in steps { try launch(step, inputs, splits) }
+  }
+
+  private func address(_ value: ValueID) -> UInt64 { buffers.slots[plan.slots.slot[value.index]].address }
+  private func width(_ value: ValueID) -> Int { plan.values[value.index].width }
+
+  private func launch(_ step: ResolvedStep, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) {
+    let input = { (offset: Int) in self.buffers.inputs.address + UInt64(offset * 4) }
+    func rows(_ value: ValueID) -> Int { plan.values[value.index].rows == .tokens ? inputs.rowCount : inputs.selectedCount }
+    if let output = step.operation.uses.writes.first, rows(output) == 0 { return }
+    func plain(_ value: ValueID) -> UInt64 { step.packsOutput ? 0 : address(value) }
+    func packed(_ value: ValueID) -> UInt64 { step.packsOutput ? address(value) : 0 }
+    switch step.operation {
+    case .embed(_, let first, let scale, let output):
+      let argument = dk_embed_arguments(
+        tokens: input(inputs.offsets.tokens), table: step.weight, output: address(output), width: Int32(width(output)),
+        first_token: Int32(clamping: first), table_rows: Int32(step.tableRows), is_panel: step.isPanel ? 1 : 0, scale: scale)
+      try stream.launch(kernels.embed, grid: (inputs.rowCount, 1, 1), threads: 256, argument)
+    case .rmsNorm(let residual, _, let epsilon, let output):
+      try norm(step, residual, delta: 0, epsilon, plain(output), packed(output), rows(output))
+    case .addRMSNorm(let residual, let delta, _, let epsilon, let output):
+      try norm(step, residual, delta: address(delta), epsilon, plain(output), packed(output), rows(output))
+    case .linear(let value, _, _, let output): try linear(step, value, output, rows(output))
+    case .attention(let attention): try attend(step, attention, inputs, splits)
+    case .gatedActivation(let value, let activation, let output):
+      let argument = dk_gated_arguments(
+        input: address(value), output: plain(output), packed: packed(output), width: Int32(width(output)),
+        activation: Int32(Activation.allCases.firstIndex(of: activation) ?? 0))
+      try stream.launch(kernels.gated, grid: (rows(output), (width(output) + 1023) / 1024, 1), threads: 256, argument)
+    case .add(let target, let value):
+      let count = rows(target) * width(target)
+      let argument = dk_add_arguments(target: address(target), value: address(value), count: UInt64(count))
+      try stream.launch(kernels.add, grid: (min(4096, (count + 255) / 256), 1, 1), threads: 256, argument)
+    case .select(let value, let output):
+      let argument = dk_select_arguments(
+        input: address(value), rows: input(inputs.offsets.selected), output: address(output), width: Int32(width(output)))
+      try stream.launch(kernels.select, grid: (inputs.selectedCount, 1, 1), threads: 256, argument)
+    case .activatedProduct, .allReduce, .allGather, .send, .receive:
+      preconditionFailure("\(step.operation): refused when the engine was opened")
+    }
+  }
+
+  private func norm(
+    _ step: ResolvedStep, _ residual: ValueID, delta: UInt64, _ epsilon: Float, _ output: UInt64, _ packed: UInt64, _ rows: Int
+  ) throws(CUDAError) {
+    let argument = dk_norm_arguments(
+      residual: address(residual), delta: delta, weight: step.weight, output: output, packed: packed, width: Int32(width(residual)), epsilon: epsilon)
+    try stream.launch(kernels.norm, grid: (rows, 1, 1), threads: 256, argument)
+  }
+
+  private func linear(_ step: ResolvedStep, _ input: ValueID, _ output: ValueID, _ rows: Int) throws(CUDAError) {
+    var packed = address(input)
+    if !step.hasPackedInput {
+      packed = buffers.packed.address
+      let argument = dk_pack_arguments(input: address(input), packed: packed, width: Int32(width(input)))
+      try stream.launch(kernels.pack, grid: (rows, 1, 1), threads: 256, argument)
+    }
+    let panels = (width(output) + 15) / 16
+    var argument = dk_linear_arguments(
+      weight: step.weight, bias: step.second, packed: packed, output: address(output), rows: Int32(rows), outputs: Int32(width(output)),
+      inputs: Int32(width(input)), stages: 0)
+    guard rows <= Int(DK_CUDA_CHAIN_ROWS) else {
+      let grid = ((rows + Int(DK_CUDA_TILE_ROWS) - 1) / Int(DK_CUDA_TILE_ROWS), (panels + 7) / 8, 1)
+      return try stream.launch(
+        kernels.tile, grid: grid, threads: Int(DK_CUDA_TILE_THREADS), sharedMemory: Int(DK_CUDA_TILE_BYTES), argument)
+    }
+    let shape = ChainShape(panels: panels, rows: rows, multiprocessors: device.multiprocessors)
+    argument.stages = Int32(shape.stages)
+    let kernel = kernels.chains[rows <= 8 ? 0 : rows <= 16 ? 1 : rows <= 32 ? 2 : 3]
+    try stream.launch(
+      kernel, grid: ((panels + shape.warps - 1) / shape.warps, 1, 1), threads: 32 * shape.warps, sharedMemory: shape.sharedMemory, argument)
+  }
+
+  private func attend(_ step: ResolvedStep, _ attention: Operation.Attention, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) {
+    let (heads, keyValueHeads) = (attention.heads, attention.keyValueHeads)
+    let start = buffers.inputs.address
+    let offsets = inputs.offsets
+    let (positions, cells) = (start + UInt64(offsets.positions * 4), start + UInt64(offsets.cells * 4))
+    let pool = buffers.pools[attention.layer].address
+    let turn = dk_turn_arguments(
+      qkv: address(attention.qkv), queries: buffers.queries.address, pool: pool, positions: positions, cells: cells,
+      cosines: buffers.rotary?.cosines.address ?? 0, sines: buffers.rotary?.sines.address ?? 0, query_norm: step.weight,
+      key_norm: step.second, heads: Int32(heads), kv_heads: Int32(keyValueHeads), rotary: Int32(plan.rotary?.dimension ?? 0),
+      is_paired: plan.rotary?.style == .pairs ? 1 : 0, epsilon: attention.norms?.epsilon ?? 0)
+    try stream.launch(kernels.turn, grid: (inputs.rowCount, (heads + 2 * keyValueHeads + 7) / 8, 1), threads: 256, turn)
+    let tileHeads = attention.tileHeads
+    let chunks = (heads / keyValueHeads + tileHeads - 1) / tileHeads
+    for run in inputs.attention {
+      let tiles = start + UInt64(offsets.tiles * 4 + run.tiles.lowerBound * MemoryLayout<dk_attention_tile>.size)
+      let attend = dk_attend_arguments(
+        queries: buffers.queries.address, pool: pool, tables: start + UInt64(offsets.tables * 4), tiles: tiles, peaks: buffers.peaks.address,
+        sums: buffers.sums.address, results: buffers.results.address, heads: Int32(heads), kv_heads: Int32(keyValueHeads),
+        tile_heads: Int32(tileHeads), chunks: Int32(chunks), scale: attention.scale * Self.log2e)
+      try stream.launch(
+        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: 128, attend)
+      let output = address(attention.output)
+      let merge = dk_merge_arguments(
+        peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,
+        partials: start + UInt64(offsets.partials * 4), positions: positions, output: step.packsOutput ? 0 : output,
+        packed: step.packsOutput ? output : 0, first_row: Int32(run.rows.lowerBound), heads: Int32(heads))
+      try stream.launch(kernels.merge, grid: (run.rows.count, heads, 1), threads: attention.headSize > 64 ? 128 : 64, merge)
+    }
+  }
+
+  private static let log2e: Float = 1.442_695_040_888_963_4
+}
+
+extension Operation.Attention {
+  /// Heads of a group that share a tile.
+  var tileHeads: Int { min(Int(DK_CUDA_TILE_QUERIES), heads / keyValueHeads) }
+}
+
+/// What a step writes to on the card, made once.
+final class StepBuffers {
+  let slots: [DeviceMemory]
+  /// A product's input in bfloat16, where what wrote it could not.
+  let packed: DeviceMemory
+  let queries: DeviceMemory
+  /// Of attention: for each row, split and head the largest score, the sum of weights, and the result before division.
+  let peaks, sums, results: DeviceMemory
+  /// See ``StepInputs``.
+  let inputs: DeviceMemory
+  let chosen: DeviceMemory
+  let rotary: RotaryMemory?
+  /// A layer's blocks of keys and values.
+  let pools: [DeviceMemory]
+
+  /// - Parameter cacheBlocks: Given the bytes that all else leaves free.
+  init(_ plan: Plan, _ sizes: CUDASizes, _ device: Device, cacheBlocks: (_ free: Int) throws -> Int) throws {
+    func memory(_ byteCount: Int, _ purpose: String) throws -> DeviceMemory { try DeviceMemory(device, byteCount: byteCount, for: purpose) }
+    let heads = plan.operations.map { if case .attention(let attention) = $0 { attention.heads } else { 0 } }.max() ?? 0
+    slots = try plan.slotByteCounts(rows: sizes.rows, selected: sizes.logitRows).map { try memory($0, "activations") }
+    packed = try memory(Plan.packedByteCount(plan.widestInput, rows: max(sizes.rows, sizes.logitRows)), "activations")
+    queries = try memory(2 * sizes.rows * heads * plan.cache.paddedHeadSize, "queries")
+    peaks = try memory(4 * sizes.partials * heads, "attention")
+    sums = try memory(4 * sizes.partials * heads, "attention")
+    results = try memory(4 * sizes.partials * heads * plan.cache.paddedHeadSize, "attention")
+    inputs = try memory(
+      4 * StepInputs.mostWords(rows: sizes.rows, sequences: sizes.sequences, selected: sizes.logitRows, length: sizes.sequenceLength), "tokens")
+    chosen = try memory(4 * sizes.logitRows, "tokens")
+    rotary = try plan.rotary.map { try RotaryMemory($0, positions: sizes.sequenceLength, device) }
+    let count = try cacheBlocks(try device.freeByteCount)
+    pools = try (0..<plan.cache.layers).map { _ in try memory(plan.cache.layerBlockByteCount * count, "keys and values") }
+  }
+}
