@@ -113,6 +113,11 @@ let package = Package(
     // All commands in one file, under their names; and each alone, as `swift build` gives them.
     + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
+      // Checks and measures an NVIDIA card: see docs/cuda.md.
+      .executableTarget(
+        name: "drydock-gpu-check",
+        dependencies: ["Backends", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered],
+        swiftSettings: swiftSettings),
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       // A back end that computes nothing and checks everything.
       .target(
@@ -120,6 +125,9 @@ let package = Package(
         path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
       tests("BackendTests", [
         "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+      ]),
+      tests("CUDABackendTests", [
+        "CUDABackend", "CPUBackend", "Execution", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),

@@ -47,6 +47,8 @@ import CUDADriver
   var architecture: String { "sm_\(major)\(minor)" + (major == 9 ? "a" : "") }
   /// Kernels may start before those before them have ended.
   var overlapsKernels: Bool { major >= 9 }
+  /// Shared memory is filled by copies of whole runs.
+  var hasRunCopies: Bool { major >= 9 }
 
   var freeByteCount: Int {
     get throws(CUDAError) {

@@ -12,8 +12,8 @@ import CUDAKernels
   private let device: Device
   private let module: dk_cuda_module
   let embed, norm, pack, gated, add, select, choose, turn, attend, merge, tile, read: Kernel
-  /// For at most 8, 16, 32 and 64 rows.
-  let chains: [Kernel]
+  /// Products of few rows, by name.
+  private let products: [String: Kernel]
 
   init(_ device: Device, code: [UInt8]) throws(CUDAError) {
     var module: dk_cuda_module?
@@ -34,9 +34,9 @@ import CUDAKernels
       (choose, turn, attend) = (try find("dk_choose"), try find("dk_turn"), try find("dk_attend"))
       (merge, read) = (try find("dk_merge"), try find("dk_read"))
       tile = try find("dk_linear_tile", sharedMemory: Int(DK_CUDA_TILE_BYTES))
-      var chains: [Kernel] = []
-      for groups in [1, 2, 4, 8] { chains.append(try find("dk_linear_chain_\(groups)", sharedMemory: ChainShape.mostSharedMemory)) }
-      self.chains = chains
+      var products: [String: Kernel] = [:]
+      for name in ProductShape.kernels(device) { products[name] = try find(name) }
+      self.products = products
     } catch {
       _ = unsafe dk_cuda_unload_module(module)
       throw error
@@ -44,25 +44,14 @@ import CUDAKernels
     unsafe self.module = unsafe module
     self.device = device
   }
+
+  func product(_ shape: ProductShape) -> Kernel {
+    guard let kernel = products[shape.kernel] else { preconditionFailure("\(shape.kernel): one of those that were loaded") }
+    return kernel
+  }
+
   deinit {
     try? device.use()
     _ = unsafe dk_cuda_unload_module(module)
-  }
-}
-
-/// How a product of few rows is shared out: changes speed, never results.
-struct ChainShape {
-  /// Warps of a block, each with a panel of 16 outputs and a ring of `stages`.
-  let warps: Int
-  let stages: Int
-  /// Bytes of a block's shared memory.
-  var sharedMemory: Int { warps * stages * Int(DK_CUDA_STAGE_BYTES) }
-  static let mostSharedMemory = 48 << 10
-
-  init(panels: Int, rows: Int, multiprocessors: Int) {
-    warps = 1
-    let each = Double(panels) / Double(multiprocessors)
-    // About 64 KB on their way in a multiprocessor: enough to be busy, and not so much that other requests queue.
-    stages = rows <= 8 && (6..<20).contains(each) ? 6 : 4
   }
 }

@@ -16,12 +16,16 @@ struct ResolvedStep {
   var packsOutput = false
   /// The input is.
   var hasPackedInput = false
+  /// A product that only the gated activation behind it reads: what that does, and the value that it writes.
+  var gating: (activation: Activation, output: ValueID)?
 }
 
 extension ResolvedStep {
   static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
     let packed = packedValues(plan)
-    return plan.operations.map { operation in
+    var reads: [ValueID: Int] = [:]
+    for value in plan.operations.flatMap(\.uses.reads) { reads[value, default: 0] += 1 }
+    return plan.operations.enumerated().map { index, operation in
       var step = ResolvedStep(operation: operation)
       let names = operation.weightNames
       if let first = names.first {
@@ -31,7 +35,14 @@ extension ResolvedStep {
       }
       if names.count > 1 { step.second = address(names[1]) }
       if let output = packingOutput(operation) { step.packsOutput = packed.contains(output) }
-      if case .linear(let input, _, _, _) = operation { step.hasPackedInput = packed.contains(input) }
+      if case .linear(let input, _, _, let product) = operation {
+        step.hasPackedInput = packed.contains(input)
+        if reads[product] == 1, index + 1 < plan.operations.count, case .gatedActivation(product, let activation, let output) = plan.operations[index + 1],
+          packed.contains(output), plan.values[output.index].width % 16 == 0
+        {
+          step.gating = (activation, output)
+        }
+      }
       return step
     }
   }

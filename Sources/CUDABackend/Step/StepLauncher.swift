@@ -18,16 +18,20 @@ final class StepLauncher {
   /// - Parameter splits: For how many splits of attention blocks are launched at least: those of a recorded step must do for longer
   ///   sequences than it was recorded with.
   func launch(_ steps: [ResolvedStep], _ inputs: StepInputs, splits: Int = 0) throws(CUDAError) {
-    for step in steps { try launch(step, inputs, splits) }
+    var isDone = false  // by the one before
+    for step in steps {
+      if !isDone { isDone = try launch(step, inputs, splits) } else { isDone = false }
+    }
   }
 
   private func address(_ value: ValueID) -> UInt64 { buffers.slots[plan.slots.slot[value.index]].address }
   private func width(_ value: ValueID) -> Int { plan.values[value.index].width }
 
-  private func launch(_ step: ResolvedStep, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) {
+  /// - Returns: Whether the next operation was done, too.
+  private func launch(_ step: ResolvedStep, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) -> Bool {
     let input = { (offset: Int) in self.buffers.inputs.address + UInt64(offset * 4) }
     func rows(_ value: ValueID) -> Int { plan.values[value.index].rows == .tokens ? inputs.rowCount : inputs.selectedCount }
-    if let output = step.operation.uses.writes.first, rows(output) == 0 { return }
+    if let output = step.operation.uses.writes.first, rows(output) == 0 { return false }
     func plain(_ value: ValueID) -> UInt64 { step.packsOutput ? 0 : address(value) }
     func packed(_ value: ValueID) -> UInt64 { step.packsOutput ? address(value) : 0 }
     switch step.operation {
@@ -40,12 +44,12 @@ final class StepLauncher {
       try norm(step, residual, delta: 0, epsilon, plain(output), packed(output), rows(output))
     case .addRMSNorm(let residual, let delta, _, let epsilon, let output):
       try norm(step, residual, delta: address(delta), epsilon, plain(output), packed(output), rows(output))
-    case .linear(let value, _, _, let output): try linear(step, value, output, rows(output))
+    case .linear(let value, _, _, let output): return try linear(step, value, output, rows(output))
     case .attention(let attention): try attend(step, attention, inputs, splits)
     case .gatedActivation(let value, let activation, let output):
       let argument = dk_gated_arguments(
         input: address(value), output: plain(output), packed: packed(output), width: Int32(width(output)),
-        activation: Int32(Activation.allCases.firstIndex(of: activation) ?? 0))
+        activation: activation.kernelNumber)
       try stream.launch(kernels.gated, grid: (rows(output), (width(output) + 1023) / 1024, 1), threads: 256, argument)
     case .add(let target, let value):
       let count = rows(target) * width(target)
@@ -58,6 +62,7 @@ final class StepLauncher {
     case .activatedProduct, .allReduce, .allGather, .send, .receive:
       preconditionFailure("\(step.operation): refused when the engine was opened")
     }
+    return false
   }
 
   private func norm(
@@ -68,7 +73,7 @@ final class StepLauncher {
     try stream.launch(kernels.norm, grid: (rows, 1, 1), threads: 256, argument)
   }
 
-  private func linear(_ step: ResolvedStep, _ input: ValueID, _ output: ValueID, _ rows: Int) throws(CUDAError) {
+  private func linear(_ step: ResolvedStep, _ input: ValueID, _ output: ValueID, _ rows: Int) throws(CUDAError) -> Bool {
     var packed = address(input)
     if !step.hasPackedInput {
       packed = buffers.packed.address
@@ -78,17 +83,27 @@ final class StepLauncher {
     let panels = (width(output) + 15) / 16
     var argument = dk_linear_arguments(
       weight: step.weight, bias: step.second, packed: packed, output: address(output), rows: Int32(rows), outputs: Int32(width(output)),
-      inputs: Int32(width(input)), stages: 0)
+      inputs: Int32(width(input)), stages: 0, early: 0)
     guard rows <= Int(DK_CUDA_CHAIN_ROWS) else {
       let grid = ((rows + Int(DK_CUDA_TILE_ROWS) - 1) / Int(DK_CUDA_TILE_ROWS), (panels + 7) / 8, 1)
-      return try stream.launch(
+      try stream.launch(
         kernels.tile, grid: grid, threads: Int(DK_CUDA_TILE_THREADS), sharedMemory: Int(DK_CUDA_TILE_BYTES), argument)
+      return false
     }
-    let shape = ChainShape(panels: panels, rows: rows, multiprocessors: device.multiprocessors)
-    argument.stages = Int32(shape.stages)
-    let kernel = kernels.chains[rows <= 8 ? 0 : rows <= 16 ? 1 : rows <= 32 ? 2 : 3]
+    if let gating = step.gating, device.hasRunCopies {
+      let shape = ProductShape(gatedPanels: panels / 2, rows: rows)
+      (argument.stages, argument.early) = (Int32(shape.stages), Int32(shape.early))
+      let gated = dk_linear_gated_arguments(
+        linear: argument, activated: address(gating.output), activation: gating.activation.kernelNumber, padding: 0)
+      try stream.launch(
+        kernels.product(shape), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, gated)
+      return true
+    }
+    let shape = ProductShape(panels: panels, rows: rows, device)
+    (argument.stages, argument.early) = (Int32(shape.stages), Int32(shape.early))
     try stream.launch(
-      kernel, grid: ((panels + shape.warps - 1) / shape.warps, 1, 1), threads: 32 * shape.warps, sharedMemory: shape.sharedMemory, argument)
+      kernels.product(shape), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, argument)
+    return false
   }
 
   private func attend(_ step: ResolvedStep, _ attention: Operation.Attention, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) {
@@ -105,24 +120,40 @@ final class StepLauncher {
     try stream.launch(kernels.turn, grid: (inputs.rowCount, (heads + 2 * keyValueHeads + 7) / 8, 1), threads: 256, turn)
     let tileHeads = attention.tileHeads
     let chunks = (heads / keyValueHeads + tileHeads - 1) / tileHeads
+    let output = address(attention.output)
+    let (plain, packed) = step.packsOutput ? (0, output) : (output, 0)
     for run in inputs.attention {
+      // With one split there is nothing to merge.
+      let isWhole = max(run.splits, splits) == 1
       let tiles = start + UInt64(offsets.tiles * 4 + run.tiles.lowerBound * MemoryLayout<dk_attention_tile>.size)
       let attend = dk_attend_arguments(
         queries: buffers.queries.address, pool: pool, tables: start + UInt64(offsets.tables * 4), tiles: tiles, peaks: buffers.peaks.address,
-        sums: buffers.sums.address, results: buffers.results.address, heads: Int32(heads), kv_heads: Int32(keyValueHeads),
+        sums: buffers.sums.address, results: buffers.results.address, output: isWhole ? plain : 0, packed: isWhole ? packed : 0,
+        heads: Int32(heads), kv_heads: Int32(keyValueHeads),
         tile_heads: Int32(tileHeads), chunks: Int32(chunks), scale: attention.scale * Self.log2e)
       try stream.launch(
         kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: 128, attend)
-      let output = address(attention.output)
+      if isWhole { continue }
       let merge = dk_merge_arguments(
         peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,
-        partials: start + UInt64(offsets.partials * 4), positions: positions, output: step.packsOutput ? 0 : output,
-        packed: step.packsOutput ? output : 0, first_row: Int32(run.rows.lowerBound), heads: Int32(heads))
+        partials: start + UInt64(offsets.partials * 4), positions: positions, output: plain,
+        packed: packed, first_row: Int32(run.rows.lowerBound), heads: Int32(heads))
       try stream.launch(kernels.merge, grid: (run.rows.count, heads, 1), threads: attention.headSize > 64 ? 128 : 64, merge)
     }
   }
 
   private static let log2e: Float = 1.442_695_040_888_963_4
+}
+
+extension Activation {
+  fileprivate var kernelNumber: Int32 {
+    switch self {
+    case .silu: 0
+    case .gelu: 1
+    case .geluTanh: 2
+    case .relu: 3
+    }
+  }
 }
 
 extension Operation.Attention {

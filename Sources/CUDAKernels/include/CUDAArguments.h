@@ -65,13 +65,22 @@ typedef struct {
   int width;
 } dk_select_arguments;
 
-/* dk_linear_chain_N (at most 8 N rows) and dk_linear_tile: output = input . weight^T + bias. */
+/* dk_linear_chain_N and dk_linear_ring_N_T (at most 8 N rows, stages of T tiles), dk_linear_tile: output = input . weight^T + bias. */
 typedef struct {
   dk_address weight, bias;  /* panel16x2; bf16 [outputs] or none */
   dk_address packed, output; /* the input; f32 [rows, outputs] */
   int rows, outputs, inputs;
-  int stages;               /* of a warp's ring, chain only; at least 2 */
+  int stages;               /* of a warp's ring, not of dk_linear_tile; from 2 to 16 */
+  int early;                /* of them, asked for before the input is there; dk_linear_ring only */
 } dk_linear_arguments;
+
+/* dk_linear_gated_N_T: a product and dk_gated of it: packed = f(second half of the outputs) * first half. Halves are whole panels. */
+typedef struct {
+  dk_linear_arguments linear; /* `output` is not used */
+  dk_address activated;       /* packed, outputs / 2 wide */
+  int activation;
+  int padding;
+} dk_linear_gated_arguments;
 
 /* dk_turn: head norms and rotary embedding of queries and keys; queries to bf16, keys and values to the cache. A warp a head. */
 typedef struct {
@@ -98,6 +107,7 @@ typedef struct {
 typedef struct {
   dk_address queries, pool, tables, tiles; /* as above; int32 block ids; dk_attention_tile */
   dk_address peaks, sums, results;         /* f32 [partials, heads], the same, f32 [partials, heads, padded head] */
+  dk_address output, packed;               /* as dk_merge, which is not needed then: only where every tile has one split; else none */
   int heads, kv_heads;
   int tile_heads;                          /* heads of a group in a tile; at most 16 */
   int chunks;                              /* tiles that a group needs */

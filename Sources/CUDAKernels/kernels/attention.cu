@@ -167,6 +167,26 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       multiply(acc[i], a0, a1, a2, a3, v.x, v.y);
     }
   }
+  if (a.output || a.packed) {  // there is one split: what merging would give
+    const int width = a.heads * DK_HEAD;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (sees[i] <= 0) continue;
+#pragma unroll
+      for (int j = 0; j < columns; ++j)
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+          const int d = (warp + 4 * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
+          if (d >= DK_HEAD) continue;
+          const float y = __fdiv_rn(acc[j][2 * i + c], sum[2 * i]);
+          if (a.output) at<float>(a.output)[u64(tile.first_row + row[i]) * width + k] = y;
+          if (a.packed) at<u16>(a.packed)[packed_index(tile.first_row + row[i], k, width)] = narrow(y);
+        }
+    }
+    if (a.packed && blockIdx.y == 0)
+      for (int r = 0; r < tile.rows; ++r) finish_packed(at<u16>(a.packed), tile.first_row + r, width);
+    return;
+  }
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     if (sees[i] <= 0) continue;

@@ -72,3 +72,45 @@ INLINE float exp2_fast(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+
+INLINE float activate(int kind, float x) {
+  switch (kind) {
+    case 0: return __fdiv_rn(x, 1.0f + expf(-x));
+    case 1: return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
+    case 2: {  // (1 + tanh u) / 2 = 1 / (1 + e^-2u)
+      const float u = 0.7978845608f * fmaf(0.044715f * x * x, x, x);
+      return __fdiv_rn(x, 1.0f + expf(-2.0f * u));
+    }
+    default: return x != x ? x : fmaxf(x, 0.0f);
+  }
+}
+
+// Copies of whole runs that a barrier in shared memory counts: from compute capability 9.0 on.
+#if __CUDA_ARCH__ >= 900
+INLINE void make_barrier(u32 barrier, u32 count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory"); }
+INLINE void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+INLINE void expect_bytes(u32 barrier, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+// Ends in an error rather than never, should a copy not come.
+INLINE void await_barrier(u32 barrier, u32 parity) {
+  u32 is_complete = 0;
+  for (u32 tries = 0; !is_complete; ++tries) {
+    asm volatile(
+        "{\n .reg .pred p;\n mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(is_complete) : "r"(barrier), "r"(parity) : "memory");
+    if (tries > 4000000u) __trap();
+  }
+}
+// A multiple of 16 bytes, read once.
+INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier) {
+  u64 once;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once));
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(once)
+      : "memory");
+}
+// What this thread has read of shared memory stands before what a copy puts there.
+INLINE void order_before_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+#endif

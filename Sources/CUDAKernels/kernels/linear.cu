@@ -36,7 +36,26 @@ INLINE void store_outputs(const dk_linear_arguments &a, int panel, int row, cons
   }
 }
 
-// Few rows: a warp a panel, whose weights it copies through a ring of its own. They are asked for before the input is there.
+// The same of two panels to what dk_gated makes of them.
+INLINE void store_activated(const dk_linear_gated_arguments &a, int row, const float (&factor)[4], const float (&activated)[4], int lane) {
+  const int n = blockIdx.x * 16 + lane / 4 * 2, first = row + lane % 4 * 2, width = a.linear.outputs / 2;
+  const u16 *bias = at<u16>(a.linear.bias);
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    if (first + i >= a.linear.rows) continue;
+    float y[2];
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      float one = factor[2 * c + i], other = activated[2 * c + i];
+      if (bias) one += wide(bias[n + c]), other += wide(bias[width + n + c]);
+      y[c] = activate(a.activation, other) * one;
+    }
+    *reinterpret_cast<u32 *>(at<u16>(a.activated) + packed_index(first + i, n, width)) = pair(y[0], y[1]);
+  }
+}
+
+#if __CUDA_ARCH__ < 900
+// Few rows, before 9.0: a warp a panel, whose weights it copies through a ring of its own. They are asked for before the input is there.
 template <int N>
 INLINE void linear_chain(const dk_linear_arguments &a) {
   constexpr int tiles_a_stage = DK_CUDA_STAGE_BYTES / 512;
@@ -119,6 +138,117 @@ KERNEL dk_linear_chain_1(const __grid_constant__ dk_linear_arguments a) { linear
 KERNEL dk_linear_chain_2(const __grid_constant__ dk_linear_arguments a) { linear_chain<2>(a); }
 KERNEL dk_linear_chain_4(const __grid_constant__ dk_linear_arguments a) { linear_chain<4>(a); }
 KERNEL dk_linear_chain_8(const __grid_constant__ dk_linear_arguments a) { linear_chain<8>(a); }
+
+#else
+// Few rows, from 9.0 on: a panel a block, whose weights come by one copy a stage of T tiles, and 8 N rows a warp, whose inputs are
+// read a stage or four tiles ahead.
+//
+// With P = 2 a block has a panel of the first half of the outputs and the one of the second half, for `finish`.
+template <int N, int T, int P, class Finish>
+INLINE void linear_ring(const dk_linear_arguments &a, Finish finish) {
+  constexpr int ahead = N == 1 ? T : 4, run_bytes = T * 512, stage_bytes = P * run_bytes;
+  let_next_start();
+  const Panels p = panels(a);
+  const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, first_group = threadIdx.x / 32 * N;
+  const u32 barriers = shared_address(shared);
+  u8 *ring = shared + 128;
+  const u8 *source = p.weight + blockIdx.x * p.bytes;
+  const u64 half = p.count / 2 * p.bytes;
+  const int stages = int((p.bytes + run_bytes - 1) / run_bytes);
+  auto meet = [] {
+    if (blockDim.x > 32) __syncthreads();
+    else __syncwarp();
+  };
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < a.stages; ++i) make_barrier(barriers + 8 * i, 1);
+    publish_barriers();
+  }
+  meet();
+  int into = 0;
+  auto ask = [&](int stage) {
+    if (threadIdx.x == 0 && stage < stages) {
+      const u64 offset = u64(stage) * run_bytes;
+      const u32 bytes = u32(min(u64(run_bytes), p.bytes - offset));
+      expect_bytes(barriers + 8 * into, P * bytes);
+#pragma unroll
+      for (int q = 0; q < P; ++q)
+        copy_run(shared_address(ring + into * stage_bytes + q * run_bytes), source + q * half + offset, bytes, barriers + 8 * into);
+    }
+    into = into + 1 == a.stages ? 0 : into + 1;
+  };
+  const int early = min(a.early, a.stages - 1);
+  for (int i = 0; i < early; ++i) ask(i);
+  await_previous();
+  for (int i = early; i < a.stages - 1; ++i) ask(i);
+  const u64 group = u64(p.tiles) * 256;  // bytes of 8 rows
+  const u8 *x = at<u8>(a.packed) + first_group * group + lane * 8;
+  uint2 next[ahead][N];
+  auto load = [&](int tile) {
+#pragma unroll
+    for (int j = 0; j < ahead; ++j)
+#pragma unroll
+      for (int b = 0; b < N; ++b) {
+        next[j][b] = make_uint2(0, 0);
+        if (tile + j < p.tiles && (first_group + b) * 8 + g < a.rows) next[j][b] = *reinterpret_cast<const uint2 *>(x + b * group + u64(tile + j) * 256);
+      }
+  };
+  float acc[P][N][4] = {};
+  const int pairs = (a.inputs + 1) / 2;
+  int from = 0;
+  u32 parity = 0;
+  load(0);
+  for (int stage = 0; stage < stages; ++stage) {
+    await_barrier(barriers + 8 * from, parity);
+    order_before_copies();
+    meet();
+    ask(stage + a.stages - 1);  // where the stage before lay, which all have read
+    const u8 *w = ring + from * stage_bytes + t * 64 + g * 8;
+    const bool is_whole = (stage + 1) * T * 8 <= pairs;
+#pragma unroll
+    for (int part = 0; part < T / ahead; ++part) {
+      uint2 now[ahead][N];
+#pragma unroll
+      for (int j = 0; j < ahead; ++j)
+#pragma unroll
+        for (int b = 0; b < N; ++b) now[j][b] = next[j][b];
+      load((stage * (T / ahead) + part + 1) * ahead);
+#pragma unroll
+      for (int j = 0; j < ahead; ++j) {
+#pragma unroll
+        for (int q = 0; q < P; ++q) {
+          const u8 *tile = w + q * run_bytes + (part * ahead + j) * 512;
+          uint2 low = *reinterpret_cast<const uint2 *>(tile), high = *reinterpret_cast<const uint2 *>(tile + 256);
+          if (!is_whole) {  // what no copy has written may be anything
+            const int first = (stage * T + part * ahead + j) * 8 + t;
+            if (first >= pairs) low = make_uint2(0, 0);
+            if (first + 4 >= pairs) high = make_uint2(0, 0);
+          }
+#pragma unroll
+          for (int b = 0; b < N; ++b) multiply(acc[q][b], low.x, low.y, high.x, high.y, now[j][b].x, now[j][b].y);
+        }
+      }
+    }
+    if (++from == a.stages) from = 0, parity ^= 1;
+  }
+#pragma unroll
+  for (int b = 0; b < N; ++b) finish((first_group + b) * 8, acc[0][b], acc[P - 1][b], lane);
+}
+#define RING(N, T)                                                                                                   \
+  KERNEL __launch_bounds__(256) dk_linear_ring_##N##_##T(const __grid_constant__ dk_linear_arguments a) {            \
+    linear_ring<N, T, 1>(a, [&](int row, const float(&acc)[4], const float(&)[4], int lane) {                         \
+      store_outputs(a, blockIdx.x, row, acc, lane);                                                                  \
+    });                                                                                                              \
+  }
+RING(1, 8) RING(1, 16) RING(2, 16)
+
+#define GATED(N, T)                                                                                                  \
+  KERNEL __launch_bounds__(256) dk_linear_gated_##N##_##T(const __grid_constant__ dk_linear_gated_arguments a) {     \
+    linear_ring<N, T, 2>(a.linear, [&](int row, const float(&factor)[4], const float(&activated)[4], int lane) {      \
+      store_activated(a, row, factor, activated, lane);                                                              \
+    });                                                                                                              \
+  }
+GATED(1, 8) GATED(2, 8)
+#endif
 
 // Many rows: 128 outputs by 128 rows a block, 8 warps of 32 by 64, stages of 64 inputs.
 KERNEL __launch_bounds__(DK_CUDA_TILE_THREADS) dk_linear_tile(const __grid_constant__ dk_linear_arguments a) {

@@ -22,21 +22,61 @@ INLINE float sum_of_warp(float x) {
   return x;
 }
 
-KERNEL dk_norm(const __grid_constant__ dk_norm_arguments a) {
+// V neighbouring elements at once. Rows of up to 2048 V elements are kept in registers: read once, all loads under way together.
+template <int V>
+INLINE void norm_row(const dk_norm_arguments &a) {
+  constexpr int most = 8;
+  struct alignas(4 * V) Floats { float x[V]; };
+  struct alignas(2 * V) Halves { u16 x[V]; };
   __shared__ float sums[8];
-  let_next_start();
+  const int row = blockIdx.x, n = a.width, count = n / V;
+  Floats *residual = at<Floats>(a.residual) + u64(row) * count;
+  const Floats *delta = a.delta ? at<Floats>(a.delta) + u64(row) * count : nullptr;
+  const Halves *weight = at<Halves>(a.weight);
+  const bool fits = count <= 256 * most;
+  Floats x[most], d[most];
+  Halves w[most];
+  if (fits) {
+#pragma unroll
+    for (int i = 0; i < most; ++i)
+      if (i * 256 + threadIdx.x < count) w[i] = weight[i * 256 + threadIdx.x];
+  }
   await_previous();
-  const int row = blockIdx.x, n = a.width;
-  float *residual = at<float>(a.residual) + u64(row) * n;
-  const float *delta = a.delta ? at<float>(a.delta) + u64(row) * n : nullptr;
   float sum = 0.0f;
-  for (int k = threadIdx.x; k < n; k += 256) {
-    float x = residual[k];
+  if (fits) {
+#pragma unroll
+    for (int i = 0; i < most; ++i)
+      if (i * 256 + threadIdx.x < count) x[i] = residual[i * 256 + threadIdx.x];
     if (delta) {
-      x += delta[k];
-      residual[k] = x;
+#pragma unroll
+      for (int i = 0; i < most; ++i)
+        if (i * 256 + threadIdx.x < count) d[i] = delta[i * 256 + threadIdx.x];
+#pragma unroll
+      for (int i = 0; i < most; ++i)
+        if (i * 256 + threadIdx.x < count) {
+#pragma unroll
+          for (int v = 0; v < V; ++v) x[i].x[v] += d[i].x[v];
+          residual[i * 256 + threadIdx.x] = x[i];
+        }
     }
-    sum = fmaf(x, x, sum);
+#pragma unroll
+    for (int i = 0; i < most; ++i)
+      if (i * 256 + threadIdx.x < count) {
+#pragma unroll
+        for (int v = 0; v < V; ++v) sum = fmaf(x[i].x[v], x[i].x[v], sum);
+      }
+  } else {
+    for (int i = threadIdx.x; i < count; i += 256) {
+      Floats y = residual[i];
+      if (delta) {
+        const Floats z = delta[i];
+#pragma unroll
+        for (int v = 0; v < V; ++v) y.x[v] += z.x[v];
+        residual[i] = y;
+      }
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum = fmaf(y.x[v], y.x[v], sum);
+    }
   }
   sum = sum_of_warp(sum);
   if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
@@ -45,13 +85,29 @@ KERNEL dk_norm(const __grid_constant__ dk_norm_arguments a) {
 #pragma unroll
   for (int i = 0; i < 8; ++i) sum += sums[i];
   const float scale = __frcp_rn(__fsqrt_rn(__fdiv_rn(sum, float(n)) + a.epsilon));
-  const u16 *weight = at<u16>(a.weight);
-  for (int k = threadIdx.x; k < n; k += 256) {
-    const float y = residual[k] * scale * wide(weight[k]);
-    if (a.output) at<float>(a.output)[u64(row) * n + k] = y;
-    if (a.packed) at<u16>(a.packed)[packed_index(row, k, n)] = narrow(y);
+  auto store = [&](int index, const Floats &x, const Halves &w) {
+    Floats y;
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      y.x[v] = x.x[v] * scale * wide(w.x[v]);
+      if (a.packed) at<u16>(a.packed)[packed_index(row, index * V + v, n)] = narrow(y.x[v]);
+    }
+    if (a.output) at<Floats>(a.output)[u64(row) * count + index] = y;
+  };
+  if (fits) {
+#pragma unroll
+    for (int i = 0; i < most; ++i)
+      if (i * 256 + threadIdx.x < count) store(i * 256 + threadIdx.x, x[i], w[i]);
+  } else {
+    for (int i = threadIdx.x; i < count; i += 256) store(i, residual[i], weight[i]);
   }
   if (a.packed) finish_packed(at<u16>(a.packed), row, n);
+}
+
+KERNEL __launch_bounds__(256) dk_norm(const __grid_constant__ dk_norm_arguments a) {
+  let_next_start();
+  if (a.width % 4 == 0) norm_row<4>(a);
+  else norm_row<1>(a);
 }
 
 KERNEL dk_pack(const __grid_constant__ dk_pack_arguments a) {
@@ -62,18 +118,6 @@ KERNEL dk_pack(const __grid_constant__ dk_pack_arguments a) {
   for (int k = threadIdx.x; k < a.width; k += blockDim.x)
     at<u16>(a.packed)[packed_index(row, k, a.width)] = narrow(input[k]);
   finish_packed(at<u16>(a.packed), row, a.width);
-}
-
-INLINE float activate(int kind, float x) {
-  switch (kind) {
-    case 0: return __fdiv_rn(x, 1.0f + expf(-x));
-    case 1: return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
-    case 2: {  // (1 + tanh u) / 2 = 1 / (1 + e^-2u)
-      const float u = 0.7978845608f * fmaf(0.044715f * x * x, x, x);
-      return __fdiv_rn(x, 1.0f + expf(-2.0f * u));
-    }
-    default: return x != x ? x : fmaxf(x, 0.0f);
-  }
 }
 
 KERNEL dk_gated(const __grid_constant__ dk_gated_arguments a) {
