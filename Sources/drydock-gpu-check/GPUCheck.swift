@@ -23,7 +23,6 @@ import SystemPackage
     """
 
   static func main() async {
-    setvbuf(unsafe stdout, nil, _IOLBF, 0)
     var arguments = Array(CommandLine.arguments.dropFirst())
     var values: [String: String] = [:]
     while let name = arguments.first {
@@ -70,10 +69,14 @@ final class Report {
   var isRight: Bool { wrong.isEmpty && right > 0 }
 
   func check(_ condition: Bool, _ what: String) {
-    print((condition ? "ok     " : "WRONG  ") + what)
+    show((condition ? "ok     " : "WRONG  ") + what)
     if condition { right += 1 } else { wrong.append(what) }
   }
-  func tell(_ what: String) { print("       " + what) }
+  func tell(_ what: String) { show("       " + what) }
+  private func show(_ line: String) {
+    print(line)
+    _ = fflush(nil)  // whoever waits sees it at once
+  }
 
   var summary: String {
     isRight ? "all \(right) right" : "\(wrong.count) wrong, \(right) right\n" + wrong.map { "  " + $0 }.joined(separator: "\n")

@@ -102,7 +102,7 @@ struct ModelShape {
       for first in stride(from: 0, to: tensor.shape[0], by: step) {
         let rows = first..<min(first + step, tensor.shape[0])
         let start = Int(random.next() % UInt64(table.count))
-        let bytes = [UInt16](unsafeUninitializedCapacity: rows.count * columns) { buffer, count in
+        let bytes = unsafe [UInt16](unsafeUninitializedCapacity: rows.count * columns) { buffer, count in
           count = rows.count * columns
           for index in 0..<count { unsafe buffer[index] = rounded[(start + index) & (1 << 22 - 1)] }
         }
@@ -129,13 +129,13 @@ struct Scratch {
   let path: FilePath
   init(_ path: FilePath) { self.path = path }
   func callAsFunction(_ name: String) -> FilePath { path.appending(name) }
-  func make(_ directory: FilePath? = nil) { _ = mkdir((directory ?? path).string, 0o700) }
+  func make(_ directory: FilePath? = nil) { _ = unsafe mkdir((directory ?? path).string, 0o700) }
   func remove(_ name: String? = nil) { Self.remove(name.map { path.appending($0) } ?? path) }
 
   private static func remove(_ path: FilePath) {
-    guard Directory.kind(of: path) == .directory else { _ = unlink(path.string); return }
+    guard Directory.kind(of: path) == .directory else { _ = unsafe unlink(path.string); return }
     for name in (try? Directory.names(in: path)) ?? [] { remove(path.appending(name)) }
-    _ = rmdir(path.string)
+    _ = unsafe rmdir(path.string)
   }
 }
 

@@ -16,15 +16,39 @@ struct ResolvedStep {
   var packsOutput = false
   /// The input is.
   var hasPackedInput = false
-  /// A product that only the gated activation behind it reads: what that does, and the value that it writes.
-  var gating: (activation: Activation, output: ValueID)?
+  /// Of a product.
+  var gating: Gating?
+}
+
+/// A product, the gated activation of it, and a product of that, each read by nothing else: the first two can be one kernel.
+///
+/// That writes the activation's output while the first product's input is still read. The plan may give both the same buffer, since
+/// to it one ends before the other begins; so such an output has a buffer of its own, ``StepBuffers/gated``.
+struct Gating: Equatable {
+  let activation: Activation
+  let output: ValueID
+
+  /// By the index of the first product.
+  static func all(in plan: Plan) -> [Int: Gating] {
+    var reads: [ValueID: Int] = [:]
+    for value in plan.operations.flatMap(\.uses.reads) { reads[value, default: 0] += 1 }
+    var found: [Int: Gating] = [:]
+    for index in plan.operations.indices.dropLast(2) {
+      guard case .linear(_, _, _, let product) = plan.operations[index],
+        case .gatedActivation(product, let activation, let output) = plan.operations[index + 1],
+        case .linear(output, _, _, _) = plan.operations[index + 2],
+        reads[product] == 1, reads[output] == 1, plan.values[output.index].width % 16 == 0
+      else { continue }
+      found[index] = Gating(activation: activation, output: output)
+    }
+    return found
+  }
 }
 
 extension ResolvedStep {
   static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
     let packed = packedValues(plan)
-    var reads: [ValueID: Int] = [:]
-    for value in plan.operations.flatMap(\.uses.reads) { reads[value, default: 0] += 1 }
+    let gatings = Gating.all(in: plan)
     return plan.operations.enumerated().map { index, operation in
       var step = ResolvedStep(operation: operation)
       let names = operation.weightNames
@@ -35,13 +59,9 @@ extension ResolvedStep {
       }
       if names.count > 1 { step.second = address(names[1]) }
       if let output = packingOutput(operation) { step.packsOutput = packed.contains(output) }
-      if case .linear(let input, _, _, let product) = operation {
+      if case .linear(let input, _, _, _) = operation {
         step.hasPackedInput = packed.contains(input)
-        if reads[product] == 1, index + 1 < plan.operations.count, case .gatedActivation(product, let activation, let output) = plan.operations[index + 1],
-          packed.contains(output), plan.values[output.index].width % 16 == 0
-        {
-          step.gating = (activation, output)
-        }
+        step.gating = gatings[index]
       }
       return step
     }

@@ -10,9 +10,12 @@ final class StepLauncher {
   private let stream: Stream
   private let kernels: Kernels
   let buffers: StepBuffers
+  /// Values that are not in the plan's buffers.
+  private let gated: Set<ValueID>
 
   init(_ plan: Plan, _ device: Device, _ stream: Stream, _ kernels: Kernels, _ buffers: StepBuffers) {
     (self.plan, self.device, self.stream, self.kernels, self.buffers) = (plan, device, stream, kernels, buffers)
+    gated = Set(Gating.all(in: plan).values.map(\.output))
   }
 
   /// - Parameter splits: For how many splits of attention blocks are launched at least: those of a recorded step must do for longer
@@ -24,7 +27,9 @@ final class StepLauncher {
     }
   }
 
-  private func address(_ value: ValueID) -> UInt64 { buffers.slots[plan.slots.slot[value.index]].address }
+  private func address(_ value: ValueID) -> UInt64 {
+    gated.contains(value) ? buffers.gated.address : buffers.slots[plan.slots.slot[value.index]].address
+  }
   private func width(_ value: ValueID) -> Int { plan.values[value.index].width }
 
   /// - Returns: Whether the next operation was done, too.
@@ -167,6 +172,8 @@ final class StepBuffers {
   /// A product's input in bfloat16, where what wrote it could not.
   let packed: DeviceMemory
   let queries: DeviceMemory
+  /// See ``Gating``.
+  let gated: DeviceMemory
   /// Of attention: for each row, split and head the largest score, the sum of weights, and the result before division.
   let peaks, sums, results: DeviceMemory
   /// See ``StepInputs``.
@@ -183,6 +190,8 @@ final class StepBuffers {
     slots = try plan.slotByteCounts(rows: sizes.rows, selected: sizes.logitRows).map { try memory($0, "activations") }
     packed = try memory(Plan.packedByteCount(plan.widestInput, rows: max(sizes.rows, sizes.logitRows)), "activations")
     queries = try memory(2 * sizes.rows * heads * plan.cache.paddedHeadSize, "queries")
+    let widest = Gating.all(in: plan).values.map { plan.values[$0.output.index].width }.max() ?? 0
+    gated = try memory(Plan.packedByteCount(widest, rows: max(sizes.rows, sizes.logitRows)), "activations")
     peaks = try memory(4 * sizes.partials * heads, "attention")
     sums = try memory(4 * sizes.partials * heads, "attention")
     results = try memory(4 * sizes.partials * heads * plan.cache.paddedHeadSize, "attention")
