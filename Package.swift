@@ -37,6 +37,7 @@ let package = Package(
     .library(name: "Engines", targets: ["Engines"]),
     .library(name: "Execution", targets: ["Execution"]),
     .library(name: "CPUBackend", targets: ["CPUBackend"]),
+    .library(name: "CUDABackend", targets: ["CUDABackend"]),
     .library(name: "Backends", targets: ["Backends"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Inference", targets: ["Inference"]),
@@ -62,6 +63,9 @@ let package = Package(
   targets: [
     // C: only arithmetic and system calls, no policy.
     .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CUDADriver"),
+    // CUDA C++ that is compiled at run time; here it is text.
+    .target(name: "CUDAKernels", exclude: ["kernels"]),
     .target(name: "CSystemCalls"),
     .target(name: "CSHA256"),
     // Foundations.
@@ -83,7 +87,8 @@ let package = Package(
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
     library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
-    library("Backends", ["CPUBackend", "Execution"]),
+    library("CUDABackend", ["CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Tensors", "Files", system, ordered]),
+    library("Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
     library("Inference", ["Execution", "Engines", "Files"]),
     library("Serving", [
@@ -108,6 +113,11 @@ let package = Package(
     // All commands in one file, under their names; and each alone, as `swift build` gives them.
     + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
     + [
+      // Checks and measures an NVIDIA card: see docs/cuda.md.
+      .executableTarget(
+        name: "drydock-gpu-check",
+        dependencies: ["Backends", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered],
+        swiftSettings: swiftSettings),
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       // A back end that computes nothing and checks everything.
       .target(
@@ -115,6 +125,9 @@ let package = Package(
         path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
       tests("BackendTests", [
         "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+      ]),
+      tests("CUDABackendTests", [
+        "CUDABackend", "CPUBackend", "Execution", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),

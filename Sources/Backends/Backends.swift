@@ -1,4 +1,5 @@
 import CPUBackend
+import CUDABackend
 public import Execution
 
 extension BackendRegistry {
@@ -8,6 +9,7 @@ extension BackendRegistry {
   public static func all(instructionSet: String? = nil) -> BackendRegistry {
     BackendRegistry([
       CPU(instructionSet: instructionSet),
+      CUDA(),
     ])
   }
 }

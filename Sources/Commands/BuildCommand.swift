@@ -20,6 +20,8 @@ public struct BuildCommand: DrydockCommand {
       rank{r}.engine for each rank with config.json and the tokenizer files. The output directory appears complete or \
       not at all.
 
+      With --target cuda the engine is for an NVIDIA card, which need not be there; its weights must be bfloat16.
+
       A pruned checkpoint gives a stripped engine: fill it with trtllm-refit. Other flags of TensorRT-LLM's command are \
       accepted, each with a line that says why it has no effect here.
 
@@ -27,6 +29,7 @@ public struct BuildCommand: DrydockCommand {
         trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
         trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 \\
           --dtype bfloat16
+        trtllm-build --checkpoint_dir ./checkpoint --target cuda --output_dir ./engines/gpu
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
@@ -41,6 +44,13 @@ public struct BuildCommand: DrydockCommand {
 
   @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the engine goes.", valueName: "dir"))
   var outputDirectory: String = "engine_outputs"
+
+  @Option(
+    help: ArgumentHelp(
+      "What the engine is to run on: \(BackendRegistry.here.backends.map(\.target).joined(separator: " or ")); \(BackendRegistry.here.standard.target) by default. "
+        + "Building needs none of it.",
+      valueName: "name"))
+  var target: String?
 
   @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
   var maximumBatchSize: Int = 2048
@@ -101,6 +111,9 @@ public struct BuildCommand: DrydockCommand {
       ("max_seq_len", maximumSequenceLength ?? 2), ("workers", workers ?? 1),
     ] where value < 1 || value > 1 << 24 { problems.append("--\(name) is \(value); it must be from 1 to 16777216") }
     if maximumSequenceLength == 1 { problems += OpenedModel.problems(ofSequenceLength: 1) }
+    if let target, BackendRegistry.here[target] == nil {
+      problems.append("--target is \(target); it must be \(BackendRegistry.here.backends.map(\.target).joined(separator: " or "))")
+    }
     try refuse(problems)
   }
 
@@ -135,7 +148,8 @@ public struct BuildCommand: DrydockCommand {
     options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
     if let outputTimingCache { try naming("--output_timing_cache") { try checkReplaceable(outputTimingCache) } }
     if let inputTimingCache { options.timingCache = try naming("--input_timing_cache") { try TimingCache(path: FilePath(inputTimingCache)) } }
-    let target = BackendRegistry.here.standard.planTarget(threadCount: nil)
+    let backend = target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard
+    let target = backend.planTarget(threadCount: nil)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
     try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.tensorWarnings + prepared.fileWarnings, isStrict: strict)

@@ -1,0 +1,28 @@
+public import Engines
+public import Execution
+public import SystemPackage
+
+/// An NVIDIA card as a target.
+public struct CUDA: Backend {
+  static let name = "cuda"
+  public init() {}
+
+  public var target: String { Self.name }
+  public var machine: String { Self.name }
+  public func planTarget(threadCount: Int?) -> any PlanTarget { CUDATarget() }
+
+  /// Whether there is a card, and nothing else: how much memory it has free is known when an engine is opened.
+  public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
+    _ = try Self.device(for: path)
+  }
+
+  public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
+    try CUDAEngine(engine, options: options)
+  }
+
+  static func device(for path: FilePath) throws(EngineError) -> Device {
+    do { return try Device() } catch {
+      throw EngineError(path, .unsupported(reason: "cannot be run here: \(error)"))
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import CUDAKernels
+import Engines
+import Execution
+import Networks
+import SystemPackage
+
+/// How large steps and cache become on a card.
+struct CUDASizes {
+  let sequenceLength: Int
+  /// Most token rows of a step, sequences, and rows that want an answer.
+  let rows: Int
+  let sequences: Int
+  let logitRows: Int
+  /// Rows times splits whose partial results of attention are kept at once.
+  let partials: Int
+
+  /// Rows of prompts that can be scored in one step.
+  private static let scoredRows = 48
+  /// Of the memory that weights and buffers leave, for keys and values: the rest is for new weights beside those in use.
+  private static let defaultFraction = 0.8
+
+  init(_ plan: Plan, options: ExecutorOptions) {
+    sequenceLength = min(options.maximumSequenceLength ?? plan.limits.sequenceLength, plan.limits.sequenceLength)
+    rows = max(1, min(options.maximumBatchRows, plan.limits.tokens))
+    sequences = max(1, min(options.maximumSequences, plan.limits.batchSize, rows))
+    logitRows = min(rows, sequences + Self.scoredRows)
+    partials = max(4096, Int(DK_CUDA_TILE_QUERIES) * StepInputs.splits(sequenceLength))
+  }
+
+  /// Blocks of the cache: no more than all sequences can fill, no less than one needs.
+  func cacheBlocks(_ cache: CacheShape, free: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
+    let perSequence = (sequenceLength + Int(DK_CUDA_BLOCK_TOKENS) - 1) / Int(DK_CUDA_BLOCK_TOKENS)
+    let block = cache.layers * cache.layerBlockByteCount
+    let share = Int(Double(free) * (options.cacheMemoryFraction ?? Self.defaultFraction))
+    let budget = min(options.cacheByteCount ?? .max, share)
+    guard block > 0 else { return perSequence * sequences }
+    guard budget / block >= perSequence else {
+      let fitting = budget / block * Int(DK_CUDA_BLOCK_TOKENS)
+      throw EngineError(
+        path, .unsupported(
+          reason: "Lower --max_seq_len to \(fitting), or give the cache more memory: keys and values of a sequence of \(sequenceLength) tokens take "
+            + "\(perSequence * block / 1_000_000) MB, and the cache may have \(budget / 1_000_000) MB of the card's."))
+    }
+    return min(perSequence * sequences, budget / block, Int(Int32.max) / Int(DK_CUDA_BLOCK_TOKENS))
+  }
+}
+
+extension CacheFormat {
+  var paddedHeadSize: Int { (headSize + 15) / 16 * 16 }
+  /// Bytes of one layer's block of tokens: keys and values in bfloat16.
+  var layerBlockByteCount: Int { keyValueHeads * 2 * Int(DK_CUDA_BLOCK_TOKENS) * paddedHeadSize * 2 }
+}
+
+extension Plan {
+  /// The one kind of cache, and the one rotary embedding, that the kernels take: see ``CUDALimits``.
+  var cache: CacheFormat { caches.first ?? CacheFormat(layers: 0, keyValueHeads: 1, headSize: 1, elementType: .bfloat16) }
+  var rotary: RotaryEmbedding? { rotaries.first }
+
+  /// Bytes of each buffer for steps of so many rows: rows in float32, or packed in bfloat16. 0 where nothing uses it.
+  func slotByteCounts(rows: Int, selected: Int) -> [Int] {
+    var kinds = [Value.Rows?](repeating: nil, count: slots.widths.count)
+    for operation in operations {
+      for value in operation.uses.reads + operation.uses.writes { kinds[slots.slot[value.index]] = values[value.index].rows }
+    }
+    return zip(slots.widths, kinds).map { width, kind in
+      guard let kind else { return 0 }
+      return max(4 * width * (kind == .tokens ? rows : selected), Self.packedByteCount(width, rows: kind == .tokens ? rows : selected))
+    }
+  }
+  static func packedByteCount(_ width: Int, rows: Int) -> Int { 2 * ((width + 15) / 16 * 16) * ((rows + 7) / 8 * 8) }
+  /// The widest input of a product.
+  var widestInput: Int { operations.map { if case .linear(let linear) = $0 { values[linear.input.index].width } else { 0 } }.max() ?? 0 }
+}

@@ -1,0 +1,60 @@
+import CUDADriver
+
+/// A card, with the context that this process shares on it.
+@safe final class Device: @unchecked Sendable {  // immutable; contexts may be used by any thread that has made them its own
+  let index: Int32
+  let name: String
+  /// Compute capability: 9.0 is Hopper.
+  let major: Int
+  let minor: Int
+  let multiprocessors: Int
+  private let context: dk_cuda_context
+
+  /// - Throws: In one sentence what is missing: the driver, a card, or a newer one.
+  init(_ index: Int32 = 0) throws(CUDAError) {
+    if let missing = unsafe dk_cuda_load() { throw CUDAError(unsafe String(cString: missing)) }
+    let code = dk_cuda_init()
+    var count: Int32 = 0
+    if code == Int32(DK_CUDA_NO_DEVICE) { throw CUDAError("the NVIDIA driver finds no card") }
+    try check(code, "starting the NVIDIA driver")
+    try check(unsafe dk_cuda_device_count(&count), "counting cards")
+    guard index < count else { throw CUDAError("the NVIDIA driver finds no card") }
+    func attribute(_ number: Int) throws(CUDAError) -> Int {
+      var value: Int32 = 0
+      try check(unsafe dk_cuda_device_attribute(index, Int32(number), &value), "asking what the card can do")
+      return Int(value)
+    }
+    major = try attribute(Int(DK_CUDA_MAJOR))
+    minor = try attribute(Int(DK_CUDA_MINOR))
+    multiprocessors = try attribute(Int(DK_CUDA_MULTIPROCESSORS))
+    var text = [CChar](repeating: 0, count: 256)
+    try check(unsafe dk_cuda_device_name(index, &text, 255), "asking for the card's name")
+    name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard major >= 8 else { throw CUDAError("\(name) has compute capability \(major).\(minor), and the kernels need 8.0") }
+    var context: dk_cuda_context?
+    try check(unsafe dk_cuda_retain_context(index, &context), "opening \(name)")
+    guard let context = unsafe context else { throw CUDAError("the NVIDIA driver gives no context on \(name)") }
+    unsafe self.context = unsafe context
+    self.index = index
+    try use()
+  }
+  deinit { _ = dk_cuda_release_context(index) }
+
+  /// Makes the card the calling thread's: each call of the driver needs that.
+  func use() throws(CUDAError) { try check(unsafe dk_cuda_use_context(context), "using \(name)") }
+
+  /// What the kernels' compiler makes code for.
+  var architecture: String { "sm_\(major)\(minor)" + (major == 9 ? "a" : "") }
+  /// Kernels may start before those before them have ended.
+  var overlapsKernels: Bool { major >= 9 }
+  /// Shared memory is filled by copies of whole runs.
+  var hasRunCopies: Bool { major >= 9 }
+
+  var freeByteCount: Int {
+    get throws(CUDAError) {
+      var (free, total) = (0, 0)
+      try check(unsafe dk_cuda_free_memory(&free, &total), "asking for free memory")
+      return free
+    }
+  }
+}

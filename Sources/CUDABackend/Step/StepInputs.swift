@@ -1,0 +1,96 @@
+import CUDAKernels
+import Execution
+
+/// What kernels must know of a batch beside the values: 32-bit numbers, which one copy takes to the card.
+struct StepInputs {
+  /// Tiles whose partial results fit the memory for them: attended to with one launch.
+  struct AttentionRun: Equatable {
+    var tiles: Range<Int>
+    var rows: Range<Int>
+    /// Of the longest.
+    var splits: Int
+  }
+  /// Where each part starts in `words`.
+  struct Offsets: Equatable {
+    var tokens = 0
+    var positions = 0
+    var cells = 0
+    var partials = 0
+    var selected = 0
+    var tiles = 0
+    var tables = 0
+  }
+
+  let words: [Int32]
+  let offsets: Offsets
+  let rowCount: Int
+  let selectedCount: Int
+  let attention: [AttentionRun]
+
+  private static let blockTokens = Int(DK_CUDA_BLOCK_TOKENS)
+  static let splitTokens = Int(DK_CUDA_SPLIT_TOKENS)
+  private static let tileWords = MemoryLayout<dk_attention_tile>.size / 4
+
+  /// Splits that a sequence of so many tokens has.
+  static func splits(_ tokens: Int) -> Int { (tokens + splitTokens - 1) / splitTokens }
+  /// Rows of a sequence that are attended to together.
+  static func tileRows(_ tileHeads: Int) -> Int { max(1, Int(DK_CUDA_TILE_QUERIES) / tileHeads) }
+  /// Most numbers of a batch.
+  static func mostWords(rows: Int, sequences: Int, selected: Int, length: Int) -> Int {
+    rows * (4 + tileWords) + selected + sequences * ((length + blockTokens - 1) / blockTokens + 1)
+  }
+
+  /// - Parameters:
+  ///   - batch: Checked.
+  ///   - tileHeads: Heads of a group that share a tile.
+  ///   - partialLimit: Rows times splits whose partial results there is memory for; a tile of the longest sequence fits.
+  init(_ batch: Batch, tileHeads: Int, partialLimit: Int) {
+    var positions: [Int32] = [], cells: [Int32] = [], partials: [Int32] = [], selected: [Int32] = []
+    var tiles: [Int32] = [], tables: [Int32] = []
+    var runs: [AttentionRun] = []
+    var run = AttentionRun(tiles: 0..<0, rows: 0..<0, splits: 0)
+    var used = 0
+    for slice in batch.sequences {
+      for offset in 0..<slice.rows.count {
+        let position = slice.firstPosition + offset
+        positions.append(Int32(position))
+        cells.append(slice.blockTable[position / Self.blockTokens] * Int32(Self.blockTokens) + Int32(position % Self.blockTokens))
+      }
+      for row in slice.rows.suffix(slice.logitRows) { selected.append(Int32(row)) }
+      for first in stride(from: 0, to: slice.rows.count, by: Self.tileRows(tileHeads)) {
+        let count = min(Self.tileRows(tileHeads), slice.rows.count - first)
+        let splits = Self.splits(slice.firstPosition + first + count)
+        if used + count * splits > partialLimit {
+          runs.append(run)
+          run = AttentionRun(tiles: run.tiles.upperBound..<run.tiles.upperBound, rows: run.rows.upperBound..<run.rows.upperBound, splits: 0)
+          used = 0
+        }
+        tiles += [slice.rows.lowerBound + first, count, slice.firstPosition + first, tables.count, splits, used].map { Int32($0) }
+        for row in 0..<count { partials.append(Int32(used + row * splits)) }
+        used += count * splits
+        run = AttentionRun(
+          tiles: run.tiles.lowerBound..<run.tiles.upperBound + 1, rows: run.rows.lowerBound..<run.rows.upperBound + count,
+          splits: max(run.splits, splits))
+      }
+      tables += slice.blockTable
+    }
+    if !run.tiles.isEmpty { runs.append(run) }
+    attention = runs
+    rowCount = batch.tokens.count
+    selectedCount = selected.count
+    var words = batch.tokens
+    var offsets = Offsets()
+    func add(_ part: [Int32]) -> Int {
+      defer { words += part }
+      return words.count
+    }
+    offsets.positions = add(positions)
+    offsets.cells = add(cells)
+    offsets.partials = add(partials)
+    offsets.selected = add(selected)
+    offsets.tiles = add(tiles)
+    offsets.tables = add(tables)
+    self.words = words
+    self.offsets = offsets
+  }
+}

@@ -1,0 +1,171 @@
+#include "CUDADriver.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+
+/* As in the driver's interface, of the versions that the names say. */
+typedef struct {
+  uint32_t id;
+  uint32_t padding;
+  union {
+    int32_t allowed;
+    char bytes[64];
+  } value;
+} launch_attribute;
+enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1 };
+typedef struct {
+  uint32_t grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_memory;
+  dk_cuda_stream stream;
+  launch_attribute *attributes;
+  uint32_t attribute_count;
+} launch_configuration;
+
+#define FUNCTIONS(each)                                                                                                \
+  each(cuInit, (uint32_t))                                                                                             \
+  each(cuDriverGetVersion, (int32_t *))                                                                                \
+  each(cuGetErrorName, (int32_t, const char **))                                                                       \
+  each(cuGetErrorString, (int32_t, const char **))                                                                     \
+  each(cuDeviceGetCount, (int32_t *))                                                                                  \
+  each(cuDeviceGet, (int32_t *, int32_t))                                                                              \
+  each(cuDeviceGetName, (char *, int32_t, int32_t))                                                                    \
+  each(cuDeviceGetAttribute, (int32_t *, int32_t, int32_t))                                                            \
+  each(cuDevicePrimaryCtxRetain, (dk_cuda_context *, int32_t))                                                         \
+  each(cuDevicePrimaryCtxRelease_v2, (int32_t))                                                                        \
+  each(cuCtxSetCurrent, (dk_cuda_context))                                                                             \
+  each(cuMemGetInfo_v2, (size_t *, size_t *))                                                                          \
+  each(cuMemAlloc_v2, (dk_cuda_pointer *, size_t))                                                                     \
+  each(cuMemFree_v2, (dk_cuda_pointer))                                                                                \
+  each(cuMemAllocHost_v2, (void **, size_t))                                                                           \
+  each(cuMemFreeHost, (void *))                                                                                        \
+  each(cuMemcpyHtoDAsync_v2, (dk_cuda_pointer, const void *, size_t, dk_cuda_stream))                                  \
+  each(cuMemcpyDtoHAsync_v2, (void *, dk_cuda_pointer, size_t, dk_cuda_stream))                                        \
+  each(cuMemsetD8Async, (dk_cuda_pointer, uint8_t, size_t, dk_cuda_stream))                                            \
+  each(cuStreamCreate, (dk_cuda_stream *, uint32_t))                                                                   \
+  each(cuStreamDestroy_v2, (dk_cuda_stream))                                                                           \
+  each(cuStreamSynchronize, (dk_cuda_stream))                                                                          \
+  each(cuStreamBeginCapture_v2, (dk_cuda_stream, int32_t))                                                             \
+  each(cuStreamEndCapture, (dk_cuda_stream, void **))                                                                  \
+  each(cuEventCreate, (dk_cuda_event *, uint32_t))                                                                     \
+  each(cuEventDestroy_v2, (dk_cuda_event))                                                                             \
+  each(cuEventRecord, (dk_cuda_event, dk_cuda_stream))                                                                 \
+  each(cuEventElapsedTime, (float *, dk_cuda_event, dk_cuda_event))                                                    \
+  each(cuModuleLoadData, (dk_cuda_module *, const void *))                                                             \
+  each(cuModuleUnload, (dk_cuda_module))                                                                               \
+  each(cuModuleGetFunction, (dk_cuda_function *, dk_cuda_module, const char *))                                        \
+  each(cuFuncSetAttribute, (dk_cuda_function, int32_t, int32_t))                                                       \
+  each(cuLaunchKernelEx, (const launch_configuration *, dk_cuda_function, void **, void **))                           \
+  each(cuGraphInstantiateWithFlags, (dk_cuda_graph *, void *, uint64_t))                                               \
+  each(cuGraphLaunch, (dk_cuda_graph, dk_cuda_stream))                                                                 \
+  each(cuGraphExecDestroy, (dk_cuda_graph))                                                                            \
+  each(cuGraphDestroy, (void *))
+
+#define DECLARE(name, parameters) static int32_t(*name) parameters;
+FUNCTIONS(DECLARE)
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char missing[256];
+
+static void load(void) {
+  void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    snprintf(missing, sizeof missing, "there is no NVIDIA driver here (libcuda.so.1 cannot be opened)");
+    return;
+  }
+#define FIND(name, parameters)                                                                                    \
+  if (!(*(void **)&name = dlsym(library, #name)) && !*missing)                                                    \
+    snprintf(missing, sizeof missing, "the NVIDIA driver is too old: it has no %s. Install version 525 or later", #name);
+  FUNCTIONS(FIND)
+}
+
+const char *dk_cuda_load(void) {
+  pthread_once(&once, load);
+  return *missing ? missing : NULL;
+}
+
+const char *dk_cuda_error_name(int32_t code) {
+  const char *text = NULL;
+  return cuGetErrorName && cuGetErrorName(code, &text) == 0 && text ? text : "";
+}
+const char *dk_cuda_error_text(int32_t code) {
+  const char *text = NULL;
+  return cuGetErrorString && cuGetErrorString(code, &text) == 0 && text ? text : "";
+}
+
+int32_t dk_cuda_init(void) { return cuInit(0); }
+int32_t dk_cuda_driver_version(int32_t *version) { return cuDriverGetVersion(version); }
+int32_t dk_cuda_device_count(int32_t *count) { return cuDeviceGetCount(count); }
+int32_t dk_cuda_device_name(int32_t device, char *name, int32_t count) {
+  int32_t handle, code = cuDeviceGet(&handle, device);
+  return code ? code : cuDeviceGetName(name, count, handle);
+}
+int32_t dk_cuda_device_attribute(int32_t device, int32_t attribute, int32_t *value) {
+  int32_t handle, code = cuDeviceGet(&handle, device);
+  return code ? code : cuDeviceGetAttribute(value, attribute, handle);
+}
+
+int32_t dk_cuda_retain_context(int32_t device, dk_cuda_context *context) {
+  int32_t handle, code = cuDeviceGet(&handle, device);
+  return code ? code : cuDevicePrimaryCtxRetain(context, handle);
+}
+int32_t dk_cuda_release_context(int32_t device) {
+  int32_t handle, code = cuDeviceGet(&handle, device);
+  return code ? code : cuDevicePrimaryCtxRelease_v2(handle);
+}
+int32_t dk_cuda_use_context(dk_cuda_context context) { return cuCtxSetCurrent(context); }
+
+int32_t dk_cuda_free_memory(size_t *free, size_t *total) { return cuMemGetInfo_v2(free, total); }
+int32_t dk_cuda_allocate(size_t count, dk_cuda_pointer *pointer) { return cuMemAlloc_v2(pointer, count); }
+int32_t dk_cuda_free(dk_cuda_pointer pointer) { return cuMemFree_v2(pointer); }
+int32_t dk_cuda_allocate_host(size_t count, void **pointer) { return cuMemAllocHost_v2(pointer, count); }
+int32_t dk_cuda_free_host(void *pointer) { return cuMemFreeHost(pointer); }
+
+int32_t dk_cuda_copy_in(dk_cuda_pointer to, const void *from, size_t count, dk_cuda_stream stream) {
+  return cuMemcpyHtoDAsync_v2(to, from, count, stream);
+}
+int32_t dk_cuda_copy_out(void *to, dk_cuda_pointer from, size_t count, dk_cuda_stream stream) {
+  return cuMemcpyDtoHAsync_v2(to, from, count, stream);
+}
+int32_t dk_cuda_fill(dk_cuda_pointer to, uint8_t value, size_t count, dk_cuda_stream stream) {
+  return cuMemsetD8Async(to, value, count, stream);
+}
+
+int32_t dk_cuda_make_stream(dk_cuda_stream *stream) { return cuStreamCreate(stream, STREAM_NON_BLOCKING); }
+int32_t dk_cuda_destroy_stream(dk_cuda_stream stream) { return cuStreamDestroy_v2(stream); }
+int32_t dk_cuda_wait(dk_cuda_stream stream) { return cuStreamSynchronize(stream); }
+
+int32_t dk_cuda_make_event(dk_cuda_event *event) { return cuEventCreate(event, 0); }
+int32_t dk_cuda_destroy_event(dk_cuda_event event) { return cuEventDestroy_v2(event); }
+int32_t dk_cuda_record(dk_cuda_event event, dk_cuda_stream stream) { return cuEventRecord(event, stream); }
+int32_t dk_cuda_milliseconds(dk_cuda_event from, dk_cuda_event to, float *milliseconds) {
+  return cuEventElapsedTime(milliseconds, from, to);
+}
+
+int32_t dk_cuda_load_module(const void *image, dk_cuda_module *module) { return cuModuleLoadData(module, image); }
+int32_t dk_cuda_unload_module(dk_cuda_module module) { return cuModuleUnload(module); }
+int32_t dk_cuda_find_function(dk_cuda_module module, const char *name, dk_cuda_function *function) {
+  return cuModuleGetFunction(function, module, name);
+}
+int32_t dk_cuda_allow_shared_memory(dk_cuda_function function, int32_t count) {
+  return cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED_SIZE_BYTES, count);
+}
+
+int32_t dk_cuda_launch(dk_cuda_function function, const dk_cuda_launch_shape *shape, const void *argument, dk_cuda_stream stream) {
+  launch_attribute overlap = {.id = PROGRAMMATIC_STREAM_SERIALIZATION, .value.allowed = 1};
+  launch_configuration configuration = {
+      shape->grid[0], shape->grid[1], shape->grid[2], shape->block[0], shape->block[1], shape->block[2],
+      shape->shared_memory, stream, &overlap, shape->overlaps ? 1 : 0};
+  void *parameters[1] = {(void *)argument};
+  return cuLaunchKernelEx(&configuration, function, parameters, NULL);
+}
+
+int32_t dk_cuda_begin_recording(dk_cuda_stream stream) { return cuStreamBeginCapture_v2(stream, CAPTURE_THREAD_LOCAL); }
+int32_t dk_cuda_end_recording(dk_cuda_stream stream, dk_cuda_graph *graph) {
+  void *recorded = NULL;
+  int32_t code = cuStreamEndCapture(stream, &recorded);
+  if (code == 0 && graph) code = cuGraphInstantiateWithFlags(graph, recorded, 0);
+  if (recorded) cuGraphDestroy(recorded);
+  return code;
+}
+int32_t dk_cuda_launch_graph(dk_cuda_graph graph, dk_cuda_stream stream) { return cuGraphLaunch(graph, stream); }
+int32_t dk_cuda_destroy_graph(dk_cuda_graph graph) { return cuGraphExecDestroy(graph); }

@@ -1,0 +1,137 @@
+/* What each kernel takes: one structure by value. Read by the host's compiler and by the one of the kernels, so it has plain
+ * members only, pointers to device memory as numbers, and the same layout for both. */
+#ifndef DK_CUDA_ARGUMENTS_H
+#define DK_CUDA_ARGUMENTS_H
+#ifdef __CUDACC_RTC__
+typedef unsigned long long dk_address;
+#else
+#include <stdint.h>
+typedef uint64_t dk_address; /* in device memory; 0: none */
+#endif
+
+enum {
+  DK_CUDA_BLOCK_TOKENS = 16,    /* positions in a block of the cache */
+  DK_CUDA_SPLIT_TOKENS = 256,   /* positions that are attended to as one; splits are merged in order */
+  DK_CUDA_TILE_QUERIES = 16,    /* queries, rows times heads of a group, that read keys and values together */
+  DK_CUDA_CHAIN_ROWS = 64,      /* most rows of dk_linear_chain */
+  DK_CUDA_STAGE_BYTES = 2048,   /* of weights that a warp copies at once */
+  DK_CUDA_TILE_OUTPUTS = 128,   /* outputs and rows of a block of dk_linear_tile, its threads and its shared memory */
+  DK_CUDA_TILE_ROWS = 128,
+  DK_CUDA_TILE_THREADS = 256,
+  DK_CUDA_TILE_BYTES = 98304
+};
+
+/* Rows of bfloat16 as products read them ("packed"): [ceil(rows / 8)][ceil(width / 16)][8][16]. Inside 16 elements pairs stand
+ * in the order 0 4 1 5 2 6 3 7, so that what a lane needs are 8 neighbouring bytes. Elements beyond `width` are zero. */
+
+/* dk_embed: output[r] = scale * table[tokens[r] - first_token]; zeros where the table has no such row. A block a row. */
+typedef struct {
+  dk_address tokens, table, output; /* int32 [rows]; bf16; f32 [rows, width] */
+  int width, first_token, table_rows;
+  int is_panel;                     /* the table is in panel16x2, else row-major */
+  float scale;
+} dk_embed_arguments;
+
+/* dk_norm: with a delta, residual += delta; then the RMS norm of it, times the weight. A block of 256 threads a row. */
+typedef struct {
+  dk_address residual, delta, weight; /* f32 [rows, width]; the same or none; bf16 [width] */
+  dk_address output, packed;          /* f32 [rows, width] or none; packed or none */
+  int width;
+  float epsilon;
+} dk_norm_arguments;
+
+/* dk_pack: rows of f32 to packed bfloat16, rounded to nearest even. A block a row. */
+typedef struct {
+  dk_address input, packed;
+  int width;
+} dk_pack_arguments;
+
+/* dk_gated: output[i] = f(input[width + i]) * input[i]. A block a row. */
+typedef struct {
+  dk_address input, output, packed; /* f32 [rows, 2 width]; f32 [rows, width] or none; packed or none */
+  int width;
+  int activation;                   /* 0 silu, 1 gelu, 2 gelu by tanh, 3 relu */
+} dk_gated_arguments;
+
+/* dk_add: target += value. */
+typedef struct {
+  dk_address target, value;
+  dk_address count;
+} dk_add_arguments;
+
+/* dk_select: output[i] = input[rows[i]]. A block a row of the output. */
+typedef struct {
+  dk_address input, rows, output;
+  int width;
+} dk_select_arguments;
+
+/* dk_linear_chain_N and dk_linear_ring_N_T (at most 8 N rows, stages of T tiles), dk_linear_tile: output = input . weight^T + bias. */
+typedef struct {
+  dk_address weight, bias;  /* panel16x2; bf16 [outputs] or none */
+  dk_address packed, output; /* the input; f32 [rows, outputs] */
+  int rows, outputs, inputs;
+  int stages;               /* of a warp's ring, not of dk_linear_tile; from 2 to 16 */
+  int early;                /* of them, asked for before the input is there; dk_linear_ring only */
+} dk_linear_arguments;
+
+/* dk_linear_gated_N_T: a product and dk_gated of it: packed = f(second half of the outputs) * first half. Halves are whole panels. */
+typedef struct {
+  dk_linear_arguments linear; /* `output` is not used */
+  dk_address activated;       /* packed, outputs / 2 wide */
+  int activation;
+  int padding;
+} dk_linear_gated_arguments;
+
+/* dk_turn: head norms and rotary embedding of queries and keys; queries to bf16, keys and values to the cache. A warp a head. */
+typedef struct {
+  dk_address qkv, queries, pool;         /* f32 [rows, (heads + 2 kv_heads) head]; bf16 [rows, heads, padded head]; the layer's cache */
+  dk_address positions, cells;           /* int32 [rows]: position; cache block * 16 + position % 16 */
+  dk_address cosines, sines;             /* f32 [positions, rotary / 2]; none */
+  dk_address query_norm, key_norm;       /* bf16 [head]; none */
+  int heads, kv_heads;
+  int rotary;                            /* elements that turn; 0: none */
+  int is_paired;                         /* 2i with 2i + 1, else i with i + rotary / 2 */
+  float epsilon;
+} dk_turn_arguments;
+
+/* Rows of one sequence that are attended to together. */
+typedef struct {
+  int first_row, rows;
+  int first_position;
+  int table;    /* index of the sequence's first block in `tables` */
+  int splits;   /* up to the last row's position */
+  int partial;  /* of the first row and split among the launch's partial results: partial + row * splits + split */
+} dk_attention_tile;
+
+/* dk_attend: partial attention of each query over one split. Grid: tiles, kv_heads * chunks, splits. 128 threads. */
+typedef struct {
+  dk_address queries, pool, tables, tiles; /* as above; int32 block ids; dk_attention_tile */
+  dk_address peaks, sums, results;         /* f32 [partials, heads], the same, f32 [partials, heads, padded head] */
+  dk_address output, packed;               /* as dk_merge, which is not needed then: only where every tile has one split; else none */
+  int heads, kv_heads;
+  int tile_heads;                          /* heads of a group in a tile; at most 16 */
+  int chunks;                              /* tiles that a group needs */
+  float scale;                             /* of the scores, times log2(e) */
+} dk_attend_arguments;
+
+/* dk_merge: the splits of each row in order. Grid: rows, heads. */
+typedef struct {
+  dk_address peaks, sums, results;
+  dk_address partials, positions;   /* int32 [rows]: of the row's first split; position */
+  dk_address output, packed;        /* f32 [rows, heads * head] or none; packed or none */
+  int first_row, heads;
+} dk_merge_arguments;
+
+/* dk_choose: index of the first largest logit, or ~index of the first that is NaN or +infinity. A block of 1024 threads a row. */
+typedef struct {
+  dk_address logits, chosen; /* f32 [rows, stride]; int32 [rows] */
+  int vocabulary, stride;
+} dk_choose_arguments;
+
+/* dk_read: reads 16-byte words and does nothing with them, to measure how fast memory can be read. */
+typedef struct {
+  dk_address words, result; /* u32 [1], to which nothing worth reading is written */
+  dk_address count;
+} dk_read_arguments;
+
+#endif

@@ -1,0 +1,227 @@
+// Causal attention over the paged cache. Positions are taken in splits of 256. Within a split a query's arithmetic is
+//   scores     one chain over the head's elements, 16 at a time, on bfloat16, times the scale
+//   weights    2^(score - largest of the split), to bfloat16; zero for positions after the query's own
+//   sum        one chain over the split's positions, 16 at a time, of the weights
+//   result     the same of weight times value
+// and splits are merged in order. Which queries share a block, and how many splits others have, does not enter.
+//
+// A block of the cache has for each KV head its keys [head / 16][16 positions][16 packed] and its values
+// [head / 8][8][16 positions], in the order of pairs that "packed" has: what a lane needs are 8 neighbouring bytes of both.
+
+constexpr int D = DK_HEAD_PADDED;
+constexpr int block_elements = 2 * DK_CUDA_BLOCK_TOKENS * D;  // of one KV head
+
+INLINE int key_index(int token, int d) { return (d / 16 * 16 + token) * 16 + place(d % 16); }
+INLINE int value_index(int token, int d) { return 16 * D + d * 16 + place(token); }
+
+KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
+  __shared__ float heads[8][DK_HEAD];
+  let_next_start();
+  await_previous();
+  const int lane = threadIdx.x % 32, row = blockIdx.x, all = a.heads + 2 * a.kv_heads;
+  const int head = blockIdx.y * 8 + threadIdx.x / 32;
+  if (head >= all) return;
+  float *x = heads[threadIdx.x / 32];
+  const float *input = at<float>(a.qkv) + (u64(row) * all + head) * DK_HEAD;
+  for (int d = lane; d < DK_HEAD; d += 32) x[d] = input[d];
+  const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
+  const u16 *norm = at<u16>(is_query ? a.query_norm : a.key_norm);
+  if (norm && !is_value) {
+    float sum = 0.0f;
+    for (int d = lane; d < DK_HEAD; d += 32) sum = fmaf(x[d], x[d], sum);
+    const float scale = __frcp_rn(__fsqrt_rn(__fdiv_rn(sum_of_warp(sum), float(DK_HEAD)) + a.epsilon));
+    for (int d = lane; d < DK_HEAD; d += 32) x[d] = x[d] * scale * wide(norm[d]);
+  }
+  __syncwarp();
+  if (!is_value) {
+    const int half = a.rotary / 2;
+    const u64 position = u64(at<int>(a.positions)[row]) * half;
+    for (int i = lane; i < half; i += 32) {
+      const int one = a.is_paired ? 2 * i : i, other = a.is_paired ? 2 * i + 1 : i + half;
+      const float c = at<float>(a.cosines)[position + i], s = at<float>(a.sines)[position + i], p = x[one], q = x[other];
+      x[one] = fmaf(p, c, -(q * s));
+      x[other] = fmaf(q, c, p * s);
+    }
+  }
+  __syncwarp();
+  if (is_query) {
+    u16 *query = at<u16>(a.queries) + (u64(row) * a.heads + head) * D;
+    for (int d = lane; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
+    return;
+  }
+  const int cell = at<int>(a.cells)[row], kv = (head - a.heads) % a.kv_heads;
+  u16 *block = at<u16>(a.pool) + (u64(cell / 16) * a.kv_heads + kv) * block_elements;
+  for (int d = lane; d < D; d += 32) {
+    const u16 value = d < DK_HEAD ? narrow(x[d]) : 0;
+    block[is_value ? value_index(cell % 16, d) : key_index(cell % 16, d)] = value;
+  }
+}
+
+KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_arguments a) {
+  constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, columns = (D / 8 + 3) / 4;
+  __shared__ __align__(16) u16 weights[16 * stride];
+  __shared__ float peaks[4][16];
+  let_next_start();
+  await_previous();
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+  const dk_attention_tile tile = at<dk_attention_tile>(a.tiles)[blockIdx.x];
+  const int split = blockIdx.z, first = split * DK_CUDA_SPLIT_TOKENS;
+  if (split >= tile.splits) return;
+  const int group = a.heads / a.kv_heads, kv = blockIdx.y / a.chunks, chunk = blockIdx.y % a.chunks;
+  const int tile_heads = min(a.tile_heads, group - chunk * a.tile_heads);
+  const int queries = tile.rows * tile_heads, first_head = kv * group + chunk * a.tile_heads;
+  const int end = tile.first_position + tile.rows - first;  // positions of this split that any query sees; may be more than it has
+  const int pages = min(DK_CUDA_SPLIT_TOKENS / 16, (end + 15) / 16);
+  const int *table = at<int>(a.tables) + tile.table + split * (DK_CUDA_SPLIT_TOKENS / 16);
+  const u16 *pool = at<u16>(a.pool) + u64(kv) * block_elements;
+  const u64 block = u64(a.kv_heads) * block_elements;
+
+  // Of the lane's two queries: the row, and how many positions of this split it sees.
+  int row[2], head[2], sees[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int query = g + 8 * i;
+    row[i] = query / tile_heads, head[i] = first_head + query % tile_heads;
+    sees[i] = query < queries ? tile.first_position + row[i] + 1 - first : 0;
+  }
+  u32 q[steps][4];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const bool has = g + 8 * i < queries;
+    const u16 *from = at<u16>(a.queries) + (u64(tile.first_row + (has ? row[i] : 0)) * a.heads + (has ? head[i] : 0)) * D + 2 * t;
+#pragma unroll
+    for (int k = 0; k < steps; ++k) {
+      q[k][i] = has ? *reinterpret_cast<const u32 *>(from + k * 16) : 0;
+      q[k][2 + i] = has ? *reinterpret_cast<const u32 *>(from + k * 16 + 8) : 0;
+    }
+  }
+
+  // Scores: 64 positions a warp.
+  float score[4][2][4];
+  float peak[2] = {-DK_INFINITY, -DK_INFINITY};
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const int page = warp * 4 + j;
+    float acc[2][4] = {};
+    if (page < pages) {
+      const u16 *keys = pool + table[page] * block + lane * 4;
+#pragma unroll
+      for (int k = 0; k < steps; ++k)
+#pragma unroll
+        for (int n = 0; n < 2; ++n) {
+          const uint2 v = *reinterpret_cast<const uint2 *>(keys + (k * 2 + n) * 128);
+          multiply(acc[n], q[k][0], q[k][1], q[k][2], q[k][3], v.x, v.y);
+        }
+    }
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int position = page * 16 + n * 8 + 2 * t + c % 2;
+        score[j][n][c] = acc[n][c] * a.scale;
+        if (position < sees[c / 2]) peak[c / 2] = fmaxf(peak[c / 2], score[j][n][c]);
+      }
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    peak[i] = fmaxf(peak[i], __shfl_xor_sync(~0u, peak[i], 1));
+    peak[i] = fmaxf(peak[i], __shfl_xor_sync(~0u, peak[i], 2));
+    if (t == 0) peaks[warp][g + 8 * i] = peak[i];
+  }
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    peak[i] = fmaxf(fmaxf(peaks[0][g + 8 * i], peaks[1][g + 8 * i]), fmaxf(peaks[2][g + 8 * i], peaks[3][g + 8 * i]));
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int position = warp * 64 + j * 16 + n * 8 + 2 * t;
+        const float x = position < sees[i] ? exp2_fast(score[j][n][2 * i] - peak[i]) : 0.0f;
+        const float y = position + 1 < sees[i] ? exp2_fast(score[j][n][2 * i + 1] - peak[i]) : 0.0f;
+        *reinterpret_cast<u32 *>(weights + (g + 8 * i) * stride + position) = pair(x, y);
+      }
+  __syncthreads();
+
+  // Results: every fourth 8 elements of a head a warp.
+  float acc[columns][4] = {}, sum[4] = {};
+  for (int page = 0; page < pages; ++page) {
+    const u16 *w = weights + g * stride + page * 16 + 2 * t;
+    const u32 a0 = *reinterpret_cast<const u32 *>(w), a1 = *reinterpret_cast<const u32 *>(w + 8 * stride);
+    const u32 a2 = *reinterpret_cast<const u32 *>(w + 8), a3 = *reinterpret_cast<const u32 *>(w + 8 * stride + 8);
+    multiply(sum, a0, a1, a2, a3, 0x3f803f80u, 0x3f803f80u);
+    // What nobody has stored yet may be anything, and zero times that no number.
+    const int left = end - page * 16;
+    const u16 *values = pool + table[page] * block + 16 * D + lane * 4;
+#pragma unroll
+    for (int i = 0; i < columns; ++i) {
+      const int column = warp + 4 * i;
+      if (D / 8 % 4 && column >= D / 8) continue;
+      uint2 v = *reinterpret_cast<const uint2 *>(values + column * 128);
+      if (left < 16) {
+        const u32 low = 2 * t + 1 < left ? ~0u : 2 * t < left ? 0xffffu : 0, high = 2 * t + 9 < left ? ~0u : 2 * t + 8 < left ? 0xffffu : 0;
+        v.x &= low, v.y &= high;
+      }
+      multiply(acc[i], a0, a1, a2, a3, v.x, v.y);
+    }
+  }
+  if (a.output || a.packed) {  // there is one split: what merging would give
+    const int width = a.heads * DK_HEAD;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (sees[i] <= 0) continue;
+#pragma unroll
+      for (int j = 0; j < columns; ++j)
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+          const int d = (warp + 4 * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
+          if (d >= DK_HEAD) continue;
+          const float y = __fdiv_rn(acc[j][2 * i + c], sum[2 * i]);
+          if (a.output) at<float>(a.output)[u64(tile.first_row + row[i]) * width + k] = y;
+          if (a.packed) at<u16>(a.packed)[packed_index(tile.first_row + row[i], k, width)] = narrow(y);
+        }
+    }
+    if (a.packed && blockIdx.y == 0)
+      for (int r = 0; r < tile.rows; ++r) finish_packed(at<u16>(a.packed), tile.first_row + r, width);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    if (sees[i] <= 0) continue;
+    const u64 index = u64(tile.partial + row[i] * tile.splits + split) * a.heads + head[i];
+    if (warp == 0 && t == 0) at<float>(a.peaks)[index] = peak[i], at<float>(a.sums)[index] = sum[2 * i];
+    float *result = at<float>(a.results) + index * D + 2 * t;
+#pragma unroll
+    for (int j = 0; j < columns; ++j) {
+      const int column = warp + 4 * j;
+      if (D / 8 % 4 && column >= D / 8) continue;
+      *reinterpret_cast<float2 *>(result + column * 8) = make_float2(acc[j][2 * i], acc[j][2 * i + 1]);
+    }
+  }
+}
+
+KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
+  let_next_start();
+  await_previous();
+  const int row = a.first_row + blockIdx.x, head = blockIdx.y;
+  const int splits = at<int>(a.positions)[row] / DK_CUDA_SPLIT_TOKENS + 1;
+  const u64 first = u64(at<int>(a.partials)[row]) * a.heads + head;
+  float peak = -DK_INFINITY;
+  for (int i = 0; i < splits; ++i) peak = fmaxf(peak, at<float>(a.peaks)[first + u64(i) * a.heads]);
+  const int width = a.heads * DK_HEAD;
+  for (int d = threadIdx.x; d < DK_HEAD; d += blockDim.x) {
+    float sum = 0.0f, result = 0.0f;
+    for (int i = 0; i < splits; ++i) {
+      const u64 index = first + u64(i) * a.heads;
+      const float weight = exp2_fast(at<float>(a.peaks)[index] - peak);
+      sum = fmaf(weight, at<float>(a.sums)[index], sum);
+      result = fmaf(weight, at<float>(a.results)[index * D + d], result);
+    }
+    const float y = __fdiv_rn(result, sum);
+    if (a.output) at<float>(a.output)[u64(row) * width + head * DK_HEAD + d] = y;
+    if (a.packed) at<u16>(a.packed)[packed_index(row, head * DK_HEAD + d, width)] = narrow(y);
+  }
+  if (a.packed && head == 0) finish_packed(at<u16>(a.packed), row, width);
+}

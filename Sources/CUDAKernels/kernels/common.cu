@@ -1,0 +1,116 @@
+// Shared by all kernels. Compiled at run time with DK_HEAD defined, and without fused multiply-adds but where `fmaf` stands:
+// what is computed must not depend on what else a compiler found to combine.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define DK_HEAD_PADDED ((DK_HEAD + 15) / 16 * 16)
+#define KERNEL extern "C" __global__ void
+#define INLINE __device__ __forceinline__
+#define DK_INFINITY __int_as_float(0x7f800000)
+
+extern __shared__ __align__(128) u8 shared[];
+
+template <class T> INLINE T *at(dk_address address) { return reinterpret_cast<T *>(address); }
+
+// The next kernel of the stream may start, as far as its blocks find room; it waits below for all of this one.
+INLINE void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+// Every kernel, and every thread of it that goes on, comes here before it reads or writes what others write or read.
+INLINE void await_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+INLINE float wide(u16 x) { return __uint_as_float(u32(x) << 16); }
+// To nearest even; NaN stays NaN.
+INLINE u32 pair(float low, float high) {
+  u32 result;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+INLINE u16 narrow(float x) { return u16(pair(x, 0.0f)); }
+
+// acc += a . b, 16 by 8 outputs, 16 inputs. Lane (g, t) = (lane / 4, lane % 4) has rows g and g + 8, columns 2t and 2t + 1 of acc.
+INLINE void multiply(float (&acc)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// Place of element k of 16 in a packed row.
+INLINE int place(int k) {
+  int p = k / 2;
+  return (p < 4 ? 2 * p : 2 * (p - 4) + 1) * 2 + k % 2;
+}
+INLINE u64 packed_index(int row, int k, int width) {
+  return (u64(row / 8) * ((width + 15) / 16) + k / 16) * 128 + row % 8 * 16 + place(k % 16);
+}
+// Zeros beyond a row's end, up to its last 16.
+INLINE void finish_packed(u16 *packed, int row, int width) {
+  int k = width + threadIdx.x;
+  if (k < (width + 15) / 16 * 16) packed[packed_index(row, k, width)] = 0;
+}
+
+INLINE u32 shared_address(const void *p) { return u32(__cvta_generic_to_shared(p)); }
+// 16 bytes to shared memory, in the background; the last 16 - count of them zeros.
+INLINE void copy_async(u32 to, const void *from, int count = 16) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(count) : "memory");
+}
+INLINE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> INLINE void await_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+INLINE float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+INLINE float activate(int kind, float x) {
+  switch (kind) {
+    case 0: return __fdiv_rn(x, 1.0f + expf(-x));
+    case 1: return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
+    case 2: {  // (1 + tanh u) / 2 = 1 / (1 + e^-2u)
+      const float u = 0.7978845608f * fmaf(0.044715f * x * x, x, x);
+      return __fdiv_rn(x, 1.0f + expf(-2.0f * u));
+    }
+    default: return x != x ? x : fmaxf(x, 0.0f);
+  }
+}
+
+// Copies of whole runs that a barrier in shared memory counts: from compute capability 9.0 on.
+#if __CUDA_ARCH__ >= 900
+INLINE void make_barrier(u32 barrier, u32 count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory"); }
+INLINE void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+INLINE void expect_bytes(u32 barrier, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+// Ends in an error rather than never, should a copy not come.
+INLINE void await_barrier(u32 barrier, u32 parity) {
+  u32 is_complete = 0;
+  for (u32 tries = 0; !is_complete; ++tries) {
+    asm volatile(
+        "{\n .reg .pred p;\n mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(is_complete) : "r"(barrier), "r"(parity) : "memory");
+    if (tries > 4000000u) __trap();
+  }
+}
+// A multiple of 16 bytes, read once.
+INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier) {
+  u64 once;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once));
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(once)
+      : "memory");
+}
+// What this thread has read of shared memory stands before what a copy puts there.
+INLINE void order_before_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+#endif

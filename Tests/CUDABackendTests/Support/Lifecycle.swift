@@ -1,0 +1,1 @@
+../../EnginesTests/Support/Lifecycle.swift
