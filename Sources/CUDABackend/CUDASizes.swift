@@ -28,7 +28,7 @@ struct CUDASizes {
   }
 
   /// Blocks of the cache: no more than all sequences can fill, no less than one needs.
-  func cacheBlocks(_ cache: CacheShape, free: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
+  func cacheBlocks(_ cache: CacheFormat, free: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
     let perSequence = (sequenceLength + Int(DK_CUDA_BLOCK_TOKENS) - 1) / Int(DK_CUDA_BLOCK_TOKENS)
     let block = cache.layers * cache.layerBlockByteCount
     let share = Int(Double(free) * (options.cacheMemoryFraction ?? Self.defaultFraction))

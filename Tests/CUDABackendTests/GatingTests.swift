@@ -3,7 +3,7 @@ import Networks
 import TestSupport
 import Testing
 
-@testable import CUDABackend
+import CUDABackend
 
 /// Which operations become one kernel.
 @Suite struct GatingTests {

@@ -1,7 +1,7 @@
 import Execution
 import Testing
 
-@testable import CUDABackend
+import CUDABackend
 
 /// What a batch is for the kernels: pure numbers, so no card is needed.
 @Suite struct StepInputsTests {
@@ -17,12 +17,16 @@ import Testing
     let offsets = inputs.offsets
     #expect(part(inputs, offsets.tokens, 4) == [7, 8, 9, 3])
     #expect(part(inputs, offsets.positions, 4) == [254, 255, 256, 0])
-    #expect(part(inputs, offsets.cells, 4) == [35 * 16 + 14, 35 * 16 + 15, 36 * 16, 5 * 16])
+    // Blocks 35, 35, 36 and 5.
+    let cells: [Int32] = [574, 575, 576, 80]
+    #expect(part(inputs, offsets.cells, 4) == cells)
     #expect(part(inputs, offsets.selected, 3) == [1, 2, 3] && inputs.selectedCount == 3)
     // Two rows of 8 heads a tile: the first two see one split, the third two.
-    #expect(part(inputs, offsets.tiles, 18) == [0, 2, 254, 0, 1, 0] + [2, 1, 256, 0, 2, 2] + [3, 1, 0, 17, 1, 4])
+    let tiles: [Int32] = [0, 2, 254, 0, 1, 0, 2, 1, 256, 0, 2, 2, 3, 1, 0, 17, 1, 4]
+    #expect(part(inputs, offsets.tiles, 18) == tiles)
     #expect(part(inputs, offsets.partials, 4) == [0, 1, 2, 4])
-    #expect(part(inputs, offsets.tables, 18) == Array(20..<37) + [5])
+    let tables: [Int32] = Array(20..<37) + [5]
+    #expect(part(inputs, offsets.tables, 18) == tables)
     #expect(inputs.attention == [.init(tiles: 0..<3, rows: 0..<4, splits: 2)])
     #expect(inputs.words.count <= StepInputs.mostWords(rows: 4, sequences: 2, selected: 3, length: 272))
   }
@@ -31,8 +35,12 @@ import Testing
     let table = Array(Int32(0)..<64)
     let batch = Batch(tokens: Array(repeating: 1, count: 40), sequences: [slice(0..<40, first: 600, table: table, wanted: 0)])
     let inputs = StepInputs(batch, tileHeads: 1, partialLimit: 50)
-    #expect(inputs.attention == [.init(tiles: 0..<1, rows: 0..<16, splits: 3), .init(tiles: 1..<2, rows: 16..<32, splits: 3), .init(tiles: 2..<3, rows: 32..<40, splits: 3)])
-    #expect(part(inputs, inputs.offsets.partials, 40) == (0..<40).map { Int32($0 % 16 * 3) })
+    let runs: [StepInputs.AttentionRun] = [
+      .init(tiles: 0..<1, rows: 0..<16, splits: 3), .init(tiles: 1..<2, rows: 16..<32, splits: 3), .init(tiles: 2..<3, rows: 32..<40, splits: 3),
+    ]
+    #expect(inputs.attention == runs)
+    let partials: [Int32] = (0..<40).map { Int32($0 % 16 * 3) }
+    #expect(part(inputs, inputs.offsets.partials, 40) == partials)
   }
 
   @Test func `the same step has the same places, whatever the lengths of its sequences`() {

@@ -1,11 +1,11 @@
-import CUDADriver
-import Engines
-import Networks
+package import CUDADriver
+package import Engines
+package import Networks
 import OrderedCollections
 
 /// An operation with its weights' addresses on the card.
-struct ResolvedStep {
-  var operation: Operation
+package struct ResolvedStep {
+  package var operation: Operation
   /// Weight and bias of a product, norm or table, norms of query and key heads; 0 for none.
   var weight: dk_cuda_pointer = 0
   var second: dk_cuda_pointer = 0
@@ -13,9 +13,9 @@ struct ResolvedStep {
   var isPanel = false
   var tableRows = 0
   /// The output is written as products read it, in bfloat16, since nothing else reads it.
-  var packsOutput = false
+  package var packsOutput = false
   /// The input is.
-  var hasPackedInput = false
+  package var hasPackedInput = false
   /// Of a product.
   var gating: Gating?
 }
@@ -24,12 +24,12 @@ struct ResolvedStep {
 ///
 /// That writes the activation's output while the first product's input is still read. The plan may give both the same buffer, since
 /// to it one ends before the other begins; so such an output has a buffer of its own, ``StepBuffers/gated``.
-struct Gating: Equatable {
-  let activation: Activation
-  let output: ValueID
+package struct Gating: Equatable {
+  package let activation: Activation
+  package let output: ValueID
 
   /// By the index of the first product.
-  static func all(in plan: Plan) -> [Int: Gating] {
+  package static func all(in plan: Plan) -> [Int: Gating] {
     var reads: [ValueID: Int] = [:]
     for value in plan.operations.flatMap(\.uses.reads) { reads[value, default: 0] += 1 }
     var found: [Int: Gating] = [:]
@@ -46,7 +46,7 @@ struct Gating: Equatable {
 }
 
 extension ResolvedStep {
-  static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
+  package static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
     let packed = packedValues(plan)
     let gatings = Gating.all(in: plan)
     return plan.operations.enumerated().map { index, operation in

@@ -1,42 +1,43 @@
 import CUDAKernels
-import Execution
+package import Execution
 
 /// What kernels must know of a batch beside the values: 32-bit numbers, which one copy takes to the card.
-struct StepInputs {
+package struct StepInputs {
   /// Tiles whose partial results fit the memory for them: attended to with one launch.
-  struct AttentionRun: Equatable {
-    var tiles: Range<Int>
-    var rows: Range<Int>
+  package struct AttentionRun: Equatable {
+    package var tiles: Range<Int>
+    package var rows: Range<Int>
     /// Of the longest.
-    var splits: Int
+    package var splits: Int
+    package init(tiles: Range<Int>, rows: Range<Int>, splits: Int) { (self.tiles, self.rows, self.splits) = (tiles, rows, splits) }
   }
   /// Where each part starts in `words`.
-  struct Offsets: Equatable {
-    var tokens = 0
-    var positions = 0
-    var cells = 0
-    var partials = 0
-    var selected = 0
-    var tiles = 0
-    var tables = 0
+  package struct Offsets: Equatable {
+    package var tokens = 0
+    package var positions = 0
+    package var cells = 0
+    package var partials = 0
+    package var selected = 0
+    package var tiles = 0
+    package var tables = 0
   }
 
-  let words: [Int32]
-  let offsets: Offsets
-  let rowCount: Int
-  let selectedCount: Int
-  let attention: [AttentionRun]
+  package let words: [Int32]
+  package let offsets: Offsets
+  package let rowCount: Int
+  package let selectedCount: Int
+  package let attention: [AttentionRun]
 
   private static let blockTokens = Int(DK_CUDA_BLOCK_TOKENS)
-  static let splitTokens = Int(DK_CUDA_SPLIT_TOKENS)
+  package static let splitTokens = Int(DK_CUDA_SPLIT_TOKENS)
   private static let tileWords = MemoryLayout<dk_attention_tile>.size / 4
 
   /// Splits that a sequence of so many tokens has.
-  static func splits(_ tokens: Int) -> Int { (tokens + splitTokens - 1) / splitTokens }
+  package static func splits(_ tokens: Int) -> Int { (tokens + splitTokens - 1) / splitTokens }
   /// Rows of a sequence that are attended to together.
-  static func tileRows(_ tileHeads: Int) -> Int { max(1, Int(DK_CUDA_TILE_QUERIES) / tileHeads) }
+  package static func tileRows(_ tileHeads: Int) -> Int { max(1, Int(DK_CUDA_TILE_QUERIES) / tileHeads) }
   /// Most numbers of a batch.
-  static func mostWords(rows: Int, sequences: Int, selected: Int, length: Int) -> Int {
+  package static func mostWords(rows: Int, sequences: Int, selected: Int, length: Int) -> Int {
     rows * (4 + tileWords) + selected + sequences * ((length + blockTokens - 1) / blockTokens + 1)
   }
 
@@ -44,7 +45,7 @@ struct StepInputs {
   ///   - batch: Checked.
   ///   - tileHeads: Heads of a group that share a tile.
   ///   - partialLimit: Rows times splits whose partial results there is memory for; a tile of the longest sequence fits.
-  init(_ batch: Batch, tileHeads: Int, partialLimit: Int) {
+  package init(_ batch: Batch, tileHeads: Int, partialLimit: Int) {
     var positions: [Int32] = [], cells: [Int32] = [], partials: [Int32] = [], selected: [Int32] = []
     var tiles: [Int32] = [], tables: [Int32] = []
     var runs: [AttentionRun] = []
