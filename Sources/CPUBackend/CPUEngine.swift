@@ -46,23 +46,23 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
     let isa = isa ?? InstructionSet.detect(environment: nil)
     let sizes = try EngineSizes(engine.ranks.map(\.plan), options: options, path: engine.path)
     limits = ExecutorLimits(
-      vocabularySize: first.vocabularySize, maximumSequenceLength: sizes.sequenceLength, maximumBatchRows: sizes.rows,
-      maximumSequences: sizes.sequences, maximumLogitRows: sizes.logitRows, cacheBlockTokens: Int(DK_BLOCK_TOKENS),
+      vocabularySize: first.vocabularySize, maximumSequenceLength: sizes.steps.sequenceLength, maximumBatchRows: sizes.steps.rows,
+      maximumSequences: sizes.steps.sequences, maximumLogitRows: sizes.steps.logitRows, cacheBlockTokens: Int(DK_BLOCK_TOKENS),
       cacheBlockCount: sizes.cacheBlockCount)
     memoryWarnings = sizes.warnings
-    cacheElementType = engine.ranks.lazy.compactMap { $0.plan.caches.first?.elementType }.first ?? .float32
+    cacheElementType = engine.cacheElementType ?? .float32
     let worldSize = engine.ranks.count
     let threads = max(1, (options.threadCount ?? Processors.count) / worldSize)
     let communicators = InProcessCommunicator.ranks(
       tensorParallel: first.tensorParallel, pipelineParallel: first.pipelineParallel)
     let executors: [RankExecutor]
     do {
-      let rotaries = try first.rotaries.map { try RotaryTables($0, positions: sizes.sequenceLength) }
+      let rotaries = try first.rotaries.map { try RotaryTables($0, positions: sizes.steps.sequenceLength) }
       self.rotaries = rotaries
       executors = try zip(engine.ranks, communicators).map { file, communicator in
         try RankExecutor(
-          engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: sizes.rows,
-          selected: sizes.logitRows, rotaries: rotaries, cacheBlockCount: sizes.cacheBlockCount)
+          engine: file, communicator: communicator, isa: isa, threadCount: threads, rows: sizes.steps.rows,
+          selected: sizes.steps.logitRows, rotaries: rotaries, cacheBlockCount: sizes.cacheBlockCount)
       }
     } catch let error as AlignedBuffer.NoMemory {
       throw EngineError(

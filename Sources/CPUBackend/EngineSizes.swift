@@ -6,19 +6,12 @@ package import SystemPackage
 
 /// How large steps and cache of an engine become on this machine, before any of it is opened.
 package struct EngineSizes {
-  let sequenceLength: Int
-  /// Most token rows of a step, sequences, and rows that want logits.
-  let rows: Int
-  let sequences: Int
-  let logitRows: Int
+  let steps: StepSizes
   package let cacheBlockCount: Int
   /// Bytes of buffers, cache and tables when all of it is used.
   let byteCount: Double
   /// What the cache takes that may be more than the machine can give; each names the flag to lower.
   package let warnings: [String]
-
-  /// Rows of prompts that can be scored in one step. Each costs memory for the logits of a whole vocabulary.
-  private static let scoredRows = 48
 
   /// - Parameters:
   ///   - plans: Of all ranks of one engine, which has been checked.
@@ -29,22 +22,19 @@ package struct EngineSizes {
     _ plans: [Plan], options: ExecutorOptions, path: FilePath, available: Int? = Processors.availableMemory
   ) throws(EngineError) {
     guard let first = plans.first else { throw EngineError(path, .noEngine) }
-    let length = min(options.maximumSequenceLength ?? first.limits.sequenceLength, first.limits.sequenceLength)
-    let rows = max(1, min(options.maximumBatchRows, first.limits.tokens))
-    let sequences = max(1, min(options.maximumSequences, first.limits.batchSize, rows))
-    let selected = min(rows, sequences + Self.scoredRows)
+    let steps = StepSizes(first.limits, options: options)
+    self.steps = steps
     let block = plans.reduce(0) { $0 + $1.cacheBlockByteCount }
-    let turns = first.rotaries.reduce(0.0) { $0 + Double($1.dimension) * 4 * Double(length) }
-    let buffers = plans.reduce(turns) { $0 + $1.stepByteCount(rows: rows, selected: selected) }
+    let turns = first.rotaries.reduce(0.0) { $0 + Double($1.dimension) * 4 * Double(steps.sequenceLength) }
+    let buffers = plans.reduce(turns) { $0 + $1.stepByteCount(rows: steps.rows, selected: steps.logitRows) }
     let weights = plans.reduce(0.0) { $1.weights.values.reduce($0) { $0 + Double($1.stored.byteCount) } }
     let memory = CacheMemory(
-      blockByteCount: max(1, block), blockTokens: Int(DK_BLOCK_TOKENS), sequenceLength: length, sequences: sequences,
+      blockByteCount: max(1, block), blockTokens: Int(DK_BLOCK_TOKENS), sequenceLength: steps.sequenceLength, sequences: steps.sequences,
       weightByteCount: weights, bufferByteCount: buffers, availableByteCount: available)
     do {
       cacheBlockCount = try memory.blockCount(size: options.cacheByteCount, fraction: options.cacheMemoryFraction)
     } catch { throw EngineError(path, .unsupported(reason: error.reason)) }
     warnings = memory.warnings(blockCount: cacheBlockCount, size: options.cacheByteCount, fraction: options.cacheMemoryFraction)
-    (sequenceLength, self.rows, self.sequences, logitRows) = (length, rows, sequences, selected)
     byteCount = buffers + Double(block) * Double(cacheBlockCount)
     if let machine = Processors.machineMemory, byteCount > Double(machine) {
       throw EngineError(

@@ -4,19 +4,9 @@ import Networks
 
 /// What a plan asks of memory beside its weights.
 extension Plan {
-  /// Rows of the values in each buffer; nil where no operation uses one of them.
-  var slotRows: [Value.Rows?] {
-    var kinds = [Value.Rows?](repeating: nil, count: slots.widths.count)
-    for operation in operations {
-      for value in operation.uses.reads + operation.uses.writes { kinds[slots.slot[value.index]] = values[value.index].rows }
-    }
-    return kinds
-  }
-
   /// Bytes of the widest input of a linear layer, rounded to bfloat16.
   var roundedRowByteCount: Int {
-    let widest = operations.map { if case .linear(let linear) = $0 { values[linear.input.index].width } else { 0 } }.max() ?? 0
-    return 2 * Int(dk_rounded_stride(Int64(widest)))
+    2 * Int(dk_rounded_stride(Int64(widestLinearInput)))
   }
 
   /// Bytes of buffers for steps of so many rows. As a float, since nothing bounds the sum.

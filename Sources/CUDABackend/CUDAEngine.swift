@@ -14,8 +14,6 @@ public import Tensors
   public let cacheElementType: ElementType
   public let cacheByteCount: Int
   public let memoryWarnings: [String] = []
-  /// The card's name, for reports.
-  package var deviceName: String { device.name }
   private let plan: Plan
   private let device: Device
   private let stream: Stream
@@ -65,8 +63,8 @@ public import Tensors
       throw EngineError(engine.path, .unsupported(reason: "does not fit the memory of \(device.name): \(error). Lower --max_num_tokens."))
     }
     limits = ExecutorLimits(
-      vocabularySize: plan.vocabularySize, maximumSequenceLength: sizes.sequenceLength, maximumBatchRows: sizes.rows,
-      maximumSequences: sizes.sequences, maximumLogitRows: sizes.logitRows, cacheBlockTokens: Int(DK_CUDA_BLOCK_TOKENS), cacheBlockCount: cacheBlocks)
+      vocabularySize: plan.vocabularySize, maximumSequenceLength: sizes.steps.sequenceLength, maximumBatchRows: sizes.steps.rows,
+      maximumSequences: sizes.steps.sequences, maximumLogitRows: sizes.steps.logitRows, cacheBlockTokens: Int(DK_CUDA_BLOCK_TOKENS), cacheBlockCount: cacheBlocks)
     cacheElementType = plan.cache.elementType
     cacheByteCount = plan.cache.layers * plan.cache.layerBlockByteCount * cacheBlocks
     partialLimit = sizes.partials
@@ -74,7 +72,7 @@ public import Tensors
     tileHeads = groups.max() ?? 1
     sent = try PinnedMemory(device, byteCount: buffers.inputs.byteCount)
     logitsWidth = plan.operations.last?.uses.writes.first.map { plan.values[$0.index].width } ?? plan.vocabularySize
-    received = try PinnedMemory(device, byteCount: 4 * sizes.logitRows * logitsWidth)
+    received = try PinnedMemory(device, byteCount: 4 * sizes.steps.logitRows * logitsWidth)
     weightsOfFile = CUDAWeights(plan, file: file)
     inUse = weightsOfFile
     launcher = StepLauncher(plan, device, stream, kernels, buffers)

@@ -6,42 +6,33 @@ import SystemPackage
 
 /// How large steps and cache become on a card.
 struct CUDASizes {
-  let sequenceLength: Int
-  /// Most token rows of a step, sequences, and rows that want an answer.
-  let rows: Int
-  let sequences: Int
-  let logitRows: Int
+  let steps: StepSizes
   /// Rows times splits whose partial results of attention are kept at once.
   let partials: Int
 
-  /// Rows of prompts that can be scored in one step.
-  private static let scoredRows = 48
   /// Of the memory that weights and buffers leave, for keys and values: the rest is for new weights beside those in use.
   private static let defaultFraction = 0.8
 
   init(_ plan: Plan, options: ExecutorOptions) {
-    sequenceLength = min(options.maximumSequenceLength ?? plan.limits.sequenceLength, plan.limits.sequenceLength)
-    rows = max(1, min(options.maximumBatchRows, plan.limits.tokens))
-    sequences = max(1, min(options.maximumSequences, plan.limits.batchSize, rows))
-    logitRows = min(rows, sequences + Self.scoredRows)
-    partials = max(4096, Int(DK_CUDA_TILE_QUERIES) * StepInputs.splits(sequenceLength))
+    steps = StepSizes(plan.limits, options: options)
+    partials = max(4096, Int(DK_CUDA_TILE_QUERIES) * StepInputs.splits(steps.sequenceLength))
   }
 
   /// Blocks of the cache: no more than all sequences can fill, no less than one needs.
   func cacheBlocks(_ cache: CacheFormat, free: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
-    let perSequence = (sequenceLength + Int(DK_CUDA_BLOCK_TOKENS) - 1) / Int(DK_CUDA_BLOCK_TOKENS)
+    let perSequence = (steps.sequenceLength + Int(DK_CUDA_BLOCK_TOKENS) - 1) / Int(DK_CUDA_BLOCK_TOKENS)
     let block = cache.layers * cache.layerBlockByteCount
     let share = Int(Double(free) * (options.cacheMemoryFraction ?? Self.defaultFraction))
     let budget = min(options.cacheByteCount ?? .max, share)
-    guard block > 0 else { return perSequence * sequences }
+    guard block > 0 else { return perSequence * steps.sequences }
     guard budget / block >= perSequence else {
       let fitting = budget / block * Int(DK_CUDA_BLOCK_TOKENS)
       throw EngineError(
         path, .unsupported(
-          reason: "Lower --max_seq_len to \(fitting), or give the cache more memory: keys and values of a sequence of \(sequenceLength) tokens take "
+          reason: "Lower --max_seq_len to \(fitting), or give the cache more memory: keys and values of a sequence of \(steps.sequenceLength) tokens take "
             + "\(perSequence * block / 1_000_000) MB, and the cache may have \(budget / 1_000_000) MB of the card's."))
     }
-    return min(perSequence * sequences, budget / block, Int(Int32.max) / Int(DK_CUDA_BLOCK_TOKENS))
+    return min(perSequence * steps.sequences, budget / block, Int(Int32.max) / Int(DK_CUDA_BLOCK_TOKENS))
   }
 }
 
@@ -58,16 +49,10 @@ extension Plan {
 
   /// Bytes of each buffer for steps of so many rows: rows in float32, or packed in bfloat16. 0 where nothing uses it.
   func slotByteCounts(rows: Int, selected: Int) -> [Int] {
-    var kinds = [Value.Rows?](repeating: nil, count: slots.widths.count)
-    for operation in operations {
-      for value in operation.uses.reads + operation.uses.writes { kinds[slots.slot[value.index]] = values[value.index].rows }
-    }
-    return zip(slots.widths, kinds).map { width, kind in
+    zip(slots.widths, slotRows).map { width, kind in
       guard let kind else { return 0 }
       return max(4 * width * (kind == .tokens ? rows : selected), Self.packedByteCount(width, rows: kind == .tokens ? rows : selected))
     }
   }
   static func packedByteCount(_ width: Int, rows: Int) -> Int { 2 * ((width + 15) / 16 * 16) * ((rows + 7) / 8 * 8) }
-  /// The widest input of a product.
-  var widestInput: Int { operations.map { if case .linear(let linear) = $0 { values[linear.input.index].width } else { 0 } }.max() ?? 0 }
 }

@@ -4,7 +4,6 @@ import Execution
 import Files
 import Networks
 import Safetensors
-import OrderedCollections
 
 /// One version of an engine's weights on the card: every operation knows its addresses.
 ///

@@ -8,7 +8,6 @@
 typedef struct program *program;
 
 #define FUNCTIONS(each)                                                                                          \
-  each(nvrtcVersion, (int32_t *, int32_t *))                                                                     \
   each(nvrtcCreateProgram, (program *, const char *, const char *, int32_t, const char *const *, const char *const *)) \
   each(nvrtcDestroyProgram, (program *))                                                                         \
   each(nvrtcCompileProgram, (program, int32_t, const char *const *))                                             \
@@ -64,8 +63,6 @@ const char *dk_nvrtc_error_text(int32_t code) {
   const char *text = nvrtcGetErrorString ? nvrtcGetErrorString(code) : NULL;
   return text ? text : "";
 }
-
-int32_t dk_nvrtc_version(int32_t *major, int32_t *minor) { return nvrtcVersion(major, minor); }
 
 /* Allocates and fills: machine code, or messages. */
 static int32_t take(program made, int32_t (*size)(program, size_t *), int32_t (*get)(program, char *), char **output, size_t *count) {

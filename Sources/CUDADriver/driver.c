@@ -40,7 +40,6 @@ typedef struct {
   each(cuMemFreeHost, (void *))                                                                                        \
   each(cuMemcpyHtoDAsync_v2, (dk_cuda_pointer, const void *, size_t, dk_cuda_stream))                                  \
   each(cuMemcpyDtoHAsync_v2, (void *, dk_cuda_pointer, size_t, dk_cuda_stream))                                        \
-  each(cuMemsetD8Async, (dk_cuda_pointer, uint8_t, size_t, dk_cuda_stream))                                            \
   each(cuStreamCreate, (dk_cuda_stream *, uint32_t))                                                                   \
   each(cuStreamDestroy_v2, (dk_cuda_stream))                                                                           \
   each(cuStreamSynchronize, (dk_cuda_stream))                                                                          \
@@ -125,9 +124,6 @@ int32_t dk_cuda_copy_in(dk_cuda_pointer to, const void *from, size_t count, dk_c
 }
 int32_t dk_cuda_copy_out(void *to, dk_cuda_pointer from, size_t count, dk_cuda_stream stream) {
   return cuMemcpyDtoHAsync_v2(to, from, count, stream);
-}
-int32_t dk_cuda_fill(dk_cuda_pointer to, uint8_t value, size_t count, dk_cuda_stream stream) {
-  return cuMemsetD8Async(to, value, count, stream);
 }
 
 int32_t dk_cuda_make_stream(dk_cuda_stream *stream) { return cuStreamCreate(stream, STREAM_NON_BLOCKING); }

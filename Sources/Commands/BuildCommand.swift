@@ -45,9 +45,10 @@ public struct BuildCommand: DrydockCommand {
   @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the engine goes.", valueName: "dir"))
   var outputDirectory: String = "engine_outputs"
 
+  private static var targets: String { BackendRegistry.here.backends.map(\.target).joined(separator: " or ") }
   @Option(
     help: ArgumentHelp(
-      "What the engine is to run on: \(BackendRegistry.here.backends.map(\.target).joined(separator: " or ")); \(BackendRegistry.here.standard.target) by default. "
+      "What the engine is to run on: \(Self.targets); \(BackendRegistry.here.standard.target) by default. "
         + "Building needs none of it.",
       valueName: "name"))
   var target: String?
@@ -112,7 +113,7 @@ public struct BuildCommand: DrydockCommand {
     ] where value < 1 || value > 1 << 24 { problems.append("--\(name) is \(value); it must be from 1 to 16777216") }
     if maximumSequenceLength == 1 { problems += OpenedModel.problems(ofSequenceLength: 1) }
     if let target, BackendRegistry.here[target] == nil {
-      problems.append("--target is \(target); it must be \(BackendRegistry.here.backends.map(\.target).joined(separator: " or "))")
+      problems.append("--target is \(target); it must be \(Self.targets)")
     }
     try refuse(problems)
   }

@@ -108,7 +108,8 @@ public struct EngineBuilder: Sendable {
         .source(reason: "the checkpoint does not fit its config.json. Convert the model again, or copy the whole directory.\n  "
           + LineSummary.lines(problems).joined(separator: "\n  ")))
     }
-    let disagreements = EngineDirectory.disagreements(ranks.map(\.plan))
+    let plans = ranks.map(\.plan)
+    let disagreements = EngineDirectory.disagreements(plans)
     guard disagreements.isEmpty else {
       throw EngineError(opened.path, .unsupported(reason: "the ranks of this model cannot run together: " + disagreements.joined(separator: "; ")))
     }
@@ -116,7 +117,7 @@ public struct EngineBuilder: Sendable {
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: findings.all, fileRemarks: findings.remarks,
       timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
       warnings: ConfigurationWarnings.unused(config) + limitWarnings,
-      tensorWarnings: ranks.indices.compactMap { SurplusTensors.warning(SurplusTensors.names(in: source, rank: $0, plans: ranks.map(\.plan)), rank: $0) })
+      tensorWarnings: ranks.indices.compactMap { SurplusTensors.warning(SurplusTensors.names(in: source, rank: $0, plans: plans), rank: $0) })
   }
 
   /// The plans of all ranks without kernels, whose choice takes time: what an engine will ask of the machine that runs it.

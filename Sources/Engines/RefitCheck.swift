@@ -40,6 +40,7 @@ struct RefitCheck {
       outcome.problems.append(.adapterOnAdapter(adapters: source.carried.map(\.path), parent: [], isSource: true))
     }
     var frozen: [(rank: Int, name: String)] = []
+    let plans = engine.ranks.map(\.plan)
     for (rank, file) in engine.ranks.enumerated() {
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       guard ranks.contains(rank), rank < source.rankCount, source.problems.isEmpty else { outcome.dispositions.append(dispositions); continue }
@@ -64,7 +65,7 @@ struct RefitCheck {
         // Pruned or not given, a frozen weight of the engine's own stays; given, it must be the same.
         outcome.problems += obstacles.compactMap { problem($0, rank: rank, isOptional: stays) }
       }
-      let surplus = SurplusTensors.names(in: source.weights, rank: rank, plans: engine.ranks.map(\.plan))
+      let surplus = SurplusTensors.names(in: source.weights, rank: rank, plans: plans)
       outcome.ignored += surplus.count
       if let warning = SurplusTensors.warning(surplus, rank: rank) { outcome.warnings.append(warning) }
       outcome.dispositions.append(dispositions)

@@ -55,10 +55,12 @@ extension CompanionFiles {
   public static func templateFiles(beside directory: FilePath) throws(FileError) -> (names: [String], notes: [String]) {
     let place = directory.appending(TokenizerFiles.templateDirectory)
     guard Directory.kind(of: place) == .directory else { return ([], []) }
-    let all = try Directory.names(in: place).filter { $0.hasSuffix(".jinja") }
-    let isFile = all.map { Directory.kind(of: place.appending($0)) == .file }
-    let others = zip(all, isFile).filter { !$1 }.map { Self.unreadable("\(TokenizerFiles.templateDirectory)/\($0.0)", Directory.kind(of: place.appending($0.0))) }
-    return (zip(all, isFile).filter { $1 }.map { $0.0 }, others)
+    var (names, notes): ([String], [String]) = ([], [])
+    for name in try Directory.names(in: place) where name.hasSuffix(".jinja") {
+      let kind = Directory.kind(of: place.appending(name))
+      if kind == .file { names.append(name) } else { notes.append(unreadable("\(TokenizerFiles.templateDirectory)/\(name)", kind)) }
+    }
+    return (names, notes)
   }
 
   /// What lies in a directory under a name that counts and is no regular file: as in transformers it counts as absent. In a

@@ -36,13 +36,13 @@ public final class RecordingEngine: OpenedEngine {
       for walk in ranks { try require(walk.exchanges == ranks.first?.exchanges, "ranks of stage \(stage) exchange \(ranks.map(\.exchanges))") }
     }
     var blockByteCount = 0
-    for plan in plans { blockByteCount += plan.caches.reduce(0) { $0 + $1.byteCountPerToken } * 16 }
+    for plan in plans { blockByteCount += plan.cacheByteCountPerToken * 16 }
     let blocks = options.cacheByteCount.map { $0 / max(1, blockByteCount) } ?? 64
     limits = ExecutorLimits(
       vocabularySize: first.vocabularySize, maximumSequenceLength: min(options.maximumSequenceLength ?? .max, first.limits.sequenceLength),
       maximumBatchRows: min(options.maximumBatchRows, first.limits.tokens), maximumSequences: min(options.maximumSequences, first.limits.batchSize),
       maximumLogitRows: min(options.maximumBatchRows, options.maximumSequences + 48), cacheBlockCount: max(1, blocks))
-    cacheElementType = plans.lazy.compactMap { $0.caches.first?.elementType }.first ?? .float32
+    cacheElementType = engine.cacheElementType ?? .float32
     cacheByteCount = limits.cacheTokenCount
     fileDigests = try engine.ranks.map { file in
       let bytes = try EngineBytes(file)

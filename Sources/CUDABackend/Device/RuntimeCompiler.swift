@@ -17,12 +17,6 @@ package struct RuntimeCompiler {
     if let missing = unsafe dk_nvrtc_load(path) { throw CUDAError(unsafe String(cString: missing)) }
   }
 
-  package var version: String {
-    var (major, minor): (Int32, Int32) = (0, 0)
-    _ = unsafe dk_nvrtc_version(&major, &minor)
-    return "\(major).\(minor)"
-  }
-
   /// Machine code of all kernels.
   ///
   /// - Parameters:

@@ -25,9 +25,6 @@ import CUDADriver
   @unsafe func copy(from address: dk_cuda_pointer, byteCount: Int, to destination: UnsafeMutableRawPointer, _ what: String) throws(CUDAError) {
     try check(unsafe dk_cuda_copy_out(destination, address, byteCount, stream), "copying \(what) from \(device.name)")
   }
-  func fill(_ memory: DeviceMemory, _ value: UInt8) throws(CUDAError) {
-    try check(unsafe dk_cuda_fill(memory.address, value, memory.byteCount, stream), "filling memory")
-  }
 
   /// - Parameter argument: The structure that the kernel takes.
   func launch<Argument: BitwiseCopyable>(

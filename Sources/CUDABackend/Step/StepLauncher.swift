@@ -188,18 +188,18 @@ final class StepBuffers {
   init(_ plan: Plan, _ sizes: CUDASizes, _ device: Device, cacheBlocks: (_ free: Int) throws -> Int) throws {
     func memory(_ byteCount: Int, _ purpose: String) throws -> DeviceMemory { try DeviceMemory(device, byteCount: byteCount, for: purpose) }
     let heads = plan.operations.map { if case .attention(let attention) = $0 { attention.heads } else { 0 } }.max() ?? 0
-    slots = try plan.slotByteCounts(rows: sizes.rows, selected: sizes.logitRows).map { try memory($0, "activations") }
-    packed = try memory(Plan.packedByteCount(plan.widestInput, rows: max(sizes.rows, sizes.logitRows)), "activations")
-    queries = try memory(2 * sizes.rows * heads * plan.cache.paddedHeadSize, "queries")
+    slots = try plan.slotByteCounts(rows: sizes.steps.rows, selected: sizes.steps.logitRows).map { try memory($0, "activations") }
+    packed = try memory(Plan.packedByteCount(plan.widestLinearInput, rows: max(sizes.steps.rows, sizes.steps.logitRows)), "activations")
+    queries = try memory(2 * sizes.steps.rows * heads * plan.cache.paddedHeadSize, "queries")
     let widest = Gating.all(in: plan).values.map { plan.values[$0.output.index].width }.max() ?? 0
-    gated = try memory(Plan.packedByteCount(widest, rows: max(sizes.rows, sizes.logitRows)), "activations")
+    gated = try memory(Plan.packedByteCount(widest, rows: max(sizes.steps.rows, sizes.steps.logitRows)), "activations")
     peaks = try memory(4 * sizes.partials * heads, "attention")
     sums = try memory(4 * sizes.partials * heads, "attention")
     results = try memory(4 * sizes.partials * heads * plan.cache.paddedHeadSize, "attention")
     inputs = try memory(
-      4 * StepInputs.mostWords(rows: sizes.rows, sequences: sizes.sequences, selected: sizes.logitRows, length: sizes.sequenceLength), "tokens")
-    chosen = try memory(4 * sizes.logitRows, "tokens")
-    rotary = try plan.rotary.map { try RotaryMemory($0, positions: sizes.sequenceLength, device) }
+      4 * StepInputs.mostWords(rows: sizes.steps.rows, sequences: sizes.steps.sequences, selected: sizes.steps.logitRows, length: sizes.steps.sequenceLength), "tokens")
+    chosen = try memory(4 * sizes.steps.logitRows, "tokens")
+    rotary = try plan.rotary.map { try RotaryMemory($0, positions: sizes.steps.sequenceLength, device) }
     let count = try cacheBlocks(try device.freeByteCount)
     pools = try (0..<plan.cache.layers).map { _ in try memory(plan.cache.layerBlockByteCount * count, "keys and values") }
   }

@@ -57,7 +57,6 @@ int32_t dk_cuda_free_host(void *pointer);
 
 int32_t dk_cuda_copy_in(dk_cuda_pointer to, const void *from, size_t count, dk_cuda_stream stream);
 int32_t dk_cuda_copy_out(void *to, dk_cuda_pointer from, size_t count, dk_cuda_stream stream);
-int32_t dk_cuda_fill(dk_cuda_pointer to, uint8_t value, size_t count, dk_cuda_stream stream);
 
 /* One that does not wait for others. */
 int32_t dk_cuda_make_stream(dk_cuda_stream *stream);
@@ -95,7 +94,6 @@ int32_t dk_cuda_destroy_graph(dk_cuda_graph graph);
 /* Opens the library at a path, or, with null, what the loader or /usr/local/cuda has; once in a process. Null where that is
  * done; else what is missing, in words. */
 const char *dk_nvrtc_load(const char *path);
-int32_t dk_nvrtc_version(int32_t *major, int32_t *minor);
 /* Machine code for a card. `output` is that, or after an error the compiler's messages, zero-terminated; free() it. */
 int32_t dk_nvrtc_compile(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count);
 const char *dk_nvrtc_error_text(int32_t code);

@@ -49,9 +49,6 @@ struct EngineInspection {
     plan.weights.filter { layer == nil || Self.layer(of: $0.key) == layer }.map { ($0.key, $0.value) }
   }
 
-  /// Bytes of keys and values of one token, on this rank.
-  private static func cacheBytes(_ plan: Plan) -> Int { plan.caches.reduce(0) { $0 + $1.byteCountPerToken } }
-
   // MARK: JSON
 
   func json(ranks: [Int]) -> JSONValue {
@@ -69,7 +66,7 @@ struct EngineInspection {
         "file": .string(file.path.lastComponent?.string ?? ""), "root": file.root.map { .string($0) } ?? .null,
         "missing": .strings(file.missingWeights.filter { name in layer == nil || Self.layer(of: name) == layer }),
         "memory": [
-          "weights": .int(file.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount }), "cache_per_token": .int(Self.cacheBytes(file.plan)),
+          "weights": .int(file.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount }), "cache_per_token": .int(file.plan.cacheByteCountPerToken),
         ],
         "plan": plan,
         "sha256": .object(JSONObject(uniqueKeysWithValues: shownWeights(file.plan).compactMap { name, _ in digests?.weights[name].map { (name, .string($0)) } })),
@@ -96,8 +93,8 @@ struct EngineInspection {
       lines.append("  limits   \(limits.sequenceLength) tokens a sequence, \(limits.batchSize) sequences and \(limits.tokens) tokens a step")
     }
     let weights = engine.ranks.reduce(0) { $0 + $1.plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
-    let cache = engine.ranks.reduce(0) { $0 + Self.cacheBytes($1.plan) }
-    let type = engine.ranks.lazy.compactMap { $0.plan.caches.first?.elementType }.first
+    let cache = engine.ranks.reduce(0) { $0 + $1.plan.cacheByteCountPerToken }
+    let type = engine.cacheElementType
     lines.append(
       "  memory   weights \(Format.bytes(weights)); keys and values \(Format.bytes(cache)) a token in \(type?.configName ?? type?.rawValue ?? "")"
         + (engine.ranks.contains(where: \.isStripped) ? "; stripped: fill it with trtllm-refit" : ""))

@@ -99,7 +99,7 @@ struct UsedEngine {
       if let type, let found = try? EngineDirectory(path).pretrained.elementType, found != type {
         throw UsageError("--dtype is \(options.dtype ?? ""), but \(model) is an engine of \(found.configName ?? ""): leave it out, or name the model")
       }
-      if let type = options.keyValueCacheType.elementType, let found = try? EngineDirectory(path).ranks.first?.plan.caches.first?.elementType, found != type {
+      if let type = options.keyValueCacheType.elementType, let found = try? EngineDirectory(path).cacheElementType, found != type {
         throw UsageError("--kv_cache_dtype is \(options.keyValueCacheType), but \(model) is an engine that keeps \(found.configName ?? ""): leave it out, or name the model")
       }
       return

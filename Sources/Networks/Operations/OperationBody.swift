@@ -93,18 +93,13 @@ extension ValueID {
 extension JSONValue {
   func value(_ key: String) throws(PlanFormatError) -> ValueID { ValueID(try integer(key)) }
   /// nil where the member is missing or null.
-  func optionalText(_ key: String) throws(PlanFormatError) -> String? {
+  private func optional<Value>(_ key: String, _ read: (String) throws(PlanFormatError) -> Value) throws(PlanFormatError) -> Value? {
     guard let member = self[key], !member.isNull else { return nil }
-    return try text(key)
+    return try read(key)
   }
-  func optionalNumber(_ key: String) throws(PlanFormatError) -> Float? {
-    guard let member = self[key], !member.isNull else { return nil }
-    return Float(try number(key))
-  }
-  func optionalInteger(_ key: String) throws(PlanFormatError) -> Int? {
-    guard let member = self[key], !member.isNull else { return nil }
-    return try integer(key)
-  }
+  func optionalText(_ key: String) throws(PlanFormatError) -> String? { try optional(key, text) }
+  func optionalNumber(_ key: String) throws(PlanFormatError) -> Float? { try optional(key, number).map { Float($0) } }
+  func optionalInteger(_ key: String) throws(PlanFormatError) -> Int? { try optional(key, integer) }
   func choice<Choice: RawRepresentable>(_ key: String, of type: Choice.Type) throws(PlanFormatError) -> Choice where Choice.RawValue == String {
     let name = try text(key)
     guard let choice = Choice(rawValue: name) else { throw PlanFormatError("unknown \(key) \"\(name)\"") }
