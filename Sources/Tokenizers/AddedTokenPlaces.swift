@@ -56,7 +56,10 @@ struct AddedTokenPlaces {
     for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty && !isComplete ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
       wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
     }
-    add(wanted, vocabulary, Set(special.byName.values), limit)
+    let roles = Set(special.byName.values)
+    add(wanted, vocabulary, roles, limit)
+    // Whatever tokenizer.json calls it: a token with a role is special.
+    for index in tokens.indices where roles.contains(tokens[index].content) { tokens[index].isSpecial = true }
   }
 
   /// In the order in which new ones get their ids.

@@ -8,13 +8,14 @@ enum TokenizerClass: String {
   case gpt2 = "GPT2Tokenizer"
   case qwen2 = "Qwen2Tokenizer"
   case llama = "LlamaTokenizer"
+  case gemma = "GemmaTokenizer"
 
   /// Member of tokenizer_config.json that says what the tokenizer was made of, where that was no Hugging Face directory.
   static let sourceKey = "tokenizer_source"
 
   /// Classes with constructors of their own that are not made here.
   private static let others: Set<String> = [
-    "CodeLlamaTokenizer", "GPTNeoXTokenizer", "GemmaTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
+    "CodeLlamaTokenizer", "GPTNeoXTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
     "BartTokenizer", "BertTokenizer", "T5Tokenizer", "XLMRobertaTokenizer", "MBartTokenizer", "NllbTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer",
   ]
   private static func name(_ configuration: JSONValue?, _ model: JSONValue?) -> String {
@@ -50,6 +51,7 @@ enum TokenizerClass: String {
     case "qwen2", "Qwen2ForCausalLM": self = .qwen2
     // Its own where none is named.
     case "qwen3" where name.isEmpty, "Qwen3ForCausalLM" where name.isEmpty: self = .qwen2
+    case "gemma3" where name.isEmpty, "gemma3_text" where name.isEmpty, "Gemma3ForCausalLM" where name.isEmpty: self = .gemma
     default: self.init(rawValue: name)
     }
     if self == .llama, ["normalizer", "pre_tokenizer", "decoder", "post_processor"].contains(where: { Self.isByteLevel(tokenizer[$0]) }) { return nil }
@@ -64,14 +66,19 @@ enum TokenizerClass: String {
   }
 
   /// tokenizer.json with what the class makes in its own way.
-  func applied(to tokenizer: JSONValue, configuration: JSONValue?) -> JSONValue {
+  ///
+  /// - Parameter unknown: The token with that role.
+  func applied(to tokenizer: JSONValue, configuration: JSONValue?, unknown: String?) -> JSONValue {
     guard case .object(var members) = tokenizer, case .object(var model)? = members["model"] else { return tokenizer }
     let addsPrefix = configuration?["add_prefix_space"]?.bool
     for name in ["unk_token", "ignore_merges", "dropout", "continuing_subword_prefix", "end_of_word_suffix"] { model[name] = nil }
-    model["byte_fallback"] = .bool(self == .llama)
-    model["fuse_unk"] = .bool(self == .llama)
+    let isSentencePiece = self == .llama || self == .gemma
+    model["byte_fallback"] = .bool(isSentencePiece)
+    model["fuse_unk"] = .bool(isSentencePiece)
+    if self == .gemma, let unknown { model["unk_token"] = .string(unknown) }
     members["model"] = .object(model)
     members["normalizer"] = self == .qwen2 ? ["type": "NFC"] : nil
+    let spaces: JSONValue = ["type": "Replace", "pattern": ["String": "▁"], "content": " "]
     switch self {
     case .gpt2:
       members["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix ?? false), "use_regex": true]
@@ -88,9 +95,14 @@ enum TokenizerClass: String {
     case .llama:
       let scheme = addsPrefix == false ? "never" : configuration?["legacy"]?.bool == true ? "always" : "first"
       members["pre_tokenizer"] = ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
-      var steps: [JSONValue] = [["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"]]
+      var steps: [JSONValue] = [spaces, ["type": "ByteFallback"], ["type": "Fuse"]]
       if addsPrefix != false { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
       members["decoder"] = ["type": "Sequence", "decoders": .array(steps)]
+    case .gemma:
+      members["normalizer"] = ["type": "Replace", "pattern": ["String": " "], "content": "▁"]
+      // After the normalizer no space is left to split at: a text between added tokens is one word.
+      members["pre_tokenizer"] = ["type": "Split", "pattern": ["String": " "], "behavior": "MergedWithPrevious", "invert": false]
+      members["decoder"] = ["type": "Sequence", "decoders": [spaces, ["type": "ByteFallback"], ["type": "Fuse"]]]
     }
     return .object(members)
   }
@@ -101,6 +113,7 @@ enum TokenizerClass: String {
     case .gpt2: ["bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"]
     case .qwen2: ["eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"]
     case .llama: ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"]
+    case .gemma: ["bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"]
     }
   }
 

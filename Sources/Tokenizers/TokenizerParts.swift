@@ -27,7 +27,9 @@ struct TokenizerParts {
     let configuration = try files.json("tokenizer_config.json")
     let modelConfiguration = try? files.json("config.json")
     let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, tokenizer: written)
-    let json = rebuilding?.applied(to: written, configuration: configuration) ?? written
+    let map = try files.json("special_tokens_map.json")
+    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
+    let json = rebuilding?.applied(to: written, configuration: configuration, unknown: specialTokens.unknown) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
     preTokenizer = try PreTokenizer(json["pre_tokenizer"], reader: reader.inside("pre_tokenizer"))
@@ -44,8 +46,6 @@ struct TokenizerParts {
     for (index, token) in (json["added_tokens"]?.array ?? []).enumerated() {
       added.append(try AddedToken(token, reader: reader.inside("added_tokens[\(index)]")))
     }
-    let map = try files.json("special_tokens_map.json")
-    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
     notes += TokenizerClass.notes(configuration: configuration, model: modelConfiguration)
     if let rebuilding, (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
       || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
