@@ -149,7 +149,7 @@ let package = Package(
         "Backends", "Execution", "Checkpoints", "Engines", "Inference", "Tokenizers", "WeightSources", "TestSupport", system,
       ]),
       tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
-      tests("TokenizersTests", ["Tokenizers", "JSON", "TestSupport"], exclude: ["Expected", "Templates"]),
+      tests("TokenizersTests", ["Tokenizers", "WeightSources", "JSON", "TestSupport", system], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
         "Serving", "Inference", "Execution", "Engines", "Tokenizers", "JSON", "TestSupport", logging, system,
         .product(name: "Hummingbird", package: "hummingbird"),

@@ -44,6 +44,11 @@ CONVERSATIONS = {
         "add_generation_prompt": True},
     "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": " see "}, {"type": "image"}]}], "add_generation_prompt": False},
     "two users": {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], "add_generation_prompt": False},
+    "system in parts": {"messages": [
+        {"role": "system", "content": [{"type": "text", "text": "Be brief. "}]}, {"role": "user", "content": [{"type": "text", "text": " Hi "}, {"type": "text", "text": "you"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Yo"}]}, {"role": "user", "content": "?"}], "add_generation_prompt": True},
+    "the assistant first": {"messages": [{"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Hi"}], "add_generation_prompt": True},
+    "content of no kind": {"messages": [{"role": "user", "content": 5}], "add_generation_prompt": True},
     "no messages": {"messages": [], "add_generation_prompt": True},
 }
 # Values that the small templates below use.

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """A tiny random model of a family with what transformers and PEFT compute of it, and the same model as a GGUF file.
 
-Writes Tests/EnginesTests/Expected/families/NAME/: config.json, model.safetensors (float32), lora/ (a PEFT adapter on all linear
+Writes Tests/EnginesTests/Expected/families/NAME/: config.json, model.safetensors (float32, or bfloat16 as the name says), lora/ (a PEFT adapter on all linear
 layers), model.gguf (float32, written with the gguf package alone), expected.json with the log-probabilities of every token
 at every position of a forced sequence, of the model and with the adapter, and the tokens that are chosen greedily.
 
-  python Scripts/reference/family_models.py        needs torch, transformers 5, peft and gguf
+  python Scripts/reference/family_models.py [NAME ...]        needs torch, transformers 5, peft and gguf
 """
 import json
 import logging
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,19 +19,31 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 logging.disable(logging.WARNING)
 OUT = Path(__file__).resolve().parents[2] / "Tests/EnginesTests/Expected/families"
 LENGTH, GREEDY = 70, 24
 SIZES = dict(hidden_size=32, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=4, intermediate_size=48, vocab_size=61,
              max_position_embeddings=128, rope_theta=1e6, initializer_range=0.25, torch_dtype="float32")
+# As the small published Gemma 3 models, in the spelling of transformers 4: every sixth layer sees all, the scale is the head's.
+GEMMA3 = dict(hidden_size=24, num_key_value_heads=1, head_dim=8, num_hidden_layers=6, intermediate_size=32, query_pre_attn_scalar=8, sliding_window=16,
+              tie_word_embeddings=True, rope_local_base_freq=1e4)
 FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=False, use_sliding_window=False, sliding_window=64, max_window_layers=4)),
     "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True)),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=False, head_dim=12)),
     "qwen3-tied": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=True, head_dim=12)),
+    # As the larger ones: a scaling of the layers that see all. Which ones those are, and the scale, differ from what GGUF files imply.
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(
+        tie_word_embeddings=True, head_dim=16, intermediate_size=32, query_pre_attn_scalar=24, sliding_window=16, sliding_window_pattern=3,
+        rope_parameters={"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})),
+    "gemma3-bfloat16": (Gemma3TextConfig, Gemma3ForCausalLM, GEMMA3),
+    "gemma3-capped": (Gemma3TextConfig, Gemma3ForCausalLM, GEMMA3 | dict(final_logit_softcapping=3.0, attn_logit_softcapping=2.0)),
 }
+# Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
+OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 
 
 @torch.no_grad()
@@ -45,35 +58,54 @@ def answers(model, ids):
 
 
 def write_gguf(path, config, state):
-    w = gguf.GGUFWriter(str(path), config.model_type)
+    architecture = config.model_type.removesuffix("_text")
+    isGemma = architecture == "gemma3"
+    w = gguf.GGUFWriter(str(path), architecture)
     w.add_context_length(config.max_position_embeddings); w.add_embedding_length(config.hidden_size)
     w.add_block_count(config.num_hidden_layers); w.add_feed_forward_length(config.intermediate_size)
     w.add_head_count(config.num_attention_heads); w.add_head_count_kv(config.num_key_value_heads)
     w.add_layer_norm_rms_eps(config.rms_norm_eps); w.add_rope_freq_base(1e6); w.add_vocab_size(config.vocab_size)
     if getattr(config, "head_dim", None): w.add_key_length(config.head_dim); w.add_value_length(config.head_dim)
-    names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, config.model_type.upper()), config.num_hidden_layers)
+    if isGemma:
+        w.add_sliding_window(config.sliding_window)
+        scaling = config.rope_parameters["full_attention"]
+        if scaling["rope_type"] == "linear": w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(scaling["factor"])
+        if config._sliding_window_pattern != 6: w.add_sliding_window_pattern(config._sliding_window_pattern)
+        if config.final_logit_softcapping: w.add_final_logit_softcapping(config.final_logit_softcapping)
+    names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, architecture.upper()), config.num_hidden_layers)
     for name, tensor in state.items():
         base, kind = name.rsplit(".", 1)
-        w.add_tensor(names.get_name(base) + "." + kind, tensor.numpy().astype(np.float32))
+        # llama.cpp's converter adds what Gemma's norms add to their weights when they run.
+        if isGemma and base.endswith("norm"): tensor = tensor.float() + 1
+        w.add_tensor(names.get_name(base) + "." + kind, tensor.float().numpy())
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
 
 
 for seed, (name, (config_class, model_class, more)) in enumerate(FAMILIES.items()):
+    if len(sys.argv) > 1 and name not in sys.argv: continue
+    isGemma, isOlder = model_class is Gemma3ForCausalLM, "rope_local_base_freq" in more
     place = OUT / name
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     torch.manual_seed(40 + seed)
-    model = model_class(config_class(**SIZES, **more)).eval()
+    model = model_class(config_class(**(SIZES | more))).eval()
     with torch.no_grad():
         for key, value in model.named_parameters():  # transformers begins with zeros and ones
             if key.endswith("bias"): value.normal_(0, 0.5)
-            if "norm" in key: value.normal_(1, 0.2)
+            # Gemma's norms are stored without the 1 that they add; in steps that adding it keeps.
+            if "norm" in key: value.normal_(0, 0.2).mul_(1024).round_().div_(1024) if isGemma else value.normal_(1, 0.2)
+            if name.endswith("bfloat16"): value.copy_(value.bfloat16())
     state = {k: v.detach().clone() for k, v in model.state_dict().items() if not (more["tie_word_embeddings"] and k == "lm_head.weight")}
-    save_file(state, str(place / "model.safetensors"), metadata={"format": "pt"})
+    stored = {k: v.bfloat16() for k, v in state.items()} if name.endswith("bfloat16") else state
+    save_file(stored, str(place / "model.safetensors"), metadata={"format": "pt"})
     with tempfile.TemporaryDirectory() as d:
         model.config.save_pretrained(d)
         config = json.loads(Path(d, "config.json").read_text())
     config["architectures"] = [model_class.__name__]
+    if name.endswith("bfloat16"): config["dtype"] = "bfloat16"
+    if isOlder:
+        config = {k: v for k, v in config.items() if k not in ("rope_parameters", "layer_types", "_sliding_window_pattern", "dtype")} | OLDER
+        config["torch_dtype"] = "bfloat16" if name.endswith("bfloat16") else "float32"
     (place / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     write_gguf(place / "model.gguf", model.config, state)
     ids = torch.randint(0, SIZES["vocab_size"], (LENGTH,)).tolist()

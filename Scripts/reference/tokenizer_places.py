@@ -199,6 +199,34 @@ def classes():
         "config.json": {"model_type": "llama", "tokenizer_class": "GPT2Tokenizer"}}
 
 
+def gemma_classes():
+    """A Gemma's own class is its model type's where none is named."""
+    for name in ["GemmaTokenizer", "GemmaTokenizerFast", "LlamaTokenizer", "PreTrainedTokenizerFast", None]:
+        for type_ in ["gemma3_text", "gemma3", "llama"]:
+            config = {"tokenizer_class": name} if name else {}
+            yield f"gemma {name} of a {type_}", {"base": "gemma", "texts": True, "tokenizer_config.json": config, "config.json": {"model_type": type_}}
+    named = {"tokenizer_class": "GemmaTokenizer"}
+    own = json.loads((OUT / "tokenizer-gemma.json").read_text())
+    for case, files in {
+        "roles as published": {"tokenizer_config.json": named | {"bos_token": "<bos>", "eos_token": "<eos>", "add_bos_token": True, "add_eos_token": False}},
+        "another unknown token": {"tokenizer_config.json": named | {"unk_token": "<unused0>"}},
+        "another unknown token in the map": {"tokenizer_config.json": named, "special_tokens_map.json": {"unk_token": {"content": "<unused0>"}}},
+        "steps of its own in tokenizer.json": {"tokenizer_config.json": named, "tokenizer.json": {
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+            "pre_tokenizer": None}},
+        "no processor": {"tokenizer_config.json": named, "tokenizer.json": {"post_processor": None}},
+        "bytes missing": {"tokenizer_config.json": named, "tokenizer.json": {"model": own["model"] | {
+            "vocab": {k if not k.startswith("<0x") else f"[{k}]": v for k, v in own["model"]["vocab"].items()}}}},
+        "two end tokens": {"tokenizer_config.json": named, "config.json": {"model_type": "gemma3_text", "eos_token_id": [1, 8]},
+                           "generation_config.json": {"eos_token_id": [1, 8], "bos_token_id": 2, "do_sample": True, "top_k": 64, "top_p": 0.95}},
+    }.items():
+        yield f"GemmaTokenizer: {case}", {"base": "gemma", "texts": True, "config.json": {"model_type": "gemma3_text"}} | files
+    yield "a role for an added token that tokenizer.json calls ordinary", {
+        "base": "gemma", "texts": True, "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<s>"}}
+    yield "GemmaTokenizer of a Llama's file", {"base": "llama2", "texts": True, "tokenizer_config.json": named | {
+        "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>", "mask_token": None}}
+
+
 def ends(path):
     """As a loaded model's generate() has them."""
     try:
@@ -212,7 +240,7 @@ def ends(path):
 
 
 results = []
-for name, files in list(CASES.items()) + list(classes()):
+for name, files in list(CASES.items()) + list(classes()) + list(gemma_classes()):
     base = json.loads((OUT / f"tokenizer-{files['base']}.json").read_text()) if "base" in files else BASE
     texts = TEXTS_OF_CLASSES if files.get("texts") else TEXTS
     with tempfile.TemporaryDirectory() as place:

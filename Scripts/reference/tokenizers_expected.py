@@ -40,6 +40,9 @@ TEXTS = [
     "mixed日本語English한국어русский", "ǅ ʰ ª º ʼ ˈ", "״׳ ،؟", "\U0010fffd\ue000\ufffd", "a" * 300, "the " * 50, "ab" * 150, "\n" * 40, " " * 70 + "x", "é" * 60, "😀" * 40, "12" * 60, "!" * 100, "aA" * 20 + "1" * 9 + "_" * 9,
     "Supercalifragilisticexpialidocious pneumonoultramicroscopicsilicovolcanoconiosis", "Ġthe Ċ âĢĻ", "▁under ▁ _ ▁▁x", "<0x41> <0xE2>", "<unk> <s> </s>", " leading and trailing ",
 ]
+# Of Gemma alone, so that the other expectations stay as they are.
+GEMMA_TEXTS = ["<start_of_turn>user\nHi <end_of_turn>\n<start_of_turn>model\n", "<bos><eos> <pad><unused1>", "a  b   c        d", "\n\n\n\n\n\n\n\n\n\nx", "\t\tif x:\t\t\t\t\n",
+               "<strong>the</strong> <s>quay</s> <table>", "▁▁ two ▁▁▁", "x" + " " * 40 + "y", "[multimodal] boats", " <start_of_turn> ", "\n \n  \n"]
 ALPHABETS = ["ab cd.\n", "0123 aé,'", " \t\n\r\u00a0\u3000x1", "aAéß日한😀\u0301\u200d 1½", "'sStT rReEvVlLdDmM", "<|im_end|> lft>word", "\u0300\u0327aeo\u1161\u1100\u11a8 "]
 
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -99,6 +102,30 @@ def sentence_piece(metaspace):
     return tree
 
 
+def gemma():
+    """Gemma's way: no space in front, runs of spaces and line ends and tags as added tokens, turns as control tokens."""
+    runs = ["\n" * n for n in range(1, 7)] + ["▁" * n for n in range(2, 8)] + ["\t" * n for n in range(1, 4)]
+    control = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<unused1>", "<start_of_turn>", "<end_of_turn>"]
+    plain = ["[multimodal]"] + runs + ["<table>", "<s>", "</s>", "<strong>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    content = [line.replace("\t", " ") for line in TEXT.split("\n") if line.isascii() or "ä" in line]
+    tokenizer.train_from_iterator(content, trainers.BpeTrainer(
+        vocab_size=700, special_tokens=control + plain + [f"<0x{b:02X}>" for b in range(256)], show_progress=False))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", pair="<bos> $A <bos>:1 $B:1", special_tokens=[("<bos>", 2)])
+    tree = json.loads(tokenizer.to_str())
+    known = set(control + plain)
+    tree["added_tokens"] = [t | {"special": t["content"] in control} for t in tree["added_tokens"] if t["content"] in known]
+    # A run of spaces is found by its merges, which come before all others: the added token is looked for as it is written.
+    ways = [(run[:n], run[n:]) for run in runs for n in range(1, len(run)) if run[:n] in tree["model"]["vocab"] and run[n:] in tree["model"]["vocab"]]
+    tree["model"]["merges"] = [list(way) for way in sorted(ways, key=lambda w: len(w[0] + w[1]))] + [
+        m for m in tree["model"]["merges"] if tuple(m) not in ways]
+    return tree
+
+
 def sentence_piece_gguf(texts):
     """A vocabulary as a GGUF file holds it, and what transformers and tokenizers make of it."""
     from transformers.convert_slow_tokenizer import generate_merges
@@ -121,8 +148,8 @@ def main():
     generator = random.Random(5)
     texts = TEXTS + ["".join(generator.choice(alphabet) for _ in range(generator.randrange(1, 24))) for alphabet in ALPHABETS for _ in range(12)]
     results = {"texts": texts, "tokenizers": {}}
-    for name in ["gpt2", "gpt2-prefix", "llama3", "qwen2", "smollm", "llama2", "mistral"]:
-        tree = sentence_piece(name == "mistral") if name in ("llama2", "mistral") else byte_level(name)
+    for name in ["gpt2", "gpt2-prefix", "llama3", "qwen2", "smollm", "llama2", "mistral", "gemma"]:
+        tree = gemma() if name == "gemma" else sentence_piece(name == "mistral") if name in ("llama2", "mistral") else byte_level(name)
         if name in ("gpt2", "mistral"):  # merges are published in both spellings
             tree["model"]["merges"] = [" ".join(pair) for pair in tree["model"]["merges"]]
         path = OUT / f"tokenizer-{name}.json"
@@ -131,11 +158,13 @@ def main():
         size = tokenizer.get_vocab_size()
         # Ids at random end characters early and start them in the middle.
         lists = [[generator.randrange(size) for _ in range(generator.randrange(1, 12))] for _ in range(60)]
+        more = GEMMA_TEXTS if name == "gemma" else []
         results["tokenizers"][name] = {
             "ids": [tokenizer.encode(text).ids for text in texts],
             "ids_without_special": [tokenizer.encode(text, add_special_tokens=False).ids for text in texts[:20]],
             "decoded": [{"ids": ids, "text": tokenizer.decode(ids), "with_special": tokenizer.decode(ids, skip_special_tokens=False)} for ids in lists],
         }
+        if more: results["tokenizers"][name]["more"] = [{"text": text, "ids": tokenizer.encode(text).ids} for text in more]
         print(path.name, path.stat().st_size, size)
     sentence_piece_gguf(texts)
     (OUT / "tokenizer-results.json").write_text(json.dumps(results, ensure_ascii=False, separators=(",", ":")) + "\n")

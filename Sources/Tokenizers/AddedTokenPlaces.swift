@@ -58,6 +58,8 @@ struct AddedTokenPlaces {
       wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
     }
     add(wanted, vocabulary, roles: roles, ownContents, limit)
+    // Whatever tokenizer.json calls it: a token with a role is special.
+    for index in tokens.indices where roles.contains(tokens[index].content) { tokens[index].isSpecial = true }
     if moved.count > Self.toldMoves { notes.append("\(moved.count - Self.toldMoves) more added tokens are written with other ids than they have") }
   }
 

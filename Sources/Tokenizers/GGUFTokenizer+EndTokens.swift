@@ -10,6 +10,8 @@ extension GGUFTokenizer {
     let calls = texts["<|call|>"] != nil || texts["<|calls|>"] != nil
     if calls, texts["<|return|>"] != nil || texts["<|flush|>"] != nil { texts["<|end|>"] = nil }
     if texts["<|tool_response>"] != nil { texts["</s>"] = nil }
+    // In Gemma 3 it is HTML's, where llama.cpp ends all the same.
+    if let id = texts["</s>"], tokenTypes.indices.contains(id), tokenTypes[id] == 4 { texts["</s>"] = nil }
     var found: [Int] = []
     for id in [endID, endOfTurnID, endOfMessageID].compactMap({ $0 }) + texts.values.sorted()
     where tokens.indices.contains(id) && !found.contains(id) { found.append(id) }

@@ -8,13 +8,14 @@ enum TokenizerClass: String {
   case gpt2 = "GPT2Tokenizer"
   case qwen2 = "Qwen2Tokenizer"
   case llama = "LlamaTokenizer"
+  case gemma = "GemmaTokenizer"
 
   /// Member of tokenizer_config.json that says what the tokenizer was made of, where that was no Hugging Face directory.
   static let sourceKey = "tokenizer_source"
 
   /// Classes with constructors of their own that are not made here.
   private static let others: Set<String> = [
-    "CodeLlamaTokenizer", "GPTNeoXTokenizer", "GemmaTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
+    "CodeLlamaTokenizer", "GPTNeoXTokenizer", "CohereTokenizer", "Qwen3_5Tokenizer", "RobertaTokenizer", "WhisperTokenizer",
     "BartTokenizer", "BertTokenizer", "T5Tokenizer", "XLMRobertaTokenizer", "MBartTokenizer", "NllbTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer",
   ]
   /// The names that the two files give, null for none: an empty one of tokenizer_config.json is a class that does not exist.
@@ -79,17 +80,25 @@ enum TokenizerClass: String {
       guard let made else { return nil }
       self = made
     // Its own where none is named.
-    case "qwen3" where names.made == nil, "Qwen3ForCausalLM" where names.made == nil: self = .qwen2
     case "qwen3", "Qwen3ForCausalLM":
-      guard let declared = names.declared,
-        let found = Self.withoutFast(declared) == Self.qwen2.rawValue ? made : Self(rawValue: Self.stem(declared))
-      else { return nil }
+      guard let found = Self.found(names, made, ofType: .qwen2) else { return nil }
+      self = found
+    case "gemma3", "gemma3_text", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration":
+      guard let found = Self.found(names, made, ofType: .gemma) else { return nil }
       self = found
     default:
       guard let made else { return nil }
       self = made
     }
     if self == .llama, names.declared.map(Self.withoutFast) == rawValue, Self.mentionsByteLevel(text) { return nil }
+  }
+
+  /// For a type of models that has a class of its own: that where none is named, and otherwise as that class is named, by its very
+  /// name or without the endings.
+  private static func found(_ names: Names, _ made: Self?, ofType own: Self) -> Self? {
+    guard names.made != nil else { return own }
+    guard let declared = names.declared else { return nil }
+    return withoutFast(declared) == own.rawValue ? made : Self(rawValue: stem(declared))
   }
 
   /// Whether the text names it anywhere, in quotation marks: as transformers asks, which looks neither for steps nor for types.
@@ -119,14 +128,19 @@ enum TokenizerClass: String {
   }
 
   /// tokenizer.json with what the class makes in its own way.
-  func applied(to tokenizer: JSONValue, configuration: JSONValue?) -> JSONValue {
+  ///
+  /// - Parameter unknown: The token with that role.
+  func applied(to tokenizer: JSONValue, configuration: JSONValue?, unknown: String?) -> JSONValue {
     guard case .object(var members) = tokenizer, case .object(var model)? = members["model"] else { return tokenizer }
     let addsPrefix = addsPrefix(configuration)
     for name in ["unk_token", "ignore_merges", "dropout", "continuing_subword_prefix", "end_of_word_suffix"] { model[name] = nil }
-    model["byte_fallback"] = .bool(self == .llama)
-    model["fuse_unk"] = .bool(self == .llama)
+    let isSentencePiece = self == .llama || self == .gemma
+    model["byte_fallback"] = .bool(isSentencePiece)
+    model["fuse_unk"] = .bool(isSentencePiece)
+    if self == .gemma, let unknown { model["unk_token"] = .string(unknown) }
     members["model"] = .object(model)
     members["normalizer"] = self == .qwen2 ? ["type": "NFC"] : nil
+    let spaces: JSONValue = ["type": "Replace", "pattern": ["String": "▁"], "content": " "]
     switch self {
     case .gpt2:
       members["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": .bool(addsPrefix), "use_regex": true]
@@ -143,9 +157,14 @@ enum TokenizerClass: String {
     case .llama:
       let scheme = !addsPrefix ? "never" : configuration?["legacy"]?.isTruthy == true ? "always" : "first"
       members["pre_tokenizer"] = ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
-      var steps: [JSONValue] = [["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"]]
+      var steps: [JSONValue] = [spaces, ["type": "ByteFallback"], ["type": "Fuse"]]
       if addsPrefix { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
       members["decoder"] = ["type": "Sequence", "decoders": .array(steps)]
+    case .gemma:
+      members["normalizer"] = ["type": "Replace", "pattern": ["String": " "], "content": "▁"]
+      // After the normalizer no space is left to split at: a text between added tokens is one word.
+      members["pre_tokenizer"] = ["type": "Split", "pattern": ["String": " "], "behavior": "MergedWithPrevious", "invert": false]
+      members["decoder"] = ["type": "Sequence", "decoders": [spaces, ["type": "ByteFallback"], ["type": "Fuse"]]]
     }
     return .object(members)
   }
@@ -167,6 +186,7 @@ enum TokenizerClass: String {
     case .gpt2: ["bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"]
     case .qwen2: ["eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"]
     case .llama: ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"]
+    case .gemma: ["bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"]
     }
   }
 

@@ -27,7 +27,9 @@ struct TokenizerParts {
     let configuration = try files.json("tokenizer_config.json")
     let modelConfiguration = try? files.json("config.json")
     let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, text: files.bytes(name) ?? [])
-    let json = rebuilding?.applied(to: written, configuration: configuration) ?? written
+    let map = try files.json("special_tokens_map.json")
+    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
+    let json = rebuilding?.applied(to: written, configuration: configuration, unknown: specialTokens.unknown) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
     preTokenizer = try PreTokenizer(json["pre_tokenizer"], reader: reader.inside("pre_tokenizer"))
@@ -48,8 +50,6 @@ struct TokenizerParts {
       }
       added.append(token)
     }
-    let map = try files.json("special_tokens_map.json")
-    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
     notes += TokenizerClass.notes(configuration: configuration, model: modelConfiguration)
     notes += rebuilding?.notes(configuration: configuration) ?? []
     if let stray = TokenizerClass.strayByteLevel(configuration: configuration, model: modelConfiguration, tokenizer: written, text: files.bytes(name) ?? []) {

@@ -12,7 +12,7 @@ enum Expected {
   static func json(_ path: String) throws -> JSONValue { try JSONValue(parsing: try bytes(path)) }
   static func text(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
 
-  static let tokenizerNames = ["gpt2", "gpt2-prefix", "llama3", "qwen2", "smollm", "llama2", "mistral"]
+  static let tokenizerNames = ["gpt2", "gpt2-prefix", "llama3", "qwen2", "smollm", "llama2", "mistral", "gemma"]
   static func tokenizer(_ name: String) throws -> Tokenizer {
     try Tokenizer(tokenizerJSON: try bytes("Expected/tokenizer-\(name).json"))
   }

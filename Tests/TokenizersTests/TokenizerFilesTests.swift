@@ -69,6 +69,30 @@ import Tokenizers
     #expect(tokenizer.endOfSequenceIDs == [2] && tokenizer.decode(tokenizer.encode("  the quay")) == "  the quay")
   }
 
+  @Test func `a Gemma vocabulary in a GGUF file gives the ids of llama.cpp`() throws {
+    let expected = try Expected.json("Expected/gguf-gemma.json")
+    let metadata = GGUFTokenizer(
+      model: "llama", preTokenizer: "default", tokens: try #require(expected["tokens"]?.array).compactMap(\.string),
+      tokenTypes: try #require(expected["types"]?.array).compactMap(\.int), beginningID: 2, endID: 1, unknownID: 3, paddingID: 0,
+      addsBeginning: true, addsEnd: false, addsSpacePrefix: false,
+      scores: try #require(expected["scores"]?.array).compactMap(\.double).map { Float($0) })
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: try TokenizerFiles.contents(fromGGUF: metadata)))
+    let results = try Expected.json("Expected/tokenizer-results.json")
+    let more = try #require(results["tokenizers"]?["gemma"]?["more"]?.array).compactMap { $0["text"]?.string }
+    let texts = try #require(results["texts"]?.array).compactMap(\.string) + more
+    let all = try #require(expected["ids"]?.array)
+    #expect(texts.count == all.count)
+    for (text, ids) in zip(texts, all) {
+      #expect(JSONValue.ints(tokenizer.encode(text).map(Int.init)) == ids, "\(text.debugDescription)")
+      // Characters that this small vocabulary lacks have bytes, so every text comes back.
+      #expect(same(tokenizer.decode(tokenizer.encode(text), skipSpecialTokens: false), "<bos>" + text.replacing("▁", with: " ")))
+    }
+    // llama.cpp ends at "</s>" as well, which here is a tag of HTML.
+    #expect(Set((expected["ends"]?.array ?? []).compactMap(\.int)) == Set(tokenizer.endOfSequenceIDs.map(Int.init)).union([27]))
+    #expect(tokenizer.endOfSequenceIDs == [1, 8] && tokenizer.specialTokens.beginning == "<bos>" && tokenizer.specialTokens.padding == "<pad>")
+    #expect(tokenizer.decode([7, 330, 8]) == tokenizer.decode([330]))
+  }
+
   @Test func `a GGUF vocabulary may hold two spellings of one character`() throws {
     let metadata = GGUFTokenizer(
       model: "llama", tokens: ["<unk>", "▁", "\u{1F71}", "\u{3AC}", "\"vocab\": {}"], tokenTypes: [2, 1, 1, 1, 4], unknownID: 0,
