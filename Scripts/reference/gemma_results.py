@@ -25,7 +25,7 @@ prompt_logprobs are those of the prompt's tokens after the first. greedy_ids end
 margins[i] is the gap between best and second-best logit at step i. The last prompt is longer than the window of 512."""
 PROMPTS = ["The capital of France is", "Once upon a time, there was a", "def fibonacci(n):\n    ", "Der Hafen lag ruhig da, und die Möwen",
            "<start_of_turn>user\nWhat is 7 + 1?<end_of_turn>\n<start_of_turn>model\n",
-           "".join(f"Ship number {n} carries {n * 37 % 101} boxes of tea and leaves on day {n * 11 % 29}.\n" for n in range(1, 36)) + "Ship number 1 carries"]
+           "".join(f"Ship number {n} carries {n * 37 % 101} boxes of tea and leaves on day {n * 11 % 29}.\n" for n in range(1, 57)) + "Ship number 1 carries"]
 NAMES = {"attn_norm": "input_layernorm", "post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
          "post_ffw_norm": "post_feedforward_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
          "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm", "ffn_gate": "mlp.gate_proj",

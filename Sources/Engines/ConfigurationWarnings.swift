@@ -26,8 +26,9 @@ enum ConfigurationWarnings {
   /// One for each field that nothing uses and that says something.
   static func unused(_ config: CheckpointConfig) -> [SourceWarning] {
     // What a family's own checkpoints say the same of every model.
-    let own = ModelFamily(checkpointArchitecture: config.architecture)?.checkpointFields ?? [:]
-    let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && own[key] != value && !isNeutral(key, value) }
+    let family = ModelFamily(checkpointArchitecture: config.architecture)
+    let (own, read) = (family?.checkpointFields ?? [:], family?.ownFields ?? [])
+    let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && !read.contains(key) && own[key] != value && !isNeutral(key, value) }
     var warnings = unused.prefix(20).map { key, value in
       SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
     }

@@ -8,7 +8,9 @@ enum PlanFormat1 {
     guard var members = json.object else { throw PlanFormatError("the plan is not an object") }
     let rotary = try json.member("rotary")
     let cache = try json.member("cache")
-    let hasCache = try cache.integer("layers") > 0
+    let layers = try cache.integer("layers")
+    guard layers >= 0 else { throw PlanFormatError("the cache has \(layers) layers") }
+    let hasCache = layers > 0
     var operations: [JSONValue] = []
     for operation in try json.list("operations") { operations.append(try upgraded(operation, isTurned: !rotary.isNull)) }
     members["rotary"] = nil
@@ -46,7 +48,8 @@ enum PlanFormat1 {
           heads: try operation.size("heads"), keyValueHeads: try operation.size("keyValueHeads"), headSize: try operation.size("headSize"),
           scale: try operation.float("scale"), rotary: isTurned ? 0 : nil, queryNorm: try norm("queryNorm"), keyNorm: try norm("keyNorm")
         ).json)
-    default: return operation
+    case "embed", "linear", "activatedProduct", "add", "select", "allReduce", "allGather", "send", "receive": return operation
+    default: throw PlanFormatError("unknown operation \"\(kind)\" of a plan of format 1")
     }
   }
 }

@@ -1,10 +1,14 @@
 import Checkpoints
+import Families
 
 extension CheckpointConfig {
   /// How many positions the model was made for; 2,048 where nothing says.
   var positions: Int { maximumPositions ?? 2048 }
-  /// How many tokens its attention looks back, where that is bounded.
-  var window: Int? { json["sliding_window"]?.int.flatMap { $0 > 0 ? $0 : nil } }
+  /// How many tokens the attention of all of its layers looks back, where that is bounded and no operation bounds it.
+  var window: Int? {
+    guard ModelFamily(checkpointArchitecture: architecture)?.hasWindowedLayers != true else { return nil }
+    return json["sliding_window"]?.int.flatMap { $0 > 0 ? $0 : nil }
+  }
 }
 
 extension PlanLimits {

@@ -40,9 +40,10 @@ public struct Planner {
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, weight) in network.weights {
       let layout = linears.contains(name) ? linearLayout : .rows
+      let own = weight.elementType ?? type
       weights[name] = PlannedWeight(
-        shape: weight.shape, elementType: type, layout: layout, role: weight.role,
-        isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(type, weight.recipe)))
+        shape: weight.shape, elementType: own, layout: layout, role: weight.role,
+        isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(own, weight.recipe)))
     }
     let caches = network.assignCaches(cacheElementType ?? target.cacheElementType(type))
     let mapping = config.mapping

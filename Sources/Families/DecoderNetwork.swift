@@ -12,14 +12,17 @@ enum DecoderNetwork {
   static func make(
     config: CheckpointConfig, rank: Int, sharesEmbedding: Bool, style: DecoderStyle
   ) throws(UnsupportedModel) -> Network {
-    let shape = try RankShape(config: config, rank: rank)
+    let shape = try RankShape(config: config, rank: rank, style: style)
     // A checkpoint need not say what belongs to its family, but must not deny it.
     if let asked = config.json["qk_layernorm"]?.bool, asked != style.hasHeadNorms { throw .setting("qk_layernorm", "\(asked)") }
+    let residualScale = Float(config.json["residual_multiplier"]?.double ?? 1)
+    guard residualScale == 1 else { throw .setting("residual_multiplier", "\(residualScale)") }
     let activation = try Activation(config: config)
+    let layers = try LayerSettings(config, style)
     var network = Network()
-    network.rotaries = [try RotaryEmbedding(config: config)]
+    network.rotaries = try RotaryEmbedding.all(config, layers)
+    let norm = NormStyle(epsilon: Float(config.normEpsilon), elementType: style.normOffset == 0 ? nil : .float32)
     let hidden = config.hiddenSize
-    let epsilon = Float(config.normEpsilon)
     let t = config.mapping.tensorParallel
     let residual = network.value("hidden", width: hidden)
 
@@ -31,12 +34,10 @@ enum DecoderNetwork {
 
     for layer in 0..<shape.layerCount {
       let prefix = "transformer.layers.\(layer)."
-      let residualScale = Float(config.json["residual_multiplier"]?.double ?? 1)
-      guard residualScale == 1 else { throw .setting("residual_multiplier", "\(residualScale)") }
+      let isWindowed = layers.isWindowed[shape.firstLayer + layer]
 
       // Attention.
-      let normed = network.value("\(prefix)input_layernorm", width: hidden)
-      network.rmsNorm(residual, prefix + "input_layernorm", epsilon, normed)
+      let normed = network.norm(residual, prefix + "input_layernorm", norm)
       let qkv = network.value("\(prefix)qkv", width: shape.qkvWidth)
       network.linear(normed, prefix + "attention.qkv", .attention, qkv, bias: config.attentionBias)
       let attended = network.value("\(prefix)attention", width: shape.heads * config.headSize)
@@ -44,20 +45,21 @@ enum DecoderNetwork {
         .attention(
           Attention(
             qkv: qkv, output: attended, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            headSize: config.headSize, scale: shape.attentionScale, rotary: 0,
-            queryNorm: style.hasHeadNorms ? network.headNorm(prefix, "q_layernorm", config.headSize, epsilon) : nil,
-            keyNorm: style.hasHeadNorms ? network.headNorm(prefix, "k_layernorm", config.headSize, epsilon) : nil)))
+            headSize: config.headSize, scale: layers.scoreScale ?? shape.attentionScale, rotary: isWindowed ? 1 : 0,
+            queryNorm: style.hasHeadNorms ? network.headNorm(prefix, "q_layernorm", config.headSize, norm) : nil,
+            keyNorm: style.hasHeadNorms ? network.headNorm(prefix, "k_layernorm", config.headSize, norm) : nil,
+            window: isWindowed ? layers.window : nil, softCap: layers.scoreSoftCap)))
       let projected = network.value("\(prefix)dense", width: hidden)
       // A row-parallel bias is added once: by the first rank of the group.
       network.linear(
         attended, prefix + "attention.dense", .attention, projected,
         bias: config.attentionBias && style.denseBias && shape.tensorRank == 0)
       if t > 1 { network.append(.allReduce(AllReduce(value: projected))) }
-      network.append(.add(Add(target: residual, value: projected)))
+      let attentionResult = style.hasOuterNorms ? network.norm(projected, prefix + "post_layernorm", norm) : projected
+      network.append(.add(Add(target: residual, value: attentionResult)))
 
       // MLP: proj(activation(fc(x)) * gate(x)).
-      let normed2 = network.value("\(prefix)post_layernorm", width: hidden)
-      network.rmsNorm(residual, prefix + "post_layernorm", epsilon, normed2)
+      let normed2 = network.norm(residual, prefix + (style.hasOuterNorms ? "pre_feedforward_layernorm" : "post_layernorm"), norm)
       let fc = network.value("\(prefix)fc", width: shape.intermediate)
       network.linear(normed2, prefix + "mlp.fc", .mlp, fc, bias: config.mlpBias)
       let gate = network.value("\(prefix)gate", width: shape.intermediate)
@@ -68,7 +70,8 @@ enum DecoderNetwork {
       network.linear(
         product, prefix + "mlp.proj", .mlp, down, bias: config.mlpBias && shape.tensorRank == 0)
       if t > 1 { network.append(.allReduce(AllReduce(value: down))) }
-      network.append(.add(Add(target: residual, value: down)))
+      let mlpResult = style.hasOuterNorms ? network.norm(down, prefix + "post_feedforward_layernorm", norm) : down
+      network.append(.add(Add(target: residual, value: mlpResult)))
     }
 
     guard shape.isLastStage else {
@@ -77,21 +80,31 @@ enum DecoderNetwork {
     }
     let last = network.value("selected", width: hidden, rows: .selected)
     network.append(.select(Select(input: residual, output: last)))
-    let normed = network.value("transformer.ln_f", width: hidden, rows: .selected)
-    network.rmsNorm(last, "transformer.ln_f", epsilon, normed)
-    network.logits(config: config, shape: shape, input: normed, sharesEmbedding: sharesEmbedding)
+    let normed = network.norm(last, "transformer.ln_f", norm)
+    network.logits(config: config, shape: shape, input: normed, sharesEmbedding: sharesEmbedding, softCap: layers.logitSoftCap)
     return network
   }
 }
 
+/// What all norms of a network have in common.
+private struct NormStyle {
+  var epsilon: Float
+  /// nil: as all weights of the model.
+  var elementType: ElementType?
+}
+
 extension Network {
-  fileprivate mutating func rmsNorm(_ input: ValueID, _ module: String, _ epsilon: Float, _ output: ValueID) {
-    let weight = weight(module + ".weight", shape: [values[input.index].width], role: .normalization)
-    append(.norm(Norm(input: input, weight: weight, epsilon: epsilon, output: output)))
+  /// An RMS norm of a value, as wide.
+  fileprivate mutating func norm(_ input: ValueID, _ module: String, _ style: NormStyle) -> ValueID {
+    let output = value(module, width: values[input.index].width, rows: values[input.index].rows)
+    let weight = weight(module + ".weight", shape: [values[input.index].width], role: .normalization, elementType: style.elementType)
+    append(.norm(Norm(input: input, weight: weight, epsilon: style.epsilon, output: output)))
+    return output
   }
 
-  fileprivate mutating func headNorm(_ prefix: String, _ name: String, _ headSize: Int, _ epsilon: Float) -> Attention.HeadNorm {
-    .init(weight: weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization), epsilon: epsilon)
+  fileprivate mutating func headNorm(_ prefix: String, _ name: String, _ headSize: Int, _ style: NormStyle) -> Attention.HeadNorm {
+    let weight = weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization, elementType: style.elementType)
+    return .init(weight: weight, epsilon: style.epsilon)
   }
 
   fileprivate mutating func linear(
@@ -123,7 +136,7 @@ extension Network {
     }
   }
 
-  fileprivate mutating func logits(config: CheckpointConfig, shape: RankShape, input: ValueID, sharesEmbedding: Bool) {
+  fileprivate mutating func logits(config: CheckpointConfig, shape: RankShape, input: ValueID, sharesEmbedding: Bool, softCap: Float?) {
     let t = config.mapping.tensorParallel
     let rows = (config.vocabularySize + t - 1) / t
     let name: String
@@ -134,6 +147,7 @@ extension Network {
     }
     let logits = value("logits", width: rows, rows: .selected)
     append(.linear(Linear(input: input, weight: name, output: logits)))
+    if let softCap { append(.unary(Unary(value: logits, kind: .softCap(softCap)))) }
     if t > 1 {
       let all = value("logits.all", width: rows * t, rows: .selected)
       append(.allGather(AllGather(input: logits, output: all)))

@@ -4,15 +4,30 @@ package struct DecoderStyle: Sendable {
   package let denseBias: Bool
   /// Whether every query head and key head is normed (`qk_layernorm`).
   package let hasHeadNorms: Bool
+  /// Whether attention and MLP are normed before they are added to the residual, too.
+  package let hasOuterNorms: Bool
+  /// Added to the weights of all norms in Hugging Face's files; see ``TensorRule/offset``.
+  package let normOffset: Float
+  /// Whether embeddings are multiplied by the square root of their width.
+  package let scalesEmbedding: Bool
+  /// What layers see where they differ in it.
+  package let layers: LayerDefaults?
   /// In the order of the network.
   package let tensors: [TensorRule]
 
   /// - Parameters:
   ///   - mlpBias: Whether a model may have biases in its MLP.
   ///   - isRotated: Whether GGUF files hold the rows of queries and keys in another order.
-  init(denseBias: Bool, mlpBias: Bool, isRotated: Bool, hasHeadNorms: Bool = false) {
+  init(
+    denseBias: Bool, mlpBias: Bool, isRotated: Bool, hasHeadNorms: Bool = false, hasOuterNorms: Bool = false, normOffset: Float = 0,
+    scalesEmbedding: Bool = false, layers: LayerDefaults? = nil
+  ) {
     self.denseBias = denseBias
     self.hasHeadNorms = hasHeadNorms
+    self.hasOuterNorms = hasOuterNorms
+    self.normOffset = normOffset
+    self.scalesEmbedding = scalesEmbedding
+    self.layers = layers
     func bias(_ exists: Bool, _ name: String, _ split: TensorRule.Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension) -> [TensorRule] {
       exists ? [.bias(name, split, huggingFace, gguf, outputs)] : []
     }
@@ -21,14 +36,24 @@ package struct DecoderStyle: Sendable {
     if hasHeadNorms { rules += [.headNorm("q_layernorm", "q_norm", "attn_q_norm"), .headNorm("k_layernorm", "k_norm", "attn_k_norm")] }
     rules.append(.linear("attention.dense", .inputs, "self_attn.o_proj", "attn_output", .hidden, .queries))
     rules += bias(denseBias, "attention.dense", .none, "self_attn.o_proj", "attn_output", .hidden)
-    rules.append(.norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.ffn_norm.weight"))
+    let postNorm = hasOuterNorms ? "post_attention_norm" : "ffn_norm"
+    rules.append(.norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.\(postNorm).weight"))
+    if hasOuterNorms {
+      for (name, gguf) in [("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm")] {
+        rules.append(.norm("\(name).weight", .layer, "model.layers.*.\(name).weight", "blk.*.\(gguf).weight"))
+      }
+    }
     rules.append(.linear("mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate, .hidden))
     rules += bias(mlpBias, "mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate)
     rules.append(.linear("mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate, .hidden))
     rules += bias(mlpBias, "mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate)
     rules.append(.linear("mlp.proj", .inputs, "mlp.down_proj", "ffn_down", .hidden, .intermediate))
     rules += bias(mlpBias, "mlp.proj", .none, "mlp.down_proj", "ffn_down", .hidden)
-    tensors = rules + [.norm("transformer.ln_f.weight", .last, "model.norm.weight", "output_norm.weight"), .head]
+    rules += [.norm("transformer.ln_f.weight", .last, "model.norm.weight", "output_norm.weight"), .head]
+    if normOffset != 0 {
+      for index in rules.indices where rules[index].isNorm { rules[index].offset = normOffset }
+    }
+    tensors = rules
   }
 }
 
@@ -41,6 +66,8 @@ extension TensorRule {
   fileprivate static let head = TensorRule(name: "lm_head.weight", place: .last, split: .outputs, parts: [
     .init(huggingFace: "lm_head.weight", gguf: "output.weight", outputs: .vocabulary, inputs: .hidden)
   ], tiedTo: "model.embed_tokens.weight")
+
+  fileprivate var isNorm: Bool { name.hasSuffix("norm.weight") || name.hasSuffix("ln_f.weight") }
 
   fileprivate static func norm(_ name: String, _ place: Place, _ huggingFace: String, _ gguf: String) -> TensorRule {
     .init(name: name, place: place, split: .none, parts: [.init(huggingFace: huggingFace, gguf: gguf, outputs: .hidden, inputs: nil)])

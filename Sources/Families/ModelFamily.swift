@@ -17,6 +17,8 @@ public struct ModelFamily: Sendable {
   /// their configurations say things that this family's do not. Engines are built of those in `buildable`.
   package var relatedArchitectures: [String] = []
   package var buildable: Set<String> = []
+  /// Classes that have a model of this family inside.
+  package var wholeModels: [WholeModel] = []
   /// `general.architecture` of the GGUF files that this family covers.
   public let ggufArchitectures: [String]
   /// Ends of tensor names that carry no weight of their own (tables that the network computes), and whole names of such tensors.
@@ -34,10 +36,10 @@ public struct ModelFamily: Sendable {
 
 extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
-  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3]
+  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3, .gemma3]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
-  public static var supportedArchitectures: [String] { all.flatMap(\.architectures) }
+  public static var supportedArchitectures: [String] { all.flatMap { $0.architectures + $0.wholeModels.map(\.architecture) } }
 
   /// The family of a checkpoint's `architecture`, also of one that only has the same tensors.
   package init?(checkpointArchitecture architecture: String) {
@@ -54,25 +56,4 @@ extension ModelFamily {
     }
     return try DecoderNetwork.make(config: config, rank: rank, sharesEmbedding: sharesEmbedding, style: family.decoder)
   }
-}
-
-/// What transformers 5 takes where a configuration says nothing, and which keys its class looks at.
-package struct ConfigurationDefaults: Sendable {
-  package enum Bias: Sendable {
-    /// The class looks at `attention_bias` or `mlp_bias`; false by default.
-    case asked
-    case never
-    case always
-  }
-  package var positions: Int
-  /// nil: as many as attention heads.
-  package var keyValueHeadCount: Int?
-  /// nil: the hidden size divided by the attention heads.
-  package var headSize: Int?
-  package var slidingWindow: Int?
-  /// The key without which there is no window, and the one of the first layer that has it, with its default.
-  package var windowFlag: String?
-  package var firstWindowLayer: (key: String, layer: Int)?
-  package var attentionBias = Bias.asked
-  package var mlpBias = Bias.asked
 }

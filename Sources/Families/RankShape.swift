@@ -7,6 +7,8 @@ struct RankShape {
   let tensorRank: Int
   let isFirstStage: Bool
   let isLastStage: Bool
+  /// Of the whole model's layers, the first that this rank has.
+  let firstLayer: Int
   let layerCount: Int
   let heads: Int
   let keyValueHeads: Int
@@ -15,7 +17,7 @@ struct RankShape {
   let attentionScale: Float
   let embeddingScale: Float
 
-  init(config: CheckpointConfig, rank: Int) throws(UnsupportedModel) {
+  init(config: CheckpointConfig, rank: Int, style: DecoderStyle) throws(UnsupportedModel) {
     let mapping = config.mapping
     let t = mapping.tensorParallel
     guard rank >= 0, rank < mapping.worldSize else { throw .rank(rank, worldSize: mapping.worldSize) }
@@ -38,14 +40,15 @@ struct RankShape {
     let stage = mapping.pipelineRank(of: rank)
     isFirstStage = stage == 0
     isLastStage = stage == mapping.pipelineParallel - 1
-    layerCount = mapping.layers(ofStage: stage, layerCount: config.layerCount).count
+    let layers = mapping.layers(ofStage: stage, layerCount: config.layerCount)
+    (firstLayer, layerCount) = (layers.lowerBound, layers.count)
     heads = config.headCount / t
     keyValueHeads = max(1, keyValue / t)
     intermediate = config.intermediateSize / t
     qkvWidth = (heads + 2 * keyValueHeads) * config.headSize
     let multiplier = config.json["attention_multiplier"]?.double ?? 1  // HF value × √headSize where it is not 1
     attentionScale = Float(multiplier / Double(config.headSize).squareRoot())
-    embeddingScale = Float(config.json["embedding_multiplier"]?.double ?? 1)
+    embeddingScale = Float(config.json["embedding_multiplier"]?.double ?? (style.scalesEmbedding ? Double(config.hiddenSize).squareRoot() : 1))
   }
 }
 
@@ -62,6 +65,13 @@ extension Activation {
 }
 
 extension RotaryEmbedding {
+  /// That of layers that see everything, then that of those with a window where there are such: it has a base of its own and no scaling.
+  static func all(_ config: CheckpointConfig, _ layers: LayerSettings) throws(UnsupportedModel) -> [RotaryEmbedding] {
+    let whole = try RotaryEmbedding(config: config)
+    guard let base = layers.localBase else { return [whole] }
+    return [whole, RotaryEmbedding(style: whole.style, dimension: whole.dimension, base: base, scaling: .none)]
+  }
+
   init(config: CheckpointConfig) throws(UnsupportedModel) {
     let style: Style
     switch config.positionEmbeddingType {

@@ -36,6 +36,9 @@ package struct TensorRule: Sendable {
   package let parts: [Part]
   /// The tensor exists only in models with this feature; nil for every model.
   package var feature: Feature? = nil
+  /// Added to what Hugging Face's files hold; GGUF files and checkpoints hold the sum. Such tensors are kept in float32, so that
+  /// the sum loses nothing.
+  package var offset: Float = 0
   /// Where the tensor is a copy of another in models with tied embeddings: that one's name in Hugging Face's format.
   package var tiedTo: String? = nil
 

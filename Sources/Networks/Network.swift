@@ -1,5 +1,5 @@
 public import OrderedCollections
-import Tensors
+public import Tensors
 
 /// A model as typed operations, before any target is chosen: what one rank computes for a batch of token rows.
 public struct Network: Sendable {
@@ -20,9 +20,11 @@ public struct Network: Sendable {
   }
 
   /// Declares a weight that is taken from the checkpoint as it is.
-  public mutating func weight(_ name: String, shape: [Int], role: WeightRole) -> String {
+  ///
+  /// - Parameter elementType: nil: as all weights of the model.
+  public mutating func weight(_ name: String, shape: [Int], role: WeightRole, elementType: ElementType? = nil) -> String {
     if weights[name] == nil {
-      weights[name] = NetworkWeight(shape: shape, role: role, recipe: .take(name: name, shape: shape))
+      weights[name] = NetworkWeight(shape: shape, role: role, elementType: elementType, recipe: .take(name: name, shape: shape))
     }
     return name
   }
@@ -60,6 +62,8 @@ public struct NetworkWeight: Sendable, Hashable {
   /// Logical shape: `[N, K]` for a linear weight (N outputs), `[N]` for a vector.
   public var shape: [Int]
   public var role: WeightRole
+  /// nil: as all weights of the model.
+  public var elementType: ElementType?
   /// Without cast and pack: those are the target's business.
   public var recipe: Recipe
 }

@@ -14,6 +14,7 @@ struct CompletedTensors: NamedTensors {
     return base.names.filter { !hidden.contains($0) } + added
   }
   var origin: String { base.origin }
+  var holdsOffsets: Bool { base.holdsOffsets }
   /// Nothing that `base` would not do.
   var isTrivial: Bool { aliases.isEmpty && zeros.isEmpty }
 

@@ -18,6 +18,7 @@ struct ConvertedCheck {
     let missing = order.filter { tensors.description(of: $0) == nil }.map { tensors.spelling(of: $0) }
     let unexpected = tensors.names.filter { name in
       wanted[name] == nil && !layout.family.ignoredNames.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
+        && !layout.family.wholeModels.contains { $0.otherPrefixes.contains { name.hasPrefix($0) } }
     }.map { tensors.spelling(of: $0) }
     return names(Set(order.map { tensors.spelling(of: $0) }), missing, unexpected) + values(order, wanted)
   }

@@ -4,7 +4,7 @@ public import Tensors
 /// Whole tensors, sharded on the way: what a checkpoint converted from them would hold, without writing it.
 public final class ConvertedWeights: WeightSource {
   public let layout: ShardLayout
-  /// The type in which every weight is delivered.
+  /// The type in which weights are delivered, but for those whose family keeps them in float32.
   public let elementType: ElementType
   public let origin: String
   private let tensors: any NamedTensors
@@ -32,13 +32,13 @@ public final class ConvertedWeights: WeightSource {
   public func names(rank: Int) -> [String] { layout.tensors(rank: rank).map(\.name) }
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
-    layout.tensor(name, rank: rank).map { TensorDescription(shape: $0.shape, elementType: elementType) }
+    layout.tensor(name, rank: rank).map { TensorDescription(shape: $0.shape, elementType: $0.elementType(in: elementType)) }
   }
 
   public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     guard let tensor = layout.tensor(name, rank: rank) else {
       throw WeightSourceError(origin, .missing(names: ["rank \(rank): \(name)"]))
     }
-    try unsafe tensor.read(rows: rows, as: elementType, from: tensors, into: destination)
+    try unsafe tensor.read(rows: rows, as: tensor.elementType(in: elementType), from: tensors, into: destination)
   }
 }

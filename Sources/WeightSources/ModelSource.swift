@@ -76,7 +76,8 @@ public struct ModelSource: Sendable {
     tensors = try model.reconcile(with: stored, configuration: "config.json", comparesTables: comparesTables)
     self.model = model
     warnings = model.warnings
-    if let named {
+    // Names within a class of models around this one are as they should be.
+    if let named, !named.isWithin(model.family) {
       warnings.append(SourceWarning(
         named.example, in: "weights", "and \(named.renamedCount - 1) more names were read with 'model.' put before or taken away, as transformers does"))
     }

@@ -14,6 +14,9 @@ public protocol NamedTensors: Sendable {
   /// What the author calls the tensor, for messages: the name itself, unless ``names`` are translated.
   func spelling(of name: String) -> String
 
+  /// Whether tensors are stored with their rules' offsets added, as GGUF files have them; see ``TensorRule/offset``.
+  var holdsOffsets: Bool { get }
+
   /// Writes rows `rows` of dimension 0, in the described element type, to `destination`.
   ///
   /// May be called from several threads at once. A vector has one row per element.
@@ -23,4 +26,5 @@ public protocol NamedTensors: Sendable {
 
 extension NamedTensors {
   public func spelling(of name: String) -> String { name }
+  public var holdsOffsets: Bool { false }
 }

@@ -22,14 +22,32 @@ extension ShardLayout.Tensor {
       let sourceStart = piece.rows.lowerBound + wanted.lowerBound - piece.firstRow
       let first = (wanted.lowerBound - rows.lowerBound) * rowByteCount
       let target = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[first..<first + wanted.count * rowByteCount])
-      try unsafe piece.read(rows: sourceStart..<sourceStart + wanted.count, as: elementType, from: tensors, into: target)
+      try unsafe read(piece, rows: sourceStart..<sourceStart + wanted.count, as: elementType, from: tensors, into: target)
+    }
+  }
+
+  /// Reads rows of a whole tensor, keeps the piece's columns, converts, adds the rule's offset where the tensors lack it.
+  func read(
+    _ piece: ShardLayout.Piece, rows: Range<Int>, as elementType: ElementType, from tensors: any NamedTensors,
+    into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    try unsafe piece.read(rows: rows, as: elementType, from: tensors, into: destination)
+    if offset != 0, !tensors.holdsOffsets { unsafe Self.add(offset, to: destination, elementType) }
+  }
+
+  /// In float32, in which such tensors are read.
+  private static func add(_ offset: Float, to target: UnsafeMutableRawBufferPointer, _ elementType: ElementType) {
+    precondition(elementType == .float32, "tensors with an offset are read as float32")
+    for start in stride(from: 0, to: target.count, by: MemoryLayout<Float>.stride) {
+      let sum = unsafe target.loadUnaligned(fromByteOffset: start, as: Float.self) + offset
+      unsafe target.storeBytes(of: sum, toByteOffset: start, as: Float.self)
     }
   }
 }
 
 extension ShardLayout.Piece {
   /// Reads whole-tensor rows `rows`, keeps this piece's columns, converts.
-  func read(
+  fileprivate func read(
     rows: Range<Int>, as elementType: ElementType, from tensors: any NamedTensors,
     into destination: UnsafeMutableRawBufferPointer
   ) throws {

@@ -1,5 +1,6 @@
 public import Checkpoints
 public import Families
+import Tensors
 
 /// Which rows and columns of which whole tensors every rank holds: TensorRT-LLM's sharding as a table.
 ///
@@ -18,7 +19,12 @@ public struct ShardLayout: Sendable {
     package let name: String
     /// `[rows, columns]`, or `[elements]` for a vector.
     package let shape: [Int]
+    /// See ``TensorRule/offset``.
+    let offset: Float
     let pieces: [Piece]
+
+    /// In which rows are delivered, of a model of this type.
+    func elementType(in model: ElementType) -> ElementType { offset == 0 ? model : .float32 }
   }
   /// Consecutive rows of a rank's tensor that are rows of one whole tensor, or a slice of their columns. Rows that no
   /// piece covers are zero.
@@ -155,6 +161,6 @@ public struct ShardLayout: Sendable {
       rowCount += rows.extent
     }
     return Tensor(
-      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), pieces: pieces)
+      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), offset: rule.offset, pieces: pieces)
   }
 }

@@ -28,4 +28,13 @@ import Testing
     try golden.check("base_\(dtype)", base, "tp \(mapping.0) pp \(mapping.1)")
     try golden.check("lora_\(dtype)", adapted, "tp \(mapping.0) pp \(mapping.1)")
   }
+
+  /// The last prompt is longer than the window.
+  @Test(.enabled(if: Extras.gemma != nil, Extras.noGemma), arguments: [("float32", 1, 1), ("bfloat16", 1, 1), ("float32", 2, 1), ("float32", 1, 2)])
+  func `Gemma 3 270M answers as transformers does`(_ dtype: String, _ tensor: Int, _ pipeline: Int) throws {
+    let model = try #require(Extras.gemma)
+    let golden = try Golden(Project.at("Tests/Golden/gemma-3-270m.json"), count: 6, margin: 0.02, tolerance: 5e-3)
+    let base = try Engines().make(model, dtype: dtype, tensor: tensor, pipeline: pipeline)
+    try golden.check("base_\(dtype)", base, "tp \(tensor) pp \(pipeline)")
+  }
 }

@@ -4,9 +4,10 @@ import Testing
 
 /// Each kind of operation: its JSON, and what its check refuses.
 @Suite struct OperationTests {
-  /// Values 0 to 5: 8, 8, 16 and 4 wide with a row a token; 8 and 20 wide with a row where logits are wanted.
+  /// Values 0 to 6: 8, 8, 16 and 4 wide with a row a token; 8 and 20 wide with a row where logits are wanted; 8 wide with a row a token.
   private let view = PlanView(
-    values: [8, 8, 16, 4].map { Value(name: "v", width: $0, rows: .tokens) } + [8, 20].map { Value(name: "s", width: $0, rows: .selected) },
+    values: [8, 8, 16, 4].map { Value(name: "v", width: $0, rows: .tokens) } + [8, 20].map { Value(name: "s", width: $0, rows: .selected) }
+      + [Value(name: "v", width: 8, rows: .tokens)],
     caches: [CacheFormat(layers: 2, keyValueHeads: 1, headSize: 4, elementType: .bfloat16)],
     rotaries: [RotaryEmbedding(style: .halves, dimension: 4, base: 10000, scaling: .none), RotaryEmbedding(style: .halves, dimension: 6, base: 10000, scaling: .none)],
     tensorParallel: 2, isFirstStage: true, isLastStage: true,
@@ -34,7 +35,7 @@ import Testing
   static let sound: [Operation] = [
     .embed(Embed(weight: "table", firstToken: 3, scale: 2, output: v(0))),
     .norm(Norm(input: v(0), weight: "gains", epsilon: 1e-5, output: v(1))),
-    .norm(Norm(.layer, input: v(0), residual: v(1), weight: "gains", bias: "bias8", epsilon: 1e-5, output: v(0))),
+    .norm(Norm(.layer, input: v(0), residual: v(1), weight: "gains", bias: "bias8", epsilon: 1e-5, output: v(6))),
     .linear(Linear(input: v(0), weight: "square", bias: "bias8", output: v(1))), .linear(Linear(input: v(0), weight: "square", output: v(1))),
     .attention(attention), attention { ($0.rotary, $0.queryNorm, $0.keyNorm, $0.window, $0.softCap, $0.sinks) = (nil, nil, nil, nil, nil, nil) },
     .gated(Gated(input: v(2), activation: .geluTanh, output: v(0))),
@@ -67,20 +68,22 @@ import Testing
     .norm(Norm(input: v(0), weight: "head4", epsilon: 1e-5, output: v(1))), .norm(Norm(input: v(0), weight: "none", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), residual: v(0), weight: "gains", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), weight: "gains", bias: "bias8", epsilon: 1e-5, output: v(1))),
+    .norm(Norm(input: v(0), weight: "gains", epsilon: 1e-5, output: v(0))),
+    .norm(Norm(input: v(0), residual: v(1), weight: "gains", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), residual: v(3), weight: "gains", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), weight: "gains", epsilon: .nan, output: v(1))), .norm(Norm(input: v(0), weight: "gains", epsilon: 1, output: v(4))),
     .linear(Linear(input: v(0), weight: "rows", output: v(1))), .linear(Linear(input: v(2), weight: "square", output: v(1))),
     .linear(Linear(input: v(0), weight: "square", bias: "bias4", output: v(1))), .linear(Linear(input: v(0), weight: "square", output: v(4))),
     attention { $0.cache = 1 }, attention { $0.cache = -1 }, attention { $0.layer = 2 }, attention { $0.layer = -1 }, attention { $0.heads = 3 },
     attention { $0.keyValueHeads = 2 }, attention { $0.headSize = 8 }, attention { $0.rotary = 2 }, attention { $0.rotary = 1 }, attention { $0.rotary = -1 },
-    attention { $0.window = 0 }, attention { $0.softCap = 0 }, attention { $0.softCap = .infinity }, attention { $0.sinks = "head4" },
+    attention { $0.window = 0 }, attention { $0.softCap = 0 }, attention { $0.softCap = .infinity }, attention { $0.softCap = 1e6 }, attention { $0.softCap = 1e-30 }, attention { $0.sinks = "head4" },
     attention { $0.queryNorm?.weight = "gains" }, attention { $0.keyNorm?.epsilon = .nan }, attention { $0.scale = .nan }, attention { $0.output = v(4) },
     .gated(Gated(input: v(0), activation: .silu, output: v(1))), .gated(Gated(input: v(2), activation: .silu, output: v(4))),
     .gated(Gated(input: v(2), activation: .gelu, limits: .init(limit: 7, alpha: 1, offset: 1), output: v(0))),
     .gated(Gated(input: v(2), activation: .silu, limits: .init(limit: 0, alpha: 1, offset: 1), output: v(0))),
     .gated(Gated(input: v(2), activation: .silu, limits: .init(limit: 7, alpha: .nan, offset: 1), output: v(0))),
     .activatedProduct(ActivatedProduct(activated: v(0), factor: v(1), activation: .silu, output: v(0))),
-    .unary(Unary(value: v(0), kind: .scale(.nan))), .unary(Unary(value: v(0), kind: .softCap(0))),
+    .unary(Unary(value: v(0), kind: .scale(.nan))), .unary(Unary(value: v(0), kind: .softCap(0))), .unary(Unary(value: v(0), kind: .softCap(3e38))),
     .add(Add(target: v(0), value: v(2))), .add(Add(target: v(0), value: v(4))), .select(Select(input: v(4), output: v(0))),
     .select(Select(input: v(2), output: v(4))), .allGather(AllGather(input: v(0), output: v(1))), .send(Send(value: v(0))), .receive(Receive(value: v(0))),
   ]

@@ -32,4 +32,16 @@ import Testing
       #expect(throws: PlanFormatErrorBox.self) { try PlanFormatErrorBox.check(.object(members)) }
     }
   }
+
+  @Test func `what format 1 did not have is no part of it`() throws {
+    var plan = try old("tiny")
+    let operations = try #require(plan["operations"]?.array)
+    let first = try #require(operations.first?["output"])
+    plan[at: "operations"] = .array([operations[0], ["unary": "scale", "factor": 0, "value": first]] + operations[1...])
+    let told = #expect(throws: PlanFormatErrorBox.self) { try PlanFormatErrorBox.check(plan) }
+    #expect(told?.reason.contains("unary") == true)
+    plan = try old("tiny")
+    plan[at: "cache"][at: "layers"] = -1
+    #expect(throws: PlanFormatErrorBox.self) { try PlanFormatErrorBox.check(plan) }
+  }
 }

@@ -53,6 +53,63 @@ import Testing
     #expect(other?.reason.contains("token") == true, "\(other?.reason ?? "")")
   }
 
+  private func reason(_ plan: JSONValue) -> String? {
+    do throws(PlanFormatErrorBox) { try PlanFormatErrorBox.check(plan) } catch { return error.reason }
+    return nil
+  }
+
+  /// What else lies in a value's buffer would be read: an earlier step's numbers, another request's.
+  @Test func `a value is read only while it is where it was written`() async throws {
+    let (_, whole) = try await forge()
+    let operations = try #require(whole.plans[0]["operations"]?.array)
+    let attention = whole.plans[0].operations("attention")[0], projection = whole.plans[0].operations("linear")[0]
+    let qkv = try #require(operations[attention]["input"]?.int)
+    #expect(projection < attention && operations[projection]["output"]?.int == qkv)
+    let scale: JSONValue = ["unary": "scale", "factor": 1, "value": .int(qkv)]
+    // While it is there, anything may read it.
+    var plan = whole.plans[0]
+    plan[at: "operations"] = .array(operations[..<attention] + [scale] + operations[attention...])
+    #expect(reason(plan) == nil)
+    // Attention norms and turns queries and keys where they are.
+    plan[at: "operations"] = .array(operations[...attention] + [scale] + operations[(attention + 1)...])
+    #expect(reason(plan)?.contains("was written over") == true, "\(reason(plan) ?? "accepted")")
+    // Another value in the same buffer.
+    plan = whole.plans[0]
+    let values = try #require(plan["values"]?.array)
+    plan[at: "values"] = .array(values + [values[qkv]])
+    var other = operations[projection]
+    other[at: "output"] = .int(values.count)
+    plan[at: "operations"] = .array(operations[...projection] + [other] + operations[(projection + 1)...])
+    #expect(reason(plan)?.contains("was written over") == true, "\(reason(plan) ?? "accepted")")
+  }
+
+  @Test func `the last operation gives the logits and nothing else`() async throws {
+    let (_, whole) = try await forge()
+    var plan = whole.plans[0]
+    let operations = try #require(plan["operations"]?.array), values = try #require(plan["values"]?.array), slots = try #require(plan["slots"]?.array)
+    let logits = try #require(operations.last?["output"]?.int)
+    let width = try #require(values[logits]["width"])
+    func value(_ slot: Int) -> JSONValue {
+      var value = values[logits]
+      value[at: "slot"] = .int(slots.count + slot)
+      return value
+    }
+    plan[at: "values"] = .array(values + [value(0), value(1)])
+    plan[at: "slots"] = .array(slots + [width, width])
+    var weights = try #require(plan["weights"]?.object)
+    var gains = try #require(weights["transformer.ln_f.weight"])
+    gains[at: "shape"] = [width]
+    weights["extra"] = gains
+    plan[at: "weights"] = .object(weights)
+    var again = try #require(operations.last)
+    again[at: "output"] = .int(values.count)
+    let norm: JSONValue = [
+      "norm": "extra", "kind": "rms", "epsilon": .double(1e-5), "input": .int(values.count), "residual": .int(logits), "output": .int(values.count + 1),
+    ]
+    plan[at: "operations"] = .array(operations + [again, norm])
+    #expect(reason(plan)?.contains("more than logits") == true, "\(reason(plan) ?? "accepted")")
+  }
+
   @Test func `a weight cannot pass for padding`() async throws {
     var (life, forge) = try await forge()
     // Padding is not compared with the plan; a weight of that name must be.

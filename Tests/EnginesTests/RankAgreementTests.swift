@@ -40,7 +40,7 @@ import Testing
   }
 
   /// The plans of a rank, changed by hand: all of them are sound alone.
-  @Test(arguments: ["a sum less", "a sum more", "limits", "layers of the configuration", "target", "cache"])
+  @Test(arguments: ["a sum less", "a sum more", "limits", "layers of the configuration", "target", "cache", "rotaries", "base of a rotary embedding"])
   func `one rank that does something else is refused`(_ change: String) async throws {
     let life = Lifecycle.unmeasured()
     try await life.build(try SmallModel(tensorParallel: 2).write(life.directory, "A", seed: 71), "engine")
@@ -54,6 +54,8 @@ import Testing
     case "a sum more": operations.insert(operations[sum], at: sum)
     case "limits": forge.plans[1][at: "limits"][at: "tokens"] = 1
     case "cache": forge.plans[1][at: "caches"][at: 0][at: "elementType"] = "F32"
+    case "rotaries": forge.plans[1][at: "rotaries"] = .array([forge.plans[1][at: "rotaries"][at: 0], forge.plans[1][at: "rotaries"][at: 0]])
+    case "base of a rotary embedding": forge.plans[1][at: "rotaries"][at: 0][at: "base"] = 777
     case "target": forge.plans[1][at: "target"] = "cuda"
     default: break
     }

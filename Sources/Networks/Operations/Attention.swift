@@ -56,6 +56,8 @@ public struct Attention: OperationBody {
 
   public var reads: [ValueID] { [qkv] }
   public var writes: [ValueID] { [output] }
+  /// Queries and keys are normed and turned where they are.
+  public var consumes: [ValueID] { [qkv] }
   public var weightNames: [String] { [queryNorm?.weight, keyNorm?.weight, sinks].compactMap { $0 } }
   public func renumbered(_ new: (ValueID) -> ValueID) -> Self {
     var other = self
@@ -110,7 +112,7 @@ public struct Attention: OperationBody {
         plan.rotaries[rotary].dimension <= headSize, "the rotary embedding turns \(plan.rotaries[rotary].dimension) elements of a head of \(headSize)")
     }
     if let window { try plan.require(window >= 1, "its window is \(window)") }
-    if let softCap { try plan.require(softCap > 0 && softCap.isFinite, "its soft cap is \(softCap)") }
+    if let softCap { try plan.require(Unary.caps.contains(softCap), "its soft cap is \(softCap)") }
     for norm in [queryNorm, keyNorm] {
       guard let norm else { continue }
       try plan.require(norm.weight, is: [headSize])

@@ -1,6 +1,6 @@
 public import JSON
 
-/// `output = norm(input)`, or, with a residual, `residual += input`, then `output = norm(residual)`: what fusion makes of ``Add`` and a norm.
+/// `output = norm(input)`, or, with a residual, `residual += input`, then `output = norm(residual)`: what fusion makes of ``Add`` and an RMS norm.
 ///
 /// RMS (arXiv:1910.07467): `x / sqrt(mean(x²) + epsilon) * weight`. Layer (arXiv:1607.06450):
 /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias`. Weight and bias `[width]`; all values are as wide.
@@ -53,6 +53,7 @@ public struct Norm: OperationBody {
     try plan.requireSameRows(input, output, residual ?? input)
     try plan.require(plan.width(output) == width && plan.width(residual ?? input) == width && epsilon.isFinite, "the norm does not fit")
     try plan.require(residual != input, "it adds a value to itself")
+    try plan.require(output != input && output != residual, "its output is its input")
     try plan.require(bias == nil || kind == .layer, "an RMS norm has no bias")
     for name in weightNames { try plan.require(name, is: [width]) }
   }

@@ -1,7 +1,7 @@
 public import JSON
 public import Tensors
 
-/// What every kind of operation says of itself: one struct a kind, one file a struct.
+/// What every kind of operation says of itself: one struct a kind.
 ///
 /// An operation works on all rows of its input values. Widths are elements a row.
 public protocol OperationBody: Sendable, Hashable {
@@ -12,6 +12,8 @@ public protocol OperationBody: Sendable, Hashable {
   var writes: [ValueID] { get }
   /// The value that is changed in place: the only one whose buffer an output may share.
   var inPlace: ValueID? { get }
+  /// Values read whose buffers hold something else afterwards.
+  var consumes: [ValueID] { get }
   /// Engine names, in the order of their use.
   var weightNames: [String] { get }
   /// With other numbers for its values.
@@ -26,6 +28,7 @@ public protocol OperationBody: Sendable, Hashable {
 
 extension OperationBody {
   public var inPlace: ValueID? { nil }
+  public var consumes: [ValueID] { [] }
   public var weightNames: [String] { [] }
 }
 

@@ -8,6 +8,8 @@ public struct Unary: OperationBody {
     case activation(Activation)
   }
   public static let name = "unary"
+  /// Caps that kernels compute to float32's accuracy: their error grows with the cap.
+  public static let caps: ClosedRange<Float> = 1e-2...1e4
   public var value: ValueID
   public var kind: Kind
 
@@ -42,7 +44,7 @@ public struct Unary: OperationBody {
   public func check(_ plan: PlanView) throws(PlanFormatError) {
     switch kind {
     case .scale(let factor): try plan.require(factor.isFinite, "its factor is \(factor)")
-    case .softCap(let cap): try plan.require(cap > 0 && cap.isFinite, "its cap is \(cap)")
+    case .softCap(let cap): try plan.require(Self.caps.contains(cap), "its cap is \(cap)")
     case .activation: break
     }
   }

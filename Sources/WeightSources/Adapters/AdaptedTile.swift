@@ -63,7 +63,7 @@ struct AdaptedTile {
   ) throws {
     if change.replacement != nil {
       // PEFT also saves the tables themselves when embeddings are adapted; they are the base of the change.
-      try unsafe piece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: target)
+      try unsafe touched.tensor.read(piece, rows: sourceRows, as: .float32, from: weights.replacements, into: target)
     }
     if let tokens = change.tokens { try unsafe replaceRows(target, tokens, piece, sourceRows: sourceRows) }
     guard let lowRank = change.lowRank else { return }
@@ -134,7 +134,7 @@ struct AdaptedTile {
         else { continue }
         try unsafe weights.scratch.with(sourceRows.count * otherColumns.count * 4) { scratch in
           if change.replacement != nil {
-            try unsafe otherPiece.read(rows: sourceRows, as: .float32, from: weights.replacements, into: scratch)
+            try unsafe tensor.read(otherPiece, rows: sourceRows, as: .float32, from: weights.replacements, into: scratch)
           } else {
             try unsafe readFloats(rank: otherRank, rows: targetRows, into: scratch)
           }

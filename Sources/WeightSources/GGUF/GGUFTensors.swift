@@ -35,6 +35,7 @@ public final class GGUFTensors: NamedTensors {
   }
 
   public var origin: String { file.origin }
+  public var holdsOffsets: Bool { true }
 
   /// Also of tensors that the file lacks.
   public func spelling(of name: String) -> String {

@@ -42,8 +42,13 @@ extension SourceModel {
     guard base > 0 else { throw settings.failed("rope.freq_base", "is \(base), expected a number above 0") }
     let rotary = try GGUFRotaryScaling(settings, base: base, dimension: rotaryDimension)
     let window = try settings.optional("attention.sliding_window", "an integer", \.int).flatMap { $0 == 0 ? nil : $0 }
+    let defaults = family.defaults(family.architectures[0])
+    let layerCount = try settings.required("block_count")
+    let layers = try defaults.layers.map { try SourceLayers(settings, $0, layerCount: layerCount, window: window, hiddenSize: hiddenSize, headCount: headCount, headSize: headSize) }
     if let window {
       guard (1...Int(Int32.max)).contains(window) else { throw settings.failed("attention.sliding_window", "is \(window), expected a positive number") }
+    }
+    if let window, layers == nil {
       warnings.append(settings.warning(
         "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
     }
@@ -59,16 +64,16 @@ extension SourceModel {
     let shape = ModelShape(
       hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
       intermediateSize: try settings.required("feed_forward_length"), vocabularySize: embedding.shape[0],
-      layerCount: try settings.required("block_count"))
+      layerCount: layerCount)
     guard let epsilon = try settings.number("attention.layer_norm_rms_epsilon") else {
       throw settings.failed("attention.layer_norm_rms_epsilon", "is missing")
     }
     let positions = try settings.size("context_length")
     warnings += rotary.warnings + settings.unused
     self.init(
-      origin: file.origin, family: family, architecture: family.architectures[0], shape: shape, hiddenActivation: "silu",
+      origin: file.origin, family: family, architecture: family.architectures[0], shape: shape, hiddenActivation: defaults.activation.name,
       normEpsilon: JSONNumber(epsilon), rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension, rotaryScaling: rotary.json,
-      maximumPositions: positions, slidingWindow: window, tiesEmbeddings: file.tensors["output.weight"] == nil,
+      maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: file.tensors["output.weight"] == nil,
       // Told by the tensors, when they have their names.
       attentionBias: false, mlpBias: false,
       elementType: isQuantized ? .float32 : embedding.type.delivered ?? .float32,

@@ -25,7 +25,9 @@ final class BaseNames: NamedTensors {
     for name in tensors.names {
       var renamed = name
       if !wanted.contains(name) {
-        if wanted.contains(Self.prefix + name) {
+        if let text = family.wholeModels.lazy.compactMap({ $0.textName(name) }).first(where: wanted.contains) {
+          renamed = text
+        } else if wanted.contains(Self.prefix + name) {
           renamed = Self.prefix + name
         } else if name.hasPrefix(Self.prefix), wanted.contains(String(name.dropFirst(Self.prefix.count))) {
           renamed = String(name.dropFirst(Self.prefix.count))
@@ -40,6 +42,10 @@ final class BaseNames: NamedTensors {
 
   /// How many tensors the file calls otherwise, for a warning.
   var renamedCount: Int { own.count { $0.key != $0.value } }
+  /// Whether they are as in a class of models around this one, all of them.
+  func isWithin(_ family: ModelFamily) -> Bool {
+    own.allSatisfy { name, stored in name == stored || family.wholeModels.contains { $0.textName(stored) == name } }
+  }
   /// One of them, as the file calls it.
   var example: String { own.filter { $0.key != $0.value }.values.min() ?? "" }
 

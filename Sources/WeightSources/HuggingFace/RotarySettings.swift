@@ -15,7 +15,8 @@ struct RotarySettings {
   /// - Parameters:
   ///   - positions: `max_position_embeddings`, the original length where none is given.
   ///   - architecture: For messages.
-  init(_ config: ConfigReader, positions: Int, architecture: String) throws(WeightSourceError) {
+  ///   - base: Where nothing gives one.
+  init(_ config: ConfigReader, base: Double, positions: Int, architecture: String) throws(WeightSourceError) {
     var warnings: [SourceWarning] = []
     let old = try config.optional("rope_scaling", "an object", \.object) ?? [:]
     let new = try config.optional("rope_parameters", "an object", \.object) ?? [:]
@@ -28,18 +29,29 @@ struct RotarySettings {
     for (key, value) in chosen.object ?? [:] where value.object != nil {
       throw inner.failed(key, "is an object: settings that differ from layer to layer are not supported")
     }
+    try self.init(inner, of: config, base: base, readsOldType: true, positions: positions, architecture: architecture, warnings)
+  }
 
+  /// - Parameters:
+  ///   - inner: The chosen object.
+  ///   - config: What stands beside it.
+  ///   - readsOldType: Whether `type` counts where `rope_type` is missing.
+  init(
+    _ inner: ConfigReader, of config: ConfigReader, base: Double, readsOldType: Bool, positions: Int, architecture: String, _ told: [SourceWarning] = []
+  ) throws(WeightSourceError) {
+    var warnings = told
+    let name = inner.prefix.dropLast()
     let inside = try inner.number("rope_theta")
     let beside = try config.number("rope_theta")
     if let inside, let beside, inside.double != beside.double {
       warnings.append(config.warning("rope_theta", "is \(beside.text), but \(name).rope_theta is \(inside.text), which counts"))
     }
-    let base = inside ?? beside ?? JSONNumber(10000.0)
+    let base = inside ?? beside ?? JSONNumber(base)
     guard (base.double ?? 0) > 0 else { throw config.failed("rope_theta", "is \(base.text), expected a number above 0") }
     self.base = base
 
     let type = try inner.unlessAbsent("rope_type", "a string", \.string)
-    let oldType = try inner.unlessAbsent("type", "a string", \.string)
+    let oldType = readsOldType ? try inner.unlessAbsent("type", "a string", \.string) : nil
     if let type, let oldType, type != oldType {
       warnings.append(inner.warning("type", "is '\(oldType)', but rope_type is '\(type)', which counts"))
     }

@@ -10,27 +10,36 @@ extension SourceModel {
   /// - Throws: ``WeightSourceError`` where a value is missing or of the wrong kind, the family is unknown, the weights
   ///   are quantised in a way that cannot be read, or a setting is one that no engine can be built for.
   public init(huggingFace directory: HuggingFaceDirectory) throws {
-    let config = try ConfigReader(directory: directory.path, file: "config.json")
+    let outer = try ConfigReader(directory: directory.path, file: "config.json")
     var warnings: [SourceWarning] = []
-    let (family, architecture) = try Self.family(config, &warnings)
-    try Self.refuseQuantized(config, directory, &warnings)
+    let (family, architecture, whole) = try Self.family(outer, &warnings)
+    try Self.refuseQuantized(outer, directory, &warnings)
+    let config = try whole.map { (whole) throws(WeightSourceError) in try Self.textSettings(outer, whole) } ?? outer
     for key in ["text_config", "per_layer_config"] {
       if let object = config.value(key)?.object, !object.isEmpty { throw config.failed(key, "holds settings of parts of a model, which is not supported") }
     }
-    if try config.bool("is_causal") == false { throw config.failed("is_causal", "is false: such attention sees later tokens, which is not supported") }
     let defaults = family.defaults(architecture)
+    for (key, wrong) in [("is_causal", false), (defaults.bidirectionalFlag ?? "is_causal", defaults.bidirectionalFlag != nil)] {
+      if try config.optional(key, "true or false", \.bool) == wrong { throw config.failed(key, "is \(wrong): such attention sees later tokens, which is not supported") }
+    }
 
+    let sizes = ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"]
     try config.checkTogether(
-      required: ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"],
-      positive: ["head_dim", "num_key_value_heads"])
-    let hiddenSize = try config.required("hidden_size")
-    let headCount = try config.required("num_attention_heads")
+      required: sizes.filter { defaults.sizes[$0] == nil }, positive: sizes.filter { defaults.sizes[$0] != nil } + ["head_dim", "num_key_value_heads"])
+    func size(_ key: String) throws(WeightSourceError) -> Int {
+      if config.json[key] == nil, let own = defaults.sizes[key] { return own }
+      return try config.required(key)
+    }
+    let hiddenSize = try size("hidden_size")
+    let headCount = try size("num_attention_heads")
+    let layerCount = try size("num_hidden_layers")
     if defaults.headSize != nil, config.json["head_dim"]?.isNull == true { throw config.failed("head_dim", "is null, which this class does not take") }
     let givenSize = try config.positive("head_dim") ?? (config.json["head_dim"] == nil ? defaults.headSize : nil)
     if givenSize == nil, hiddenSize % headCount != 0 {
       throw config.failed("hidden_size", "is \(hiddenSize), which the \(headCount) attention heads do not divide. Say head_dim")
     }
     let headSize = givenSize ?? hiddenSize / headCount
+    if defaults.layers != nil, config.json["num_key_value_heads"]?.isNull == true { throw config.failed("num_key_value_heads", "is null, which this class does not take") }
     let keyValueHeadCount =
       try config.positive("num_key_value_heads") ?? (config.json["num_key_value_heads"] == nil ? defaults.keyValueHeadCount : nil) ?? headCount
     guard headCount % keyValueHeadCount == 0 else {
@@ -39,32 +48,45 @@ extension SourceModel {
     guard headSize > 0, headSize % 2 == 0 else { throw config.failed("head_dim", "is \(headSize), expected an even number") }
     let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
     guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a positive number") }
-    let rotary = try RotarySettings(config, positions: positions, architecture: architecture)
-    let window = try Self.window(config, defaults, layerCount: try config.required("num_hidden_layers"), positions: positions, architecture, &warnings)
-    let tokens = try Self.tokens(config)
+    let window = try Self.window(config, defaults, layerCount: layerCount, positions: positions, architecture, &warnings)
+    let rotary: RotarySettings
+    var layers: SourceLayers?
+    if let own = defaults.layers {
+      let layered = try LayeredRotary(config, defaults, own, positions: positions, architecture: architecture)
+      rotary = layered.whole
+      warnings += layered.warnings
+      layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: layered.localBase, &warnings)
+    } else {
+      rotary = try RotarySettings(config, base: defaults.rotaryBase, positions: positions, architecture: architecture)
+    }
+    var tokens = try Self.tokens(outer)
+    if whole != nil {
+      let inner = try Self.tokens(config)
+      tokens = (tokens.bos ?? inner.bos, tokens.eos.isEmpty ? inner.eos : tokens.eos)
+    }
     let shape = ModelShape(
       hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-      intermediateSize: try config.required("intermediate_size"), vocabularySize: try config.required("vocab_size"),
-      layerCount: try config.required("num_hidden_layers"))
-    let activation = try Self.activation(config)
+      intermediateSize: try size("intermediate_size"), vocabularySize: try size("vocab_size"), layerCount: layerCount)
+    let activation = try Self.activation(config, defaults)
     let epsilon = try config.number("rms_norm_eps") ?? JSONNumber(1e-6)
-    let ties = try config.bool("tie_word_embeddings") ?? false
+    let ties = try outer.bool("tie_word_embeddings") ?? defaults.tiesEmbeddings
     let attentionBias = try Self.bias(config, "attention_bias", defaults.attentionBias)
     let mlpBias = try Self.bias(config, "mlp_bias", defaults.mlpBias)
-    let type = try Self.elementType(config, directory, &warnings)
+    let type = try Self.elementType(outer, directory, &warnings)
     warnings += rotary.warnings
     warnings += ConfigKeys.warnings(of: config)
+    if let whole { warnings += ConfigKeys.warnings(of: outer, except: whole.otherKeys) }
     self.init(
       origin: directory.origin, family: family, architecture: architecture, shape: shape, hiddenActivation: activation,
       normEpsilon: epsilon, rotaryBase: rotary.base, rotaryDimension: headSize, rotaryScaling: rotary.scaling,
-      maximumPositions: positions, slidingWindow: window, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
+      maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
       elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings)
   }
 
   /// `model_type` decides, as in transformers; `architectures` counts where there is none.
   private static func family(
     _ config: ConfigReader, _ warnings: inout [SourceWarning]
-  ) throws(WeightSourceError) -> (ModelFamily, architecture: String) {
+  ) throws(WeightSourceError) -> (ModelFamily, architecture: String, whole: WholeModel?) {
     let type = try config.string("model_type")
     let listed = (config.value("architectures")?.array ?? []).compactMap(\.string)
     // What cannot be converted at all is told by the more telling name.
@@ -73,16 +95,33 @@ extension SourceModel {
     }
     guard let type else {
       guard let first = listed.first else { throw config.failed("model_type", "is missing, and architectures names none either") }
-      return (try ModelFamily(architecture: first, origin: config.path), first)
+      if let (family, whole) = wholeModel({ $0.architecture == first }) { return (family, whole.textArchitecture, whole) }
+      return (try ModelFamily(architecture: first, origin: config.path), first, nil)
     }
+    if let (family, whole) = wholeModel({ $0.modelType == type }) { return (family, whole.textArchitecture, whole) }
     guard let family = ModelFamily.all.first(where: { $0.modelTypes[type] != nil }), let architecture = family.modelTypes[type] else {
       throw config.failed(
-        "model_type", "is '\(type)', which is not supported. Supported: \(ModelFamily.all.flatMap { $0.modelTypes.keys }.sorted().joined(separator: ", "))")
+        "model_type", "is '\(type)', which is not supported. Supported: \(ModelFamily.all.flatMap { $0.modelTypes.keys + $0.wholeModels.map(\.modelType) }.sorted().joined(separator: ", "))")
     }
     if let first = listed.first, first != architecture {
       warnings.append(config.warning("architectures", "names \(first), but model_type is '\(type)', which counts, as in transformers: \(architecture)"))
     }
-    return (family, architecture)
+    return (family, architecture, nil)
+  }
+
+  private static func wholeModel(_ fits: (WholeModel) -> Bool) -> (ModelFamily, WholeModel)? {
+    for family in ModelFamily.all { if let whole = family.wholeModels.first(where: fits) { return (family, whole) } }
+    return nil
+  }
+
+  /// The text model's settings. What only the outer object holds (tied tables, end tokens, type) is read there, as in transformers.
+  private static func textSettings(
+    _ config: ConfigReader, _ whole: WholeModel
+  ) throws(WeightSourceError) -> ConfigReader {
+    guard let settings = try config.optional("text_config", "an object", \.object) else { throw config.failed("text_config", "is missing: \(whole.architecture) has its text model's settings there") }
+    let text = ConfigReader(path: config.path, file: config.file, json: .object(settings), prefix: "text_config.")
+    _ = text.value("model_type")  // the outer one has said which
+    return text
   }
 
   /// Tokens that attention looks back. A window that no sequence can outgrow is none.
@@ -94,6 +133,8 @@ extension SourceModel {
       return nil
     }
     let isGiven = config.json["sliding_window"] != nil
+    // Layers with a window have it, however long a sequence is.
+    if defaults.layers != nil { return try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) }
     guard let window = try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) else { return nil }
     if !isGiven, window < positions {
       warnings.append(config.warning(
@@ -131,10 +172,11 @@ extension SourceModel {
     "silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_new", "gelu_fast": "gelu_new",
     "gelu_accurate": "gelu_new", "gelu_pytorch_tanh": "gelu_pytorch_tanh", "gelu_python_tanh": "gelu_pytorch_tanh", "relu": "relu",
   ]
-  private static func activation(_ config: ConfigReader) throws(WeightSourceError) -> String {
-    let name = try config.unlessAbsent("hidden_act", "a string", \.string) ?? "silu"
+  private static func activation(_ config: ConfigReader, _ defaults: ConfigurationDefaults) throws(WeightSourceError) -> String {
+    let key = defaults.activation.key
+    let name = try config.unlessAbsent(key, "a string", \.string) ?? defaults.activation.name
     guard let known = activations[name] else {
-      throw config.failed("hidden_act", "is '\(name)', which is not supported. Supported: \(activations.keys.sorted().joined(separator: ", "))")
+      throw config.failed(key, "is '\(name)', which is not supported. Supported: \(activations.keys.sorted().joined(separator: ", "))")
     }
     return known
   }

@@ -55,6 +55,21 @@ extension SourceModel {
     members.merge(family.checkpointFields) { $1 }
     // Fields that only some models have; upstream keeps what it does not know.
     if let slidingWindow { members["sliding_window"] = .int(slidingWindow) }
+    if let layers { members.merge(layers.checkpointFields) { $1 } }
     return .object(members)
+  }
+}
+
+extension SourceLayers {
+  /// Under upstream's names, where it has any.
+  fileprivate var checkpointFields: JSONObject {
+    func number(_ value: JSONNumber?) -> JSONValue { value.map { .number($0) } ?? .null }
+    var members: JSONObject = [
+      "layer_types": .array(isWindowed.map { $0 ? "sliding_attention" : "full_attention" }), "rope_local_base_freq": .number(localBase),
+      "query_pre_attn_scalar": number(queryScalar), "final_logit_softcapping": number(logitSoftCap),
+    ]
+    let pattern = (isWindowed.firstIndex(of: false) ?? isWindowed.count) + 1
+    if isWindowed == (1...max(1, isWindowed.count)).map({ $0 % pattern != 0 }) { members["sliding_window_pattern"] = .int(pattern) }
+    return members
   }
 }

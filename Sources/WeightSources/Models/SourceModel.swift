@@ -22,6 +22,8 @@ public struct SourceModel: Sendable {
   public let maximumPositions: Int?
   /// Tokens that attention looks back; nil for all.
   public let slidingWindow: Int?
+  /// What layers see where they differ in it.
+  public let layers: SourceLayers?
   public internal(set) var tiesEmbeddings: Bool
   public internal(set) var attentionBias: Bool
   public internal(set) var mlpBias: Bool
@@ -40,6 +42,15 @@ public struct SourceModel: Sendable {
     if isQuantized { return .bfloat16 }
     return elementType == .float32 ? .float16 : elementType
   }
+}
+
+/// Layers that see a window of the sequence, with positions turned by a base of their own, beside others that see all of it.
+public struct SourceLayers: Sendable {
+  public let isWindowed: [Bool]
+  /// Numbers as the author wrote them; nil where the model has none.
+  public let localBase: JSONNumber
+  public let queryScalar: JSONNumber?
+  public let logitSoftCap: JSONNumber?
 }
 
 extension ElementType {

@@ -11,6 +11,10 @@ struct TinySource {
   var hasMLPBias = false
   /// Norms of query and key heads.
   var hasHeadNorms = false
+  /// Norms around attention and MLP.
+  var hasOuterNorms = false
+  /// What names begin with in place of `model.`.
+  var prefix = "model."
   /// lm_head is a copy of the table.
   var hasEqualHead = false
   /// Names without `model.` in front.
@@ -40,6 +44,7 @@ struct TinySource {
       let prefix = "model.layers.\(layer)."
       add(prefix + "input_layernorm.weight", [self.hidden], around: 1)
       add(prefix + "post_attention_layernorm.weight", [self.hidden], around: 1)
+      if hasOuterNorms { for name in ["pre", "post"] { add("\(prefix)\(name)_feedforward_layernorm.weight", [self.hidden], around: 1) } }
       if hasHeadNorms { for name in ["q_norm", "k_norm"] { add("\(prefix)self_attn.\(name).weight", [self.headSize], around: 1) } }
       let (q, kv) = (self.heads * self.headSize, self.keyValueHeads * self.headSize)
       for (name, rows, columns, hasBias) in [
@@ -56,7 +61,7 @@ struct TinySource {
     add("lm_head.weight", [self.vocabulary, self.hidden])
     if hasEqualHead { result[result.count - 1].values = result[0].values }
     return result.filter { tensor in !without.contains { tensor.name.hasSuffix($0) } }
-      .map { isBare ? ($0.name.replacing("model.", with: ""), $0.shape, $0.values) : $0 }
+      .map { ($0.name.replacing("model.", with: isBare ? "" : self.prefix), $0.shape, $0.values) }
   }
 
   /// `config.json` and `model.safetensors`.

@@ -1,0 +1,43 @@
+/// What transformers 5 takes where a configuration says nothing, and which keys its class looks at.
+package struct ConfigurationDefaults: Sendable {
+  package enum Bias: Sendable {
+    /// The class looks at `attention_bias` or `mlp_bias`; false by default.
+    case asked
+    case never
+    case always
+  }
+  package var positions: Int
+  /// Of keys that other classes require: `hidden_size`, ….
+  package var sizes: [String: Int] = [:]
+  /// nil: as many as attention heads.
+  package var keyValueHeadCount: Int?
+  /// nil: the hidden size divided by the attention heads.
+  package var headSize: Int?
+  package var slidingWindow: Int?
+  /// The key without which there is no window, and the one of the first layer that has it, with its default.
+  package var windowFlag: String?
+  package var firstWindowLayer: (key: String, layer: Int)?
+  /// The key of the activation's name, and that name.
+  package var activation = (key: "hidden_act", name: "silu")
+  package var rotaryBase = 10_000.0
+  package var tiesEmbeddings = false
+  /// nil: all layers see the same.
+  package var layers: LayerDefaults?
+  /// The key of a flag that lets every token see later ones, which no engine does.
+  package var bidirectionalFlag: String?
+  package var attentionBias = Bias.asked
+  package var mlpBias = Bias.asked
+}
+
+/// Of a class whose layers differ in what they see: some a window with positions turned by a base of their own, some everything.
+package struct LayerDefaults: Sendable {
+  /// Every so many layers one sees everything.
+  package var pattern: Int
+  /// Of the rotary embedding of layers with a window.
+  package var localBase: Double
+  /// Scores are divided by its square root; nil: by that of the head's size.
+  package var queryScalar: Double?
+  package init(pattern: Int, localBase: Double, queryScalar: Double? = nil) {
+    (self.pattern, self.localBase, self.queryScalar) = (pattern, localBase, queryScalar)
+  }
+}
