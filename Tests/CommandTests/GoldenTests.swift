@@ -34,7 +34,9 @@ import Testing
   func `Gemma 3 270M answers as transformers does`(_ dtype: String, _ tensor: Int, _ pipeline: Int) throws {
     let model = try #require(Extras.gemma)
     let golden = try Golden(Project.at("Tests/Golden/gemma-3-270m.json"), count: 6, margin: 0.02, tolerance: 5e-3)
-    let base = try Engines().make(model, dtype: dtype, tensor: tensor, pipeline: pipeline)
+    let engines = Engines()
+    let base = try engines.make(model, dtype: dtype, tensor: tensor, pipeline: pipeline)
     try golden.check("base_\(dtype)", base, "tp \(tensor) pp \(pipeline)")
+    withExtendedLifetime(engines) {}
   }
 }
