@@ -1,6 +1,7 @@
 public import JSON
 
-/// `output = norm(input)`, or, with a residual, `residual += input`, then `output = norm(residual)`: what fusion makes of ``Add`` and a norm.
+/// `output = norm(input)`, or, with a residual, `residual += input`, then `output = norm(residual)`: what fusion makes of
+/// ``Add`` and an RMS norm.
 ///
 /// RMS (arXiv:1910.07467): `x / sqrt(mean(x²) + epsilon) * weight`. Layer (arXiv:1607.06450):
 /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias`. Weight and bias `[width]`; all values are as wide.

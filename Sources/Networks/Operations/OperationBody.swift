@@ -1,7 +1,7 @@
 public import JSON
 public import Tensors
 
-/// What every kind of operation says of itself: one struct a kind, one file a struct.
+/// What every kind of operation says of itself: one struct a kind, those that belong together in one file.
 ///
 /// An operation works on all rows of its input values. Widths are elements a row.
 public protocol OperationBody: Sendable, Hashable {
