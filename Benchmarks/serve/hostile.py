@@ -33,6 +33,25 @@ def complete(prompt, **more):
     return "/v1/completions", {"model": "m", "prompt": prompt, "max_tokens": 1, **more}
 
 
+class Flood:
+    """Bytes that a client sends over one connection: a beginning, then the same again and again, whatever is answered."""
+
+    def __init__(self, opening: bytes, rest: bytes):
+        self.opening, self.rest = opening, rest
+
+
+def floods() -> dict[str, Flood]:
+    """What is costly to read, whether or not anybody looks at it."""
+    chunked = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    unwanted = b"POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n" + b"a" * 65536
+    return {
+        "one endless chunk": Flood(chunked + b"40000000\r\n", b"a" * MEGABYTE),
+        "chunks of one byte": Flood(chunked, b"1\r\nx\r\n" * (MEGABYTE // 6)),
+        "an endless chunk extension": Flood(chunked + b"1;", b"a" * MEGABYTE),
+        "unwanted bodies of 64 KiB, pipelined": Flood(b"", unwanted * 16),
+    }
+
+
 def kinds() -> dict[str, tuple[str, object]]:
     """Name to path and body; all are refused, some after work."""
     marks = "a" + "\u0301\u0316" * (MEGABYTE // 2)
@@ -86,6 +105,26 @@ def get(port: int, path: str) -> tuple[int, bytes]:
     return int(head.split(b" ")[1]), body
 
 
+def pour(s: socket.socket, flood: Flood, end: float) -> str:
+    """Sends until the server closes the connection, or a second has passed."""
+    s.settimeout(1)
+    answer = b""
+    try:
+        s.sendall(flood.opening)
+        stop = min(end, time.time() + 1)
+        rest = memoryview(flood.rest)
+        while time.time() < stop:
+            rest = rest[s.send(rest):] or memoryview(flood.rest)
+            try:
+                while piece := s.recv(1 << 20, socket.MSG_DONTWAIT):
+                    answer = answer or piece[:16]
+            except BlockingIOError:
+                pass
+    except OSError:
+        pass
+    return answer.split(b" ")[1].decode() if answer else "no answer"
+
+
 def attack(port: int, clients: list[int], requests, end: float, results):
     """Each client sends one request after another, beginning with the one of its number."""
     os.nice(19)
@@ -99,7 +138,9 @@ def attack(port: int, clients: list[int], requests, end: float, results):
             turn += 1
             try:
                 with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
-                    if data is None:
+                    if isinstance(data, Flood):
+                        status = pour(s, data, end)
+                    elif data is None:
                         s.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n".encode())
                         while time.time() < end:
                             s.sendall(b" ")
@@ -235,6 +276,7 @@ def main():
         tokens = max(1, min(2000, length - 32))
         made = {name: (path, None if body is None else request(path, body)) for name, (path, body) in kinds().items()
                 if not options.only or any(text in name for text in options.only)}
+        made |= {name: ("", flood) for name, flood in floods().items() if not options.only or any(text in name for text in options.only)}
         runs = {"nothing": []} | ({} if options.together else {name: [job] for name, job in made.items()})
         runs["all kinds together"] = list(made.values())
         print(f"{options.at_once} clients, {options.seconds:g} s a row, {os.cpu_count()} processors\n")

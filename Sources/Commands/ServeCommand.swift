@@ -275,7 +275,7 @@ public struct ServeCommand: DrydockCommand {
     return Logger(label: "trtllm-serve") { label in
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = level
-      return secrets.isEmpty ? handler : MaskingLogHandler(handler, hiding: secrets)
+      return MaskingLogHandler(handler, hiding: secrets)
     }
   }
 

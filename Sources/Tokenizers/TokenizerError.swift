@@ -41,7 +41,7 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
     case .noChatTemplate(let available):
       available.isEmpty
         ? "\(file): the model has no chat template. Give text instead of messages, or put a chat_template.jinja beside \(file)."
-        : "\(file): no chat template is called 'default'; there are: \(available.joined(separator: ", "))."
+        : "no chat template is called 'default'; there are: \(available.joined(separator: ", ")). Put the default one beside tokenizer.json, as chat_template.jinja."
     }
   }
 }

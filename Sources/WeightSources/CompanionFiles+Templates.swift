@@ -11,8 +11,8 @@ extension CompanionFiles {
   public init(beside directory: FilePath, architecture: String?) throws(FileError) {
     let present = ModelSource.auxiliaryNames.filter { Directory.kind(of: directory.appending($0)) == .file }
     self.init(present, in: directory, architecture: architecture)
-    try takeOlderTemplate()
     try takeTemplates(of: directory)
+    try takeOlderTemplate()
   }
 
   /// Named chat templates of `directory`, where the other files are from, into tokenizer_config.json; and what lies in it under
@@ -25,6 +25,9 @@ extension CompanionFiles {
     guard hasTokenizer else {
       notes.append("\(folder) is left out, as there is no tokenizer.json beside it")
       return
+    }
+    if contents.removeValue(forKey: Self.olderTemplate) != nil {
+      notes.append("the chat template of \(Self.olderTemplate) counts no more beside \(folder), as in transformers")
     }
     func bytes(_ file: String) throws(FileError) -> [UInt8]? {
       file == plain ? try contents[plain]?.bytes() : try ReadableFile.contents(of: directory.appending(file))
@@ -84,10 +87,11 @@ extension CompanionFiles {
     return "\(name.inMessage) is \(what): it counts as absent, as in transformers, which takes a \(wanted)"
   }
 
+  private static let olderTemplate = "chat_template.json"
   /// A template in chat_template.json alone becomes chat_template.jinja, which counts before an engine's own in
   /// tokenizer_config.json.
   private mutating func takeOlderTemplate() throws(FileError) {
-    let (older, plain) = ("chat_template.json", "chat_template.jinja")
+    let (older, plain) = (Self.olderTemplate, "chat_template.jinja")
     guard let content = contents[older], contents[plain] == nil else { return }
     func json(_ file: AuxiliaryFile) throws(FileError) -> JSONValue? {
       let bytes = try file.bytes()

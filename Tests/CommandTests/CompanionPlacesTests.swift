@@ -86,6 +86,30 @@ import Testing
     #expect(file.status == 0 && file.errors.contains("additional_chat_templates is a file"), "\(file.errors)")
   }
 
+  @Test func `the template of an older file is no default beside named ones, in whatever is made of the model`() throws {
+    try makeModel(template: nil)
+    d.write("m/chat_template.json", "{\"chat_template\": \"old\"}")
+    d.write("m/additional_chat_templates/rag.jinja", "r")
+    #expect(try convert("c").status == 0)
+    for source in ["m", "c"] {
+      remove(d("e"))
+      let built = try build(source, "e")
+      #expect(built.status == 0 && !built.errors.contains("the only chat template"), "\(built.errors)")
+      if source == "m" { #expect(built.errors.contains("chat_template.json counts no more beside additional_chat_templates"), "\(built.errors)") }
+      #expect(try json("e/tokenizer_config.json")["chat_template"] == [["name": "rag", "template": "r"]])
+      #expect(names(in: d("e"))?.contains { $0.hasPrefix("chat_template.") } == false)
+      // As where the directory itself is read.
+      for asked in [try chat("e"), try chat("e", "--tokenizer_dir", path("m"))] {
+        #expect(asked.status == 1 && asked.errors.contains("no chat template is called 'default'; there are: rag"), "\(asked.errors)")
+        #expect(!asked.errors.contains("tokenizer_config.json: no chat template"), "\(asked.errors)")
+      }
+    }
+    // Alone it still counts.
+    remove(d("m/additional_chat_templates"))
+    let alone = try build("m", "alone")
+    #expect(alone.errors.contains("the only chat template is in chat_template.json") && contents(d("alone/chat_template.jinja")) == Array("old".utf8), "\(alone.errors)")
+  }
+
   @Test func `named templates that lie in an engine or a checkpoint come along`() throws {
     try makeModel(template: nil)
     #expect(try convert("c").status == 0)

@@ -86,9 +86,12 @@ import Testing
       _ = try get("/v1/\(key)", "Bearer \(Self.key)")
       _ = try get("/v1/models/x\(key)\(key)y", nil)
       _ = try get("/admin/v1/\(key)", "Bearer \(Self.adminKey)")
+      let encoded = key.utf8.map { "%" + String($0, radix: 16) }.joined()
+      _ = try get("/v1/models/\(encoded)", "Bearer \(Self.key)")
+      _ = try get("/v1/models/\(key.replacing("-", with: "%2D"))/\(encoded.replacing("%", with: "%25"))", "Bearer \(Self.key)")
       _ = try send("GET /health HTTP/1.1\r\nHost: \(key)\r\nX-Request-Id: me-\(key)\r\n\(key): x\r\nConnection: close\r\n\r\n")
       _ = try send("\(key) /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-      let body = "{\"model\": \"m\", \"prompt\": \"a\", \"max_tokens\": 1, \"\(key)\": 1, \"user\": \"\(key)\"}"
+      let body = "{\"model\": \"m\", \"prompt\": \"a\", \"max_tokens\": 1, \"\(key)\": 1, \"\(String(repeating: "x", count: 55))\(key)\": 1, \"\\n2026-01-01T00:00:00+0000 critical trtllm-serve: forged\": 1, \"user\": \"\(key)\"}"
       for path in ["/v1/completions", "/tokenize", "/admin/v1/weights"] {
         _ = try send(
           "POST \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(path.hasPrefix("/admin") ? Self.adminKey : Self.key)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
@@ -104,6 +107,13 @@ import Testing
     started.process.waitUntilExit()
     #expect(started.process.terminationStatus == 0)
     check(started.text, "the log at \(level)")
+    for key in [Self.key, Self.adminKey] {
+      // What is left of one that is cut, and what stands there when all but its signs are encoded, or all of it.
+      for part in [String(key.prefix(6)), key.replacing("-", with: "%2D"), key.utf8.map { "%" + String($0, radix: 16) }.joined()] {
+        #expect(!started.text.contains(part), "the log at \(level) shows \(part)")
+      }
+    }
+    #expect(!started.text.contains("\n2026-01-01T00:00:00"), "a client begins a line of the log at \(level)")
     if level == "trace" { #expect(started.text.contains("listening"), "\(started.text.prefix(500))") }
   }
 

@@ -1,4 +1,3 @@
-import NIOCore
 import Serving
 import Testing
 
@@ -75,15 +74,3 @@ import Testing
   }
 }
 
-@Suite struct BodyRateTests {
-  @Test func `one body comes as it likes, a flood at the rate, and what was not used does not add up`() {
-    let rate = BodyRate(bytesPerSecond: 1000, burstBytes: 500)
-    let start = NIODeadline.now() + .seconds(10)
-    #expect(rate.take(500, at: start) == start)
-    #expect(rate.take(100, at: start) == start + .milliseconds(100))
-    #expect(rate.take(100, at: start) == start + .milliseconds(200))
-    // An hour of nothing is a burst, no more.
-    let later = start + .hours(1)
-    #expect(rate.take(700, at: later) == later + .milliseconds(200))
-  }
-}

@@ -136,6 +136,27 @@ import Testing
     }
   }
 
+  @Test func `a body of small chunks is read, and one of framing alone is a 400`() async throws {
+    try await withLiveServer { server in
+      try await server.connect { connection in
+        let head = "POST /detokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let body = "{\"tokens\":[97]" + String(repeating: " ", count: 300_001) + "}"
+        var chunks = head
+        var rest = body.utf8[...]
+        while !rest.isEmpty {
+          chunks += "2;a=b\r\n\(String(decoding: rest.prefix(2), as: UTF8.self))\r\n"
+          rest = rest.dropFirst(2)
+        }
+        try await connection.send(chunks + "0\r\n\r\n")
+        #expect(await connection.read { $0.hasSuffix("{\"prompt\":\"a\"}") }, "\(connection.received)")
+        connection.forget()
+        try? await connection.send(head + "1;" + String(repeating: "a", count: 200_000))
+        await connection.read()
+        #expect(connection.received.hasPrefix("HTTP/1.1 400 ") && connection.received.contains("bytes of framing"), "\(connection.received)")
+      }
+    }
+  }
+
   @Test func `a header that takes too long ends the connection`() async throws {
     try await withLiveServer(options: testOptions { $0.headerTimeLimit = .milliseconds(300) }) { server in
       try await server.connect { connection in

@@ -76,6 +76,40 @@ import Testing
     #expect(!text.contains(Self.text) && text.contains("hello (secret)") && text.contains("/(secret)") && text.contains("id-(secret)") && text.contains("no (secret)"), "\(text)")
   }
 
+  @Test func `a log line shows no secret that is encoded, and none by its part that is left when it is cut`() {
+    let long = "sk-" + String(repeating: "Zq81", count: 500)
+    let lines = Lines()
+    let logger = Logger(label: "test") { _ in MaskingLogHandler(Collecting(lines: lines), hiding: [secret, Secret(long)]) }
+    func encoded(_ text: String) -> String { text.utf8.map { "%" + String($0, radix: 16) }.joined() }
+    for text in [Self.text, long] {
+      let some = text.replacing("-", with: "%2D")
+      for form in [text, some, encoded(text), encoded(encoded(text)), "100%\(text)", "%zz%4\(some)\(text)"] {
+        logger.info("hello \(form)", metadata: ["path": "/a%20b/\(form)", "fields": ["x", .string(form + String(repeating: "y", count: 2000))]])
+      }
+    }
+    let text = lines.text.withLock { $0 }
+    for part in ["Zq81", "%5a", "%5A", "%2D", "%35%61"] { #expect(!text.contains(part), "\(part): \(text.prefix(3000))") }
+    #expect(text.contains("/a b/(secret)") && text.contains("100%(secret)") && text.contains("bytes)"), "\(text.prefix(3000))")
+    // What holds none stays as it was written, and only what is long is cut.
+    lines.text.withLock { $0 = "" }
+    logger.info("50%", metadata: ["path": "/v1/a%20b%2Fc"])
+    #expect(lines.text.withLock { $0.contains("50%") && $0.contains("/v1/a%20b%2Fc") && !$0.contains("bytes)") })
+  }
+
+  @Test("no text begins a line of the log", arguments: [true, false])
+  func oneLine(hasSecrets: Bool) {
+    struct Failure: Error, CustomStringConvertible { let description: String }
+    let lines = Lines()
+    var logger = Logger(label: "test") { _ in MaskingLogHandler(Collecting(lines: lines), hiding: hasSecrets ? [secret] : []) }
+    let text = "a\n2026-01-01 critical\r\u{85}\u{2028}\u{2029}\u{202E}\u{1B}[2K\t\u{0}z\u{E9}"
+    logger[metadataKey: "id"] = .string(text)
+    logger.error("\(text)", error: Failure(description: text), metadata: ["m": .string(text), text: ["x", .string(text)]])
+    let line = lines.text.withLock { $0 }
+    #expect(line.unicodeScalars.filter { $0 == "\n" }.count == 1 && line.hasSuffix("\n"), "\(line)")
+    for scalar in "\r\u{85}\u{2028}\u{2029}\u{202E}\u{1B}\t\u{0}".unicodeScalars { #expect(!line.unicodeScalars.contains(scalar), "\(scalar.value)") }
+    #expect(line.contains("a\\n2026-01-01 critical\\r\\u{85}") && line.contains("\\u{1B}[2K\\t\\u{0}z\u{E9}"), "\(line)")
+  }
+
   private final class Lines: Sendable { let text = Mutex("") }
   private struct Collecting: LogHandler {
     let lines: Lines

@@ -1,5 +1,6 @@
 import Hummingbird
 import JSON
+import Logging
 import Tokenizers
 
 /// `POST /tokenize`: a text or a conversation to token ids.
@@ -77,9 +78,10 @@ extension ServingCore {
 extension ServingContext {
   func noteUnknown(_ fields: [String]) {
     guard !fields.isEmpty else { return }
-    let shown = fields.prefix(10).map { FieldReader.brief($0, 64) }.joined(separator: ",")
-    let more = fields.count > 10 ? " and \(fields.count - 10) more" : ""
-    logger.debug("unknown request fields are ignored", metadata: ["fields": .string(shown + more)])
+    // Whole: what is cut here is not found by whoever looks for keys. The log cuts it itself.
+    var metadata: Logger.Metadata = ["fields": .array(fields.prefix(10).map { .string($0) })]
+    if fields.count > 10 { metadata["more"] = "\(fields.count - 10)" }
+    logger.debug("unknown request fields are ignored", metadata: metadata)
   }
 }
 

@@ -94,6 +94,12 @@ extension APIError {
     error.closesConnection = true
     return error
   }
+  static func framing(perByte: Int) -> APIError {
+    var error = APIError.invalid(
+      nil, "The request body has more than \(perByte) bytes of framing for each of its own. Send larger chunks, without extensions.")
+    error.closesConnection = true
+    return error
+  }
   static func bodyTooSlow(seconds: Int) -> APIError {
     var error = APIError(
       status: 408, message: "The request was not complete within \(seconds) seconds.", type: "invalid_request_error",

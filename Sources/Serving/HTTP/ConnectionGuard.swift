@@ -1,22 +1,27 @@
-import NIOCore
+package import NIOCore
 import NIOHTTP1
-import NIOHTTPTypes
+package import NIOHTTPTypes
 import HTTPTypes
 
-/// Watches one connection: cuts off clients that are too slow, slows those that send large bodies faster than they can be looked at,
-/// notices those that have gone, and ends a connection whose last answer said `Connection: close`.
+/// Watches one connection: cuts off clients that are too slow or whose bodies are nearly all framing, notices those that have gone,
+/// and ends a connection whose last answer said `Connection: close`.
 ///
-/// Used on its event loop only. It stands behind the HTTP decoder, so it sees whole heads and body parts.
-final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
-  typealias InboundIn = HTTPRequestPart
-  typealias InboundOut = HTTPRequestPart
-  typealias OutboundIn = HTTPResponsePart
-  typealias OutboundOut = HTTPResponsePart
+/// Used on its event loop only. It stands behind the HTTP decoder, so it sees whole heads and body parts, and puts a
+/// ``ConnectionIntake`` before it.
+package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  package typealias InboundIn = HTTPRequestPart
+  package typealias InboundOut = HTTPRequestPart
+  package typealias OutboundIn = HTTPResponsePart
+  package typealias OutboundOut = HTTPResponsePart
 
-  struct Limits: Sendable {
-    var header: Duration
-    var body: Duration
-    var writeStall: Duration
+  package struct Limits: Sendable {
+    package var header: Duration
+    package var body: Duration
+    package var writeStall: Duration
+
+    package init(header: Duration, body: Duration, writeStall: Duration) {
+      (self.header, self.body, self.writeStall) = (header, body, writeStall)
+    }
   }
   /// A client may close its sending half and still wait for a short answer; one that is generated for longer than this
   /// is taken to be for nobody. (Closing a socket looks the same from here until something is written to it.)
@@ -24,89 +29,144 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// How long nothing may come of the bytes that nobody wants: they are read, so that the client gets to read its answer before the
   /// reset.
   static let lingerTime: TimeAmount = .seconds(1)
+  /// How long they are read at all.
+  static let longestLinger: TimeAmount = .seconds(10)
+  /// Bytes of a body that are no payload: so many, and so many more for each byte of payload. (A byte in a chunk of its own has five.)
+  private static let framing = (free: 64 << 10, perByte: 8)
+  /// Body parts are put together up to about so many bytes.
+  private static let gathered = 64 << 10
 
   private let limits: Limits
-  private let bodyRate: BodyRate
+  private let intake: ConnectionIntake
   /// Opens when the connection has ended, or soon will.
   let clientGone = Latch()
   private var requestsInProgress = 0
   private var readDeadline: Scheduled<Void>?
   private var stallDeadline: Scheduled<Void>?
+  private var graceDeadline: Scheduled<Void>?
   private var closesAfterResponse = false
   private var isLingering = false
-  /// Of the request that is being read.
-  private var bodyBytes = 0
-  /// Nothing is read before.
-  private var readsFrom: NIODeadline?
-  private var delayedRead: Scheduled<Void>?
+  /// Of the request that is being read: payload, and what the intake had passed on before it. Nil between requests.
+  private var reading: (payload: Int, passedBefore: Int)?
+  /// Parts of a body that are passed on as one: they may be of a byte each.
+  private var gathered: ByteBuffer?
 
-  init(limits: Limits, bodyRate: BodyRate) {
+  package init(limits: Limits, inputRate: InputRate) {
     self.limits = limits
-    self.bodyRate = bodyRate
+    intake = ConnectionIntake(rate: inputRate)
   }
 
-  func handlerAdded(context: ChannelHandlerContext) {
+  package func handlerAdded(context: ChannelHandlerContext) {
+    do {
+      let pipeline = context.pipeline.syncOperations
+      let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+      try pipeline.addHandler(intake, position: .before(decoder))
+      // So that a connection that has to wait holds little.
+      try context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+    } catch {
+      context.fireErrorCaught(error)
+      return context.close(promise: nil)
+    }
     if context.channel.isActive { awaitHeader(context) }
   }
 
-  func channelActive(context: ChannelHandlerContext) {
+  package func channelActive(context: ChannelHandlerContext) {
     awaitHeader(context)
     context.fireChannelActive()
   }
 
   private func awaitHeader(_ context: ChannelHandlerContext) {
-    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    readDeadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.header)) { bound.value.close(promise: nil) }
+    limitReading(to: limits.header, context) { $0.close(promise: nil) }
   }
 
-  func channelInactive(context: ChannelHandlerContext) {
+  /// Does something once the client has had so much time; what it was made to wait does not count.
+  private func limitReading(to limit: Duration, _ context: ChannelHandlerContext, _ action: @escaping @Sendable (ChannelHandlerContext) -> Void) {
     readDeadline?.cancel()
-    stallDeadline?.cancel()
-    delayedRead?.cancel()
+    let now = context.eventLoop.now
+    expire(at: now + TimeAmount(limit), excused: intake.waited(at: now), context, action)
+  }
+  private func expire(
+    at deadline: NIODeadline, excused: TimeAmount, _ context: ChannelHandlerContext, _ action: @escaping @Sendable (ChannelHandlerContext) -> Void
+  ) {
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    readDeadline = context.eventLoop.scheduleTask(deadline: deadline) {
+      let (own, context) = bound.value
+      let now = context.eventLoop.now
+      let waited = own.intake.waited(at: now)
+      if waited > excused { own.expire(at: now + (waited - excused), excused: waited, context, action) } else { action(context) }
+    }
+  }
+
+  package func channelInactive(context: ChannelHandlerContext) {
+    for task in [readDeadline, stallDeadline, graceDeadline] { task?.cancel() }
     clientGone.open()
     context.fireChannelInactive()
   }
 
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+  package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    intake.decodedParts += 1
+    if isLingering { return }
     let part = unwrapInboundIn(data)
-    if case .body(let bytes) = part { count(bytes.readableBytes) }
-    if isLingering { return awaitEndOfLingering(context) }
     switch part {
     case .head(let head):
-      bodyBytes = 0
+      reading = (0, intake.passedBytes)
       requestsInProgress += 1
       // Clients that ask before they send a large body wait for this.
       if head.headerFields[.expect]?.lowercased() == "100-continue", requestsInProgress == 1 {
         context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
       }
-      readDeadline?.cancel()
-      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
       let seconds = Int(limits.body.components.seconds)
-      readDeadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.body)) {
-        // The endpoint that reads the body gets this, and answers 408.
-        bound.value.fireErrorCaught(APIError.bodyTooSlow(seconds: seconds))
-      }
-    case .body: break
+      // The endpoint that reads the body gets this, and answers 408.
+      limitReading(to: limits.body, context) { $0.fireErrorCaught(APIError.bodyTooSlow(seconds: seconds)) }
+    case .body(let bytes): return gather(bytes, context)
     case .end:
+      passOnGathered(context)
+      reading = nil
       readDeadline?.cancel()
       readDeadline = nil
     }
     context.fireChannelRead(data)
   }
 
-  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+  private func gather(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+    reading?.payload += bytes.readableBytes
+    if gathered?.writeImmutableBuffer(bytes) == nil { gathered = bytes }
+    if let gathered, gathered.readableBytes >= Self.gathered { passOnGathered(context) }
+  }
+  private func passOnGathered(_ context: ChannelHandlerContext) {
+    guard let bytes = gathered else { return }
+    gathered = nil
+    context.fireChannelRead(wrapInboundOut(.body(bytes)))
+  }
+
+  package func channelReadComplete(context: ChannelHandlerContext) {
+    if isLingering {
+      context.read()
+    } else {
+      passOnGathered(context)
+      if let (payload, before) = reading, intake.passedBytes - before > Self.framing.free + Self.framing.perByte * payload {
+        reading = nil
+        context.fireErrorCaught(APIError.framing(perByte: Self.framing.perByte))
+      }
+    }
+    context.fireChannelReadComplete()
+  }
+
+  package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case ChannelEvent.inputClosed = event {
+      passOnGathered(context)
       if isLingering {
         context.close(promise: nil)
       } else if requestsInProgress > 0 {
         // Only answers of the engine end by this; what needs no engine is still sent.
-        context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { [clientGone] in clientGone.open() }
+        graceDeadline = context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { [clientGone] in clientGone.open() }
       }
     }
     context.fireUserInboundEventTriggered(event)
   }
 
-  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+  package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    passOnGathered(context)
     guard error is HTTPParserError, requestsInProgress == 0, !isLingering else {
       return context.fireErrorCaught(error)
     }
@@ -123,7 +183,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     write(context: context, data: wrapOutboundOut(.end(nil)), promise: nil)
   }
 
-  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+  package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(let head) where head.headerFields[.connection] == "close":
       closesAfterResponse = true
@@ -144,43 +204,30 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// reset the connection and could take the answer with it.
   private func linger(_ context: ChannelHandlerContext) {
     isLingering = true
+    gathered = nil
+    reading = nil
+    intake.discard()
     context.close(mode: .output, promise: nil)
-    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    context.eventLoop.scheduleTask(in: TimeAmount(limits.body)) { bound.value.close(promise: nil) }
-    awaitEndOfLingering(context)
-    read(context: context)
-  }
-
-  private func awaitEndOfLingering(_ context: ChannelHandlerContext) {
     readDeadline?.cancel()
-    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    let start = max(.now(), readsFrom ?? .now())
-    readDeadline = context.eventLoop.scheduleTask(deadline: start + Self.lingerTime) { bound.value.close(promise: nil) }
+    let now = context.eventLoop.now
+    awaitSilence(since: now, until: now + Self.longestLinger, context)
+    context.read()
   }
 
-  func channelReadComplete(context: ChannelHandlerContext) {
-    if isLingering { read(context: context) }
-    context.fireChannelReadComplete()
-  }
-
-  private func count(_ byteCount: Int) {
-    bodyBytes += byteCount
-    if bodyBytes > BodyRate.uncounted { readsFrom = bodyRate.take(byteCount) }
-  }
-
-  /// Whoever wants to read, the pipeline or this handler, waits until this connection may.
-  func read(context: ChannelHandlerContext) {
-    guard let start = readsFrom, start > .now() else { return context.read() }
-    guard delayedRead == nil else { return }
-    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    let own = NIOLoopBound(self, eventLoop: context.eventLoop)
-    delayedRead = context.eventLoop.scheduleTask(deadline: start) {
-      own.value.delayedRead = nil
-      bound.value.read()
+  private func awaitSilence(since start: NIODeadline, until end: NIODeadline, _ context: ChannelHandlerContext) {
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    let deadline = min(end, max(start, intake.lastHeard) + Self.lingerTime)
+    readDeadline = context.eventLoop.scheduleTask(deadline: deadline) {
+      let (own, context) = bound.value
+      if deadline < end, own.intake.lastHeard + Self.lingerTime > deadline {
+        own.awaitSilence(since: start, until: end, context)
+      } else {
+        context.close(promise: nil)
+      }
     }
   }
 
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
+  package func channelWritabilityChanged(context: ChannelHandlerContext) {
     stallDeadline?.cancel()
     stallDeadline = nil
     if !context.channel.isWritable {

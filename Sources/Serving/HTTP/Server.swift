@@ -53,10 +53,10 @@ public struct Server: Service {
     let options = core.options
     let limits = ConnectionGuard.Limits(
       header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit)
-    let bodyRate = BodyRate(bytesPerSecond: options.maximumBodyRate, burstBytes: options.maximumBodyBytes)
+    let inputRate = InputRate(bytesPerSecond: options.maximumInputRate, largestBody: options.maximumBodyBytes)
     var server = HTTPServerBuilder.http1(
       configuration: .init(
-        additionalChannelHandlers: [ConnectionGuard(limits: limits, bodyRate: bodyRate)], idleTimeout: TimeAmount(options.idleTimeLimit)))
+        additionalChannelHandlers: [ConnectionGuard(limits: limits, inputRate: inputRate)], idleTimeout: TimeAmount(options.idleTimeLimit)))
     if let files = options.certificates {
       server = try server.encrypted(by: files)
     }

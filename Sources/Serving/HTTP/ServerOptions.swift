@@ -21,9 +21,9 @@ public struct ServerOptions: Sendable {
   public var maximumBodyBytes = 8 << 20
   /// Memory for bodies on their way, over all connections; those of at most 64 KiB do not count.
   public var maximumBodyMemory = 256 << 20
-  /// Bytes a second of bodies, over all connections, but for the first 64 KiB of each and one body of the largest size at once. About
-  /// what the threads that look at them get through.
-  public var maximumBodyRate = 256 << 20
+  /// Bytes a second that are read of what clients send, over all connections; see ``InputRate``. About what the threads that look at
+  /// bodies get through.
+  public var maximumInputRate = 256 << 20
   /// Whether a request may bring a chat template of its own: a program that would run here.
   public var trustsRequestChatTemplates = false
   /// Threads that read requests, and bounds for the work on one.

@@ -1,9 +1,14 @@
 public import Logging
 
-/// Keeps keys out of log lines, wherever they come from: clients write them into paths, request ids and names of fields.
+/// Keeps keys and ends of lines out of log lines, wherever they come from: clients write them into paths, request ids and names of fields.
+///
+/// Keys are found as they stand and percent-encoded. They are looked for first, in whole texts; what is long is cut afterwards, so whoever
+/// logs a client's text must not cut it.
 public struct MaskingLogHandler: LogHandler {
   private var inner: any LogHandler
   private let secrets: [Secret]
+  /// Of a value, in bytes.
+  private static let longest = 1024
 
   public init(_ inner: any LogHandler, hiding secrets: [Secret]) {
     self.inner = inner
@@ -25,23 +30,38 @@ public struct MaskingLogHandler: LogHandler {
 
   public func log(event: LogEvent) {
     var event = event
-    event.message = "\(masked("\(event.message)"))"
+    event.message = "\(shown("\(event.message)"))"
     event.metadata = event.metadata.map(masked)
     if let error = event.error {
       event.error = nil
-      event.metadata = (event.metadata ?? [:]).merging(["error": .string(masked("\(error)"))]) { old, _ in old }
+      event.metadata = (event.metadata ?? [:]).merging(["error": .string(short("\(error)"))]) { old, _ in old }
     }
     inner.log(event: event)
   }
 
-  private func masked(_ text: String) -> String { secrets.reduce(text) { $1.masking($0) ?? $0 } }
+  private func shown(_ text: String) -> String { LogText.oneLine(secrets.isEmpty ? text : masked(text)) }
+  private func short(_ text: String) -> String { LogText.cut(shown(text), to: Self.longest) }
+
+  /// Where a key is found in what the text decodes to, that is shown in its place.
+  private func masked(_ text: String) -> String {
+    var (result, plain) = (text, text)
+    for depth in 0...LogText.deepest {
+      if depth > 0 {
+        guard let decoded = LogText.percentDecoded(plain) else { break }
+        plain = decoded
+      }
+      let masked = secrets.reduce(plain) { $1.masking($0) ?? $0 }
+      if masked != plain { (result, plain) = (masked, masked) }
+    }
+    return result
+  }
   private func masked(_ metadata: Logger.Metadata) -> Logger.Metadata {
-    Dictionary(metadata.map { (masked($0.key), masked($0.value)) }, uniquingKeysWith: { first, _ in first })
+    Dictionary(metadata.map { (short($0.key), masked($0.value)) }, uniquingKeysWith: { first, _ in first })
   }
   private func masked(_ value: Logger.MetadataValue) -> Logger.MetadataValue {
     switch value {
-    case .string(let text): .string(masked(text))
-    case .stringConvertible(let value): .string(masked("\(value)"))
+    case .string(let text): .string(short(text))
+    case .stringConvertible(let value): .string(short("\(value)"))
     case .array(let values): .array(values.map(masked))
     case .dictionary(let members): .dictionary(masked(members))
     default: value
