@@ -107,7 +107,7 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("drain_seconds"),
-    help: ArgumentHelp("How long running answers may take to end after SIGTERM.", valueName: "n"))
+    help: ArgumentHelp("How long running answers may take to end after SIGTERM or Ctrl-C; a second one ends the server at once.", valueName: "n"))
   var drainSeconds: Int = 30
 
   @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
@@ -210,7 +210,8 @@ public struct ServeCommand: DrydockCommand {
         "listening",
         metadata: ["url": "\(certificate == nil ? "http" : "https")://\(host):\(port)", "model": .string(modelName)])
     }
-    do { try await server.runUntilSignal() } catch {
+    // Nothing is written that would have to be cleared away, so the process may end anywhere.
+    do { try await server.runUntilSignal(onSecondSignal: { CommandRunner.end(bySignal: $0) }) } catch {
       await loop.stop(drain: false)
       throw error
     }

@@ -107,20 +107,23 @@ public enum CommandRunner {
     let watch = Task {
       for await signal in signals {
         let number: Int32 = signal == .sigint ? SIGINT : SIGTERM
-        if received.exchange(number, ordering: .relaxed) != 0 { exit(128 + number) }
+        if received.exchange(number, ordering: .relaxed) != 0 { end(bySignal: number) }
         work.cancel()
       }
     }
     defer { watch.cancel() }
     do { try await work.value } catch is CancellationError {
       printError("\(name): interrupted; outputs are as they were")
-      exit(128 + received.load(ordering: .relaxed))
+      end(bySignal: received.load(ordering: .relaxed))
     }
   }
 
   /// Ends the process where the "error" is that help was asked for.
   private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
     guard Command.exitCode(for: error) == .success else { return }
+  /// Ends the process with the exit code that shells give for a signal.
+  static func end(bySignal number: Int32) -> Never { exit(128 + number) }
+
     print(arranged(Command.fullMessage(for: error)))
     exit(0)
   }

@@ -4,6 +4,7 @@ public import Logging
 import NIOCore
 import NIOPosix
 public import ServiceLifecycle
+import UnixSignals
 
 /// An OpenAI-compatible HTTP server in front of one engine.
 ///
@@ -26,11 +27,24 @@ public struct Server: Service {
 
   /// Serves until the process gets SIGTERM or SIGINT.
   ///
+  /// - Parameter onSecondSignal: Called with the number of a signal that comes while running answers may still end, as from
+  ///   somebody who does not want to wait for them.
   /// - Throws: ``ServeError``, or what made the server end early.
-  public func runUntilSignal() async throws {
-    try await ServiceGroup(
-      services: [self], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
-    ).run()
+  public func runUntilSignal(onSecondSignal: @escaping @Sendable (Int32) -> Void) async throws {
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    let group = ServiceGroup(services: [self], logger: logger)
+    let watch = Task { [logger, core] in
+      var isStopping = false
+      for await signal in signals {
+        if isStopping { onSecondSignal(signal.rawValue) }
+        isStopping = true
+        let seconds = core.options.drainTimeLimit.components.seconds
+        logger.info("\(signal): running answers have \(seconds) s to end; a second SIGINT (Ctrl-C) or SIGTERM ends the server at once")
+        await group.triggerGracefulShutdown()
+      }
+    }
+    defer { watch.cancel() }
+    try await group.run()
   }
 
   /// Serves until a graceful shutdown.
