@@ -208,7 +208,7 @@ public struct RunCommand: DrydockCommand {
       "prompt_tokens_per_second": rate(ids.count - (usage?.cachedPromptTokens ?? 0), usage?.prefillSeconds ?? 0),
       // The first token comes with the prompt: decoding makes the others.
       "generation_tokens_per_second": rate(outputs.count - 1, usage?.decodeSeconds ?? 0),
-      "load_seconds": .double(Format.seconds(model.loadTime)),
+      "load_seconds": .double(Format.roundedSeconds(model.loadTime)),
     ]
   }
 }

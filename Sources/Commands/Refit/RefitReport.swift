@@ -57,7 +57,7 @@ struct RefitReport {
   }
 
   static func json(_ phases: Phases) -> JSONValue {
-    .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] })
+    .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.roundedSeconds($0.time))] })
   }
 
   static func json(_ files: CompanionChanges) -> JSONValue {

@@ -68,6 +68,9 @@ public struct Server: Service {
     let limits = ConnectionGuard.Limits(
       header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit)
     let bodyRate = BodyRate(bytesPerSecond: options.maximumBodyRate, burstBytes: options.maximumBodyBytes)
+    // At this level the framework says no more than that it listens, which ``onListening`` says better.
+    var quiet = logger
+    if quiet.logLevel == .info { quiet.logLevel = .notice }
     var server = HTTPServerBuilder.http1(
       configuration: .init(
         additionalChannelHandlers: [ConnectionGuard(limits: limits, bodyRate: bodyRate)], idleTimeout: TimeAmount(options.idleTimeLimit)))
@@ -84,7 +87,7 @@ public struct Server: Service {
       onServerRunning: { [onListening] channel in
         await onListening(channel.localAddress?.port ?? options.port)
       },
-      logger: logger)
+      logger: quiet)
   }
 }
 
