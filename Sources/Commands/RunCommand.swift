@@ -82,6 +82,8 @@ public struct RunCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  public static let optionsElsewhere = OpenedModel.optionsElsewhere
+
   public init() {}
 
   public func validate() throws {

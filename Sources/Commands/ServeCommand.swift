@@ -38,6 +38,7 @@ public struct ServeCommand: DrydockCommand {
 
   public static let ignoredFlags = UpstreamFlags.serve
 
+  public static let optionsElsewhere = OpenedModel.optionsElsewhere
   @Argument(help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "model"))
   var words: [String]
 

@@ -8,6 +8,8 @@ struct ArgumentReader {
   let ignored: [String: IgnoredFlag]
   /// See ``DrydockCommand/missing(beside:)``.
   let alsoMissing: (Set<String>) -> [String]
+  /// See ``DrydockCommand/optionsElsewhere``.
+  let elsewhere: [String: String]
 
   /// What ArgumentParser is to read, and lines for the user.
   private(set) var arguments: [String] = []
@@ -26,10 +28,14 @@ struct ArgumentReader {
   /// Flags whose values may look like anything.
   private static let keys: Set<String> = ["--api_key", "--admin_key"]
 
-  init(_ table: FlagTable, ignoring ignored: [IgnoredFlag], missing: @escaping (Set<String>) -> [String] = { _ in [] }) {
+  init(
+    _ table: FlagTable, ignoring ignored: [IgnoredFlag], elsewhere: [String: String] = [:],
+    missing: @escaping (Set<String>) -> [String] = { _ in [] }
+  ) {
     self.table = table
     alsoMissing = missing
     self.ignored = Dictionary(ignored.map { ("--" + $0.name, $0) }) { first, _ in first }
+    self.elsewhere = elsewhere
   }
 
   /// - Throws: ``UsageError`` with everything that is wrong.
@@ -167,3 +173,7 @@ struct ArgumentReader {
     return nil
   }
 }
+    if let place = elsewhere[spelt] {
+      problems.append("unknown option '\(name)'. \(place)")
+      return nil
+    }

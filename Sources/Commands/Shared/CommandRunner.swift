@@ -28,12 +28,15 @@ public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   static var ignoredFlags: [IgnoredFlag] { get }
   /// What is missing beside required options, given the names of those that are there; each as it is to be told.
   static func missing(beside given: Set<String>) -> [String]
+  /// Options, with dashes, that people look for here and that are elsewhere: a sentence each.
+  static var optionsElsewhere: [String: String] { get }
   /// Whether cancelling the task ends ``run()`` soon and leaves nothing behind.
   static var endsWhenCancelled: Bool { get }
 }
 extension DrydockCommand {
   public static var ignoredFlags: [IgnoredFlag] { [] }
   public static func missing(beside given: Set<String>) -> [String] { [] }
+  public static var optionsElsewhere: [String: String] { [:] }
   public static var endsWhenCancelled: Bool { false }
 }
 
@@ -61,7 +64,7 @@ public enum CommandRunner {
     }
     var command: any ParsableCommand
     do {
-      var reader = ArgumentReader(table, ignoring: Command.ignoredFlags, missing: Command.missing)
+      var reader = ArgumentReader(table, ignoring: Command.ignoredFlags, elsewhere: Command.optionsElsewhere, missing: Command.missing)
       try reader.read(given)
       for note in reader.notes { printError("\(name): \(note)") }
       command = try Command.parseAsRoot(reader.arguments)
