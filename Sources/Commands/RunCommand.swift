@@ -52,7 +52,7 @@ public struct RunCommand: DrydockCommand {
   @Option(name: .customLong("top_p"), help: ArgumentHelp("Draw from the likeliest tokens that hold this share; 1 by default.", valueName: "x"))
   var topP: Double?
 
-  @Option(help: ArgumentHelp("Another number draws otherwise, the same one the same; 0 by default.", valueName: "n"))
+  @Option(help: ArgumentHelp("Another number draws otherwise, the same one the same; 0 by default.", valueName: "seed"))
   var seed: UInt64?
 
   @OptionGroup var generation: GenerationOptions

@@ -30,7 +30,8 @@ public struct ServeCommand: DrydockCommand {
       Then, for example:
         curl localhost:8000/v1/chat/completions \\
           -H 'Content-Type: application/json' \\
-          -d '{"model": "v1", "messages": [{"role": "user", "content": "Hi"}]}'
+          -d '{"model": "v1", "max_tokens": 64,
+               "messages": [{"role": "user", "content": "Hi"}]}'
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
@@ -143,6 +144,10 @@ public struct ServeCommand: DrydockCommand {
     if drainSeconds < 0 { problems.append("--drain_seconds is \(drainSeconds); it must be at least 0") }
     if (certificate == nil) != (certificateKey == nil) {
       problems.append("--tls_certificate and --tls_key go together; give both or none")
+    }
+    // Before an engine is opened, or built.
+    if certificate != nil || certificateKey != nil, !CertificateFiles.areSupported {
+      problems.append("--tls_certificate and --tls_key: this program was built without TLS; install it with Scripts/install, or put a proxy with TLS in front")
     }
     if keys.hasAdminFlag && weightsRoot == nil {
       problems.append("--admin_key needs --weights_root, the directory below which new weights may be read")
