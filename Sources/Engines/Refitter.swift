@@ -51,6 +51,12 @@ public struct Refitter: Sendable {
     /// Tensors of the source that no weight uses.
     public var ignored: Int { outcome.ignored }
     public var warnings: [String] { outcome.warnings }
+    /// Whether the source gives a weight that the engine does not let a refit change, whatever its values: without one,
+    /// ``Options/ignoresFrozen`` makes no difference.
+    public var givesFrozen: Bool { outcome.givesFrozen }
+    /// Whether the source says anything of the files beside the weights, a whole model also by having none: otherwise
+    /// ``Options/keepsTokenizer`` makes no difference.
+    public let bringsFiles: Bool
     /// Bytes that will be written.
     public let byteCount: Int
   }
@@ -79,7 +85,8 @@ public struct Refitter: Sendable {
     let outcome = try await check.run()
     guard outcome.problems.isEmpty else { throw RefitError(problems: outcome.problems) }
     let bytes = ranks.reduce(0) { $0 + engine.ranks[$1].plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
-    return Prepared(outcome: outcome, lineage: lineage, companions: companions, byteCount: bytes)
+    let bringsFiles = source.companions.contains { $0.isModel || !$0.files.names.isEmpty }
+    return Prepared(outcome: outcome, lineage: lineage, companions: companions, bringsFiles: bringsFiles, byteCount: bytes)
   }
 
   /// Writes the refitted engine to `target`, which may be the engine's own directory.

@@ -30,7 +30,7 @@ struct RefitReport {
     text += ")"
     if summary.verifiedCount > 0 { text += ", \(summary.verifiedCount) weight(s) verified" }
     if !summary.pendingRanks.isEmpty {
-      text += "; waiting for rank(s) " + summary.pendingRanks.map(String.init).joined(separator: ", ") + " of other processes"
+      text += "; the output appears when rank(s) " + summary.pendingRanks.map(String.init).joined(separator: ", ") + " are written, too, by other runs"
     }
     return text
   }
