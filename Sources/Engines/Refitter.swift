@@ -139,7 +139,7 @@ public struct Refitter: Sendable {
     }
     let companions = try EngineCompanions(engine: engine, lineage: lineage)
     var stripped = Lineage(
-      action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
+      action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: Directory.absolute(engine.path).string,
       sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: [])
     stripped.files = companions.record
     return try await write(ranks, inputs: [], to: target, progress: progress, lineage: stripped, companions: companions)
@@ -266,11 +266,16 @@ extension Lineage {
   /// Of a refit, before anything is written.
   init(refitFrom source: RefitSource, sourceDigest: String, parent: [String]) throws {
     let base = try source.basePath.map {
-      Base(kind: source.baseKind ?? "", path: $0.string, digest: try SourceFingerprint.of($0))
+      Base(kind: source.baseKind ?? "", path: Directory.absolute($0).string, digest: try SourceFingerprint.of($0))
+    }
+    let adapters = source.adapters.map { adapter in
+      var adapter = adapter
+      adapter.path = Directory.absolute(FilePath(adapter.path)).string
+      return adapter
     }
     self.init(
-      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
-      sourceDigest: sourceDigest, adapters: source.carried + source.adapters, base: base, model: source.model.all,
+      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: Directory.absolute(source.path).string,
+      sourceDigest: sourceDigest, adapters: source.carried + adapters, base: base, model: source.model.all,
       parent: parent, ranks: [])
   }
 }
