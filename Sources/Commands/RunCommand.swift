@@ -130,7 +130,7 @@ public struct RunCommand: DrydockCommand {
       engineDirectory, options: engineCache,
       wanted: .init(threads: threads, opening: options, usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
     defer { used.end() }
-    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
+    let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options) }
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
     log.warnings(model.engine.memoryWarnings)
     log.warnings(model.warnings + model.clipped([("max_seq_len", maximumSequenceLength)]))

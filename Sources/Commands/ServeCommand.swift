@@ -38,8 +38,8 @@ public struct ServeCommand: DrydockCommand {
     version: Tool.name)
 
   public static let ignoredFlags = UpstreamFlags.serve
-
   public static let optionsElsewhere = OpenedModel.optionsElsewhere
+
   @Argument(help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "model"))
   var words: [String]
 
@@ -188,7 +188,7 @@ public struct ServeCommand: DrydockCommand {
         usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizer != nil),
       log: logOptions.log("trtllm-serve"))
     defer { used.end() }
-    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
+    let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions) }
     let watch = EngineWatch(model.directory)
     let asked = [("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_seq_len", maximumSequenceLength)]
     for text in model.warnings + model.clipped(asked) { logger.warning("\(text)") }

@@ -121,12 +121,12 @@ public enum CommandRunner {
     }
   }
 
-  /// Ends the process where the "error" is that help was asked for.
-  private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
-    guard Command.exitCode(for: error) == .success else { return }
   /// Ends the process with the exit code that shells give for a signal.
   static func end(bySignal number: Int32) -> Never { exit(128 + number) }
 
+  /// Ends the process where the "error" is that help was asked for.
+  private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
+    guard Command.exitCode(for: error) == .success else { return }
     print(arranged(Command.fullMessage(for: error)))
     exit(0)
   }
@@ -157,11 +157,13 @@ extension CommandRunner {
     return page[..<usage.lowerBound] + "\n\n" + sections.joined(separator: "\n\n") + "\n"
   }
 
-  /// A line of more than 300 characters as several, broken at spaces; a path is never broken.
+  /// A line of more than 300 characters as several, broken after a sentence or at least at a space; a path is never broken.
   static func wrapped(_ line: Substring) -> String {
     var rest = line
     var lines: [Substring] = []
-    while rest.count > 300, let space = rest.prefix(300).dropFirst(80).lastIndex(of: " ") {
+    while rest.count > 300, case let window = rest.prefix(300).dropFirst(80),
+      let space = window.ranges(of: ". ").last.map({ window.index(after: $0.lowerBound) }) ?? window.lastIndex(of: " ")
+    {
       lines.append(rest[..<space])
       rest = rest[rest.index(after: space)...]
     }
