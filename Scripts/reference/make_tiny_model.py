@@ -161,7 +161,7 @@ def main() -> None:
             "eos_token": STOP,
             "model_max_length": 512,
             "pad_token": STOP,
-            "tokenizer_class": "GPT2Tokenizer",
+            "tokenizer_class": "PreTrainedTokenizerFast",
             "unk_token": END,
         },
     )

@@ -40,8 +40,17 @@ package struct EngineSizes {
       throw EngineError(
         path,
         .unsupported(
-          reason: "its buffers need \(Int(byteCount / 1e9)) GB, and this machine has \(machine / 1_000_000_000). "
-            + "Lower --kv_cache_size, or build it with a smaller --max_num_tokens."))
+          reason: Self.tooLarge(cache: byteCount - buffers, buffers: buffers, sequences: steps.sequences, machine: Double(machine))))
     }
+  }
+
+  /// - Parameters: Bytes, and the sequences that the cache is for.
+  package static func tooLarge(cache: Double, buffers: Double, sequences: Int, machine: Double) -> String {
+    func text(_ bytes: Double) -> String { "\(Int((bytes / 1e9).rounded(.up))) GB" }
+    // One sequence is what run opens an engine for, which has no flags for steps.
+    let steps = sequences > 1 ? ["--max_batch_size", "--max_num_tokens"] : []
+    let flags = buffers < machine ? ["--kv_cache_size"] + steps.prefix(1) : steps
+    return (flags.isEmpty ? "Take a larger machine" : "Lower " + flags.joined(separator: " or "))
+      + ": keys and values of \(sequences) sequence(s) at once may grow to \(text(cache)), other buffers take \(text(buffers)), and this machine has \(text(machine))."
   }
 }

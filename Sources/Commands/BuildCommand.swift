@@ -1,8 +1,7 @@
 public import ArgumentParser
-import Execution
-import Files
 import Checkpoints
 import Engines
+import Execution
 import Files
 import JSON
 import SystemPackage
@@ -20,7 +19,8 @@ public struct BuildCommand: DrydockCommand {
       rank{r}.engine for each rank with config.json and the tokenizer files. The output directory appears complete or \
       not at all.
 
-      With --target cuda the engine is for an NVIDIA card, which need not be there; its weights must be bfloat16.
+      With --target cuda the engine is for an NVIDIA card, which need not be there; its weights are bfloat16, which \
+      --dtype auto then chooses.
 
       A pruned checkpoint gives a stripped engine: fill it with trtllm-refit. Other flags of TensorRT-LLM's command are \
       accepted, each with a line that says why it has no effect here.
@@ -29,7 +29,8 @@ public struct BuildCommand: DrydockCommand {
         trtllm-build --checkpoint_dir ./checkpoint --output_dir ./engines/v1
         trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 \\
           --dtype bfloat16
-        trtllm-build --checkpoint_dir ./checkpoint --target cuda --output_dir ./engines/gpu
+        trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/gpu \\
+          --target cuda
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
@@ -115,7 +116,33 @@ public struct BuildCommand: DrydockCommand {
     if let target, BackendRegistry.here[target] == nil {
       problems.append("--target is \(target); it must be \(Self.targets)")
     }
+    if let type = conversion.elementType, case let target = planTarget, target.linearLayout(type) == nil {
+      problems.append(
+        "--dtype is \(conversion.dtype ?? ""), and an engine for --target \(target.name) takes \(target.elementTypeNames) weights only: give --dtype \(target.elementTypeNames), or auto")
+    }
     try refuse(problems)
+  }
+
+  private var planTarget: any PlanTarget {
+    (target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard).planTarget(threadCount: nil)
+  }
+
+  /// The model, in a type that the target has kernels for where nobody asks for one.
+  ///
+  /// - Throws: ``UsageError`` for a checkpoint, which has a type, of another one.
+  private func open(for target: any PlanTarget, _ log: CommandLog) throws -> BuildSource {
+    let path = FilePath(model)
+    let source = try BuildSource(path, elementType: conversion.elementType, mapping: conversion.mapping)
+    if source.kind == .checkpoint { try conversion.check(against: source.config, of: model) }
+    let type = source.config.elementType
+    guard target.linearLayout(type) == nil, let other = target.elementTypes.first else { return source }
+    let name = type.configName ?? type.rawValue
+    guard source.kind != .checkpoint else {
+      throw UsageError(
+        "\(model) is a checkpoint of \(name) weights, and an engine for --target \(target.name) takes \(target.elementTypeNames) only: convert the model again with --dtype \(target.elementTypeNames)")
+    }
+    log.info("--dtype auto takes \(other.configName ?? other.rawValue), not \(name): an engine for --target \(target.name) takes no other weights")
+    return try BuildSource(path, elementType: other, mapping: conversion.mapping)
   }
 
   /// A file that is there must be a timing cache, and its directory must exist: told before an hour's build, not after.
@@ -134,10 +161,8 @@ public struct BuildCommand: DrydockCommand {
   public func run() async throws {
     let log = logOptions.log("trtllm-build")
     var phases = Phases()
-    let source = try await phases.measure("load checkpoint") {
-      try BuildSource(FilePath(model), elementType: conversion.elementType, mapping: conversion.mapping)
-    }
-    if source.kind == .checkpoint { try conversion.check(against: source.config, of: model) }
+    let target = planTarget
+    let source = try await phases.measure("load checkpoint") { try open(for: target, log) }
     var options = EngineBuilder.Options()
     options.maximumBatchSize = maximumBatchSize
     options.maximumInputLength = maximumInputLength
@@ -149,8 +174,6 @@ public struct BuildCommand: DrydockCommand {
     options.workers = workers ?? Processors.workers(memory: Refitter.workerByteCount)
     if let outputTimingCache { try naming("--output_timing_cache") { try checkReplaceable(outputTimingCache) } }
     if let inputTimingCache { options.timingCache = try naming("--input_timing_cache") { try TimingCache(path: FilePath(inputTimingCache)) } }
-    let backend = target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard
-    let target = backend.planTarget(threadCount: nil)
     let builder = EngineBuilder(options: options, target: target)
     let prepared = try await phases.measure("plan") { try builder.prepare(source) }
     try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.tensorWarnings + prepared.fileWarnings, isStrict: strict)

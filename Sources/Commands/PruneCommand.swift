@@ -152,7 +152,7 @@ public struct PruneCommand: DrydockCommand {
     var members: JSONObject = [
       "checkpoint_dir": .string(checkpointDirectory), "out_dir": .string(target.string), "dry_run": .bool(time == nil),
     ]
-    if let time { members["seconds"] = .double(Format.seconds(time)) }
+    if let time { members["seconds"] = .double(Format.roundedSeconds(time)) }
     members.merge(report.json.elements.map { ($0.key, $0.value) }) { first, _ in first }
     Terminal.write(JSONValue.object(members).serialized(indent: 2) + "\n")
   }
@@ -187,7 +187,7 @@ public struct PruneCommand: DrydockCommand {
         "skeleton": .string(skeleton.checkpoint.path.string), "checkpoint_dir": .string(checkpointDirectory),
         "matches": .bool(isSame), "values_compared": .int(outcome.comparedCount),
         "shapes_only": .int(outcome.unprovedCount), "differences": .array(outcome.differences.map(\.json)),
-        "seconds": .double(Format.seconds(time)),
+        "seconds": .double(Format.roundedSeconds(time)),
       ]
       Terminal.write(JSONValue.object(members).serialized(indent: 2) + "\n")
     } else {
@@ -218,7 +218,7 @@ public struct PruneCommand: DrydockCommand {
     if json {
       let members: JSONObject = [
         "skeleton": .string(skeleton.checkpoint.path.string), "checkpoint_dir": .string(checkpointDirectory),
-        "out_dir": .string(target.string), "proved": .bool(skeleton.hasDigests), "seconds": .double(Format.seconds(time)),
+        "out_dir": .string(target.string), "proved": .bool(skeleton.hasDigests), "seconds": .double(Format.roundedSeconds(time)),
       ]
       Terminal.write(JSONValue.object(members).serialized(indent: 2) + "\n")
     }

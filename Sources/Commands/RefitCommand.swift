@@ -11,7 +11,10 @@ public struct RefitCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-refit",
     abstract: "Put new weights into an engine without building it again.",
-    usage: "trtllm-refit --engine_dir <dir> --checkpoint_dir <path> --refit_engine_dir <dir> [<options>]",
+    usage: """
+      trtllm-refit --engine_dir <dir> --checkpoint_dir <path> --refit_engine_dir <dir> [<options>]
+      trtllm-refit --engine_dir <dir> (--lora_dir <path> | --strip) --refit_engine_dir <dir> [<options>]
+      """,
     discussion: """
       Phases: load engine, load checkpoint, preprocess weights (every check), refit and save. The new weights can be a \
       TensorRT-LLM checkpoint, a Hugging Face directory, a GGUF file, another engine of the same plan, or a LoRA adapter \
@@ -215,7 +218,8 @@ public struct RefitCommand: DrydockCommand {
     if strip { return try await strip(refitter, to: target, &phases, log) }
     let source = try await phases.measure("load checkpoint") { try open(for: engine) }
     let prepared = try await phases.measure("preprocess weights") { try await refitter.prepare(source) }
-    log.warnings(prepared.warnings)
+    let warnings = prepared.warnings + idleOptions(prepared, source)
+    log.warnings(warnings)
     for text in [prepared.files.summary, prepared.files.note].compactMap({ $0 }) { log.info(text) }
     if dryRun {
       try refitter.check(source, to: target)
@@ -225,7 +229,7 @@ public struct RefitCommand: DrydockCommand {
         let plan: JSONValue = [
           "status": "planned", "engine": .string(engineDirectory), "output": .string(outputDirectory),
           "weights": ["refit": .int(prepared.refitted), "fill": .int(prepared.filled), "kept": .int(prepared.kept), "ignored": .int(prepared.ignored)],
-          "bytes": ["all": .int(prepared.byteCount)], "warnings": .strings(prepared.warnings),
+          "bytes": ["all": .int(prepared.byteCount)], "warnings": .strings(warnings),
           "files": RefitReport.json(prepared.files),
         ]
         Terminal.write(plan.serialized(indent: 2) + "\n")
@@ -241,7 +245,7 @@ public struct RefitCommand: DrydockCommand {
     log.warnings(summary.warnings)
     var outcome = RefitReport(
       engine: engineDirectory, output: outputDirectory, source: source.path.string, phases: phases, summary: summary,
-      warnings: prepared.warnings + summary.warnings, files: prepared.files, writing: phases.list.last?.time ?? .zero)
+      warnings: warnings + summary.warnings, files: prepared.files, writing: phases.list.last?.time ?? .zero)
     if json || logOptions.level >= .verbose, summary.pendingRanks.isEmpty, let rank = summary.weights.first?.rank {
       outcome.copyRate = CopyRate.measure(like: target.appending(EngineDirectory.fileName(rank: rank)), beside: target)
     }
@@ -255,6 +259,18 @@ public struct RefitCommand: DrydockCommand {
       }
     }
     if json { Terminal.write(outcome.json.serialized(indent: 2) + "\n") }
+  }
+
+  /// What was asked for and makes no difference with this source; no fault of its files, so `--strict` lets it be.
+  private func idleOptions(_ prepared: Refitter.Prepared, _ source: RefitSource) -> [String] {
+    var idle: [String] = []
+    if ignoresFrozen, !prepared.givesFrozen {
+      idle.append("--ignore_frozen has no effect: \(source.path) gives no weight that the engine does not let a refit change")
+    }
+    if keepsTokenizer, !prepared.bringsFiles {
+      idle.append("--keep_tokenizer has no effect: \(source.path) brings no tokenizer, chat template or generation settings")
+    }
+    return idle
   }
 
   private func strip(_ refitter: Refitter, to target: FilePath, _ phases: inout Phases, _ log: CommandLog) async throws {

@@ -52,7 +52,7 @@ public struct RunCommand: DrydockCommand {
   @Option(name: .customLong("top_p"), help: ArgumentHelp("Draw from the likeliest tokens that hold this share; 1 by default.", valueName: "x"))
   var topP: Double?
 
-  @Option(help: ArgumentHelp("Another number draws otherwise, the same one the same; 0 by default.", valueName: "n"))
+  @Option(help: ArgumentHelp("Another number draws otherwise, the same one the same; 0 by default.", valueName: "seed"))
   var seed: UInt64?
 
   @OptionGroup var generation: GenerationOptions
@@ -81,6 +81,8 @@ public struct RunCommand: DrydockCommand {
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
 
   @OptionGroup var logOptions: LogOptions
+
+  public static let optionsElsewhere = OpenedModel.optionsElsewhere
 
   public init() {}
 
@@ -128,7 +130,7 @@ public struct RunCommand: DrydockCommand {
       engineDirectory, options: engineCache,
       wanted: .init(threads: threads, opening: options, usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)
     defer { used.end() }
-    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options)
+    let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options) }
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
     log.warnings(model.engine.memoryWarnings)
     log.warnings(model.warnings + model.clipped([("max_seq_len", maximumSequenceLength)]))
@@ -208,7 +210,7 @@ public struct RunCommand: DrydockCommand {
       "prompt_tokens_per_second": rate(ids.count - (usage?.cachedPromptTokens ?? 0), usage?.prefillSeconds ?? 0),
       // The first token comes with the prompt: decoding makes the others.
       "generation_tokens_per_second": rate(outputs.count - 1, usage?.decodeSeconds ?? 0),
-      "load_seconds": .double(Format.seconds(model.loadTime)),
+      "load_seconds": .double(Format.roundedSeconds(model.loadTime)),
     ]
   }
 }

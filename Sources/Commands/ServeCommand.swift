@@ -30,13 +30,15 @@ public struct ServeCommand: DrydockCommand {
       Then, for example:
         curl localhost:8000/v1/chat/completions \\
           -H 'Content-Type: application/json' \\
-          -d '{"model": "v1", "messages": [{"role": "user", "content": "Hi"}]}'
+          -d '{"model": "v1", "max_tokens": 64,
+               "messages": [{"role": "user", "content": "Hi"}]}'
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
     version: Tool.name)
 
   public static let ignoredFlags = UpstreamFlags.serve
+  public static let optionsElsewhere = OpenedModel.optionsElsewhere
 
   @Argument(help: ArgumentHelp("An engine, a Hugging Face directory, a .gguf file or a checkpoint.", valueName: "model"))
   var words: [String]
@@ -107,7 +109,7 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("drain_seconds"),
-    help: ArgumentHelp("How long running answers may take to end after SIGTERM.", valueName: "n"))
+    help: ArgumentHelp("How long running answers may take to end after SIGTERM or Ctrl-C; a second one ends the server at once.", valueName: "n"))
   var drainSeconds: Int = 30
 
   @Option(help: ArgumentHelp("Threads that compute; as many as there are cores by default.", valueName: "n"))
@@ -142,6 +144,10 @@ public struct ServeCommand: DrydockCommand {
     if drainSeconds < 0 { problems.append("--drain_seconds is \(drainSeconds); it must be at least 0") }
     if (certificate == nil) != (certificateKey == nil) {
       problems.append("--tls_certificate and --tls_key go together; give both or none")
+    }
+    // Before an engine is opened, or built.
+    if certificate != nil || certificateKey != nil, !CertificateFiles.areSupported {
+      problems.append("--tls_certificate and --tls_key: this program was built without TLS; install it with Scripts/install, or put a proxy with TLS in front")
     }
     if keys.hasAdminFlag && weightsRoot == nil {
       problems.append("--admin_key needs --weights_root, the directory below which new weights may be read")
@@ -182,7 +188,7 @@ public struct ServeCommand: DrydockCommand {
         usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizer != nil),
       log: logOptions.log("trtllm-serve"))
     defer { used.end() }
-    let model = try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions)
+    let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions) }
     let watch = EngineWatch(model.directory)
     let asked = [("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_seq_len", maximumSequenceLength)]
     for text in model.warnings + model.clipped(asked) { logger.warning("\(text)") }
@@ -194,7 +200,7 @@ public struct ServeCommand: DrydockCommand {
     let version = versions.current
     logger.info(
       "engine opened",
-      metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.seconds(model.loadTime))",
+      metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.roundedSeconds(model.loadTime))",
         "kv_cache": .string(model.engine.cacheDescription),
         "memory_read_gigabytes_per_second": "\(readRate.map { "\(($0 / 1e8).rounded() / 10)" } ?? "unknown")"])
     let engine = LoopCompletionEngine(
@@ -210,7 +216,8 @@ public struct ServeCommand: DrydockCommand {
         "listening",
         metadata: ["url": "\(certificate == nil ? "http" : "https")://\(host):\(port)", "model": .string(modelName)])
     }
-    do { try await server.runUntilSignal() } catch {
+    // Nothing is written that would have to be cleared away, so the process may end anywhere.
+    do { try await server.runUntilSignal(onSecondSignal: { CommandRunner.end(bySignal: $0) }) } catch {
       await loop.stop(drain: false)
       throw error
     }

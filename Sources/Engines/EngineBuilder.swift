@@ -188,10 +188,10 @@ public struct EngineBuilder: Sendable {
       try EngineSeal.write(digests, to: output)
       var lineage = Lineage(
         action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind.rawValue,
-        sourcePath: source.path.string, sourceDigest: try SourceFingerprint.of(source.path), adapters: [],
+        sourcePath: Directory.absolute(source.path).string, sourceDigest: try SourceFingerprint.of(source.path), adapters: [],
         model: source.names.all, parent: [], ranks: digests)
       var files: OrderedDictionary<String, Lineage.File> = [:]
-      for file in prepared.auxiliaryFiles { files[file.name] = Lineage.File(digest: try file.digest(), source: source.path.string) }
+      for file in prepared.auxiliaryFiles { files[file.name] = Lineage.File(digest: try file.digest(), source: lineage.sourcePath) }
       lineage.files = files
       // For whoever starts from the engine and never sees the model.
       lineage.warnings = prepared.allWarnings(of: source)

@@ -61,7 +61,7 @@ struct EngineCompanions: Sendable {
       // What was once recorded would count as the model's from then on.
       guard owned.contains(name) else { continue }
       let known = lineage?.files?[name]
-      record[name] = known?.digest == digest ? known : Lineage.File(digest: digest, source: engine.path.string)
+      record[name] = known?.digest == digest ? known : Lineage.File(digest: digest, source: Directory.absolute(engine.path).string)
     }
   }
 
@@ -74,7 +74,7 @@ struct EngineCompanions: Sendable {
     for given in source.companions {
       let taken = take(given)
       guard !taken.isEmpty else { continue }
-      for name in taken { origins[name] = given.path.string }
+      for name in taken { origins[name] = Directory.absolute(given.path).string }
       last = given.path
     }
     if keeps {
@@ -88,7 +88,7 @@ struct EngineCompanions: Sendable {
       guard let content = files[name] else { continue }
       let isNew = origins[name] != nil || digests[name] == nil
       let digest = isNew ? try content.digest() : digests[name] ?? ""
-      let origin = origins[name] ?? lineage?.files?[name].flatMap { $0.digest == digest ? $0.source : nil } ?? engine.path.string
+      let origin = origins[name] ?? lineage?.files?[name].flatMap { $0.digest == digest ? $0.source : nil } ?? Directory.absolute(engine.path).string
       if owned.contains(name) { record[name] = Lineage.File(digest: digest, source: origin) }
       if written[name] == nil { changes.added.append(name) } else if written[name] != digest { changes.replaced.append(name) }
     }

@@ -76,7 +76,7 @@ public struct Lineage: Sendable, Equatable {
   public var tool: String
   /// UTC, `2026-11-21T21:12:00Z`.
   public var created: String
-  /// `checkpoint`, `huggingface`, `gguf`, `engine`; and its path.
+  /// `checkpoint`, `huggingface`, `gguf`, `engine`; and its absolute path (as it was given, in files of earlier versions).
   public var sourceKind: String
   public var sourcePath: String
   /// See ``SourceFingerprint``; empty in files of earlier versions.

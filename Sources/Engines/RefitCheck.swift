@@ -27,6 +27,8 @@ struct RefitCheck {
     var kept = 0
     /// Tensors of the source that no weight uses.
     var ignored = 0
+    /// Whether the source gives a weight that the engine does not let a refit change.
+    var givesFrozen = false
   }
 
   func run() async throws -> Outcome {
@@ -57,7 +59,10 @@ struct RefitCheck {
         if stays {
           dispositions[name] = .keep
           outcome.kept += 1
-          if obstacles.isEmpty && !ignoresFrozen { frozen.append((rank, name)) }
+          if obstacles.isEmpty {
+            outcome.givesFrozen = true
+            if !ignoresFrozen { frozen.append((rank, name)) }
+          }
         } else if obstacles.isEmpty {
           dispositions[name] = .make
           if isPresent { outcome.refitted += 1 } else { outcome.filled += 1 }

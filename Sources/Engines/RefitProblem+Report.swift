@@ -2,7 +2,7 @@ import Tensors
 
 extension RefitProblem {
   /// All problems as text under their headings: first what to do, then at most ten lines, those of all layers and ranks in
-  /// one, with their count.
+  /// one, with their count. What follows from another structure is counted, and not shown beside that.
   public static func report(_ problems: [RefitProblem], linesPerHeading: Int = 10) -> String {
     var order: [String] = []
     var groups: [String: [RefitProblem]] = [:]
@@ -10,9 +10,12 @@ extension RefitProblem {
       if groups[problem.heading] == nil { order.append(problem.heading) }
       groups[problem.heading, default: []].append(problem)
     }
+    let hasOtherStructure = problems.contains { if case .configuration = $0 { true } else { false } }
     return order.map { heading in
       let group = groups[heading] ?? []
-      var lines = ["\(heading) (\(group.count)):"]
+      let count = group.reduce(0) { $0 + $1.count }
+      if hasOtherStructure, group.allSatisfy(\.followsFromStructure) { return "\(heading) (\(count)): as the configurations differ" }
+      var lines = ["\(heading) (\(count)):"]
       if let remedy = group.first?.remedy { lines.append("  → \(remedy)") }
       lines += LineSummary.lines(group.map(\.detail), limit: linesPerHeading).map { "  " + $0 }
       return lines.joined(separator: "\n")

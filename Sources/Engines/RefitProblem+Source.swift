@@ -25,7 +25,7 @@ extension RefitProblem {
       self = .source(
         heading: heading, detail: "\(NameSummary.shortened(tensor))  checkpoint \(found)", remedy: "Supported: \(supported.joined(separator: ", ")).")
     case .missing(let names), .emptied(let names), .unexpected(let names, _), .misnamed(let names, _, _):
-      self = .source(heading: heading, detail: NameSummary(names).description, remedy: Self.remedy(problem, path))
+      self = .source(heading: heading, detail: NameSummary(names).description, remedy: Self.remedy(problem, path), count: names.count)
     case .missingHead(let name):
       self = .source(
         heading: heading, detail: name,
@@ -44,7 +44,7 @@ extension RefitProblem {
     switch problem {
     case .misnamed(_, let cause, let remedy): "\(cause). \(remedy)"
     case .emptied: "Give the full weights instead of pruned or stripped ones."
-    case .unexpected: "The model is of another family than its configuration says."
+    case .unexpected(let names, _): WeightSourceError.remedy(unexpected: names.count)
     default: "Check that \(path) is complete and that its configuration is from the same revision."
     }
   }

@@ -30,7 +30,7 @@ public enum RefitProblem: Sendable, Equatable {
   /// An adapter that cannot be put on the model.
   case adapter(path: String, AdapterProblem)
   /// Tensors of a model in its author's format, under the author's names.
-  case source(heading: String, detail: String, remedy: String)
+  case source(heading: String, detail: String, remedy: String, count: Int = 1)
   /// The tokenizer that the source brings has ids that the engine's vocabulary lacks.
   case tokenizer(String)
   /// The tokenizer or chat template that the source brings cannot be used, and the engine's own can.
@@ -55,10 +55,21 @@ public enum RefitProblem: Sendable, Equatable {
     case .sharding: "The checkpoint is sharded for other ranks"
     case .edited: "The engine was changed after it was written"
     case .adapter(_, let problem): problem.heading
-    case .source(let heading, _, _): heading
+    case .source(let heading, _, _, _): heading
     case .tokenizer: "The source's tokenizer does not fit the engine's vocabulary"
     case .unusableFiles: "The source's tokenizer or chat template cannot be used, and the engine's can"
     case .warning: "Warnings, which --strict makes errors"
+    }
+  }
+
+  /// How many tensors it tells of.
+  public var count: Int { if case .source(_, _, _, let count) = self { count } else { 1 } }
+
+  /// Whether a model of another structure has it for that reason alone.
+  var followsFromStructure: Bool {
+    switch self {
+    case .missing, .shapeMismatch, .tied: true
+    default: false
     }
   }
 
@@ -80,7 +91,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
     case .adapter(let path, let problem): "\(FilePath(path).lastComponent?.string ?? path)  \(problem.detail)"
-    case .source(_, let detail, _): detail
+    case .source(_, let detail, _, _): detail
     case .warning(let text), .tokenizer(let text), .unusableFiles(let text): text
     case .plan(let reason): reason
     case .adapterOnAdapter(let adapters, let parent, _):
@@ -105,7 +116,7 @@ public enum RefitProblem: Sendable, Equatable {
       "Make a checkpoint that fits: trtllm-convert --model_dir MODEL --output_dir CHECKPOINT --tp_size \(tensor) --pp_size \(pipeline)"
     case .edited: "trtllm-refit --verify_engine DIR tells what differs. Copy the engine again, or build it again with trtllm-build."
     case .adapter(_, let problem): problem.remedy
-    case .source(_, _, let remedy): remedy
+    case .source(_, _, let remedy, _): remedy
     case .tokenizer:
       "Give the tokenizer that these weights were trained with, or pass --keep_tokenizer to change weights only."
     case .unusableFiles: "Save or download these files of the source again, or pass --keep_tokenizer to leave the engine's as they are."

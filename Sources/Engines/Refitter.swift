@@ -51,6 +51,12 @@ public struct Refitter: Sendable {
     /// Tensors of the source that no weight uses.
     public var ignored: Int { outcome.ignored }
     public var warnings: [String] { outcome.warnings }
+    /// Whether the source gives a weight that the engine does not let a refit change, whatever its values: without one,
+    /// ``Options/ignoresFrozen`` makes no difference.
+    public var givesFrozen: Bool { outcome.givesFrozen }
+    /// Whether the source says anything of the files beside the weights, a whole model also by having none: otherwise
+    /// ``Options/keepsTokenizer`` makes no difference.
+    public let bringsFiles: Bool
     /// Bytes that will be written.
     public let byteCount: Int
   }
@@ -79,7 +85,8 @@ public struct Refitter: Sendable {
     let outcome = try await check.run()
     guard outcome.problems.isEmpty else { throw RefitError(problems: outcome.problems) }
     let bytes = ranks.reduce(0) { $0 + engine.ranks[$1].plan.weights.values.reduce(0) { $0 + $1.stored.byteCount } }
-    return Prepared(outcome: outcome, lineage: lineage, companions: companions, byteCount: bytes)
+    let bringsFiles = source.companions.contains { $0.isModel || !$0.files.names.isEmpty }
+    return Prepared(outcome: outcome, lineage: lineage, companions: companions, bringsFiles: bringsFiles, byteCount: bytes)
   }
 
   /// Writes the refitted engine to `target`, which may be the engine's own directory.
@@ -132,7 +139,7 @@ public struct Refitter: Sendable {
     }
     let companions = try EngineCompanions(engine: engine, lineage: lineage)
     var stripped = Lineage(
-      action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: engine.path.string,
+      action: "strip", tool: Tool.name, created: Tool.timestamp(), sourceKind: "engine", sourcePath: Directory.absolute(engine.path).string,
       sourceDigest: try SourceFingerprint.of(engine.path), adapters: [], model: lineage?.model, parent: parent(lineage), ranks: [])
     stripped.files = companions.record
     return try await write(ranks, inputs: [], to: target, progress: progress, lineage: stripped, companions: companions)
@@ -259,11 +266,16 @@ extension Lineage {
   /// Of a refit, before anything is written.
   init(refitFrom source: RefitSource, sourceDigest: String, parent: [String]) throws {
     let base = try source.basePath.map {
-      Base(kind: source.baseKind ?? "", path: $0.string, digest: try SourceFingerprint.of($0))
+      Base(kind: source.baseKind ?? "", path: Directory.absolute($0).string, digest: try SourceFingerprint.of($0))
+    }
+    let adapters = source.adapters.map { adapter in
+      var adapter = adapter
+      adapter.path = Directory.absolute(FilePath(adapter.path)).string
+      return adapter
     }
     self.init(
-      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: source.path.string,
-      sourceDigest: sourceDigest, adapters: source.carried + source.adapters, base: base, model: source.model.all,
+      action: "refit", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind, sourcePath: Directory.absolute(source.path).string,
+      sourceDigest: sourceDigest, adapters: source.carried + adapters, base: base, model: source.model.all,
       parent: parent, ranks: [])
   }
 }

@@ -24,6 +24,14 @@ public enum Directory {
     }
   }
 
+  /// The path from the root on, links as they are, so that it leads there from any other directory too.
+  public static func absolute(_ path: FilePath) -> FilePath {
+    guard !path.isAbsolute, let here = try? SystemCalls.resolve(".") else { return path }
+    // After a link `..` is not the directory that stands before it.
+    if path.components.contains(where: { $0.kind == .parentDirectory }), let resolved = try? SystemCalls.resolve(path) { return resolved }
+    return here.pushing(path).lexicallyNormalized()
+  }
+
   /// The absolute path with symbolic links followed; everything in it must exist.
   public static func resolve(_ path: FilePath) throws(FileError) -> FilePath { try SystemCalls.resolve(path) }
 }

@@ -15,7 +15,8 @@ public struct NameSummary: Sendable, Equatable, CustomStringConvertible {
   /// - Parameters:
   ///   - names: In the order in which they are to be shown.
   ///   - limit: Most entries.
-  public init(_ names: some Collection<String>, limit: Int = 10) {
+  ///   - characters: Most characters of entries after the first.
+  public init(_ names: some Collection<String>, limit: Int = 10, characters: Int = characterLimit) {
     count = names.count
     var order: [String] = []
     var groups: [String: (first: String, count: Int)] = [:]
@@ -33,7 +34,7 @@ public struct NameSummary: Sendable, Equatable, CustomStringConvertible {
     for pattern in order.prefix(max(1, limit)) {
       guard let group = groups[pattern] else { continue }
       let entry = group.count == 1 ? Self.shortened(group.first) : "\(Self.shortened(pattern)) (\(group.count))"
-      guard entries.isEmpty || length + entry.count <= Self.characterLimit else { break }
+      guard entries.isEmpty || length + entry.count <= characters else { break }
       entries.append(entry)
       length += entry.count + 2
       shown += group.count

@@ -66,7 +66,7 @@ public struct CompanionFiles: Sendable {
       let others = names.filter { Self.part(of: $0) == .tokenizer }
       findings.unusable = others.isEmpty
         ? nil
-        : "there is no tokenizer.json, and \(others.joined(separator: ", ")) cannot be read here. Make one with transformers: "
+        : "there is no tokenizer.json, and \(others.joined(separator: ", ")) cannot take its place. Make one with transformers: "
           + "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
     }
     return findings

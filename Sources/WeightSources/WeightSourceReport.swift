@@ -56,8 +56,7 @@ struct WeightSourceReport {
         files, "the index names \(Self.count(files.count, "file that is", "files that are")) not there. Download the missing files again.")
     case .unexpected(let names, let family):
       return Self.named(
-        names, "the \(family) family has no place for \(Self.count(names.count, "tensor", "tensors")): the model is of another family, "
-          + "and converting it would give wrong results.")
+        names, "the \(family) family has no place for \(Self.count(names.count, "tensor", "tensors")). \(WeightSourceError.remedy(unexpected: names.count))")
     case .misnamed(let names, let cause, let remedy): return Self.named(names, "\(cause). \(remedy)")
     case .vocabulary(let tensors, let rows, let configured):
       return [
@@ -90,4 +89,13 @@ struct WeightSourceReport {
   private static func count(_ count: Int, _ one: String, _ many: String) -> String { count == 1 ? "1 \(one)" : "\(count) \(many)" }
   /// A shape comes out of a file and may have any number of extents.
   private static func text(_ shape: [Int]) -> String { shape.count <= 6 ? "\(shape)" : "[\(shape.prefix(5).map(String.init).joined(separator: ", ")), … (\(shape.count) extents)]" }
+}
+
+extension WeightSourceError {
+  /// What to do about tensors that no network of the family uses. One layer's or more are another network; a few are what
+  /// somebody left in the file, which only who knows the model can tell.
+  package static func remedy(unexpected count: Int) -> String {
+    count > 3 ? "The model is of another family than its configuration says, and would give wrong results."
+      : "If it runs without (transformers then says that \(count == 1 ? "it was" : "they were") not used), leave \(count == 1 ? "it" : "them") out: from_pretrained and save_pretrained write a model that has no others."
+  }
 }

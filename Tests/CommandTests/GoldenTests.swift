@@ -39,4 +39,11 @@ import Testing
     try golden.check("base_\(dtype)", base, "tp \(tensor) pp \(pipeline)")
     withExtendedLifetime(engines) {}
   }
+
+  /// What ships must not begin with a warning.
+  @Test func `the tiny model gives no cause to say anything`() throws {
+    let d = TemporaryDirectory(inMemory: true)
+    let built = try Command.build.succeed("--model_dir", Project.at("Models/tiny").string, "--output_dir", d("e").string, "--strict")
+    #expect(built.errors.split(separator: "\n").count == 1, "\(built.errors)")
+  }
 }

@@ -81,8 +81,22 @@ import Testing
       "--engine_dir", bench.d("e").string, "--checkpoint_dir", bench.d("m").string, "--refit_engine_dir", bench.d("out").string, "--json")
     #expect(said.status == 1 && said.output.contains("refused"), "\(said.errors)")
     for words in [
-      "Missing refittable weights from checkpoint", "model.layers.1.mlp.up_proj.weight, model.norm.weight", "Weights that no model of this family has",
+      "Missing refittable weights from checkpoint (2)", "model.layers.1.mlp.up_proj.weight, model.norm.weight", "Weights that no model of this family has",
       "model.layers.1.mlp.uq_proj.weight", "model.nurm.weight", "Nothing was written",
     ] { #expect(said.errors.contains(words), "\(words) in \(said.errors)") }
+  }
+
+  @Test func `a path that leads nowhere is told with what lies beside it`() throws {
+    let d = TemporaryDirectory()
+    makeDirectory(d("engines/v1"))
+    let wrong = d("engines/v11").string
+    for said in [
+      try Command.run("--engine_dir", wrong, "--input_text", "x"), try Command.serve(wrong), try Command.inspect("--engine_dir", wrong),
+      try Command.refit("--engine_dir", wrong, "--strip", "--refit_engine_dir", d("out").string), try Command.build("--checkpoint_dir", wrong, "--output_dir", d("out").string),
+    ] {
+      #expect(said.status == 1 && said.errors.contains("\(wrong): there is no such file or directory. Did you mean '\(d("engines/v1"))'?"), "\(said.errors)")
+    }
+    let far = try Command.run("--engine_dir", d("engines/other").string, "--input_text", "x")
+    #expect(far.status == 1 && !far.errors.contains("Did you mean"), "\(far.errors)")
   }
 }

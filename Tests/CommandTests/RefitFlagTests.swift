@@ -178,4 +178,55 @@ import Testing
       #expect(execution.status == 1 && execution.errors.contains("rank1.engine is of another engine"), "\(execution.errors)")
     }
   }
+
+  @Test func `an option that makes no difference with a source is a warning`() throws {
+    let bench = try Bench()
+    let idle = ["--ignore_frozen", "--keep_tokenizer"]
+    let adapter = try Command.refit.succeed(bench.adapter + idle + ["--strict"])
+    for flag in idle { #expect(adapter.errors.contains("warning: \(flag) has no effect: "), "\(adapter.errors)") }
+    // A whole model has an embedding table, and files or the lack of them.
+    remove(bench.d("out"))
+    let model = try Command.refit.succeed(bench.checkpoint + idle)
+    #expect(!model.errors.contains("no effect"), "\(model.errors)")
+  }
+
+  @Test func `a run that writes some ranks says that others are still to be written`() throws {
+    let bench = try Bench(ranks: 2)
+    let first = try Command.refit.succeed(bench.checkpoint + ["--rank", "1"])
+    #expect(first.errors.contains("the output appears when rank(s) 0 are written, too") && names(in: bench.d("out")) == nil, "\(first.errors)")
+  }
+
+  @Test func `lineage names sources from the root on, wherever the command ran`() throws {
+    let bench = try Bench()
+    let here = Project.at("Models")
+    let lora = try Execution.run(try Command.refit.executable, bench.engine + ["--lora_dir", "tiny-lora", "--base_checkpoint_dir", "./tiny/../tiny"], directory: here)
+    #expect(lora.status == 0, "\(lora.errors)")
+    let lineage = try JSONValue(parsing: try #require(text(bench.d("out/lineage.json"))))
+    #expect(lineage["source"]?["path"]?.string == here.appending("tiny-lora").string)
+    #expect(lineage["adapters"]?.array?.first?["path"]?.string == here.appending("tiny-lora").string)
+    #expect(lineage["base"]?["path"]?.string == here.appending("tiny").string)
+    let built = try Execution.run(try Command.build.executable, ["--model_dir", "tiny", "--output_dir", bench.d("b").string], directory: here)
+    #expect(built.status == 0, "\(built.errors)")
+    let origin = try JSONValue(parsing: try #require(text(bench.d("b/lineage.json"))))
+    #expect(origin["source"]?["path"]?.string == here.appending("tiny").string)
+    #expect(origin["files"]?["tokenizer.json"]?["source"]?.string == here.appending("tiny").string)
+  }
+
+  @Test func `of a model of another structure the settings are shown, and what follows is counted`() throws {
+    let bench = try Bench()
+    let wide = bench.d("wide")
+    for (file, bytes) in snapshot(bench.d("ck")) { bench.d.write("wide/\(file)", bytes) }
+    let config = try #require(text(wide.appending("config.json")))
+    bench.d.write("wide/config.json", config.replacing(#/"intermediate_size": \d+/#, with: #""intermediate_size": 32"#))
+    let refused = try Command.refit(bench.engine + ["--checkpoint_dir", wide.string])
+    #expect(refused.status == 1 && refused.errors.contains("intermediate_size  engine 168  checkpoint 32"), "\(refused.errors)")
+    #expect(refused.errors.split(separator: "\n").count <= 6, "\(refused.errors)")
+  }
+
+  @Test func `names in a report are whole, and counted one by one`() throws {
+    let bench = try Bench()
+    let refused = try Command.refit(bench.engine + ["--lora_dir", Project.at("Models/salty-lora").string])
+    #expect(refused.status == 1 && refused.errors.contains("364 of 420 tensors"), "\(refused.errors)")
+    #expect(!refused.errors.replacing(", … and", with: "").contains("…"), "\(refused.errors)")
+  }
 }

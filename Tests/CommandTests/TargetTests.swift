@@ -28,7 +28,26 @@ import Testing
     let wrong = try Command.build(model + ["--output_dir", d("e").string, "--target", "metal"])
     #expect(wrong.status == 2 && wrong.errors.contains("--target is metal; it must be cpu or cuda"), "\(wrong.errors)")
     let refused = try Command.build(model + ["--output_dir", d("e").string, "--target", "cuda", "--dtype", "float32"])
-    #expect(refused.status == 1 && refused.errors.contains("float32"), "\(refused.errors)")
+    #expect(
+      refused.status == 2 && refused.errors.contains("--dtype is float32, and an engine for --target cuda takes bfloat16 weights only: give --dtype bfloat16"),
+      "\(refused.errors)")
+    try Command.convert.succeed(model + ["--output_dir", d("ck").string, "--dtype", "float16"])
+    let checkpoint = try Command.build(["--checkpoint_dir", d("ck").string, "--output_dir", d("e").string, "--target", "cuda"])
+    #expect(checkpoint.status == 2 && checkpoint.errors.contains("is a checkpoint of float16 weights") && checkpoint.errors.contains("convert the model again with --dtype bfloat16"), "\(checkpoint.errors)")
     #expect(names(in: d("e")) == nil)
+  }
+
+  @Test func `without a type the one is chosen that the target has kernels for, and that is said`() throws {
+    for (name, type) in [("auto", ["--dtype", "auto"]), ("none", []), ("given", ["--dtype", "bfloat16"])] {
+      let built = try Command.build.succeed(model + type + ["--output_dir", d(name).string, "--target", "cuda"])
+      #expect(built.errors.contains("--dtype auto takes bfloat16, not float16") == (name != "given"), "\(built.errors)")
+      #expect(contents(d(name).appending("rank0.engine")) == contents(d("auto/rank0.engine")))
+    }
+  }
+
+  @Test func `who runs or serves is told where the target is chosen`() throws {
+    for said in [try Command.serve("/no", "--target", "cuda"), try Command.run("--model", "/no", "--input_text", "x", "--target=cuda")] {
+      #expect(said.status == 2 && said.errors.contains("unknown option '--target'. An engine says itself what it runs on") && said.errors.contains("trtllm-build --target cuda"), "\(said.errors)")
+    }
   }
 }

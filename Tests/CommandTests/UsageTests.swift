@@ -229,4 +229,46 @@ import Testing
     let (own, linked) = (try Execution.run(Project.at("Scripts/\(name)"), ["--help"]), try Execution.run(directory(name), ["--help"]))
     #expect(own.status == linked.status && own.output == linked.output && own.errors == linked.errors, "\(linked.errors)")
   }
+
+  @Test func `a word that belongs to no option is named, with the option that it may be meant for`() throws {
+    try refused(.inspect, ["engines/v1"], says: "'engines/v1' belongs to no option. Give it with --engine_dir.")
+    try refused(.run, ["--engine_dir", "/no", "hi"], says: "'hi' belongs to no option. Give it with --input_text.", "missing: --input_text <text>")
+    try refused(.run, ["/no", "hi"], says: "'/no', 'hi' belong to no option. Give them with --engine_dir, --input_text.")
+    try refused(.run, ["--engine_dir", "/no", "--input_text", "hello", "world"], says: "'world' belongs to no option. A value with spaces in it needs quotes.")
+    try refused(.prune, ["/no"], says: "'/no' belongs to no option. Give it with --checkpoint_dir.")
+  }
+
+  @Test func `a seed is told as what it may be`() throws {
+    for seed in ["-1", "1.5", "18446744073709551616"] {
+      try refused(.run, ["--model", "/no", "--input_text", "x", "--seed", seed], says: "--seed is '\(seed)'; give a whole number from 0 to 18446744073709551615")
+    }
+  }
+
+  @Test func `a mistyped command is told with the nearest`() throws {
+    let drydock = try #require(Execution.command("drydock"))
+    for (given, nearest) in [("bild", "build"), ("trtllm-sreve", "serve")] {
+      let said = try Execution.run(drydock, [given])
+      #expect(said.status == 2 && said.errors.contains("unknown command '\(given)'. Did you mean '\(nearest)'? Known: convert, build"), "\(said.errors)")
+    }
+  }
+
+  @Test(arguments: ["install", "test", "quickstart", "fetch-model", "fuzz"])
+  func `the help of a script ends with a whole sentence`(_ name: String) throws {
+    let help = try Execution.run(Project.at("Scripts/\(name)"), ["--help"])
+    let last = help.output.split(separator: "\n").last ?? ""
+    #expect(help.status == 0 && help.errors == "" && last.hasSuffix(".") && !help.output.contains("set -"), "\(help.output) \(help.errors)")
+  }
+
+  @Test func `the quickstart says of a directory without commands how to fill it`() throws {
+    let said = try Execution.run(Project.at("Scripts/quickstart"), ["--tiny", "--bin", TemporaryDirectory().path.string])
+    #expect(said.status == 2 && said.errors.contains("swift build -c release") && said.errors.split(separator: "\n").count == 1, "\(said.errors)")
+  }
+
+  @Test func `every request for an answer that documents show says how long the answer may be`() throws {
+    var pages = [try Command.serve.succeed("--help").output, try #require(text(Project.at("README.md"))), try #require(text(Project.at("Scripts/quickstart")))]
+    for name in try #require(names(in: Project.at("docs"))) { pages.append(try #require(text(Project.at("docs/\(name)")))) }
+    let requests = pages.flatMap { $0.split(separator: "curl ").dropFirst() }.filter { $0.prefix(120).contains("completions") }
+    #expect(requests.count >= 4)
+    for request in requests { #expect(request.prefix(400).contains("max_tokens"), "\(request.prefix(400))") }
+  }
 }

@@ -135,4 +135,12 @@ import Testing
     options.maximumSequenceLength = 96
     #expect(try CPUEngine(directory, options: options).limits.cacheTokenCount == 96)
   }
+
+  @Test func `of memory that the machine has not at all, the flags are told that take it`() {
+    #expect(
+      EngineSizes.tooLarge(cache: 94e9, buffers: 3.2e9, sequences: 2048, machine: 16e9)
+        == "Lower --kv_cache_size or --max_batch_size: keys and values of 2048 sequence(s) at once may grow to 94 GB, other buffers take 4 GB, and this machine has 16 GB.")
+    #expect(EngineSizes.tooLarge(cache: 94e9, buffers: 1e9, sequences: 1, machine: 16e9).hasPrefix("Lower --kv_cache_size: "))
+    #expect(EngineSizes.tooLarge(cache: 1e9, buffers: 20e9, sequences: 2048, machine: 16e9).hasPrefix("Lower --max_batch_size or --max_num_tokens: "))
+  }
 }

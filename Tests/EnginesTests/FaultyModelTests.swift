@@ -31,7 +31,7 @@ struct FaultyModelTests {
     Set(problems.map { problem in
       switch problem {
       case .configuration(let field, _, _): field
-      case .source(_, let detail, _): detail
+      case .source(_, let detail, _, _): detail
       default: problem.detail
       }
     })

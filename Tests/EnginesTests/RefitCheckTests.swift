@@ -167,4 +167,15 @@ import Testing
     let prepared = try await Refitter(engine: opened, options: options).prepare(try RefitSource(checkpoint, for: opened))
     #expect(prepared.warnings == [] && prepared.ignored == 0)
   }
+
+  @Test func `what follows from another structure is counted, not shown`() {
+    let problems: [RefitProblem] = [
+      .configuration(field: "hidden_size", engine: "64", checkpoint: "32"), .shapeMismatch(tensor: "a.0.weight", rank: 0, engine: [2], checkpoint: [1]),
+      .missing(tensor: "b.weight", rank: 0),
+    ]
+    let report = RefitProblem.report(problems)
+    #expect(report.contains("hidden_size  engine 64  checkpoint 32") && report.contains("Failed to refit weight: shape mismatch (1): as the configurations differ"), "\(report)")
+    #expect(!report.contains("a.0.weight") && !report.contains("b.weight"))
+    #expect(RefitProblem.report([problems[1]]).contains("a.0.weight"))
+  }
 }

@@ -52,6 +52,11 @@ final class ServerProcess: Sendable {
   }
 
   var isRunning: Bool { process.isRunning }
+  /// Its exit code, once it has ended.
+  var status: Int32 {
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
   /// Ends it at once, as a crash would.
   func crash() {
     kill(identifier, SIGKILL)

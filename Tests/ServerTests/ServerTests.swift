@@ -1,3 +1,4 @@
+import Foundation
 import JSON
 import SystemPackage
 import TestSupport
@@ -41,5 +42,33 @@ import Testing
     let bounded = try ServerProcess(try Engines.tiny(in: small, "--max_num_tokens", "2"), in: small, "--max_num_tokens", "8", "--max_batch_size", "3")
     #expect((text(bounded.log) ?? "").contains("--max_batch_size is 3, but a step takes 2 tokens: 2 it is. The engine was built for so many: build another with --max_num_tokens 3."))
     #expect(bounded.stop() == 0)
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM]) func `a second signal ends a server that waits for a running answer`(signal: Int32) throws {
+    let directory = TemporaryDirectory()
+    let server = try ServerProcess(try Engines.tiny(in: directory), in: directory, "--drain_seconds", "60")
+    // A request whose body never comes whole is running for a minute.
+    let socket = try Socket(port: server.port)
+    defer { withExtendedLifetime(socket) {} }
+    socket.write("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    usleep(500_000)
+    kill(server.identifier, signal)
+    usleep(1_500_000)
+    let log = text(server.log) ?? ""
+    #expect(server.isRunning && log.contains("running answers have 60 s to end; a second SIGINT (Ctrl-C) or SIGTERM ends the server at once"), "\(log)")
+    kill(server.identifier, SIGINT)
+    for _ in 0..<40 where server.isRunning { usleep(50_000) }
+    try #require(!server.isRunning, "two seconds later it still runs")
+    #expect(server.status == 128 + SIGINT)
+  }
+
+  @Test func `the log says once that it listens, and times as people read them`() throws {
+    let directory = TemporaryDirectory()
+    let server = try ServerProcess(try Engines.tiny(in: directory), in: directory)
+    _ = try server.complete("The ship came into")
+    #expect(server.stop() == 0)
+    let log = text(server.log) ?? ""
+    #expect(log.split(separator: "\n").count { $0.contains("listening") } == 1, "\(log)")
+    #expect(log.contains(#/ milliseconds=\d+ /#) && log.contains(#/ seconds=\d+\.\d{1,6}( |\n)/#), "\(log)")
   }
 }

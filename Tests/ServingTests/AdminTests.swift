@@ -74,6 +74,7 @@ private final class Progress: Sendable {
           #expect(reply.status == 404)
           #expect(reply.error["message"]?.string?.contains("/admin") == true)
           #expect(reply.error["message"]?.string?.contains("Known paths: /health") == true)
+          #expect(reply.error["message"]?.string?.contains("/v1/models/{name}") == true)
           #expect(reply.error["message"]?.string?.components(separatedBy: "admin").count == 2, "only the path that was asked for")
         }
       }

@@ -167,4 +167,10 @@ struct ProblemsTogetherTests {
       #expect(lines.allSatisfy { $0.count <= 300 } && lines.count < 70, "\(error)")
     }
   }
+
+  @Test func `one tensor too many is told with the way to leave it out`() throws {
+    let text = try said(write(Self.tensors(layers: 3) + [(name: "model.rotary_scale", shape: [4])], layers: 3))
+    #expect(text.contains("no place for 1 tensor") && text.contains("model.rotary_scale") && text.contains("save_pretrained"), "\(text)")
+    #expect(!text.contains("another family"))
+  }
 }

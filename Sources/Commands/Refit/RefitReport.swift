@@ -30,7 +30,7 @@ struct RefitReport {
     text += ")"
     if summary.verifiedCount > 0 { text += ", \(summary.verifiedCount) weight(s) verified" }
     if !summary.pendingRanks.isEmpty {
-      text += "; waiting for rank(s) " + summary.pendingRanks.map(String.init).joined(separator: ", ") + " of other processes"
+      text += "; the output appears when rank(s) " + summary.pendingRanks.map(String.init).joined(separator: ", ") + " are written, too, by other runs"
     }
     return text
   }
@@ -57,7 +57,7 @@ struct RefitReport {
   }
 
   static func json(_ phases: Phases) -> JSONValue {
-    .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.seconds($0.time))] })
+    .array(phases.list.map { ["name": .string($0.name), "seconds": .double(Format.roundedSeconds($0.time))] })
   }
 
   static func json(_ files: CompanionChanges) -> JSONValue {

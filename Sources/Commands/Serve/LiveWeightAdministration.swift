@@ -34,7 +34,7 @@ struct LiveWeightAdministration: WeightAdministration {
       logger.warning("new weights", metadata: ["weights": .string(facts.name), "more_warnings": "\(facts.warnings.count - Self.mostLines)"])
     }
     guard case .object(var members) = Self.json(facts, withDigests: false) else { return nil }
-    members["seconds"] = .double(Self.seconds(clock.now - start))
+    members["seconds"] = .double(Format.roundedSeconds(clock.now - start))
     return .object(members)
   }
 
@@ -119,7 +119,7 @@ struct LiveWeightAdministration: WeightAdministration {
   private static func json(_ change: LiveWeights.Change) -> JSONValue {
     [
       "version": .string(change.to), "previous": .string(change.from),
-      "pause_microseconds": .double(seconds(change.pause) * 1e6), "seconds": .double(seconds(change.total)),
+      "pause_microseconds": .double(seconds(change.pause) * 1e6), "seconds": .double(Format.roundedSeconds(change.total)),
       "warnings": .strings(change.warnings),
     ]
   }

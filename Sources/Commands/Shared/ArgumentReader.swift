@@ -8,6 +8,8 @@ struct ArgumentReader {
   let ignored: [String: IgnoredFlag]
   /// See ``DrydockCommand/missing(beside:)``.
   let alsoMissing: (Set<String>) -> [String]
+  /// See ``DrydockCommand/optionsElsewhere``.
+  let elsewhere: [String: String]
 
   /// What ArgumentParser is to read, and lines for the user.
   private(set) var arguments: [String] = []
@@ -19,6 +21,8 @@ struct ArgumentReader {
   /// Options that a misspelt one was taken for: they are not missing, too.
   private var meant: Set<String> = []
   private var hasWords = false
+  /// Words that belong to no option, where there must be none.
+  private var strays: [String] = []
   /// Whether a word may have been taken for the value of an option that is unknown.
   private var hasUnknown = false
   private var wantsHelp = false
@@ -26,8 +30,12 @@ struct ArgumentReader {
   /// Flags whose values may look like anything.
   private static let keys: Set<String> = ["--api_key", "--admin_key"]
 
-  init(_ table: FlagTable, ignoring ignored: [IgnoredFlag], missing: @escaping (Set<String>) -> [String] = { _ in [] }) {
+  init(
+    _ table: FlagTable, ignoring ignored: [IgnoredFlag], elsewhere: [String: String] = [:],
+    missing: @escaping (Set<String>) -> [String] = { _ in [] }
+  ) {
     self.table = table
+    self.elsewhere = elsewhere
     alsoMissing = missing
     self.ignored = Dictionary(ignored.map { ("--" + $0.name, $0) }) { first, _ in first }
   }
@@ -44,12 +52,12 @@ struct ArgumentReader {
     var rest = words[...]
     while let word = rest.popFirst() {
       if word == "--" {
-        hasWords = hasWords || !rest.isEmpty
+        note(words: rest)
         arguments += [word] + rest
         break
       }
       guard word.hasPrefix("-"), word != "-", Double(word) == nil else {
-        hasWords = true
+        note(words: [word])
         arguments.append(word)
         continue
       }
@@ -57,8 +65,24 @@ struct ArgumentReader {
       if wantsHelp { arguments = ["--help"]; return }
     }
     let missing = missing
+    noteStrays(missing)
     if !missing.isEmpty { problems.append("missing: \(missing.joined(separator: ", "))") }
     guard problems.isEmpty else { throw UsageError(problems.joined(separator: "\n"), showsUsage: !missing.isEmpty) }
+  }
+
+  private mutating func note(words: ArraySlice<String>) {
+    hasWords = hasWords || !words.isEmpty
+    if !table.takesWords { strays += words }
+  }
+
+  /// Words without their options: those that are missing may be meant, in their order.
+  private mutating func noteStrays(_ missing: [String]) {
+    guard !strays.isEmpty else { return }
+    let options = missing.compactMap { $0.split(separator: " ").first.map(String.init) }
+    let which = strays.prefix(4).map { "'\($0)'" }.joined(separator: ", ") + (strays.count > 4 ? ", …" : "")
+    let remedy = options.isEmpty ? "A value with spaces in it needs quotes."
+      : "Give \(strays.count == 1 ? "it" : "them") with \(options.prefix(strays.count).joined(separator: ", "))."
+    problems.append("\(which) \(strays.count == 1 ? "belongs" : "belong") to no option. \(remedy)")
   }
 
   private var missing: [String] {
@@ -162,6 +186,10 @@ struct ArgumentReader {
     }
     let spelt = "--" + name.drop { $0 == "-" }.replacing("-", with: "_")
     let nearest = table.names.contains(spelt) ? spelt : nearestName(to: spelt, among: (table.names.union(ignored.keys)).sorted())
+    if let place = elsewhere[spelt] {
+      problems.append("unknown option '\(name)'. \(place)")
+      return nil
+    }
     if let nearest { meant.insert(nearest) }
     problems.append("unknown option '\(name)'." + (nearest.map { " Did you mean '\($0)'?" } ?? ""))
     return nil

@@ -28,12 +28,15 @@ public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   static var ignoredFlags: [IgnoredFlag] { get }
   /// What is missing beside required options, given the names of those that are there; each as it is to be told.
   static func missing(beside given: Set<String>) -> [String]
+  /// Options, with dashes, that people look for here and that are elsewhere: a sentence each.
+  static var optionsElsewhere: [String: String] { get }
   /// Whether cancelling the task ends ``run()`` soon and leaves nothing behind.
   static var endsWhenCancelled: Bool { get }
 }
 extension DrydockCommand {
   public static var ignoredFlags: [IgnoredFlag] { [] }
   public static func missing(beside given: Set<String>) -> [String] { [] }
+  public static var optionsElsewhere: [String: String] { [:] }
   public static var endsWhenCancelled: Bool { false }
 }
 
@@ -61,7 +64,7 @@ public enum CommandRunner {
     }
     var command: any ParsableCommand
     do {
-      var reader = ArgumentReader(table, ignoring: Command.ignoredFlags, missing: Command.missing)
+      var reader = ArgumentReader(table, ignoring: Command.ignoredFlags, elsewhere: Command.optionsElsewhere, missing: Command.missing)
       try reader.read(given)
       for note in reader.notes { printError("\(name): \(note)") }
       command = try Command.parseAsRoot(reader.arguments)
@@ -107,16 +110,19 @@ public enum CommandRunner {
     let watch = Task {
       for await signal in signals {
         let number: Int32 = signal == .sigint ? SIGINT : SIGTERM
-        if received.exchange(number, ordering: .relaxed) != 0 { exit(128 + number) }
+        if received.exchange(number, ordering: .relaxed) != 0 { end(bySignal: number) }
         work.cancel()
       }
     }
     defer { watch.cancel() }
     do { try await work.value } catch is CancellationError {
       printError("\(name): interrupted; outputs are as they were")
-      exit(128 + received.load(ordering: .relaxed))
+      end(bySignal: received.load(ordering: .relaxed))
     }
   }
+
+  /// Ends the process with the exit code that shells give for a signal.
+  static func end(bySignal number: Int32) -> Never { exit(128 + number) }
 
   /// Ends the process where the "error" is that help was asked for.
   private static func exitWithHelp<Command: DrydockCommand>(of type: Command.Type, _ error: any Error) {
@@ -151,11 +157,13 @@ extension CommandRunner {
     return page[..<usage.lowerBound] + "\n\n" + sections.joined(separator: "\n\n") + "\n"
   }
 
-  /// A line of more than 300 characters as several, broken at spaces; a path is never broken.
+  /// A line of more than 300 characters as several, broken after a sentence or at least at a space; a path is never broken.
   static func wrapped(_ line: Substring) -> String {
     var rest = line
     var lines: [Substring] = []
-    while rest.count > 300, let space = rest.prefix(300).dropFirst(80).lastIndex(of: " ") {
+    while rest.count > 300, case let window = rest.prefix(300).dropFirst(80),
+      let space = window.ranges(of: ". ").last.map({ window.index(after: $0.lowerBound) }) ?? window.lastIndex(of: " ")
+    {
       lines.append(rest[..<space])
       rest = rest[rest.index(after: space)...]
     }

@@ -20,7 +20,7 @@ struct EngineCacheOptions: ParsableArguments {
   @Option(
     name: .customLong("engine_cache_size"),
     help: ArgumentHelp(
-      "Most that engines kept there may take, such as 50GB; those not used for longest go. A fifth of the free space by default.",
+      "Most that engines kept there may take when another is built, such as 50GB; those not used for longest go. A fifth of the free space by default.",
       valueName: "size"))
   var size: ByteCount?
 
@@ -65,6 +65,8 @@ struct UsedEngine {
   let path: FilePath
   /// What the model is called where nobody says otherwise.
   let modelName: String
+  /// As it was given.
+  private let given: String
   private let cached: CachedEngine?
 
   /// What of an engine matters to who runs it.
@@ -85,6 +87,7 @@ struct UsedEngine {
   /// - Throws: ``UsageError`` for flags that the path's engine does not fit.
   init(_ model: String, options: EngineCacheOptions, wanted: Wanted, log: CommandLog) async throws {
     // What the path leads to: the cache must tell one snapshot, or one file of a directory, from another.
+    given = model
     let found = try FoundSource(at: FilePath(model), for: .run)
     let path = found.path
     var said: Set<String> = []
@@ -113,6 +116,13 @@ struct UsedEngine {
   }
 
   func end() { cached?.end() }
+
+  /// What is wrong with an engine of the cache is told under the path that was given: the other one says nothing to people.
+  func told<R>(_ body: () throws -> R) throws -> R {
+    do { return try body() } catch let error as EngineError where cached != nil && error.path == path {
+      throw EngineError(FilePath(given), error.problem)
+    }
+  }
 
   private static func build(
     _ model: FilePath, _ cache: EngineCache, _ type: ElementType?, _ cacheType: ElementType?, _ wanted: Wanted, _ log: CommandLog,

@@ -22,6 +22,8 @@ struct FlagTable: Sendable {
   let options: [Option]
   /// `<model>` of words that belong to no flag and must be there.
   let requiredWords: [String]
+  /// Whether words may stand there that belong to no flag.
+  let takesWords: Bool
   /// Of every option, with dashes.
   let names: Set<String>
 
@@ -32,10 +34,12 @@ struct FlagTable: Sendable {
     let described = (try? JSONValue(parsing: command._dumpHelp()))?["command"]?["arguments"]?.array ?? []
     var options: [Option] = []
     var words: [String] = []
+    var takesWords = false
     for argument in described {
       let valueName = argument["valueName"]?.string ?? "value"
       let isRequired = argument["isOptional"]?.bool == false
       guard argument["kind"]?.string != "positional" else {
+        takesWords = true
         if isRequired { words.append("<\(valueName)>") }
         continue
       }
@@ -51,6 +55,7 @@ struct FlagTable: Sendable {
     options += Self.ownNames.map { Option(names: [$0], valueName: nil, isRepeatable: true, isRequired: false, values: []) }
     self.options = options
     requiredWords = words
+    self.takesWords = takesWords
     names = Set(options.flatMap(\.names))
   }
 

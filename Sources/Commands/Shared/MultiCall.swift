@@ -1,4 +1,5 @@
 import Engines
+import JSON
 
 #if canImport(Glibc)
   import Glibc
@@ -40,7 +41,9 @@ public enum MultiCall {
   private static func known(_ name: String) -> any DrydockCommand.Type {
     if let command = command(named: name) { return command }
     let names = commands.compactMap { $0.configuration.commandName?.dropFirst(prefix.count) }
-    CommandRunner.printError("drydock: error: unknown command '\(name)'. Known: \(names.joined(separator: ", ")).")
+    let word = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+    let nearest = nearestName(to: word, among: names.map(String.init)).map { " Did you mean '\($0)'?" } ?? ""
+    CommandRunner.printError("drydock: error: unknown command '\(name)'.\(nearest) Known: \(names.joined(separator: ", ")).")
     exit(2)
   }
 

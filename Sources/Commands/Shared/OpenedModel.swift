@@ -19,6 +19,11 @@ struct OpenedModel {
   /// Time to open the engine and map its weights, without the tokenizer.
   let loadTime: Duration
 
+  /// Options that people look for where an engine is run, and where they are.
+  static let optionsElsewhere = [
+    "--target": "An engine says itself what it runs on: build one with 'trtllm-build --target cuda', and name that."
+  ]
+
   /// Names another tokenizer than the engine's own.
   static let tokenizerFlag = "--tokenizer_dir"
 

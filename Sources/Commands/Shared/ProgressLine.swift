@@ -29,6 +29,8 @@ enum Format {
   static func seconds(_ duration: Duration) -> Double {
     Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
   }
+  /// To the microsecond: further digits are those of the clock's arithmetic.
+  static func roundedSeconds(_ duration: Duration) -> Double { (seconds(duration) * 1e6).rounded() / 1e6 }
   static func time(_ duration: Duration) -> String {
     let value = seconds(duration)
     return value < 1 ? fixed(value * 1e3, 1) + " ms" : fixed(value, 2) + " s"

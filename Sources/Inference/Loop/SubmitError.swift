@@ -19,7 +19,7 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
       "The prompt has \(tokens) tokens; this engine takes at most \(limit), so that an answer has room. Shorten it, or "
         + (isLimitOfCache
           ? "give the cache more memory with --kv_cache_size."
-          : "give a larger --max_seq_len, to here and to the build of the engine; a model with a sliding window goes no further than it.")
+          : "raise --max_seq_len where it was given, here or when the engine was built; a model with a sliding window goes no further than it.")
     case .tokenOutOfRange(let index, let id, let size):
       "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."
     case .parameter(let error): error.description

@@ -15,7 +15,7 @@ struct AccessLogMiddleware: RouterMiddleware {
     let id = request.headers[.requestID].flatMap(Self.usable) ?? "req_" + RandomID.hexadecimal()
     context.record.note { $0.requestID = id }
     var context = context
-    context.logger[metadataKey: "hb.request.id"] = nil  // one id is enough
+    context.logger = core.logger  // without the framework's own request id, and not as quiet as the framework
     context.logger[metadataKey: "request_id"] = .string(id)
     let entry = AccessLogEntry(core: core, request: request, context: context, countedPath: path(request))
     var response = try await next(request, context)
@@ -87,7 +87,7 @@ private final class AccessLogEntry: Sendable {
     core.metrics.request(path: countedPath, status: status, duration: duration)
     var metadata: Logger.Metadata = [
       "method": .string(method), "path": .string(path), "status": "\(status)",
-      "milliseconds": "\((duration / .milliseconds(1)).rounded())",
+      "milliseconds": "\(Int((duration / .milliseconds(1)).rounded()))",
     ]
     if let client { metadata["client"] = .string(client) }
     if facts.streams { metadata["stream"] = "true" }

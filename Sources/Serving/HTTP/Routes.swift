@@ -16,6 +16,9 @@ struct Route: Sendable {
     self.respond = respond
   }
 
+  /// The path as documents write it.
+  var shownPath: String { path.hasSuffix("/**") ? "\(path.dropLast(2)){name}" : path }
+
   /// Whether a request's path is this one; `{name}` stands for any one part, `**` at the end for one or more.
   func matches(_ other: String) -> Bool {
     if path.hasSuffix("/**") {

@@ -4,6 +4,7 @@ public import Logging
 import NIOCore
 import NIOPosix
 public import ServiceLifecycle
+import UnixSignals
 
 /// An OpenAI-compatible HTTP server in front of one engine.
 ///
@@ -26,11 +27,24 @@ public struct Server: Service {
 
   /// Serves until the process gets SIGTERM or SIGINT.
   ///
+  /// - Parameter onSecondSignal: Called with the number of a signal that comes while running answers may still end, as from
+  ///   somebody who does not want to wait for them.
   /// - Throws: ``ServeError``, or what made the server end early.
-  public func runUntilSignal() async throws {
-    try await ServiceGroup(
-      services: [self], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
-    ).run()
+  public func runUntilSignal(onSecondSignal: @escaping @Sendable (Int32) -> Void) async throws {
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    let group = ServiceGroup(services: [self], logger: logger)
+    let watch = Task { [logger, core] in
+      var isStopping = false
+      for await signal in signals {
+        if isStopping { onSecondSignal(signal.rawValue) }
+        isStopping = true
+        let seconds = core.options.drainTimeLimit.components.seconds
+        logger.info("\(signal): running answers have \(seconds) s to end; a second SIGINT (Ctrl-C) or SIGTERM ends the server at once")
+        await group.triggerGracefulShutdown()
+      }
+    }
+    defer { watch.cancel() }
+    try await group.run()
   }
 
   /// Serves until a graceful shutdown.
@@ -54,6 +68,9 @@ public struct Server: Service {
     let limits = ConnectionGuard.Limits(
       header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit)
     let inputRate = InputRate(bytesPerSecond: options.maximumInputRate, largestBody: options.maximumBodyBytes)
+    // At this level the framework says no more than that it listens, which ``onListening`` says better.
+    var quiet = logger
+    if quiet.logLevel == .info { quiet.logLevel = .notice }
     var server = HTTPServerBuilder.http1(
       configuration: .init(
         additionalChannelHandlers: [ConnectionGuard(limits: limits, inputRate: inputRate)], idleTimeout: TimeAmount(options.idleTimeLimit)))
@@ -70,7 +87,7 @@ public struct Server: Service {
       onServerRunning: { [onListening] channel in
         await onListening(channel.localAddress?.port ?? options.port)
       },
-      logger: logger)
+      logger: quiet)
   }
 }
 

@@ -8,6 +8,7 @@ import Tokenizers
 struct ServingCore: Sendable {
   let engine: any CompletionEngine
   let options: ServerOptions
+  let logger: Logger
   let metrics = ServingMetrics()
   let drain: Drain
   let answers: RequestLimiter
@@ -17,6 +18,7 @@ struct ServingCore: Sendable {
   init(engine: any CompletionEngine, options: ServerOptions, logger: Logger) {
     self.engine = engine
     self.options = options
+    self.logger = logger
     drain = Drain(timeLimit: options.drainTimeLimit, logger: logger)
     answers = RequestLimiter(limit: options.maximumConcurrentAnswers)
     workers = RequestWorkers(options: options.workers)

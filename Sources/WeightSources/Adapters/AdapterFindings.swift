@@ -27,7 +27,7 @@ struct Findings {
     var problems: [AdapterProblem] = []
     func add(_ kind: AdapterProblem.Kind, _ names: [String], _ text: (NameSummary) -> String, _ remedy: String) {
       guard !names.isEmpty else { return }
-      problems.append(AdapterProblem(kind, text(NameSummary(names.sorted())), remedy: remedy))
+      problems.append(AdapterProblem(kind, naming: names.sorted(), remedy: remedy, text))
     }
     if let size = vocabularies.max() {
       problems.append(AdapterProblem(

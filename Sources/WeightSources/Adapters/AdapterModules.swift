@@ -46,7 +46,7 @@ struct AdapterModules {
         .names, "the tensors are of \(adapters.count) adapters: \(NameSummary(adapters.map(String.init).sorted()))",
         remedy: "Save each by itself: save_pretrained with selected_adapters."))
     } else if !twice.isEmpty {
-      problems.append(AdapterProblem(.names, "\(twice.count) tensors are there twice under different names: \(NameSummary(twice.map(Self.short)))", remedy: AdapterPlan.saveAgain))
+      problems.append(AdapterProblem(.names, naming: twice.map(Self.short), remedy: AdapterPlan.saveAgain) { "\($0.count) tensors are there twice under different names: \($0)" })
     }
     if let adapter = adapters.first { wrappers.append("the adapter's name '\(NameSummary([String(adapter)]))'") }
     if !wrappers.isEmpty {
@@ -58,22 +58,23 @@ struct AdapterModules {
     let foreign = strange.filter { $0.contains("lora_down") || $0.contains("lora_up") || $0.hasSuffix(".alpha") }
     if !strange.isEmpty {
       problems.append(AdapterProblem(
-        .names,
+        .names, naming: foreign.count == strange.count ? strange : strange.map(Self.short), remedy: LoRAConfig.mergeRemedy
+      ) {
         foreign.count == strange.count
-          ? "all \(strange.count) tensors are named as kohya-ss's trainers of image models do: \(NameSummary(strange))"
-          : "\(strange.count) of \(count) tensors have no part in a LoRA adapter: \(NameSummary(strange.map(Self.short)))",
-        remedy: LoRAConfig.mergeRemedy))
+          ? "all \(strange.count) tensors are named as kohya-ss's trainers of image models do: \($0)"
+          : "\(strange.count) of \(count) tensors have no part in a LoRA adapter: \($0)"
+      })
     }
     if !beyond.isEmpty {
       problems.append(AdapterProblem(
-        .modules, "\(beyond.count) of \(count) tensors are for layers up to \(largest), and the model's last is \(layerCount - 1): \(NameSummary(beyond.map(Self.short)))",
-        remedy: AdapterPlan.otherModel))
+        .modules, naming: beyond.map(Self.short), remedy: AdapterPlan.otherModel
+      ) { "\(beyond.count) of \(count) tensors are for layers up to \(largest), and the model's last is \(layerCount - 1): \($0)" })
     }
     if !lost.isEmpty {
       let common = NameSummary.commonPrefix(lost).map { ", which begin with '\($0)'" } ?? ""
       problems.append(AdapterProblem(
-        .modules, "\(lost.count) of \(count) tensors are for modules that the model does not have\(common.count < 90 ? common : ""): \(NameSummary(lost.map(Self.short)))",
-        remedy: AdapterPlan.otherModel))
+        .modules, naming: lost.map(Self.short), remedy: AdapterPlan.otherModel
+      ) { "\(lost.count) of \(count) tensors are for modules that the model does not have\(common.count < 90 ? common : ""): \($0)" })
     }
   }
 

@@ -1,4 +1,5 @@
 public import SystemPackage
+import Tensors
 
 /// One reason why an adapter cannot be put on a model.
 public struct AdapterProblem: Sendable, Equatable {
@@ -31,8 +32,19 @@ public struct AdapterProblem: Sendable, Equatable {
 
   public init(_ kind: Kind, _ detail: String, remedy: String) {
     self.kind = kind
-    self.detail = SourceWarning.shortened(detail, to: 270)
+    self.detail = SourceWarning.shortened(detail, to: Self.lengthLimit)
     self.remedy = remedy
+  }
+  private static let lengthLimit = 270
+
+  /// A detail with names, as many of them as fit: none loses a part so that others have room.
+  init(_ kind: Kind, naming names: [String], remedy: String, _ detail: (NameSummary) -> String) {
+    var text = detail(NameSummary(names))
+    if text.count > Self.lengthLimit {
+      let excess = text.count - Self.lengthLimit + 20  // for the words that count the rest
+      text = detail(NameSummary(names, characters: NameSummary.characterLimit - excess))
+    }
+    self.init(kind, text, remedy: remedy)
   }
 
   public var heading: String {

@@ -40,11 +40,21 @@ public struct FoundSource: Sendable {
       let isName = role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
         && Directory.kind(of: FilePath(String(parts[0]))) == nil
         && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].lowercased().hasSuffix($0) }
-      guard case .system(_, .noSuchFileOrDirectory) = error.problem, isName else { return error }
+      guard case .system(_, .noSuchFileOrDirectory) = error.problem else { return error }
+      guard isName else {
+        return nearest(path).map { FileError(path, .refused(reason: "there is no such file or directory. Did you mean '\($0.string.inMessage)'?")) } ?? error
+      }
       return WeightSourceError(
         path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path)', and name the directory it prints."))
     }
     return WeightSourceError(path.string, .found("this cannot be looked at", remedy: "Check its permissions and owner."))
+  }
+
+  /// What lies beside a path that leads nowhere and is spelt nearly so.
+  private static func nearest(_ path: FilePath) -> FilePath? {
+    let parent = path.removingLastComponent()
+    guard let name = path.lastComponent?.string, name.count > 1, let names = try? Directory.names(in: parent.isEmpty ? "." : parent) else { return nil }
+    return nearestName(to: name, among: names.filter { $0.first == name.first }).map { parent.appending($0) }
   }
 
   /// What names on a server are made of.
