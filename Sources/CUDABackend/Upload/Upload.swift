@@ -74,7 +74,7 @@ final class Upload: Sendable {
     }
   }
 
-  package static func pieces(_ byteCount: Int, of size: Int) -> [Range<Int>] {
+  static func pieces(_ byteCount: Int, of size: Int) -> [Range<Int>] {
     stride(from: 0, to: byteCount, by: size).map { $0..<min(byteCount, $0 + size) }
   }
 }
