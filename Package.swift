@@ -87,7 +87,9 @@ let package = Package(
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
     library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
-    library("CUDABackend", ["CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Tensors", "Files", system, ordered]),
+    library("CUDABackend", [
+      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Tensors", "Files", "Digests", system, ordered,
+    ]),
     library("Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
     library("Inference", ["Execution", "Engines", "Files"]),
@@ -117,7 +119,9 @@ let package = Package(
       // Checks and measures an NVIDIA card: see docs/cuda.md.
       .executableTarget(
         name: "drydock-gpu-check",
-        dependencies: ["Backends", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered],
+        dependencies: [
+          "Backends", "CUDABackend", "Inference", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered,
+        ],
         swiftSettings: swiftSettings),
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       // A back end that computes nothing and checks everything.

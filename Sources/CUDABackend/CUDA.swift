@@ -5,7 +5,9 @@ public import SystemPackage
 /// An NVIDIA card as a target.
 public struct CUDA: Backend {
   static let name = "cuda"
-  public init() {}
+  private let kernels: KernelCache
+  public init() { kernels = .ofUser }
+  package init(kernels: KernelCache) { self.kernels = kernels }
 
   public var target: String { Self.name }
   public var machine: String { Self.name }
@@ -17,7 +19,7 @@ public struct CUDA: Backend {
   }
 
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
-    try CUDAEngine(engine, options: options)
+    try CUDAEngine(engine, options: options, kernels: kernels)
   }
 
   static func device(for path: FilePath) throws(EngineError) -> Device {

@@ -2,7 +2,9 @@ import CUDADriver
 import CUDAKernels
 public import Engines
 public import Execution
+import Files
 import Networks
+import Synchronization
 public import Tensors
 
 /// An engine on an NVIDIA card.
@@ -13,12 +15,16 @@ public import Tensors
   public let limits: ExecutorLimits
   public let cacheElementType: ElementType
   public let cacheByteCount: Int
-  public let memoryWarnings: [String] = []
+  public let memoryWarnings: [String]
   private let plan: Plan
   private let device: Device
   private let stream: Stream
   private let kernels: Kernels
   private let launcher: StepLauncher
+  /// Records steps beside running ones.
+  private let recorder: StepLauncher
+  private let versions: VersionUpload
+  private let recent = Mutex(RecentShapes())
   private let partialLimit: Int
   private let tileHeads: Int
   private let file: FileWeights
@@ -31,7 +37,7 @@ public import Tensors
 
   /// - Throws: ``EngineError`` for a stripped engine, one for another target, where there is no card, and where its memory does not suffice;
   ///   ``CUDAError``.
-  init(_ engine: EngineDirectory, options: ExecutorOptions) throws {
+  init(_ engine: EngineDirectory, options: ExecutorOptions, kernels cache: KernelCache) throws {
     guard let first = engine.ranks.first else { throw EngineError(engine.path, .noEngine) }
     for file in engine.ranks {
       guard file.plan.target == CUDA.name else {
@@ -44,19 +50,20 @@ public import Tensors
     let plan = first.plan
     let device = try CUDA.device(for: engine.path)
     let stream = try Stream(device)
-    let code: [UInt8]
-    do { code = try RuntimeCompiler().kernels(architecture: device.architecture, headSize: plan.cache.headSize) } catch {
-      throw EngineError(engine.path, .unsupported(reason: "cannot be run here: \(error)"))
-    }
-    kernels = try Kernels(device, code: code)
     let sizes = CUDASizes(plan, options: options)
     let file: FileWeights
     let buffers: StepBuffers
     var cacheBlocks = 0
+    let wantedRoom: Int
     do {
-      file = try FileWeights(first, device, stream)
+      file = try FileWeights(first, device)
+      let upload = try Upload(device)
+      kernels = try Self.load(file, upload, cache, plan, device, engine)
+      versions = VersionUpload(device, upload)
+      wantedRoom = options.weightRoom.byteCount(of: file)
+      let kept = wantedRoom == 0 ? 0 : wantedRoom + Self.spared
       buffers = try StepBuffers(plan, sizes, device) { free in
-        cacheBlocks = try sizes.cacheBlocks(plan.cache, free: free, options: options, path: engine.path)
+        cacheBlocks = try sizes.cacheBlocks(plan.cache, free: free, kept: kept, options: options, path: engine.path)
         return cacheBlocks
       }
     } catch let error as CUDAError where error.isOutOfMemory {
@@ -76,6 +83,12 @@ public import Tensors
     weightsOfFile = CUDAWeights(plan, file: file)
     inUse = weightsOfFile
     launcher = StepLauncher(plan, device, stream, kernels, buffers)
+    recorder = StepLauncher(plan, device, try Stream(device), kernels, buffers)
+    let room = try max(0, device.freeByteCount - Self.spared)
+    memoryWarnings = room >= wantedRoom ? [] : [
+      "\(device.name) has \(room / 1_000_000) MB left for new weights, and a whole copy takes \(wantedRoom / 1_000_000) MB: "
+        + "larger changes of weights will be refused. Lower --max_seq_len or --max_batch_size."
+    ]
     (self.plan, self.device, self.stream, self.file) = (plan, device, stream, file)
   }
 
@@ -83,19 +96,39 @@ public import Tensors
 
   public var fileWeights: any WeightVersion { weightsOfFile }
 
+  public var freeWeightByteCount: Int? { try? device.use(); return try? max(0, device.freeByteCount - Self.spared) }
+  /// Of the card's memory, for what the driver keeps of recorded steps.
+  private static let spared = 128 << 20
+
   public func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion {
     precondition(made.count == 1, "weights for one rank")
+    for (name, memory) in made[0] { precondition(memory.byteCount == plan.weights[name]?.stored.byteCount, "\(name): made by the plan's recipe") }
     try device.use()
-    let stream = try Stream(device)  // beside a running step
-    var copies: [String: DeviceMemory] = [:]
-    for (name, memory) in made[0] {
-      precondition(memory.byteCount == plan.weights[name]?.stored.byteCount, "\(name): made by the plan's recipe")
-      let copy = try DeviceMemory(device, byteCount: memory.byteCount, for: name)
-      unsafe try stream.copy(UnsafeRawBufferPointer(start: memory.baseAddress, count: memory.byteCount), to: copy.address, name)
-      copies[name] = copy
+    do {
+      let version = CUDAWeights(plan, file: file, made: try versions(made[0]))
+      versions.add(version)
+      return version
+    } catch let error as CUDAError where error.isOutOfMemory {
+      throw LiveWeightsError.outOfDeviceMemory(
+        wanted: made[0].values.reduce(0) { $0 + $1.byteCount }, available: freeWeightByteCount ?? 0, deletable: [])
     }
-    try stream.wait()
-    return CUDAWeights(plan, file: file, made: copies)
+  }
+
+  /// Records the steps that are being launched with its addresses, so that the first one with it takes no longer than others.
+  public func makeReady(_ version: any WeightVersion) throws {
+    guard let version = version as? CUDAWeights else { preconditionFailure("weights of another engine") }
+    try device.use()
+    for shape in recent.withLock({ $0.shapes }) where version[shape] == nil {
+      // What stands in the words does not matter: they are copied to the card before each step.
+      let slices = (0..<shape.rows).map {
+        SequenceSlice(rows: $0..<$0 + 1, firstPosition: 0, blockTable: [0], phase: .decode, wantsLogits: true)
+      }
+      let inputs = StepInputs(
+        Batch(tokens: Array(repeating: 0, count: shape.rows), sequences: slices), tileHeads: tileHeads, partialLimit: partialLimit)
+      let graph = try recorder.stream.record { () throws(CUDAError) in try launch(inputs, version, splits: shape.splits, by: recorder) }
+      try recorder.stream.upload(graph)
+      _ = version.keep(graph, for: shape)
+    }
   }
 
   /// A pointer changes: addresses stand in what is launched.
@@ -118,9 +151,30 @@ public import Tensors
   private var begun: Begun?
   private var stepCount: UInt64 = 0
 
+  private let lost = Mutex<String?>(nil)
+  public var failure: String? { lost.withLock { $0 } }
+
   public func submit(_ batch: Batch) throws -> StepID {
     try batch.check(limits)
     precondition(begun == nil, "the step before was not finished")
+    return try noticingLoss { try begin(batch) }
+  }
+
+  /// After an error nothing is under way, and it is known whether steps can still succeed: a card that has failed says so to every
+  /// call from then on, and this process cannot use it any more.
+  private func noticingLoss<R>(_ body: () throws -> R) throws -> R {
+    if let failure { throw CUDAError(failure) }
+    do { return try body() } catch {
+      do { try stream.wait() } catch let wait {
+        let text = "\(device.name) has failed, so nothing can be answered any more. Restart the program. \(wait)"
+        lost.withLock { $0 = text }
+        throw CUDAError(text)
+      }
+      throw error
+    }
+  }
+
+  private func begin(_ batch: Batch) throws -> StepID {
     try device.use()
     try launcher.buffers.rotary?.reach(batch, stream)
     let inputs = StepInputs(batch, tileHeads: tileHeads, partialLimit: partialLimit)
@@ -129,9 +183,10 @@ public import Tensors
     unsafe try stream.copy(UnsafeRawBufferPointer(start: sent.base, count: bytes), to: launcher.buffers.inputs.address, "tokens")
     let weights = inUse
     if let shape = StepShape(batch, inputs) {
+      recent.withLock { $0.note(shape) }
       try stream.launch(try graph(shape, inputs, weights))
     } else {
-      try launch(inputs, weights, splits: 0)
+      try launch(inputs, weights, splits: 0, by: launcher)
     }
     let wantsMore = batch.sequences.contains { $0.wantsLogits && $0.wanted != .token }
     if inputs.selectedCount > 0 {
@@ -149,9 +204,11 @@ public import Tensors
   /// All logits of every row where any row wants more than a token.
   public func finish(_ step: StepID, _ answer: (_ sequence: Int, _ answer: RowAnswer) -> Void) throws {
     guard let begun, begun.step == step else { preconditionFailure("step \(step.number) was not begun, or is finished") }
-    try device.use()
-    try stream.wait()
     self.begun = nil
+    try noticingLoss {
+      try device.use()
+      try stream.wait()
+    }
     var row = 0
     for (index, slice) in begun.sequences.enumerated() {
       for _ in 0..<slice.logitRows {
@@ -172,19 +229,41 @@ public import Tensors
   }
 
   /// The kernels of a step: those of the plan, then the choice of a token for each row that wants an answer.
-  private func launch(_ inputs: StepInputs, _ weights: CUDAWeights, splits: Int) throws(CUDAError) {
+  private func launch(_ inputs: StepInputs, _ weights: CUDAWeights, splits: Int, by launcher: StepLauncher) throws(CUDAError) {
     try launcher.launch(weights.steps, inputs, splits: splits)
     guard inputs.selectedCount > 0 else { return }
     let argument = dk_choose_arguments(
       logits: logits, chosen: launcher.buffers.chosen.address, vocabulary: Int32(limits.vocabularySize), stride: Int32(logitsWidth))
-    try stream.launch(kernels.choose, grid: (inputs.selectedCount, 1, 1), threads: 1024, argument)
+    try launcher.stream.launch(kernels.choose, grid: (inputs.selectedCount, 1, 1), threads: 1024, argument)
   }
 
   private func graph(_ shape: StepShape, _ inputs: StepInputs, _ weights: CUDAWeights) throws -> Graph {
-    if let graph = weights.graphs[shape] { return graph }
-    let graph = try stream.record { () throws(CUDAError) in try launch(inputs, weights, splits: shape.splits) }
-    weights.graphs[shape] = graph
-    return graph
+    if let graph = weights[shape] { return graph }
+    return weights.keep(
+      try stream.record { () throws(CUDAError) in try launch(inputs, weights, splits: shape.splits, by: launcher) }, for: shape)
+  }
+
+  /// Weights and kernels, at the same time: a link and a processor are busy.
+  private static func load(_ file: FileWeights, _ upload: Upload, _ cache: KernelCache, _ plan: Plan, _ device: Device, _ engine: EngineDirectory) throws -> Kernels {
+    let loaded = Mutex<Kernels?>(nil)
+    let headSize = plan.cache.headSize
+    let path = engine.path
+    try Parallel.forEach(2, workers: 2) { part in
+      try device.use()
+      guard part == 1 else { return try file.load(upload) }
+      let code: [UInt8]
+      do {
+        code = try cache.code(architecture: device.architecture, headSize: headSize) {
+          try RuntimeCompiler().kernels(architecture: device.architecture, headSize: headSize)
+        }
+      } catch {
+        throw EngineError(path, .unsupported(reason: "cannot be run here: \(error)"))
+      }
+      let kernels = try Kernels(device, code: code)
+      loaded.withLock { $0 = kernels }
+    }
+    guard let kernels = loaded.withLock({ $0 }) else { throw CUDAError("no kernels") }
+    return kernels
   }
 
   // MARK: What a step reads
@@ -219,6 +298,27 @@ public import Tensors
       }
       return Double(16 * count) / best
     } catch { return nil }
+  }
+}
+
+extension WeightRoom {
+  fileprivate func byteCount(of file: FileWeights) -> Int {
+    switch self {
+    case .none: 0
+    case .oneCopy: file.memory.byteCount
+    case .bytes(let count): count
+    }
+  }
+}
+
+/// Shapes of the steps that were launched lately, the latest last.
+private struct RecentShapes {
+  private(set) var shapes: [StepShape] = []
+  mutating func note(_ shape: StepShape) {
+    if shapes.last == shape { return }
+    shapes.removeAll { $0 == shape }
+    shapes.append(shape)
+    if shapes.count > 16 { shapes.removeFirst() }
   }
 }
 

@@ -19,11 +19,15 @@ struct CUDASizes {
   }
 
   /// Blocks of the cache: no more than all sequences can fill, no less than one needs.
-  func cacheBlocks(_ cache: CacheFormat, free: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
+  ///
+  /// - Parameters:
+  ///   - free: Bytes that are free beside weights and buffers.
+  ///   - kept: Of them, for new weights; less where one sequence would not fit.
+  func cacheBlocks(_ cache: CacheFormat, free: Int, kept: Int, options: ExecutorOptions, path: FilePath) throws(EngineError) -> Int {
     let perSequence = (steps.sequenceLength + Int(DK_CUDA_BLOCK_TOKENS) - 1) / Int(DK_CUDA_BLOCK_TOKENS)
     let block = cache.layers * cache.layerBlockByteCount
     let share = Int(Double(free) * (options.cacheMemoryFraction ?? Self.defaultFraction))
-    let budget = min(options.cacheByteCount ?? .max, share)
+    let budget = min(options.cacheByteCount ?? .max, max(min(share, free - kept), min(share, perSequence * block)))
     guard block > 0 else { return perSequence * steps.sequences }
     guard budget / block >= perSequence else {
       let fitting = budget / block * Int(DK_CUDA_BLOCK_TOKENS)

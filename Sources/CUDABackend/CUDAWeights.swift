@@ -1,25 +1,45 @@
 import CUDADriver
 import Engines
 import Execution
-import Files
 import Networks
-import Safetensors
+import Synchronization
 
 /// One version of an engine's weights on the card: every operation knows its addresses.
 ///
-/// Costs no memory but for what was made for it: weights that it does not replace are those of the engine's file.
-@safe final class CUDAWeights: WeightVersion, @unchecked Sendable {  // `graphs` is the engine's, which is used by one thread at a time
+/// Costs no memory but for what was made for it: weights that it does not replace are those of the engine's file, and those that
+/// another version has too are that version's.
+@safe final class CUDAWeights: WeightVersion, Sendable {
   let steps: [ResolvedStep]
+  let made: [String: MadeWeight]
   private let file: FileWeights
-  private let made: [String: DeviceMemory]
   /// Steps that were recorded with these addresses.
-  var graphs: [StepShape: Graph] = [:]
+  private let graphs = Mutex<[StepShape: Graph]>([:])
 
-  init(_ plan: Plan, file: FileWeights, made: [String: DeviceMemory] = [:]) {
+  init(_ plan: Plan, file: FileWeights, made: [String: MadeWeight] = [:]) {
     self.file = file
     self.made = made
     steps = ResolvedStep.resolve(plan) { made[$0]?.address ?? file.address($0) }
   }
+
+  subscript(_ shape: StepShape) -> Graph? { graphs.withLock { $0[shape] } }
+  /// - Returns: What is kept: the first that came.
+  func keep(_ graph: Graph, for shape: StepShape) -> Graph {
+    graphs.withLock { graphs in
+      if let known = graphs[shape] { return known }
+      graphs[shape] = graph
+      return graph
+    }
+  }
+}
+
+/// A weight that was made for a version, on the card.
+struct MadeWeight: Sendable {
+  /// What it was made in: where another version has this very memory, it has these bytes.
+  let host: WeightMemory
+  /// Of all that was made with it.
+  let memory: DeviceMemory
+  let offset: Int
+  var address: dk_cuda_pointer { memory.address + UInt64(offset) }
 }
 
 /// What launches of a decode step depend on, beside what is copied to the card.
@@ -27,26 +47,4 @@ struct StepShape: Hashable {
   var rows: Int
   /// Of the longest sequence, rounded up.
   var splits: Int
-}
-
-/// The weights of an engine's file in one piece of a card's memory, in the file's order and alignment.
-final class FileWeights: Sendable {
-  let memory: DeviceMemory
-  private let offsets: [String: Int]
-
-  /// - Throws: ``CUDAError`` where the card has not so much memory, `FileError` where the file was cut short.
-  init(_ engine: EngineFile, _ device: Device, _ stream: Stream) throws {
-    let header = engine.tensors.header
-    let mapping = try MappedFile(engine.tensors.file)
-    let count = header.entries.reduce(0) { max($0, $1.range.upperBound) }
-    memory = try DeviceMemory(device, byteCount: count, for: "weights")
-    offsets = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0.range.lowerBound) })
-    unsafe try stream.copy(UnsafeRawBufferPointer(start: mapping.baseAddress + header.dataStart, count: count), to: memory.address, "weights")
-    try stream.wait()
-  }
-
-  func address(_ name: String) -> dk_cuda_pointer {
-    guard let offset = offsets[name] else { preconditionFailure("\(name): every weight of a plan is in a full engine") }
-    return memory.address + UInt64(offset)
-  }
 }

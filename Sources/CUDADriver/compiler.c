@@ -22,16 +22,21 @@ static const char *(*nvrtcGetErrorString)(int32_t);
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static void *library;
+static void *(*source)(const char *); /* in use, instead of a library */
 static char missing[512];
 
 static const char *const places[] = {
     "libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so.13", "/usr/local/cuda/lib64/libnvrtc.so.12"};
 
 static const char *open_library(const char *path) {
-  if (library) return NULL;
+  void *(*find)(const char *) = dk_cuda_substitute_in_use();
+  if (library && find == source) return NULL;
   *missing = 0;
+  library = NULL;
   void *found = NULL;
-  if (path) {
+  if (find) {
+    found = &library; /* not opened */
+  } else if (path) {
     found = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   } else {
     for (size_t i = 0; i < sizeof places / sizeof *places && !found; i++) found = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
@@ -41,14 +46,15 @@ static const char *open_library(const char *path) {
     return missing;
   }
 #define FIND(name, parameters) \
-  if (!(*(void **)&name = dlsym(found, #name))) snprintf(missing, sizeof missing, "the compiler of CUDA kernels lacks %s", #name);
+  if (!(*(void **)&name = find ? find(#name) : dlsym(found, #name))) snprintf(missing, sizeof missing, "the compiler of CUDA kernels lacks %s", #name);
   FUNCTIONS(FIND)
   FIND(nvrtcGetErrorString, )
   if (*missing) {
-    dlclose(found);
+    if (!find) dlclose(found);
     return missing;
   }
   library = found;
+  source = find;
   return NULL;
 }
 

@@ -13,7 +13,8 @@ typedef struct {
     char bytes[64];
   } value;
 } launch_attribute;
-enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1 };
+enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1, EVENT_BLOCKING_SYNC = 1,
+       EVENT_DISABLE_TIMING = 2 };
 typedef struct {
   uint32_t grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_memory;
   dk_cuda_stream stream;
@@ -47,6 +48,7 @@ typedef struct {
   each(cuStreamEndCapture, (dk_cuda_stream, void **))                                                                  \
   each(cuEventCreate, (dk_cuda_event *, uint32_t))                                                                     \
   each(cuEventDestroy_v2, (dk_cuda_event))                                                                             \
+  each(cuEventSynchronize, (dk_cuda_event))                                                                            \
   each(cuEventRecord, (dk_cuda_event, dk_cuda_stream))                                                                 \
   each(cuEventElapsedTime, (float *, dk_cuda_event, dk_cuda_event))                                                    \
   each(cuModuleLoadData, (dk_cuda_module *, const void *))                                                             \
@@ -55,6 +57,7 @@ typedef struct {
   each(cuFuncSetAttribute, (dk_cuda_function, int32_t, int32_t))                                                       \
   each(cuLaunchKernelEx, (const launch_configuration *, dk_cuda_function, void **, void **))                           \
   each(cuGraphInstantiateWithFlags, (dk_cuda_graph *, void *, uint64_t))                                               \
+  each(cuGraphUpload, (dk_cuda_graph, dk_cuda_stream))                                                                 \
   each(cuGraphLaunch, (dk_cuda_graph, dk_cuda_stream))                                                                 \
   each(cuGraphExecDestroy, (dk_cuda_graph))                                                                            \
   each(cuGraphDestroy, (void *))
@@ -62,23 +65,37 @@ typedef struct {
 #define DECLARE(name, parameters) static int32_t(*name) parameters;
 FUNCTIONS(DECLARE)
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static int is_loaded;
 static char missing[256];
+static void *(*substitute)(const char *);
+
+void dk_cuda_substitute(void *(*find)(const char *name)) {
+  pthread_mutex_lock(&mutex);
+  substitute = find;
+  is_loaded = 0;
+  pthread_mutex_unlock(&mutex);
+}
+void *(*dk_cuda_substitute_in_use(void))(const char *) { return substitute; }
 
 static void load(void) {
-  void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!library) {
+  *missing = 0;
+  void *library = substitute ? NULL : dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!library && !substitute) {
     snprintf(missing, sizeof missing, "there is no NVIDIA driver here (libcuda.so.1 cannot be opened)");
     return;
   }
 #define FIND(name, parameters)                                                                                    \
-  if (!(*(void **)&name = dlsym(library, #name)) && !*missing)                                                    \
+  if (!(*(void **)&name = substitute ? substitute(#name) : dlsym(library, #name)) && !*missing)                   \
     snprintf(missing, sizeof missing, "the NVIDIA driver is too old: it has no %s. Install version 525 or later", #name);
   FUNCTIONS(FIND)
 }
 
 const char *dk_cuda_load(void) {
-  pthread_once(&once, load);
+  pthread_mutex_lock(&mutex);
+  if (!is_loaded) load();
+  is_loaded = 1;
+  pthread_mutex_unlock(&mutex);
   return *missing ? missing : NULL;
 }
 
@@ -130,7 +147,10 @@ int32_t dk_cuda_make_stream(dk_cuda_stream *stream) { return cuStreamCreate(stre
 int32_t dk_cuda_destroy_stream(dk_cuda_stream stream) { return cuStreamDestroy_v2(stream); }
 int32_t dk_cuda_wait(dk_cuda_stream stream) { return cuStreamSynchronize(stream); }
 
-int32_t dk_cuda_make_event(dk_cuda_event *event) { return cuEventCreate(event, 0); }
+int32_t dk_cuda_make_event(dk_cuda_event *event, int32_t sleeps) {
+  return cuEventCreate(event, sleeps ? EVENT_BLOCKING_SYNC | EVENT_DISABLE_TIMING : 0);
+}
+int32_t dk_cuda_wait_for_event(dk_cuda_event event) { return cuEventSynchronize(event); }
 int32_t dk_cuda_destroy_event(dk_cuda_event event) { return cuEventDestroy_v2(event); }
 int32_t dk_cuda_record(dk_cuda_event event, dk_cuda_stream stream) { return cuEventRecord(event, stream); }
 int32_t dk_cuda_milliseconds(dk_cuda_event from, dk_cuda_event to, float *milliseconds) {
@@ -163,5 +183,6 @@ int32_t dk_cuda_end_recording(dk_cuda_stream stream, dk_cuda_graph *graph) {
   if (recorded) cuGraphDestroy(recorded);
   return code;
 }
+int32_t dk_cuda_upload_graph(dk_cuda_graph graph, dk_cuda_stream stream) { return cuGraphUpload(graph, stream); }
 int32_t dk_cuda_launch_graph(dk_cuda_graph graph, dk_cuda_stream stream) { return cuGraphLaunch(graph, stream); }
 int32_t dk_cuda_destroy_graph(dk_cuda_graph graph) { return cuGraphExecDestroy(graph); }

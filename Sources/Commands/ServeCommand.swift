@@ -83,6 +83,12 @@ public struct ServeCommand: DrydockCommand {
     help: ArgumentHelp("Threads of lowest priority that make new weights while serving.", valueName: "n"))
   var weightsWorkers: Int?
 
+  @Option(
+    name: .customLong("weights_memory"),
+    help: ArgumentHelp(
+      "Memory of a GPU kept for new weights, such as 16GB; as much as the engine's take by default, with --admin_key.", valueName: "size"))
+  var weightsMemory: ByteCount?
+
   @Option(name: .customLong("tls_certificate"), help: ArgumentHelp("PEM file with the certificate chain.", valueName: "file", visibility: CertificateFiles.areSupported ? .default : .private))
   var certificate: String?
 
@@ -181,6 +187,7 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
     keyValueCache.apply(to: &engineOptions)
+    if adminKey != nil { engineOptions.weightRoom = weightsMemory.map { .bytes($0.count) } ?? .oneCopy }
     let used = try await UsedEngine(
       path, options: engineCache,
       wanted: .init(
@@ -205,7 +212,7 @@ public struct ServeCommand: DrydockCommand {
         "memory_read_gigabytes_per_second": "\(readRate.map { "\(($0 / 1e8).rounded() / 10)" } ?? "unknown")"])
     let engine = LoopCompletionEngine(
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
-      failure: { watch.change })
+      failure: { watch.change ?? model.engine.failure })
     var options = try serverOptions(used.modelName)
     options.apiKey = apiKey
     options.samplingDefaults = try generation.defaults(of: model, logOptions.log("trtllm-serve"))
@@ -231,8 +238,13 @@ public struct ServeCommand: DrydockCommand {
   ) async throws -> (weights: LiveWeights, options: Administration)? {
     guard let key, let root else { return nil }
     let weights = try LiveWeights(
-      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers ?? 1)
+      engine: model.engine, loop: loop, refitter: try await LiveRefitter(model.directory), workers: weightsWorkers ?? Self.defaultWeightsWorkers(model.engine))
     return (weights, Administration(key: key, weightsRoot: root, weights: LiveWeightAdministration(weights: weights, logger: logger)))
+  }
+
+  /// Where a device computes, processors have nothing else to do.
+  private static func defaultWeightsWorkers(_ engine: any OpenedEngine) -> Int {
+    engine.freeWeightByteCount == nil ? 1 : max(1, Processors.count - 2)
   }
 
   private func readWeightsRoot() throws -> WeightsRoot {

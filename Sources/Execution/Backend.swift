@@ -18,7 +18,18 @@ public struct ExecutorOptions: Sendable {
   /// Share for keys and values, above 0 and at most 1, of the memory that is free beside the weights; with
   /// `cacheByteCount` the smaller of both counts. nil: a half, unless that is given.
   public var cacheMemoryFraction: Double?
+  /// What is kept free, for other weights beside those in use, of a device's memory.
+  public var weightRoom = WeightRoom.none
   public init() {}
+}
+
+/// How much of a device's memory is kept for versions of weights beside the engine's. The cache gets what is left, but always
+/// what one sequence needs.
+public enum WeightRoom: Sendable, Hashable {
+  case none
+  /// As much as the engine's weights take.
+  case oneCopy
+  case bytes(Int)
 }
 
 /// An engine that a back end has opened: steps are computed, and weights replaced, until it is let go.

@@ -12,6 +12,9 @@ public protocol Executor: AnyObject, Sendable {
   /// Does not change while the executor is used.
   var limits: ExecutorLimits { get }
 
+  /// Why no step can succeed any more, in words, such as a device that was lost; nil while they can. From any thread.
+  var failure: String? { get }
+
   /// Bytes of memory that a step reads at least; nil where the executor cannot tell.
   func bytesRead(_ batch: Batch) -> Int?
 
@@ -32,6 +35,7 @@ public protocol Executor: AnyObject, Sendable {
 }
 
 extension Executor {
+  public var failure: String? { nil }
   public func bytesRead(_ batch: Batch) -> Int? { nil }
 
   /// Computes one step and waits for it, with the logits of all rows that want any, `[vocabularySize]` each.

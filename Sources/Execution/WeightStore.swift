@@ -12,11 +12,23 @@ public protocol WeightStore: AnyObject, Sendable {
   ///
   /// May be called beside a running step: nothing of it is in use before ``activate(_:)``.
   /// - Parameter made: For each rank, weights of this engine's plan by name, as the plan stores them.
+  /// - Throws: ``LiveWeightsError/outOfDeviceMemory(wanted:available:deletable:)`` where a device has not the memory, and anything else.
   func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion
+
+  /// Bytes that more versions may take of a device's memory; nil where a version is the host memory that it was made in.
+  var freeWeightByteCount: Int? { get }
+
+  /// Does beforehand what the first step with a version would have to. Beside a running step; ``activate(_:)`` needs it not.
+  func makeReady(_ version: any WeightVersion) throws
 
   /// Computes with `version` from the next step on: all ranks or none.
   ///
   /// Not while a step is unfinished. What the key-value cache holds stays.
   /// - Parameter version: Made by this store, or its ``fileWeights``.
   func activate(_ version: any WeightVersion)
+}
+
+extension WeightStore {
+  public var freeWeightByteCount: Int? { nil }
+  public func makeReady(_ version: any WeightVersion) throws {}
 }

@@ -22,7 +22,8 @@ struct Comparison {
     let blocks = steps.blocks(length + 40)
     let wanted = try steps.prompt(Array(prompt[..<length]), blocks, pieces: [512])
     report.check(wanted.count == shape.vocabulary && wanted.allSatisfy(\.isFinite), "logits are numbers")
-    try await compare(Array(prompt[..<300]), try await processor(model), engine)
+    let processor = try await processor(model)
+    try compare(Array(prompt[..<300]), processor, engine, "as on the processor")
     try cuts(prompt, length, steps, wanted)
     let next = try steps.logits([.init(tokens: prompt[length..<length + 1], first: length, blocks: blocks, phase: .decode)])[0][0]
     try batches(prompt, length, steps, blocks, next)
@@ -30,7 +31,8 @@ struct Comparison {
     try answers(prompt, length, steps, blocks, next)
     refusals(steps)
     try await weights(path, other, steps, Array(prompt[..<200]))
-    for name in ["model", "other", "cuda", "cpu", "cuda-other"] { models.scratch.remove(name) }
+    try await adapter(Array(prompt[..<300]), processor, engine)
+    for name in ["model", "other", "cuda", "cpu", "cuda-other", "adapter"] { models.scratch.remove(name) }
   }
 
   private func tokens(_ count: Int, seed: UInt64) -> [Int32] {
@@ -43,7 +45,7 @@ struct Comparison {
   }
 
   /// Probabilities of every token of the vocabulary after some of a prompt's rows.
-  private func compare(_ prompt: [Int32], _ cpu: any OpenedEngine, _ cuda: any OpenedEngine) async throws {
+  private func compare(_ prompt: [Int32], _ cpu: any OpenedEngine, _ cuda: any OpenedEngine, _ what: String) throws {
     func rows(_ engine: any OpenedEngine) throws -> [[Float]] {
       let steps = Steps(engine)
       return try steps.logits([.init(tokens: prompt[...], first: 0, blocks: steps.blocks(prompt.count), wanted: 40)])[0]
@@ -58,7 +60,7 @@ struct Comparison {
     let mean = (sum / Double(max(1, count))).squareRoot()
     report.check(
       count > 0 && mean < 0.03 && worst < 0.3 && differing == 0,
-      "as on the processor: log-probabilities differ by \(rounded(mean)) in the mean, \(rounded(worst)) at most; \(differing) of 40 likeliest tokens differ beyond a margin of 0.15")
+      "\(what): log-probabilities differ by \(rounded(mean)) in the mean, \(rounded(worst)) at most; \(differing) of 40 likeliest tokens differ beyond a margin of 0.15")
   }
 
   private func cuts(_ prompt: [Int32], _ length: Int, _ steps: Steps, _ wanted: [Float]) throws {
@@ -153,6 +155,26 @@ struct Comparison {
     report.check(
       isSame(unchanged, before) && isSame(after, wanted) && !isSame(after, before) && isSame(undone, before),
       "weights change between steps to those of another engine, and back: equal bits")
+  }
+
+  /// An adapter put on the open engine's weights, there and on the processor, and taken off again.
+  private func adapter(_ prompt: [Int32], _ cpu: any OpenedEngine, _ cuda: any OpenedEngine) async throws {
+    try Adapter(shape: shape).write(models.scratch("adapter"), seed: 4)
+    let steps = Steps(cuda)
+    let before = try steps.prompt(prompt, steps.blocks(prompt.count), pieces: [512])
+    for (engine, name) in [(cpu, "cpu"), (cuda, "cuda")] {
+      let refitter = try await LiveRefitter(try EngineDirectory(models.scratch(name)))
+      let made = try await refitter.make(LiveSource(path: models.scratch("adapter").string), workers: Processors.count)
+      let version = try engine.makeVersion(made.ranks)
+      try engine.makeReady(version)
+      engine.activate(version)
+    }
+    let after = try steps.prompt(prompt, steps.blocks(prompt.count), pieces: [512])
+    try compare(prompt, cpu, cuda, "with an adapter as on the processor with it")
+    for engine in [cpu, cuda] { engine.activate(engine.fileWeights) }
+    let undone = try steps.prompt(prompt, steps.blocks(prompt.count), pieces: [512])
+    report.check(isSame(undone, before) && !isSame(after, before), "without the adapter again: equal bits")
+    try compare(prompt, cpu, cuda, "and as on the processor without it")
   }
 
   private func rounded(_ value: Double) -> String { "\((value * 10000).rounded() / 10000)" }

@@ -1,4 +1,5 @@
 import Backends
+import CUDABackend
 import Engines
 import Execution
 import SystemPackage
@@ -14,11 +15,13 @@ import SystemPackage
 /// Checks the CUDA back end on the card of this machine, then measures it. Needs no tests, no network and no model.
 @main struct GPUCheck {
   static let usage = """
-    usage: drydock-gpu-check [--dir <scratch directory>] [--model <model> --golden <file>] [--speed tiny,135m,1b,8b] [--quick]
+    usage: drydock-gpu-check [--dir <scratch directory>] [--model <model> --golden <file> [--adapter <adapter>]] [--speed tiny,135m,1b,8b] [--live tiny,135m,1b,8b] \
+    [--upload <file>] [--quick]
 
     Compares an NVIDIA card with this machine's processor and with itself, on models of random weights that it writes below the \
     scratch directory (/dev/shm by default) and removes. With --model and --golden, a file as in Tests/Golden, with that model, too. \
-    --speed then measures decoding in those shapes, --quick leaves out the long comparisons. Exit codes: 0 all right, 1 something is \
+    --live changes the weights of engines that answer in those shapes, --upload measures how fast a file reaches the card, --speed \
+    then measures decoding. --quick leaves out the long comparisons, --none all of them. Exit codes: 0 all right, 1 something is \
     not, 2 usage.
     """
 
@@ -27,8 +30,8 @@ import SystemPackage
     var values: [String: String] = [:]
     while let name = arguments.first {
       arguments.removeFirst()
-      if name == "--quick" { values[name] = ""; continue }
-      guard ["--dir", "--model", "--golden", "--speed"].contains(name), let value = arguments.first else {
+      if name == "--quick" || name == "--none" { values[name] = ""; continue }
+      guard ["--dir", "--model", "--golden", "--speed", "--live", "--upload", "--adapter"].contains(name), let value = arguments.first else {
         print(usage)
         exit(2)
       }
@@ -40,11 +43,17 @@ import SystemPackage
     do {
       guard let cuda = BackendRegistry.all()["cuda"], let cpu = BackendRegistry.all()["cpu"] else { throw Failure("a back end is missing") }
       let models = Models(scratch, cuda: cuda, cpu: cpu)
-      for shape in values["--quick"] == nil ? ModelShape.checked : Array(ModelShape.checked.prefix(1)) {
+      let checked = values["--none"] != nil ? [] : values["--quick"] != nil ? Array(ModelShape.checked.prefix(1)) : ModelShape.checked
+      for shape in checked {
         try await Comparison(shape, models, report).run()
       }
       if let model = values["--model"], let golden = values["--golden"] {
-        try await Golden(FilePath(model), FilePath(golden), models, report).run()
+        try await Golden(FilePath(model), FilePath(golden), adapter: values["--adapter"].map { FilePath($0) }, models, report).run()
+      }
+      if let file = values["--upload"] { try upload(FilePath(file), report) }
+      for name in (values["--live"] ?? "").split(separator: ",") {
+        guard let shape = ModelShape.measured[String(name)] else { throw Failure("no shape is called \(name)") }
+        try await LiveChange(String(name), shape, models, report).run()
       }
       for name in (values["--speed"] ?? "").split(separator: ",") {
         guard let shape = ModelShape.measured[String(name)] else { throw Failure("no shape is called \(name)") }
@@ -54,6 +63,19 @@ import SystemPackage
     scratch.remove()
     print(report.summary)
     exit(report.isRight ? 0 : 1)
+  }
+
+  private static func upload(_ file: FilePath, _ report: Report) throws {
+    for part in try UploadMeasurement.startParts() { report.tell("\(part.what): \((part.seconds * 1e4).rounded() / 10) ms") }
+    for (workers, lanes, size) in [(4, 2, 2), (6, 2, 2), (8, 2, 1), (8, 2, 2), (8, 2, 4), (8, 3, 2), (10, 2, 2), (12, 2, 1), (12, 2, 2), (14, 2, 2)] {
+      for maps in [false, true] {
+        var rates: [Double] = []
+        for _ in 0..<3 { rates.append(try UploadMeasurement.rate(of: file, workers: workers, lanes: lanes, byteCount: size << 20, maps: maps) / 1e9) }
+        report.tell(
+          "\(workers) threads, \(lanes) buffers of \(size) MiB each, \(maps ? "mapped" : "read"): "
+            + rates.map { "\(($0 * 10).rounded() / 10)" }.joined(separator: ", ") + " GB/s")
+      }
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import Engines
 import Execution
 import Files
 import JSON
@@ -9,16 +10,33 @@ struct Golden {
   let golden: FilePath
   let models: Models
   let report: Report
+  /// The one that `golden` has answers with.
+  let adapter: FilePath?
 
-  init(_ model: FilePath, _ golden: FilePath, _ models: Models, _ report: Report) {
-    (self.model, self.golden, self.models, self.report) = (model, golden, models, report)
+  init(_ model: FilePath, _ golden: FilePath, adapter: FilePath?, _ models: Models, _ report: Report) {
+    (self.model, self.golden, self.adapter, self.models, self.report) = (model, golden, adapter, models, report)
   }
 
   func run() async throws {
     let reference = try JSONValue(parsing: try ReadableFile.contents(of: golden))
     let cuda = try models.open(try await models.build(model, "golden-cuda", models.cuda), models.cuda)
     let cpu = try models.open(try await models.build(model, "golden-cpu", models.cpu), models.cpu, sequences: 4)
-    for entry in reference["base_bfloat16"]?.array ?? [] { try compare(entry, cuda, cpu) }
+    let base = reference["base_bfloat16"]?.array ?? []
+    for entry in base { try compare(entry, cuda, cpu) }
+    if let adapter {
+      let before = try base.map { try generate(numbers($0["input_ids"]), 20, cuda) }
+      for (engine, name) in [(cuda, "golden-cuda"), (cpu, "golden-cpu")] {
+        let refitter = try await LiveRefitter(try EngineDirectory(models.scratch(name)))
+        engine.activate(try engine.makeVersion(try await refitter.make(LiveSource(path: adapter.string), workers: Processors.count).ranks))
+      }
+      report.tell("with the adapter")
+      for entry in reference["lora_bfloat16"]?.array ?? [] { try compare(entry, cuda, cpu) }
+      for engine in [cuda, cpu] { engine.activate(engine.fileWeights) }
+      let undone = try base.map { try generate(numbers($0["input_ids"]), 20, cuda) }
+      report.check(
+        !base.isEmpty && zip(before, undone).allSatisfy { $0.tokens == $1.tokens && isSame($0.first, $1.first) },
+        "without the adapter again: equal bits of all \(base.count) prompts")
+    }
     for name in ["golden-cuda", "golden-cpu"] { models.scratch.remove(name) }
   }
 

@@ -24,8 +24,7 @@ package struct RuntimeCompiler {
   ///   - headSize: Elements of an attention head.
   /// - Throws: With the compiler's messages.
   package func kernels(architecture: String, headSize: Int) throws(CUDAError) -> [UInt8] {
-    // What is computed must not depend on what a compiler finds to fuse.
-    let options = ["--gpu-architecture=\(architecture)", "--std=c++17", "--fmad=false", "-DDK_HEAD=\(headSize)"]
+    let options = Self.options(architecture: architecture, headSize: headSize)
     var copies = unsafe options.map { unsafe UnsafePointer(strdup($0)) }
     defer { for unsafe copy in unsafe copies { unsafe free(UnsafeMutablePointer(mutating: copy)) } }
     var output: UnsafeMutablePointer<CChar>?
@@ -38,5 +37,10 @@ package struct RuntimeCompiler {
       throw CUDAError("compiling kernels for \(architecture): \(unsafe String(cString: dk_nvrtc_error_text(code)))\n\(messages)")
     }
     return bytes
+  }
+
+  static func options(architecture: String, headSize: Int) -> [String] {
+    // What is computed must not depend on what a compiler finds to fuse.
+    ["--gpu-architecture=\(architecture)", "--std=c++17", "--fmad=false", "-DDK_HEAD=\(headSize)"]
   }
 }

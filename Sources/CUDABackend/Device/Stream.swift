@@ -40,12 +40,14 @@ import CUDADriver
 
   func wait() throws(CUDAError) { try check(unsafe dk_cuda_wait(stream), "waiting for \(device.name)") }
 
+  func record(_ event: Event) throws(CUDAError) { try check(unsafe dk_cuda_record(event.event, stream), "recording an event") }
+
   /// Seconds that the card takes for what `work` launches.
   func time(_ work: () throws(CUDAError) -> Void) throws(CUDAError) -> Double {
     let (start, end) = (try Event(device), try Event(device))
-    try check(unsafe dk_cuda_record(start.event, stream), "measuring")
+    try record(start)
     try work()
-    try check(unsafe dk_cuda_record(end.event, stream), "measuring")
+    try record(end)
     try wait()
     var milliseconds: Float = 0
     try check(unsafe dk_cuda_milliseconds(start.event, end.event, &milliseconds), "measuring")
@@ -64,6 +66,11 @@ import CUDADriver
     guard let graph = unsafe graph else { throw CUDAError("the NVIDIA driver gives no graph") }
     return unsafe Graph(device, graph)
   }
+  /// Brings it to the card, so that its first launch is as fast as others.
+  func upload(_ graph: Graph) throws(CUDAError) {
+    try check(unsafe dk_cuda_upload_graph(graph.graph, stream), "bringing a step to \(device.name)")
+    try wait()
+  }
   func launch(_ graph: Graph) throws(CUDAError) { try check(unsafe dk_cuda_launch_graph(graph.graph, stream), "launching a step") }
 }
 
@@ -81,13 +88,22 @@ import CUDADriver
   }
 }
 
-@safe private final class Event {
+/// A place in a stream.
+@safe final class Event {
   let event: dk_cuda_event
-  init(_ device: Device) throws(CUDAError) {
+  private let device: Device
+  /// - Parameter sleeps: Who waits for it leaves the processor to others; it keeps no time then.
+  init(_ device: Device, sleeps: Bool = false) throws(CUDAError) {
     var event: dk_cuda_event?
-    try check(unsafe dk_cuda_make_event(&event), "measuring")
+    try check(unsafe dk_cuda_make_event(&event, sleeps ? 1 : 0), "making an event")
     guard let event = unsafe event else { throw CUDAError("the NVIDIA driver gives no event") }
     unsafe self.event = unsafe event
+    self.device = device
   }
-  deinit { _ = unsafe dk_cuda_destroy_event(event) }
+  deinit {
+    try? device.use()
+    _ = unsafe dk_cuda_destroy_event(event)
+  }
+  /// Until the card has come there; at once where it was never recorded.
+  func wait() throws(CUDAError) { try check(unsafe dk_cuda_wait_for_event(event), "waiting for \(device.name)") }
 }

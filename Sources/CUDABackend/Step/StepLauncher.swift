@@ -7,7 +7,7 @@ import Networks
 final class StepLauncher {
   private let plan: Plan
   private let device: Device
-  private let stream: Stream
+  let stream: Stream
   private let kernels: Kernels
   let buffers: StepBuffers
   /// Values that are not in the plan's buffers.

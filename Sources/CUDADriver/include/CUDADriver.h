@@ -17,6 +17,10 @@ extern "C" {
  * needs it. */
 const char *dk_cuda_load(void);
 
+/* For tests: functions of both libraries come from `find` from now on; null: from the libraries. Not while any is used. */
+void dk_cuda_substitute(void *(*find)(const char *name));
+void *(*dk_cuda_substitute_in_use(void))(const char *name);
+
 /* "CUDA_ERROR_OUT_OF_MEMORY" and "out of memory"; of a code that the driver does not know, empty. */
 const char *dk_cuda_error_name(int32_t code);
 const char *dk_cuda_error_text(int32_t code);
@@ -31,7 +35,8 @@ typedef struct dk_cuda_graph *dk_cuda_graph; /* ready to be launched */
 
 /* Numbers of CUdevice_attribute. */
 enum {
-  DK_CUDA_MULTIPROCESSORS = 16, DK_CUDA_MAJOR = 75, DK_CUDA_MINOR = 76, DK_CUDA_SHARED_MEMORY = 97 /* most of a block, on request */
+  DK_CUDA_MULTIPROCESSORS = 16, DK_CUDA_MAJOR = 75, DK_CUDA_MINOR = 76, DK_CUDA_SHARED_MEMORY = 97, /* most of a block, on request */
+  DK_CUDA_REGISTERS_READ_ONLY = 113
 };
 /* Codes that callers tell apart. */
 enum { DK_CUDA_OUT_OF_MEMORY = 2, DK_CUDA_NO_DEVICE = 100, DK_CUDA_NOT_READY = 600 };
@@ -63,7 +68,9 @@ int32_t dk_cuda_make_stream(dk_cuda_stream *stream);
 int32_t dk_cuda_destroy_stream(dk_cuda_stream stream);
 int32_t dk_cuda_wait(dk_cuda_stream stream);
 
-int32_t dk_cuda_make_event(dk_cuda_event *event);
+/* One that sleeps lets who waits for it sleep, and keeps no time. */
+int32_t dk_cuda_make_event(dk_cuda_event *event, int32_t sleeps);
+int32_t dk_cuda_wait_for_event(dk_cuda_event event);
 int32_t dk_cuda_destroy_event(dk_cuda_event event);
 int32_t dk_cuda_record(dk_cuda_event event, dk_cuda_stream stream);
 int32_t dk_cuda_milliseconds(dk_cuda_event from, dk_cuda_event to, float *milliseconds);
@@ -86,6 +93,8 @@ int32_t dk_cuda_launch(dk_cuda_function function, const dk_cuda_launch_shape *sh
 int32_t dk_cuda_begin_recording(dk_cuda_stream stream);
 /* Ends the recording, whatever came before; with `graph` null or after an error nothing is kept. */
 int32_t dk_cuda_end_recording(dk_cuda_stream stream, dk_cuda_graph *graph);
+/* What its first launch would bring to the device. */
+int32_t dk_cuda_upload_graph(dk_cuda_graph graph, dk_cuda_stream stream);
 int32_t dk_cuda_launch_graph(dk_cuda_graph graph, dk_cuda_stream stream);
 int32_t dk_cuda_destroy_graph(dk_cuda_graph graph);
 

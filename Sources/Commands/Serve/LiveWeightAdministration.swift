@@ -93,7 +93,7 @@ struct LiveWeightAdministration: WeightAdministration {
         throw Self.refusal(error.description, parameter: field)
       case .engineReplaced:
         throw APIError(status: 409, message: error.description, type: "invalid_request_error", code: "engine_replaced")
-      case .outOfMemory:
+      case .outOfMemory, .outOfDeviceMemory:
         throw APIError(status: 507, message: error.description, type: "server_error", code: "out_of_memory")
       }
     } catch let error as EngineLoopError {

@@ -39,13 +39,15 @@ public struct LiveRefitter: Sendable {
   /// Runs every check, then every recipe that the source calls for, on threads of the lowest priority.
   ///
   /// Cancelling the task ends it after the weights in hand; what was made is given back.
-  /// - Parameter base: What an adapter is put on; nil: the engine file's weights.
+  /// - Parameters:
+  ///   - base: What an adapter is put on; nil: the engine file's weights.
+  ///   - room: Bytes that a device has for them, which they go to afterwards; nil: they stay where they are made.
   /// - Throws: ``RefitError`` with every problem there is, ``LiveWeightsError``, or what reading throws.
   public func make(
-    _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, progress: ProgressCounter? = nil
+    _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, room: Int? = nil, progress: ProgressCounter? = nil
   ) async throws -> MadeWeights {
     try checkInPlace()
-    do { return try await makeInBackground(source, on: base, workers: workers, progress: progress) } catch {
+    do { return try await makeInBackground(source, on: base, workers: workers, room: room, progress: progress) } catch {
       // A directory that was swapped meanwhile gives errors about files that are not at fault.
       try checkInPlace()
       throw error
@@ -65,7 +67,7 @@ public struct LiveRefitter: Sendable {
   }
 
   private func makeInBackground(
-    _ source: LiveSource, on base: LiveBase?, workers: Int, progress: ProgressCounter?
+    _ source: LiveSource, on base: LiveBase?, workers: Int, room: Int?, progress: ProgressCounter?
   ) async throws -> MadeWeights {
     try await BackgroundExecutor.run(threadCount: workers) { [self] in
       try checkFields(source)
@@ -91,7 +93,7 @@ public struct LiveRefitter: Sendable {
       options.keepsTokenizer = true
       var prepared = try await Refitter(engine: engine, options: options).prepare(opened)
       prepared.outcome.warnings += staying
-      return try await make(prepared, from: opened, workers: workers, progress: progress)
+      return try await make(prepared, from: opened, workers: workers, room: room, progress: progress)
     }
   }
 
@@ -114,7 +116,7 @@ public struct LiveRefitter: Sendable {
   }
 
   private func make(
-    _ prepared: Refitter.Prepared, from source: RefitSource, workers: Int, progress: ProgressCounter?
+    _ prepared: Refitter.Prepared, from source: RefitSource, workers: Int, room: Int?, progress: ProgressCounter?
   ) async throws -> MadeWeights {
     struct Job: Sendable {
       let rank: Int
@@ -139,6 +141,7 @@ public struct LiveRefitter: Sendable {
     if let available = Processors.availableMemory, wanted > available {
       throw LiveWeightsError.outOfMemory(wanted: wanted, available: available, deletable: [])
     }
+    if let room, wanted > room { throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: room, deletable: []) }
     progress?.report(0, of: wanted)
     let table = DigestTable(rankCount: engine.ranks.count)
     // What is not made is the base's.

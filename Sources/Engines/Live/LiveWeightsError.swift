@@ -2,6 +2,8 @@
 public enum LiveWeightsError: Error, Sendable, Hashable, CustomStringConvertible {
   /// Bytes that all weights to be made need; `available` where the system says. `deletable` are versions that may go.
   case outOfMemory(wanted: Int, available: Int?, deletable: [String])
+  /// The same of the memory of a device that the engine runs on.
+  case outOfDeviceMemory(wanted: Int, available: Int, deletable: [String])
   /// Values that are NaN or infinite, a line for each weight: such weights break every answer.
   case nonFinite([String])
   /// The source brings a tokenizer whose ids are other tokens than those of the one that serves.
@@ -31,6 +33,11 @@ public enum LiveWeightsError: Error, Sendable, Hashable, CustomStringConvertible
         + (available.map { "; the system has \($0) to spare" } ?? ", which the system does not give") + ". "
         + (deletable.isEmpty
           ? "Give the server more memory, or refit the engine into files with trtllm-refit."
+          : "Delete versions that are no longer needed: \(deletable.joined(separator: ", ")).")
+    case .outOfDeviceMemory(let wanted, let available, let deletable):
+      "The new weights need \(wanted) bytes of the device's memory beside the old ones, and \(available) are free there. "
+        + (deletable.isEmpty
+          ? "Restart the server with more --weights_memory, or refit the engine into files with trtllm-refit."
           : "Delete versions that are no longer needed: \(deletable.joined(separator: ", ")).")
     case .nonFinite(let weights):
       "The new weights hold values that are no numbers, which would break every answer (\(weights.count)):\n  "

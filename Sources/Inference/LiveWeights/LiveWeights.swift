@@ -111,15 +111,16 @@ public actor LiveWeights {
     defer { preparing = nil }
     let base = try base(source)
     var made: MadeWeights
-    do { made = try await refitter.make(source, on: base, workers: workers, progress: progress) } catch LiveWeightsError
+    let room = engine.freeWeightByteCount
+    do { made = try await refitter.make(source, on: base, workers: workers, room: room, progress: progress) } catch LiveWeightsError
       .carriesAdapter(let name, let adapters, _)
     {
       throw LiveWeightsError.carriesAdapter(
         name, adapters: adapters, bases: versions.filter { $0.lineage?.adapters.isEmpty ?? true }.map(\.name))
     } catch LiveWeightsError.outOfMemory(let wanted, let available, _) {
-      throw LiveWeightsError.outOfMemory(
-        wanted: wanted, available: available,
-        deletable: versions.map(\.name).filter { $0 != fileName && $0 != active })
+      throw LiveWeightsError.outOfMemory(wanted: wanted, available: available, deletable: deletable)
+    } catch LiveWeightsError.outOfDeviceMemory(let wanted, let available, _) {
+      throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: available, deletable: deletable)
     }
     try Task.checkCancellation()
     let name = Self.name(of: made.lineage.ranks)
@@ -129,11 +130,18 @@ public actor LiveWeights {
       return facts
     }
     share(&made)
+    let weights: any WeightVersion
+    do { weights = try engine.makeVersion(made.ranks) } catch LiveWeightsError.outOfDeviceMemory(let wanted, let available, _) {
+      throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: available, deletable: deletable)
+    }
     let version = Version(
-      name: name, made: made, weights: try engine.makeVersion(made.ranks), lineage: made.lineage, digests: made.lineage.ranks)
+      name: name, made: made, weights: weights, lineage: made.lineage, digests: made.lineage.ranks)
     versions.append(version)
     return facts(version)
   }
+
+  /// Versions whose memory can be given back.
+  private var deletable: [String] { versions.map(\.name).filter { $0 != fileName && $0 != active } }
 
   /// What an adapter is put on: the version that the source names, or the engine file's weights.
   private func base(_ source: LiveSource) throws(LiveWeightsError) -> LiveBase {
@@ -201,6 +209,7 @@ public actor LiveWeights {
       case .abort: .end(WeightsReplaced(version: name))
       }
     let (engine, loop, log) = (engine, loop, log)
+    try engine.makeReady(version.weights)
     let (step, pause) = try await loop.perform(running: running, forgettingPrefixes: true) {
       let step = loop.statistics.steps + 1
       let pause = clock.measure {
