@@ -157,7 +157,7 @@ final class StepLauncher {
         continue
       }
       try stream.launch(
-        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: 128, attend)
+        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: Int(DK_CUDA_ATTEND_THREADS), attend)
       if isWhole { continue }
       let merge = dk_merge_arguments(
         peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,

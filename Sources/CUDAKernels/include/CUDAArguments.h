@@ -12,6 +12,7 @@ typedef uint64_t dk_address; /* in device memory; 0: none */
 enum {
   DK_CUDA_BLOCK_TOKENS = 16,    /* positions in a block of the cache */
   DK_CUDA_SPLIT_TOKENS = 256,   /* positions that are attended to as one; splits are merged in order */
+  DK_CUDA_ATTEND_THREADS = 256, /* of dk_attend */
   DK_CUDA_PROMPT_QUERIES = 128, /* the same of dk_attend_prompt, and its threads */
   DK_CUDA_PROMPT_THREADS = 256,
   DK_CUDA_TILE_QUERIES = 16,    /* queries, rows times heads of a group, that read keys and values together */
@@ -117,7 +118,7 @@ typedef struct {
   int partial;  /* of the first row and split among the launch's partial results: partial + row * splits + split */
 } dk_attention_tile;
 
-/* dk_attend: partial attention of each query over one split. Grid: tiles, kv_heads * chunks, splits. 128 threads.
+/* dk_attend: partial attention of each query over one split. Grid: tiles, kv_heads * chunks, splits.
  * dk_attend_prompt: all splits, merged. Grid: tiles, kv_heads * chunks. */
 typedef struct {
   dk_address queries, pool, tables, tiles; /* as above; int32 block ids; dk_attention_tile */

@@ -29,14 +29,9 @@ struct Merged {
   }
 };
 
-KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
-  __shared__ float heads[8][DK_HEAD];
-  let_next_start();
-  await_previous();
-  const int lane = threadIdx.x % 32, row = blockIdx.x, all = a.heads + 2 * a.kv_heads;
-  const int head = blockIdx.y * 8 + threadIdx.x / 32;
-  if (head >= all) return;
-  float *x = heads[threadIdx.x / 32];
+// A warp's part of dk_turn: norm and rotary embedding of a head, which is put into shared memory for it.
+INLINE void turn_head(const dk_turn_arguments &a, float *x, int row, int head) {
+  const int lane = threadIdx.x % 32, all = a.heads + 2 * a.kv_heads;
   const float *input = at<float>(a.qkv) + (u64(row) * all + head) * DK_HEAD;
   for (int d = lane; d < DK_HEAD; d += 32) x[d] = input[d];
   const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
@@ -59,23 +54,37 @@ KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
     }
   }
   __syncwarp();
-  if (is_query) {
-    u16 *query = at<u16>(a.queries) + (u64(row) * a.heads + head) * D;
-    for (int d = lane; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
-    return;
-  }
-  const int cell = at<int>(a.cells)[row], kv = (head - a.heads) % a.kv_heads;
+}
+INLINE void store_query(u16 *query, const float *x) {
+  for (int d = threadIdx.x % 32; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
+}
+// A key or a value to its cell of the cache.
+INLINE void store_cell(const dk_turn_arguments &a, const float *x, int row, int kv, bool is_value) {
+  const int cell = at<int>(a.cells)[row];
   u16 *block = at<u16>(a.pool) + (u64(cell / 16) * a.kv_heads + kv) * block_elements;
-  for (int d = lane; d < D; d += 32) {
+  for (int d = threadIdx.x % 32; d < D; d += 32) {
     const u16 value = d < DK_HEAD ? narrow(x[d]) : 0;
     block[is_value ? value_index(cell % 16, d) : key_index(cell % 16, d)] = value;
   }
 }
 
-KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_arguments a) {
-  constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, columns = (D / 8 + 3) / 4, split_pages = DK_CUDA_SPLIT_TOKENS / 16;
+KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
+  __shared__ float heads[8][DK_HEAD];
+  let_next_start();
+  await_previous();
+  const int row = blockIdx.x, head = blockIdx.y * 8 + threadIdx.x / 32;
+  if (head >= a.heads + 2 * a.kv_heads) return;
+  float *x = heads[threadIdx.x / 32];
+  turn_head(a, x, row, head);
+  if (head < a.heads) store_query(at<u16>(a.queries) + (u64(row) * a.heads + head) * D, x);
+  else store_cell(a, x, row, (head - a.heads) % a.kv_heads, head >= a.heads + a.kv_heads);
+}
+
+KERNEL __launch_bounds__(DK_CUDA_ATTEND_THREADS) dk_attend(const __grid_constant__ dk_attend_arguments a) {
+  constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, split_pages = DK_CUDA_SPLIT_TOKENS / 16;
+  constexpr int warps = DK_CUDA_ATTEND_THREADS / 32, columns = (D / 8 + warps - 1) / warps, own_pages = split_pages / warps;
   __shared__ __align__(16) u16 weights[16 * stride];
-  __shared__ float peaks[4][16];
+  __shared__ float peaks[warps][16];
   __shared__ int blocks[split_pages];
   let_next_start();
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
@@ -93,15 +102,9 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
   const int pages = min(split_pages, (end + 15) / 16);
   const u16 *pool = at<u16>(a.pool) + u64(kv) * block_elements;
   const u64 block = u64(a.kv_heads) * block_elements;
-  if (threadIdx.x < pages) {
-    const int id = at<int>(a.tables)[tile.table + split * split_pages + threadIdx.x];
-    blocks[threadIdx.x] = id;
-    // Of few blocks each waits for memory once.
-    if (gridDim.x * gridDim.y * gridDim.z <= 256) fetch_run(pool + id * block, block_elements * 2);
-  }
+  if (threadIdx.x < pages) blocks[threadIdx.x] = at<int>(a.tables)[tile.table + split * split_pages + threadIdx.x];
   __syncthreads();
   await_previous();
-
   // Of the lane's two queries: the row, and how many positions of this split it sees.
   int row[2], head[2], sees[2];
 #pragma unroll
@@ -122,13 +125,13 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
     }
   }
 
-  // Scores: 64 positions a warp. Keys of a page are under way while those before are multiplied.
+  // Scores: some pages a warp. Keys of a page are under way while those before are multiplied.
   constexpr bool runs_ahead = D <= 128;
-  float score[4][2][4];
+  float score[own_pages][2][4];
   float peak[2] = {-DK_INFINITY, -DK_INFINITY};
   uint2 key[2][steps][2];
   auto load_keys = [&](int j) {
-    const int page = warp * 4 + j;
+    const int page = warp * own_pages + j;
     if (page >= pages) return;
     const u16 *keys = pool + blocks[page] * block + lane * 4;
 #pragma unroll
@@ -138,11 +141,11 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
   };
   if (runs_ahead) load_keys(0);
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const int page = warp * 4 + j;
+  for (int j = 0; j < own_pages; ++j) {
+    const int page = warp * own_pages + j;
     float acc[2][4] = {};
     if (!runs_ahead) load_keys(j);
-    else if (j < 3) load_keys(j + 1);
+    else if (j + 1 < own_pages) load_keys(j + 1);
     if (page < pages) {
 #pragma unroll
       for (int k = 0; k < steps; ++k)
@@ -159,7 +162,7 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       }
   }
   // Values of the first pages, which do not wait for the weights.
-  constexpr int ahead = runs_ahead ? 4 : 2;
+  constexpr int ahead = runs_ahead ? 8 : 2;
   uint2 value[2][ahead][columns];
   auto load_values = [&](int part) {
 #pragma unroll
@@ -169,8 +172,8 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       const u16 *values = pool + blocks[page] * block + 16 * D + lane * 4;
 #pragma unroll
       for (int j = 0; j < columns; ++j) {
-        const int column = warp + 4 * j;
-        if (D / 8 % 4 == 0 || column < D / 8) value[part % 2][i][j] = *reinterpret_cast<const uint2 *>(values + column * 128);
+        const int column = warp + warps * j;
+        if (D / 8 % warps == 0 || column < D / 8) value[part % 2][i][j] = *reinterpret_cast<const uint2 *>(values + column * 128);
       }
     }
   };
@@ -184,21 +187,22 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < 2; ++i)
-    peak[i] = fmaxf(fmaxf(peaks[0][g + 8 * i], peaks[1][g + 8 * i]), fmaxf(peaks[2][g + 8 * i], peaks[3][g + 8 * i]));
 #pragma unroll
-  for (int j = 0; j < 4; ++j)
+    for (int w = 0; w < warps; ++w) peak[i] = fmaxf(peak[i], peaks[w][g + 8 * i]);
+#pragma unroll
+  for (int j = 0; j < own_pages; ++j)
 #pragma unroll
     for (int n = 0; n < 2; ++n)
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const int position = warp * 64 + j * 16 + n * 8 + 2 * t;
+        const int position = (warp * own_pages + j) * 16 + n * 8 + 2 * t;
         const float x = position < sees[i] ? exp2_fast(score[j][n][2 * i] - peak[i]) : 0.0f;
         const float y = position + 1 < sees[i] ? exp2_fast(score[j][n][2 * i + 1] - peak[i]) : 0.0f;
         *reinterpret_cast<u32 *>(weights + (g + 8 * i) * stride + position) = pair(x, y);
       }
   __syncthreads();
 
-  // Results: every fourth 8 elements of a head a warp.
+  // Results: every eighth 8 elements of a head a warp.
   float acc[columns][4] = {}, sum[4] = {};
 #pragma unroll
   for (int part = 0; part < split_pages / ahead; ++part) {
@@ -216,7 +220,7 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       const u32 low = 2 * t + 1 < left ? ~0u : 2 * t < left ? 0xffffu : 0, high = 2 * t + 9 < left ? ~0u : 2 * t + 8 < left ? 0xffffu : 0;
 #pragma unroll
       for (int i = 0; i < columns; ++i) {
-        if (D / 8 % 4 && warp + 4 * i >= D / 8) continue;
+        if (D / 8 % warps && warp + warps * i >= D / 8) continue;
         const uint2 v = value[part % 2][p][i];
         multiply(acc[i], a0, a1, a2, a3, v.x & low, v.y & high);
       }
@@ -231,7 +235,7 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       for (int j = 0; j < columns; ++j)
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
-          const int d = (warp + 4 * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
+          const int d = (warp + warps * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
           if (d >= DK_HEAD) continue;
           const float y = __fdiv_rn(acc[j][2 * i + c], sum[2 * i]);
           if (a.output) at<float>(a.output)[u64(tile.first_row + row[i]) * width + k] = y;
@@ -250,8 +254,8 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
     float *result = at<float>(a.results) + index * D + 2 * t;
 #pragma unroll
     for (int j = 0; j < columns; ++j) {
-      const int column = warp + 4 * j;
-      if (D / 8 % 4 && column >= D / 8) continue;
+      const int column = warp + warps * j;
+      if (D / 8 % warps && column >= D / 8) continue;
       *reinterpret_cast<float2 *>(result + column * 8) = make_float2(acc[j][2 * i], acc[j][2 * i + 1]);
     }
   }

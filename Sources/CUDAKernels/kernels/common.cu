@@ -101,8 +101,6 @@ INLINE float activate(int kind, float x) {
 
 // Copies of whole runs that a barrier in shared memory counts: from compute capability 9.0 on.
 #if __CUDA_ARCH__ >= 900
-// Brings a run from memory nearer.
-INLINE void fetch_run(const void *from, u32 bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory"); }
 INLINE void make_barrier(u32 barrier, u32 count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory"); }
 INLINE void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 INLINE void expect_bytes(u32 barrier, u32 bytes) {
@@ -137,6 +135,4 @@ INLINE void copy_plain(u32 to, const void *from, u32 bytes, u32 barrier) {
 INLINE void order_before_reads() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
 // What this thread has read of shared memory stands before what a copy puts there.
 INLINE void order_before_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-#else
-INLINE void fetch_run(const void *, u32) {}
 #endif

@@ -260,7 +260,7 @@ INLINE void store_wide(const dk_linear_arguments &a, float (&acc)[R / 2], int pa
 static __device__ __noinline__ float2 activate_two(int kind, float x, float y) { return make_float2(activate(kind, x), activate(kind, y)); }
 
 // As `store_activated` of linear.cu. Lanes g and g ^ 1 exchange, so that each stores a pair of outputs of one row.
-template <int R>
+template <int R, bool IS_SILU>
 INLINE void store_wide_activated(const dk_linear_wide_arguments &a, const float (&acc)[R / 2], int panel, int output, int row, int g, int t) {
   const int n = panel * 16 + output, width = a.linear.outputs / 2, groups = packed_groups(a.linear.rows);
   const u16 *bias = at<u16>(a.linear.bias);
@@ -268,23 +268,19 @@ INLINE void store_wide_activated(const dk_linear_wide_arguments &a, const float 
   // Rows 8 b + 2 t + g % 2 of the tile, which lies within one block of the packed value.
   const int left = a.linear.rows - row - 2 * t - g % 2;
   u16 *to = at<u16>(a.activated) + packed_index(row + 2 * t + g % 2, n & ~1, width, groups);
-  auto store = [&](auto activation) {
 #pragma unroll
-    for (int b = 0; b < R / 8; ++b) {
-      float factor[2], activated[2];
+  for (int b = 0; b < R / 8; ++b) {
+    float factor[2], activated[2];
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        factor[i] = bias ? acc[4 * b + i] + first : acc[4 * b + i];
-        activated[i] = bias ? acc[4 * b + 2 + i] + second : acc[4 * b + 2 + i];
-      }
-      const float2 f = activation(activated[0], activated[1]);
-      const float x = f.x * factor[0], y = f.y * factor[1];
-      const float got = __shfl_xor_sync(~0u, g % 2 ? x : y, 4);
-      if (b * 8 < left) *reinterpret_cast<u32 *>(to + b * 128) = g % 2 ? pair(got, y) : pair(x, got);
+    for (int i = 0; i < 2; ++i) {
+      factor[i] = bias ? acc[4 * b + i] + first : acc[4 * b + i];
+      activated[i] = bias ? acc[4 * b + 2 + i] + second : acc[4 * b + 2 + i];
     }
-  };
-  if (a.activation == 0) store([](float x, float y) { return make_float2(silu(x), silu(y)); });
-  else store([&](float x, float y) { return activate_two(a.activation, x, y); });
+    const float2 f = IS_SILU ? make_float2(silu(activated[0]), silu(activated[1])) : activate_two(a.activation, activated[0], activated[1]);
+    const float x = f.x * factor[0], y = f.y * factor[1];
+    const float got = __shfl_xor_sync(~0u, g % 2 ? x : y, 4);
+    if (b * 8 < left) *reinterpret_cast<u32 *>(to + b * 128) = g % 2 ? pair(got, y) : pair(x, got);
+  }
 }
 
 #define WIDE(WGS, R, S)                                                                                                  \
@@ -297,7 +293,8 @@ INLINE void store_wide_activated(const dk_linear_wide_arguments &a, const float 
   KERNEL __cluster_dims__(2, 1, 1) __launch_bounds__(WGS * 128 + 128, 1)                                                        \
       dk_linear_wide_gated_##WGS##_##R##_##S(const __grid_constant__ dk_linear_wide_arguments a) {                              \
     linear_wide<WGS, R, S, true>(a, [&](const float(&acc)[R / 2], int panel, int output, int row, int g, int t) {               \
-      store_wide_activated<R>(a, acc, panel, output, row, g, t);                                                                \
+      if (a.activation == 0) store_wide_activated<R, true>(a, acc, panel, output, row, g, t);                                   \
+      else store_wide_activated<R, false>(a, acc, panel, output, row, g, t);                                                    \
     });                                                                                                                         \
   }
 WIDE(2, 256, 1) WIDE(2, 128, 2) WIDE(2, 64, 2) WIDE(2, 32, 2) WIDE(2, 16, 2)

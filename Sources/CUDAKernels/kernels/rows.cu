@@ -163,10 +163,16 @@ KERNEL dk_choose(const __grid_constant__ dk_choose_arguments a) {
   };
   // Four neighbours at once and many of them on the way, then what is left.
   const int fours = a.stride % 4 ? 0 : a.vocabulary / 4;
-#pragma unroll 8
-  for (int i = threadIdx.x; i < fours; i += 1024) {
-    const float4 x = reinterpret_cast<const float4 *>(logits)[i];
-    see(4 * i, x.x), see(4 * i + 1, x.y), see(4 * i + 2, x.z), see(4 * i + 3, x.w);
+  for (int start = threadIdx.x; start < fours; start += 8 * 1024) {
+    float4 x[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j)
+      if (start + j * 1024 < fours) x[j] = reinterpret_cast<const float4 *>(logits)[start + j * 1024];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const int i = 4 * (start + j * 1024);
+      if (i < 4 * fours) see(i, x[j].x), see(i + 1, x[j].y), see(i + 2, x[j].z), see(i + 3, x[j].w);
+    }
   }
   for (int i = 4 * fours + threadIdx.x; i < a.vocabulary; i += 1024) see(i, logits[i]);
   auto take = [&](float other, int at, int other_wrong) {
