@@ -177,7 +177,8 @@ public import Tensors
   private func begin(_ batch: Batch) throws -> StepID {
     try device.use()
     try launcher.buffers.rotary?.reach(batch, stream)
-    let inputs = StepInputs(batch, tileHeads: tileHeads, partialLimit: partialLimit)
+    let inputs = StepInputs(
+      batch, tileHeads: tileHeads, partialLimit: partialLimit, promptQueries: kernels.attendPrompt == nil ? nil : Int(DK_CUDA_PROMPT_QUERIES))
     let bytes = inputs.words.count * 4
     unsafe inputs.words.withUnsafeBytes { unsafe sent.base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(sent.base), byteCount: bytes) }
     unsafe try stream.copy(UnsafeRawBufferPointer(start: sent.base, count: bytes), to: launcher.buffers.inputs.address, "tokens")

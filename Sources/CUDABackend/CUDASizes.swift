@@ -58,5 +58,9 @@ extension Plan {
       return max(4 * width * (kind == .tokens ? rows : selected), Self.packedByteCount(width, rows: kind == .tokens ? rows : selected))
     }
   }
-  static func packedByteCount(_ width: Int, rows: Int) -> Int { 2 * ((width + 15) / 16 * 16) * ((rows + 7) / 8 * 8) }
+  static func packedByteCount(_ width: Int, rows: Int) -> Int {
+    var together = 8
+    while together < min(rows, Int(DK_CUDA_PACKED_ROWS)) { together *= 2 }
+    return 2 * ((width + 15) / 16 * 16) * ((rows + together - 1) / together * together)
+  }
 }

@@ -12,7 +12,11 @@ static const char source[] = {
     ,
 #embed "kernels/linear.cu"
     ,
+#embed "kernels/linear_wide.cu"
+    ,
 #embed "kernels/attention.cu"
+    ,
+#embed "kernels/attention_prompt.cu"
     , 0};
 
 const char *dk_cuda_source(void) { return source; }

@@ -43,6 +43,28 @@ import CUDABackend
     #expect(part(inputs, inputs.offsets.partials, 40) == partials)
   }
 
+  @Test func `many rows of a sequence are attended to in larger tiles, between those of others`() {
+    func inputs(_ rows: Int) -> StepInputs {
+      let table = Array(Int32(0)..<64)
+      return StepInputs(
+        Batch(
+          tokens: Array(repeating: 1, count: rows + 2),
+          sequences: [slice(0..<1, first: 300, table: table, wanted: 0), slice(1..<rows + 1, first: 200, table: table, wanted: 0),
+            slice(rows + 1..<rows + 2, first: 7, table: table, wanted: 0)]),
+        tileHeads: 4, partialLimit: 4096, promptQueries: 32)
+    }
+    // 32 rows of 4 heads are four tiles of 32 queries.
+    let runs: [StepInputs.AttentionRun] = [
+      .init(tiles: 0..<1, rows: 0..<1, splits: 2), .init(tiles: 1..<6, rows: 1..<34, splits: 1, isPrompt: true),
+      .init(tiles: 6..<7, rows: 34..<35, splits: 1),
+    ]
+    let many = inputs(33)
+    #expect(many.attention == runs)
+    let tiles: [Int32] = [9, 8, 208, 64, 1, 0, 17, 8, 216, 64, 1, 0]
+    #expect(part(many, many.offsets.tiles + 12, 12) == tiles)
+    #expect(inputs(31).attention.map(\.isPrompt) == [false])
+  }
+
   @Test func `the same step has the same places, whatever the lengths of its sequences`() {
     func decode(_ positions: [Int]) -> StepInputs {
       StepInputs(

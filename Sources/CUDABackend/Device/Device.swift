@@ -49,6 +49,8 @@ import CUDADriver
   var overlapsKernels: Bool { major >= 9 }
   /// Shared memory is filled by copies of whole runs.
   var hasRunCopies: Bool { major >= 9 }
+  /// Groups of four warps multiply what lies in shared memory: `wgmma`, which no other generation has.
+  var hasWarpGroupProducts: Bool { major == 9 }
 
   var freeByteCount: Int {
     get throws(CUDAError) {

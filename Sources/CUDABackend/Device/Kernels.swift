@@ -12,7 +12,9 @@ import CUDAKernels
   private let device: Device
   private let module: dk_cuda_module
   let embed, norm, pack, gated, add, select, choose, turn, attend, merge, tile, read: Kernel
-  /// Products of few rows, by name.
+  /// Of many rows of a sequence; nil where the card or the size of heads does not allow it.
+  let attendPrompt: Kernel?
+  /// Products, by name.
   private let products: [String: Kernel]
 
   init(_ device: Device, code: [UInt8]) throws(CUDAError) {
@@ -33,9 +35,13 @@ import CUDAKernels
       (gated, add, select) = (try find("dk_gated"), try find("dk_add"), try find("dk_select"))
       (choose, turn, attend) = (try find("dk_choose"), try find("dk_turn"), try find("dk_attend"))
       (merge, read) = (try find("dk_merge"), try find("dk_read"))
+      attendPrompt = device.hasWarpGroupProducts ? try? find("dk_attend_prompt", sharedMemory: Self.promptSharedMemory(128)) : nil
       tile = try find("dk_linear_tile", sharedMemory: Int(DK_CUDA_TILE_BYTES))
       var products: [String: Kernel] = [:]
       for name in ProductShape.kernels(device) { products[name] = try find(name) }
+      if device.hasWarpGroupProducts {
+        for name in WideProductShape.kernels { products[name] = try find(name, sharedMemory: WideProductShape.mostSharedMemory) }
+      }
       self.products = products
     } catch {
       _ = unsafe dk_cuda_unload_module(module)
@@ -45,8 +51,13 @@ import CUDAKernels
     self.device = device
   }
 
-  func product(_ shape: ProductShape) -> Kernel {
-    guard let kernel = products[shape.kernel] else { preconditionFailure("\(shape.kernel): one of those that were loaded") }
+  /// Keys and values of a split, and queries.
+  static func promptSharedMemory(_ headSize: Int) -> Int {
+    1024 + (2 * Int(DK_CUDA_SPLIT_TOKENS) + Int(DK_CUDA_PROMPT_QUERIES)) * 2 * ((headSize + 15) / 16 * 16)
+  }
+
+  func product(_ name: String) -> Kernel {
+    guard let kernel = products[name] else { preconditionFailure("\(name): one of those that were loaded") }
     return kernel
   }
 

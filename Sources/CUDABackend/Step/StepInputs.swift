@@ -9,7 +9,15 @@ package struct StepInputs {
     package var rows: Range<Int>
     /// Of the longest.
     package var splits: Int
-    package init(tiles: Range<Int>, rows: Range<Int>, splits: Int) { (self.tiles, self.rows, self.splits) = (tiles, rows, splits) }
+    /// Tiles of many rows, which are attended to with all their splits and need no memory for partial results.
+    package var isPrompt = false
+    package init(tiles: Range<Int>, rows: Range<Int>, splits: Int, isPrompt: Bool = false) {
+      (self.tiles, self.rows, self.splits, self.isPrompt) = (tiles, rows, splits, isPrompt)
+    }
+    /// The one behind this.
+    fileprivate func following(isPrompt: Bool) -> AttentionRun {
+      AttentionRun(tiles: tiles.upperBound..<tiles.upperBound, rows: rows.upperBound..<rows.upperBound, splits: 0, isPrompt: isPrompt)
+    }
   }
   /// Where each part starts in `words`.
   package struct Offsets: Equatable {
@@ -45,7 +53,9 @@ package struct StepInputs {
   ///   - batch: Checked.
   ///   - tileHeads: Heads of a group that share a tile.
   ///   - partialLimit: Rows times splits whose partial results there is memory for; a tile of the longest sequence fits.
-  package init(_ batch: Batch, tileHeads: Int, partialLimit: Int) {
+  ///   - promptQueries: Queries of a tile of a prompt's rows, where there is a kernel for such: it takes sequences of at least four
+  ///     such tiles.
+  package init(_ batch: Batch, tileHeads: Int, partialLimit: Int, promptQueries: Int? = nil) {
     var positions: [Int32] = [], cells: [Int32] = [], partials: [Int32] = [], selected: [Int32] = []
     var tiles: [Int32] = [], tables: [Int32] = []
     var runs: [AttentionRun] = []
@@ -58,20 +68,22 @@ package struct StepInputs {
         cells.append(slice.blockTable[position / Self.blockTokens] * Int32(Self.blockTokens) + Int32(position % Self.blockTokens))
       }
       for row in slice.rows.suffix(slice.logitRows) { selected.append(Int32(row)) }
-      for first in stride(from: 0, to: slice.rows.count, by: Self.tileRows(tileHeads)) {
-        let count = min(Self.tileRows(tileHeads), slice.rows.count - first)
+      let isPrompt = promptQueries.map { slice.rows.count * tileHeads >= 4 * $0 } ?? false
+      let tileRows = isPrompt ? max(1, (promptQueries ?? 0) / tileHeads) : Self.tileRows(tileHeads)
+      for first in stride(from: 0, to: slice.rows.count, by: tileRows) {
+        let count = min(tileRows, slice.rows.count - first)
         let splits = Self.splits(slice.firstPosition + first + count)
-        if used + count * splits > partialLimit {
-          runs.append(run)
-          run = AttentionRun(tiles: run.tiles.upperBound..<run.tiles.upperBound, rows: run.rows.upperBound..<run.rows.upperBound, splits: 0)
+        if run.isPrompt != isPrompt || !isPrompt && used + count * splits > partialLimit {
+          if !run.tiles.isEmpty { runs.append(run) }
+          run = run.following(isPrompt: isPrompt)
           used = 0
         }
         tiles += [slice.rows.lowerBound + first, count, slice.firstPosition + first, tables.count, splits, used].map { Int32($0) }
-        for row in 0..<count { partials.append(Int32(used + row * splits)) }
-        used += count * splits
-        run = AttentionRun(
-          tiles: run.tiles.lowerBound..<run.tiles.upperBound + 1, rows: run.rows.lowerBound..<run.rows.upperBound + count,
-          splits: max(run.splits, splits))
+        for row in 0..<count { partials.append(isPrompt ? 0 : Int32(used + row * splits)) }
+        if !isPrompt { used += count * splits }
+        run.tiles = run.tiles.lowerBound..<run.tiles.upperBound + 1
+        run.rows = run.rows.lowerBound..<run.rows.upperBound + count
+        run.splits = max(run.splits, splits)
       }
       tables += slice.blockTable
     }

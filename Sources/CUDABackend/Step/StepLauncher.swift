@@ -90,6 +90,19 @@ final class StepLauncher {
     var argument = dk_linear_arguments(
       weight: step.weight, bias: step.second, packed: packed, output: address(output), rows: Int32(rows), outputs: Int32(width(output)),
       inputs: Int32(width(input)), stages: 0, early: 0)
+    if device.hasWarpGroupProducts,
+      let shape = WideProductShape(
+        panels: step.gating == nil ? panels : panels / 2, rows: rows, inputs: width(input), isGated: step.gating != nil,
+        multiprocessors: device.multiprocessors)
+    {
+      (argument.stages, argument.early) = (Int32(shape.stages), Int32(shape.early))
+      let wide = dk_linear_wide_arguments(
+        linear: argument, activated: step.gating.map { address($0.output) } ?? 0, activation: step.gating?.activation.kernelNumber ?? 0,
+        own: Int32(shape.own))
+      try stream.launch(
+        kernels.product(shape.kernel), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, wide)
+      return step.gating != nil
+    }
     guard rows <= Int(DK_CUDA_CHAIN_ROWS) else {
       let grid = ((rows + Int(DK_CUDA_TILE_ROWS) - 1) / Int(DK_CUDA_TILE_ROWS), (panels + 7) / 8, 1)
       try stream.launch(
@@ -102,13 +115,13 @@ final class StepLauncher {
       let gated = dk_linear_gated_arguments(
         linear: argument, activated: address(gating.output), activation: gating.activation.kernelNumber, padding: 0)
       try stream.launch(
-        kernels.product(shape), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, gated)
+        kernels.product(shape.kernel), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, gated)
       return true
     }
     let shape = ProductShape(panels: panels, rows: rows, device)
     (argument.stages, argument.early) = (Int32(shape.stages), Int32(shape.early))
     try stream.launch(
-      kernels.product(shape), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, argument)
+      kernels.product(shape.kernel), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, argument)
     return false
   }
 
@@ -130,20 +143,27 @@ final class StepLauncher {
     let (plain, packed) = step.packsOutput ? (0, output) : (output, 0)
     for run in inputs.attention {
       // With one split there is nothing to merge.
-      let isWhole = max(run.splits, splits) == 1
+      let isWhole = run.isPrompt || max(run.splits, splits) == 1
       let tiles = start + UInt64(offsets.tiles * 4 + run.tiles.lowerBound * MemoryLayout<dk_attention_tile>.size)
       let attend = dk_attend_arguments(
         queries: buffers.queries.address, pool: pool, tables: start + UInt64(offsets.tables * 4), tiles: tiles, peaks: buffers.peaks.address,
         sums: buffers.sums.address, results: buffers.results.address, output: isWhole ? plain : 0, packed: isWhole ? packed : 0,
         heads: Int32(heads), kv_heads: Int32(keyValueHeads),
-        tile_heads: Int32(tileHeads), chunks: Int32(chunks), scale: attention.scale * Self.log2e)
+        tile_heads: Int32(tileHeads), chunks: Int32(chunks), rows: Int32(inputs.rowCount), scale: attention.scale * Self.log2e)
+      if run.isPrompt, let kernel = kernels.attendPrompt {
+        try stream.launch(
+          kernel, grid: (run.tiles.count, keyValueHeads * chunks, 1), threads: Int(DK_CUDA_PROMPT_THREADS),
+          sharedMemory: Kernels.promptSharedMemory(attention.headSize), attend)
+        continue
+      }
       try stream.launch(
-        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: 128, attend)
+        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: Int(DK_CUDA_ATTEND_THREADS), attend)
       if isWhole { continue }
       let merge = dk_merge_arguments(
         peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,
         partials: start + UInt64(offsets.partials * 4), positions: positions, output: plain,
-        packed: packed, first_row: Int32(run.rows.lowerBound), heads: Int32(heads))
+        packed: packed, first_row: Int32(run.rows.lowerBound), heads: Int32(heads),
+        rows: Int32(inputs.rowCount))
       try stream.launch(kernels.merge, grid: (run.rows.count, heads, 1), threads: attention.headSize > 64 ? 128 : 64, merge)
     }
   }

@@ -12,7 +12,11 @@ typedef uint64_t dk_address; /* in device memory; 0: none */
 enum {
   DK_CUDA_BLOCK_TOKENS = 16,    /* positions in a block of the cache */
   DK_CUDA_SPLIT_TOKENS = 256,   /* positions that are attended to as one; splits are merged in order */
+  DK_CUDA_ATTEND_THREADS = 256, /* of dk_attend */
+  DK_CUDA_PROMPT_QUERIES = 128, /* the same of dk_attend_prompt, and its threads */
+  DK_CUDA_PROMPT_THREADS = 256,
   DK_CUDA_TILE_QUERIES = 16,    /* queries, rows times heads of a group, that read keys and values together */
+  DK_CUDA_PACKED_ROWS = 256,    /* rows of a packed value that lie together */
   DK_CUDA_CHAIN_ROWS = 64,      /* most rows of dk_linear_chain */
   DK_CUDA_STAGE_BYTES = 2048,   /* of weights that a warp copies at once */
   DK_CUDA_TILE_OUTPUTS = 128,   /* outputs and rows of a block of dk_linear_tile, its threads and its shared memory */
@@ -21,8 +25,10 @@ enum {
   DK_CUDA_TILE_BYTES = 98304
 };
 
-/* Rows of bfloat16 as products read them ("packed"): [ceil(rows / 8)][ceil(width / 16)][8][16]. Inside 16 elements pairs stand
- * in the order 0 4 1 5 2 6 3 7, so that what a lane needs are 8 neighbouring bytes. Elements beyond `width` are zero. */
+/* Rows of bfloat16 as products read them ("packed"): [ceil(rows / 256)][ceil(width / 16)][groups][8][16], where groups are
+ * ceil(rows / 8), rounded up to 1, 2, 4, 8, 16 or 32, which is the most. Inside 16 elements pairs stand in the order 0 4 1 5 2 6 3 7, so that what a lane needs are 8
+ * neighbouring bytes; rows 4 to 7 of a group have the halves of 16 exchanged, as operands of wgmma in shared memory with a swizzle of
+ * 32 bytes do. Elements beyond `width` are zero; rows beyond those of the value may be anything. */
 
 /* dk_embed: output[r] = scale * table[tokens[r] - first_token]; zeros where the table has no such row. A block a row. */
 typedef struct {
@@ -65,12 +71,12 @@ typedef struct {
   int width;
 } dk_select_arguments;
 
-/* dk_linear_chain_N and dk_linear_ring_N_T (at most 8 N rows, stages of T tiles), dk_linear_tile: output = input . weight^T + bias. */
+/* dk_linear_chain_N and dk_linear_ring_N_T (at most 8 N rows, stages of T tiles), dk_linear_tile (any number): output = input . weight^T + bias. */
 typedef struct {
   dk_address weight, bias;  /* panel16x2; bf16 [outputs] or none */
   dk_address packed, output; /* the input; f32 [rows, outputs] */
   int rows, outputs, inputs;
-  int stages;               /* of a warp's ring, not of dk_linear_tile; from 2 to 16 */
+  int stages;               /* of a ring, not of dk_linear_tile; from 2 to 16 */
   int early;                /* of them, asked for before the input is there; dk_linear_ring only */
 } dk_linear_arguments;
 
@@ -81,6 +87,15 @@ typedef struct {
   int activation;
   int padding;
 } dk_linear_gated_arguments;
+
+/* dk_linear_wide_W_R_S (64 W outputs by R rows a block, stages of 64 S inputs, 128 W + 128 threads, pairs of blocks; inputs a
+ * multiple of 64), dk_linear_wide_gated_W_R_S. */
+typedef struct {
+  dk_linear_arguments linear;
+  dk_address activated; /* as of dk_linear_gated_arguments */
+  int activation;
+  int own;              /* panels of a block, at most 4 W; of each half, at most 2 W, where it is gated */
+} dk_linear_wide_arguments;
 
 /* dk_turn: head norms and rotary embedding of queries and keys; queries to bf16, keys and values to the cache. A warp a head. */
 typedef struct {
@@ -103,7 +118,8 @@ typedef struct {
   int partial;  /* of the first row and split among the launch's partial results: partial + row * splits + split */
 } dk_attention_tile;
 
-/* dk_attend: partial attention of each query over one split. Grid: tiles, kv_heads * chunks, splits. 128 threads. */
+/* dk_attend: partial attention of each query over one split. Grid: tiles, kv_heads * chunks, splits.
+ * dk_attend_prompt: all splits, merged. Grid: tiles, kv_heads * chunks. */
 typedef struct {
   dk_address queries, pool, tables, tiles; /* as above; int32 block ids; dk_attention_tile */
   dk_address peaks, sums, results;         /* f32 [partials, heads], the same, f32 [partials, heads, padded head] */
@@ -111,6 +127,7 @@ typedef struct {
   int heads, kv_heads;
   int tile_heads;                          /* heads of a group in a tile; at most 16 */
   int chunks;                              /* tiles that a group needs */
+  int rows;                                /* of the whole step */
   float scale;                             /* of the scores, times log2(e) */
 } dk_attend_arguments;
 
@@ -120,6 +137,7 @@ typedef struct {
   dk_address partials, positions;   /* int32 [rows]: of the row's first split; position */
   dk_address output, packed;        /* f32 [rows, heads * head] or none; packed or none */
   int first_row, heads;
+  int rows;                         /* of the whole step */
 } dk_merge_arguments;
 
 /* dk_choose: index of the first largest logit, or ~index of the first that is NaN or +infinity. A block of 1024 threads a row. */

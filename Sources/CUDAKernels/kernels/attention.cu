@@ -3,7 +3,7 @@
 //   weights    2^(score - largest of the split), to bfloat16; zero for positions after the query's own
 //   sum        one chain over the split's positions, 16 at a time, of the weights
 //   result     the same of weight times value
-// and splits are merged in order. Which queries share a block, and how many splits others have, does not enter.
+// and splits are merged in order, see `Merged`. Which queries share a block, and how many splits others have, does not enter.
 //
 // A block of the cache has for each KV head its keys [head / 16][16 positions][16 packed] and its values
 // [head / 8][8][16 positions], in the order of pairs that "packed" has: what a lane needs are 8 neighbouring bytes of both.
@@ -14,14 +14,24 @@ constexpr int block_elements = 2 * DK_CUDA_BLOCK_TOKENS * D;  // of one KV head
 INLINE int key_index(int token, int d) { return (d / 16 * 16 + token) * 16 + place(d % 16); }
 INLINE int value_index(int token, int d) { return 16 * D + d * 16 + place(token); }
 
-KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
-  __shared__ float heads[8][DK_HEAD];
-  let_next_start();
-  await_previous();
-  const int lane = threadIdx.x % 32, row = blockIdx.x, all = a.heads + 2 * a.kv_heads;
-  const int head = blockIdx.y * 8 + threadIdx.x / 32;
-  if (head >= all) return;
-  float *x = heads[threadIdx.x / 32];
+// What splits so far come to, relative to their largest score: each is brought to the larger of the two.
+struct Merged {
+  float peak = -DK_INFINITY, sum = 0.0f;
+  static __device__ float2 scales(float before, float split, float largest) {
+    return make_float2(exp2_fast(before - largest), exp2_fast(split - largest));
+  }
+  // What results so far, and those of the split, are multiplied by.
+  __device__ float2 take(float split_peak, float split_sum) {
+    const float largest = fmaxf(peak, split_peak);
+    const float2 scale = scales(peak, split_peak, largest);
+    peak = largest, sum = fmaf(scale.y, split_sum, sum * scale.x);
+    return scale;
+  }
+};
+
+// A warp's part of dk_turn: norm and rotary embedding of a head, which is put into shared memory for it.
+INLINE void turn_head(const dk_turn_arguments &a, float *x, int row, int head) {
+  const int lane = threadIdx.x % 32, all = a.heads + 2 * a.kv_heads;
   const float *input = at<float>(a.qkv) + (u64(row) * all + head) * DK_HEAD;
   for (int d = lane; d < DK_HEAD; d += 32) x[d] = input[d];
   const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
@@ -44,38 +54,57 @@ KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
     }
   }
   __syncwarp();
-  if (is_query) {
-    u16 *query = at<u16>(a.queries) + (u64(row) * a.heads + head) * D;
-    for (int d = lane; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
-    return;
-  }
-  const int cell = at<int>(a.cells)[row], kv = (head - a.heads) % a.kv_heads;
+}
+INLINE void store_query(u16 *query, const float *x) {
+  for (int d = threadIdx.x % 32; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
+}
+// A key or a value to its cell of the cache.
+INLINE void store_cell(const dk_turn_arguments &a, const float *x, int row, int kv, bool is_value) {
+  const int cell = at<int>(a.cells)[row];
   u16 *block = at<u16>(a.pool) + (u64(cell / 16) * a.kv_heads + kv) * block_elements;
-  for (int d = lane; d < D; d += 32) {
+  for (int d = threadIdx.x % 32; d < D; d += 32) {
     const u16 value = d < DK_HEAD ? narrow(x[d]) : 0;
     block[is_value ? value_index(cell % 16, d) : key_index(cell % 16, d)] = value;
   }
 }
 
-KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_arguments a) {
-  constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, columns = (D / 8 + 3) / 4;
-  __shared__ __align__(16) u16 weights[16 * stride];
-  __shared__ float peaks[4][16];
+KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
+  __shared__ float heads[8][DK_HEAD];
   let_next_start();
   await_previous();
+  const int row = blockIdx.x, head = blockIdx.y * 8 + threadIdx.x / 32;
+  if (head >= a.heads + 2 * a.kv_heads) return;
+  float *x = heads[threadIdx.x / 32];
+  turn_head(a, x, row, head);
+  if (head < a.heads) store_query(at<u16>(a.queries) + (u64(row) * a.heads + head) * D, x);
+  else store_cell(a, x, row, (head - a.heads) % a.kv_heads, head >= a.heads + a.kv_heads);
+}
+
+KERNEL __launch_bounds__(DK_CUDA_ATTEND_THREADS) dk_attend(const __grid_constant__ dk_attend_arguments a) {
+  constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, split_pages = DK_CUDA_SPLIT_TOKENS / 16;
+  constexpr int warps = DK_CUDA_ATTEND_THREADS / 32, columns = (D / 8 + warps - 1) / warps, own_pages = split_pages / warps;
+  __shared__ __align__(16) u16 weights[16 * stride];
+  __shared__ float peaks[warps][16];
+  __shared__ int blocks[split_pages];
+  let_next_start();
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+  // What the host has said of the batch no kernel writes, so it is read before the kernel before has ended.
   const dk_attention_tile tile = at<dk_attention_tile>(a.tiles)[blockIdx.x];
   const int split = blockIdx.z, first = split * DK_CUDA_SPLIT_TOKENS;
-  if (split >= tile.splits) return;
+  if (split >= tile.splits) {
+    await_previous();
+    return;
+  }
   const int group = a.heads / a.kv_heads, kv = blockIdx.y / a.chunks, chunk = blockIdx.y % a.chunks;
   const int tile_heads = min(a.tile_heads, group - chunk * a.tile_heads);
   const int queries = tile.rows * tile_heads, first_head = kv * group + chunk * a.tile_heads;
   const int end = tile.first_position + tile.rows - first;  // positions of this split that any query sees; may be more than it has
-  const int pages = min(DK_CUDA_SPLIT_TOKENS / 16, (end + 15) / 16);
-  const int *table = at<int>(a.tables) + tile.table + split * (DK_CUDA_SPLIT_TOKENS / 16);
+  const int pages = min(split_pages, (end + 15) / 16);
   const u16 *pool = at<u16>(a.pool) + u64(kv) * block_elements;
   const u64 block = u64(a.kv_heads) * block_elements;
-
+  if (threadIdx.x < pages) blocks[threadIdx.x] = at<int>(a.tables)[tile.table + split * split_pages + threadIdx.x];
+  __syncthreads();
+  await_previous();
   // Of the lane's two queries: the row, and how many positions of this split it sees.
   int row[2], head[2], sees[2];
 #pragma unroll
@@ -96,22 +125,32 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
     }
   }
 
-  // Scores: 64 positions a warp.
-  float score[4][2][4];
+  // Scores: some pages a warp. Keys of a page are under way while those before are multiplied.
+  constexpr bool runs_ahead = D <= 128;
+  float score[own_pages][2][4];
   float peak[2] = {-DK_INFINITY, -DK_INFINITY};
+  uint2 key[2][steps][2];
+  auto load_keys = [&](int j) {
+    const int page = warp * own_pages + j;
+    if (page >= pages) return;
+    const u16 *keys = pool + blocks[page] * block + lane * 4;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const int page = warp * 4 + j;
+    for (int k = 0; k < steps; ++k)
+#pragma unroll
+      for (int n = 0; n < 2; ++n) key[j % 2][k][n] = *reinterpret_cast<const uint2 *>(keys + (k * 2 + n) * 128);
+  };
+  if (runs_ahead) load_keys(0);
+#pragma unroll
+  for (int j = 0; j < own_pages; ++j) {
+    const int page = warp * own_pages + j;
     float acc[2][4] = {};
+    if (!runs_ahead) load_keys(j);
+    else if (j + 1 < own_pages) load_keys(j + 1);
     if (page < pages) {
-      const u16 *keys = pool + table[page] * block + lane * 4;
 #pragma unroll
       for (int k = 0; k < steps; ++k)
 #pragma unroll
-        for (int n = 0; n < 2; ++n) {
-          const uint2 v = *reinterpret_cast<const uint2 *>(keys + (k * 2 + n) * 128);
-          multiply(acc[n], q[k][0], q[k][1], q[k][2], q[k][3], v.x, v.y);
-        }
+        for (int n = 0; n < 2; ++n) multiply(acc[n], q[k][0], q[k][1], q[k][2], q[k][3], key[j % 2][k][n].x, key[j % 2][k][n].y);
     }
 #pragma unroll
     for (int n = 0; n < 2; ++n)
@@ -122,6 +161,23 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
         if (position < sees[c / 2]) peak[c / 2] = fmaxf(peak[c / 2], score[j][n][c]);
       }
   }
+  // Values of the first pages, which do not wait for the weights.
+  constexpr int ahead = runs_ahead ? 8 : 2;
+  uint2 value[2][ahead][columns];
+  auto load_values = [&](int part) {
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) {
+      const int page = part * ahead + i;
+      if (page >= pages) continue;
+      const u16 *values = pool + blocks[page] * block + 16 * D + lane * 4;
+#pragma unroll
+      for (int j = 0; j < columns; ++j) {
+        const int column = warp + warps * j;
+        if (D / 8 % warps == 0 || column < D / 8) value[part % 2][i][j] = *reinterpret_cast<const uint2 *>(values + column * 128);
+      }
+    }
+  };
+  load_values(0);
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     peak[i] = fmaxf(peak[i], __shfl_xor_sync(~0u, peak[i], 1));
@@ -131,44 +187,47 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < 2; ++i)
-    peak[i] = fmaxf(fmaxf(peaks[0][g + 8 * i], peaks[1][g + 8 * i]), fmaxf(peaks[2][g + 8 * i], peaks[3][g + 8 * i]));
 #pragma unroll
-  for (int j = 0; j < 4; ++j)
+    for (int w = 0; w < warps; ++w) peak[i] = fmaxf(peak[i], peaks[w][g + 8 * i]);
+#pragma unroll
+  for (int j = 0; j < own_pages; ++j)
 #pragma unroll
     for (int n = 0; n < 2; ++n)
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const int position = warp * 64 + j * 16 + n * 8 + 2 * t;
+        const int position = (warp * own_pages + j) * 16 + n * 8 + 2 * t;
         const float x = position < sees[i] ? exp2_fast(score[j][n][2 * i] - peak[i]) : 0.0f;
         const float y = position + 1 < sees[i] ? exp2_fast(score[j][n][2 * i + 1] - peak[i]) : 0.0f;
         *reinterpret_cast<u32 *>(weights + (g + 8 * i) * stride + position) = pair(x, y);
       }
   __syncthreads();
 
-  // Results: every fourth 8 elements of a head a warp.
+  // Results: every eighth 8 elements of a head a warp.
   float acc[columns][4] = {}, sum[4] = {};
-  for (int page = 0; page < pages; ++page) {
-    const u16 *w = weights + g * stride + page * 16 + 2 * t;
-    const u32 a0 = *reinterpret_cast<const u32 *>(w), a1 = *reinterpret_cast<const u32 *>(w + 8 * stride);
-    const u32 a2 = *reinterpret_cast<const u32 *>(w + 8), a3 = *reinterpret_cast<const u32 *>(w + 8 * stride + 8);
-    multiply(sum, a0, a1, a2, a3, 0x3f803f80u, 0x3f803f80u);
-    // What nobody has stored yet may be anything, and zero times that no number.
-    const int left = end - page * 16;
-    const u16 *values = pool + table[page] * block + 16 * D + lane * 4;
 #pragma unroll
-    for (int i = 0; i < columns; ++i) {
-      const int column = warp + 4 * i;
-      if (D / 8 % 4 && column >= D / 8) continue;
-      uint2 v = *reinterpret_cast<const uint2 *>(values + column * 128);
-      if (left < 16) {
-        const u32 low = 2 * t + 1 < left ? ~0u : 2 * t < left ? 0xffffu : 0, high = 2 * t + 9 < left ? ~0u : 2 * t + 8 < left ? 0xffffu : 0;
-        v.x &= low, v.y &= high;
+  for (int part = 0; part < split_pages / ahead; ++part) {
+    if (part + 1 < split_pages / ahead) load_values(part + 1);
+#pragma unroll
+    for (int p = 0; p < ahead; ++p) {
+      const int page = part * ahead + p;
+      if (page >= pages) continue;
+      const u16 *w = weights + g * stride + page * 16 + 2 * t;
+      const u32 a0 = *reinterpret_cast<const u32 *>(w), a1 = *reinterpret_cast<const u32 *>(w + 8 * stride);
+      const u32 a2 = *reinterpret_cast<const u32 *>(w + 8), a3 = *reinterpret_cast<const u32 *>(w + 8 * stride + 8);
+      multiply(sum, a0, a1, a2, a3, 0x3f803f80u, 0x3f803f80u);
+      // What nobody has stored yet may be anything, and zero times that no number.
+      const int left = end - page * 16;
+      const u32 low = 2 * t + 1 < left ? ~0u : 2 * t < left ? 0xffffu : 0, high = 2 * t + 9 < left ? ~0u : 2 * t + 8 < left ? 0xffffu : 0;
+#pragma unroll
+      for (int i = 0; i < columns; ++i) {
+        if (D / 8 % warps && warp + warps * i >= D / 8) continue;
+        const uint2 v = value[part % 2][p][i];
+        multiply(acc[i], a0, a1, a2, a3, v.x & low, v.y & high);
       }
-      multiply(acc[i], a0, a1, a2, a3, v.x, v.y);
     }
   }
   if (a.output || a.packed) {  // there is one split: what merging would give
-    const int width = a.heads * DK_HEAD;
+    const int width = a.heads * DK_HEAD, groups = packed_groups(a.rows);
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       if (sees[i] <= 0) continue;
@@ -176,15 +235,15 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
       for (int j = 0; j < columns; ++j)
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
-          const int d = (warp + 4 * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
+          const int d = (warp + warps * j) * 8 + 2 * t + c, k = head[i] * DK_HEAD + d;
           if (d >= DK_HEAD) continue;
           const float y = __fdiv_rn(acc[j][2 * i + c], sum[2 * i]);
           if (a.output) at<float>(a.output)[u64(tile.first_row + row[i]) * width + k] = y;
-          if (a.packed) at<u16>(a.packed)[packed_index(tile.first_row + row[i], k, width)] = narrow(y);
+          if (a.packed) at<u16>(a.packed)[packed_index(tile.first_row + row[i], k, width, groups)] = narrow(y);
         }
     }
     if (a.packed && blockIdx.y == 0)
-      for (int r = 0; r < tile.rows; ++r) finish_packed(at<u16>(a.packed), tile.first_row + r, width);
+      for (int r = 0; r < tile.rows; ++r) finish_packed(at<u16>(a.packed), tile.first_row + r, width, groups);
     return;
   }
 #pragma unroll
@@ -195,8 +254,8 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
     float *result = at<float>(a.results) + index * D + 2 * t;
 #pragma unroll
     for (int j = 0; j < columns; ++j) {
-      const int column = warp + 4 * j;
-      if (D / 8 % 4 && column >= D / 8) continue;
+      const int column = warp + warps * j;
+      if (D / 8 % warps && column >= D / 8) continue;
       *reinterpret_cast<float2 *>(result + column * 8) = make_float2(acc[j][2 * i], acc[j][2 * i + 1]);
     }
   }
@@ -204,24 +263,46 @@ KERNEL __launch_bounds__(128) dk_attend(const __grid_constant__ dk_attend_argume
 
 KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
   let_next_start();
-  await_previous();
-  const int row = a.first_row + blockIdx.x, head = blockIdx.y;
+  const int row = a.first_row + blockIdx.x, head = blockIdx.y, lane = threadIdx.x % 32;
   const int splits = at<int>(a.positions)[row] / DK_CUDA_SPLIT_TOKENS + 1;
   const u64 first = u64(at<int>(a.partials)[row]) * a.heads + head;
-  float peak = -DK_INFINITY;
-  for (int i = 0; i < splits; ++i) peak = fmaxf(peak, at<float>(a.peaks)[first + u64(i) * a.heads]);
-  const int width = a.heads * DK_HEAD;
-  for (int d = threadIdx.x; d < DK_HEAD; d += blockDim.x) {
-    float sum = 0.0f, result = 0.0f;
-    for (int i = 0; i < splits; ++i) {
-      const u64 index = first + u64(i) * a.heads;
-      const float weight = exp2_fast(at<float>(a.peaks)[index] - peak);
-      sum = fmaf(weight, at<float>(a.sums)[index], sum);
-      result = fmaf(weight, at<float>(a.results)[index * D + d], result);
+  await_previous();
+  const int width = a.heads * DK_HEAD, groups = packed_groups(a.rows);
+  for (int start = 0; start < D; start += blockDim.x) {
+    const int d = start + threadIdx.x;
+    Merged merged;
+    float result = 0.0f;
+    for (int i = 0; i < splits; i += 32) {
+      // 32 splits at a time: their results on the way, and a lane has the scales of one of them.
+      const int count = min(32, splits - i);
+      float part[32];
+#pragma unroll
+      for (int j = 0; j < 32; ++j) part[j] = d < D && j < count ? at<float>(a.results)[(first + u64(i + j) * a.heads) * D + d] : 0.0f;
+      const u64 index = first + u64(i + lane) * a.heads;
+      const float sum = lane < count ? at<float>(a.sums)[index] : 0.0f, own = lane < count ? at<float>(a.peaks)[index] : -DK_INFINITY;
+      float largest = fmaxf(own, merged.peak);  // of all up to the lane's
+#pragma unroll
+      for (int o = 1; o < 32; o *= 2) {
+        const float other = __shfl_up_sync(~0u, largest, o);
+        if (lane >= o) largest = fmaxf(largest, other);
+      }
+      float before = __shfl_up_sync(~0u, largest, 1);
+      if (lane == 0) before = merged.peak;
+      const float2 scale = Merged::scales(before, own, largest);
+#pragma unroll
+      for (int j = 0; j < 32; ++j) {
+        const float2 s = make_float2(__shfl_sync(~0u, scale.x, j), __shfl_sync(~0u, scale.y, j));
+        const float split_sum = __shfl_sync(~0u, sum, j);
+        if (j >= count) continue;
+        merged.sum = fmaf(s.y, split_sum, merged.sum * s.x);
+        result = fmaf(s.y, part[j], result * s.x);
+      }
+      merged.peak = __shfl_sync(~0u, largest, 31);
     }
-    const float y = __fdiv_rn(result, sum);
+    if (d >= DK_HEAD) continue;
+    const float y = __fdiv_rn(result, merged.sum);
     if (a.output) at<float>(a.output)[u64(row) * width + head * DK_HEAD + d] = y;
-    if (a.packed) at<u16>(a.packed)[packed_index(row, head * DK_HEAD + d, width)] = narrow(y);
+    if (a.packed) at<u16>(a.packed)[packed_index(row, head * DK_HEAD + d, width, groups)] = narrow(y);
   }
-  if (a.packed && head == 0) finish_packed(at<u16>(a.packed), row, width);
+  if (a.packed && head == 0) finish_packed(at<u16>(a.packed), row, width, groups);
 }

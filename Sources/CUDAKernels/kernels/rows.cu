@@ -29,7 +29,7 @@ INLINE void norm_row(const dk_norm_arguments &a) {
   struct alignas(4 * V) Floats { float x[V]; };
   struct alignas(2 * V) Halves { u16 x[V]; };
   __shared__ float sums[8];
-  const int row = blockIdx.x, n = a.width, count = n / V;
+  const int row = blockIdx.x, n = a.width, count = n / V, groups = packed_groups(gridDim.x);
   Floats *residual = at<Floats>(a.residual) + u64(row) * count;
   const Floats *delta = a.delta ? at<Floats>(a.delta) + u64(row) * count : nullptr;
   const Halves *weight = at<Halves>(a.weight);
@@ -90,7 +90,7 @@ INLINE void norm_row(const dk_norm_arguments &a) {
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       y.x[v] = x.x[v] * scale * wide(w.x[v]);
-      if (a.packed) at<u16>(a.packed)[packed_index(row, index * V + v, n)] = narrow(y.x[v]);
+      if (a.packed) at<u16>(a.packed)[packed_index(row, index * V + v, n, groups)] = narrow(y.x[v]);
     }
     if (a.output) at<Floats>(a.output)[u64(row) * count + index] = y;
   };
@@ -101,7 +101,7 @@ INLINE void norm_row(const dk_norm_arguments &a) {
   } else {
     for (int i = threadIdx.x; i < count; i += 256) store(i, residual[i], weight[i]);
   }
-  if (a.packed) finish_packed(at<u16>(a.packed), row, n);
+  if (a.packed) finish_packed(at<u16>(a.packed), row, n, groups);
 }
 
 KERNEL __launch_bounds__(256) dk_norm(const __grid_constant__ dk_norm_arguments a) {
@@ -113,24 +113,24 @@ KERNEL __launch_bounds__(256) dk_norm(const __grid_constant__ dk_norm_arguments 
 KERNEL dk_pack(const __grid_constant__ dk_pack_arguments a) {
   let_next_start();
   await_previous();
-  const int row = blockIdx.x;
+  const int row = blockIdx.x, groups = packed_groups(gridDim.x);
   const float *input = at<float>(a.input) + u64(row) * a.width;
   for (int k = threadIdx.x; k < a.width; k += blockDim.x)
-    at<u16>(a.packed)[packed_index(row, k, a.width)] = narrow(input[k]);
-  finish_packed(at<u16>(a.packed), row, a.width);
+    at<u16>(a.packed)[packed_index(row, k, a.width, groups)] = narrow(input[k]);
+  finish_packed(at<u16>(a.packed), row, a.width, groups);
 }
 
 KERNEL dk_gated(const __grid_constant__ dk_gated_arguments a) {
   let_next_start();
   await_previous();
-  const int row = blockIdx.x, n = a.width;
+  const int row = blockIdx.x, n = a.width, groups = packed_groups(gridDim.x);
   const float *factor = at<float>(a.input) + u64(row) * 2 * n, *activated = factor + n;
   for (int k = blockIdx.y * blockDim.x + threadIdx.x; k < n; k += blockDim.x * gridDim.y) {
     const float y = activate(a.activation, activated[k]) * factor[k];
     if (a.output) at<float>(a.output)[u64(row) * n + k] = y;
-    if (a.packed) at<u16>(a.packed)[packed_index(row, k, n)] = narrow(y);
+    if (a.packed) at<u16>(a.packed)[packed_index(row, k, n, groups)] = narrow(y);
   }
-  if (a.packed && blockIdx.y == 0) finish_packed(at<u16>(a.packed), row, n);
+  if (a.packed && blockIdx.y == 0) finish_packed(at<u16>(a.packed), row, n, groups);
 }
 
 KERNEL dk_add(const __grid_constant__ dk_add_arguments a) {
@@ -157,11 +157,24 @@ KERNEL dk_choose(const __grid_constant__ dk_choose_arguments a) {
   const int none = 0x7fffffff;
   float best = -DK_INFINITY;
   int where = none, wrong = none;
-  for (int i = threadIdx.x; i < a.vocabulary; i += 1024) {
-    const float x = logits[i];
+  auto see = [&](int i, float x) {
     if (x != x || x == DK_INFINITY) wrong = min(wrong, i);
     if (x > best || where == none) best = x, where = i;
+  };
+  // Four neighbours at once and many of them on the way, then what is left.
+  const int fours = a.stride % 4 ? 0 : a.vocabulary / 4;
+  for (int start = threadIdx.x; start < fours; start += 8 * 1024) {
+    float4 x[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j)
+      if (start + j * 1024 < fours) x[j] = reinterpret_cast<const float4 *>(logits)[start + j * 1024];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const int i = 4 * (start + j * 1024);
+      if (i < 4 * fours) see(i, x[j].x), see(i + 1, x[j].y), see(i + 2, x[j].z), see(i + 3, x[j].w);
+    }
   }
+  for (int i = 4 * fours + threadIdx.x; i < a.vocabulary; i += 1024) see(i, logits[i]);
   auto take = [&](float other, int at, int other_wrong) {
     if (at != none && (where == none || other > best || (other == best && at < where))) best = other, where = at;
     wrong = min(wrong, other_wrong);
