@@ -115,11 +115,13 @@ def pour(s: socket.socket, flood: Flood, end: float) -> str:
         rest = memoryview(flood.rest)
         while time.time() < stop:
             rest = rest[s.send(rest):] or memoryview(flood.rest)
+            s.settimeout(0)
             try:
-                while piece := s.recv(1 << 20, socket.MSG_DONTWAIT):
+                while piece := s.recv(1 << 20):
                     answer = answer or piece[:16]
             except BlockingIOError:
                 pass
+            s.settimeout(1)
     except OSError:
         pass
     return answer.split(b" ")[1].decode() if answer else "no answer"

@@ -60,7 +60,7 @@ import Testing
 
 @Suite struct BodyMemoryTests {
   @Test func `large bodies share a bound, small ones are never refused, and a share is given back`() {
-    let memory = BodyMemory(limit: 1 << 20)
+    let memory = BodyMemory(limit: 1 << 20, largestBody: 8 << 20)
     var first: BodyMemory.Share? = memory.share()
     #expect(first?.grow(to: 1 << 20) == true && memory.used == 1 << 20)
     let second = memory.share()
@@ -71,6 +71,16 @@ import Testing
     #expect(memory.used == 0)
     #expect(second.grow(to: (64 << 10) + 1) && memory.used == 128 << 10)
     _ = first
+  }
+
+  @Test func `the largest bodies leave a quarter to those of an eighth of their size`() {
+    let memory = BodyMemory(limit: 16 << 20, largestBody: 8 << 20)
+    let large = (0..<3).map { _ in memory.share() }
+    #expect(large.map { $0.grow(to: 8 << 20) } == [true, false, false] && large[1].grow(to: 4 << 20) && !large[2].grow(to: (1 << 20) + 1))
+    let middle = (0..<5).map { _ in memory.share() }
+    #expect(middle.map { $0.grow(to: 1 << 20) } == [true, true, true, true, false])
+    #expect(!middle[0].grow(to: (1 << 20) + 1))
+    withExtendedLifetime((large, middle)) {}
   }
 }
 

@@ -22,7 +22,7 @@ struct ServingCore: Sendable {
     drain = Drain(timeLimit: options.drainTimeLimit, logger: logger)
     answers = RequestLimiter(limit: options.maximumConcurrentAnswers)
     workers = RequestWorkers(options: options.workers)
-    bodyMemory = BodyMemory(limit: options.maximumBodyMemory)
+    bodyMemory = BodyMemory(limit: options.maximumBodyMemory, largestBody: options.maximumBodyBytes)
   }
 
   var limits: RequestLimits { 

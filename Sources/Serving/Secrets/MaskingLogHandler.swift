@@ -64,7 +64,6 @@ public struct MaskingLogHandler: LogHandler {
     case .stringConvertible(let value): .string(short("\(value)"))
     case .array(let values): .array(values.map(masked))
     case .dictionary(let members): .dictionary(masked(members))
-    default: value
     }
   }
 }
