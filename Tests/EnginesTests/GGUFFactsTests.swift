@@ -167,7 +167,7 @@ struct GGUFFactsTests {
       "general.sampling.top_p": .f32(1.5), "general.sampling.min_p": .text("x"), "tokenizer.ggml.suppress_tokens": .u32s([5, 6]),
       "tokenizer.ggml.add_bos_token": .flag(false), "tokenizer.ggml.mask_token_id": .u32(3), "tokenizer.ggml.newer": .flag(false),
     ]) { $1 }).companions()
-    let text = try #require(companions["generation_config.json"]?.bytes())
+    let text = try companions["generation_config.json"]?.bytes() ?? []
     let members = try #require(try JSONValue(parsing: text).object)
     #expect(members["temperature"]?.double == 0.6 && members["top_k"] == 20 && members["repetition_penalty"]?.double == 1.3)
     #expect(members["top_p"]?.double == 1 && members["min_p"] == nil && members["do_sample"] == true)
@@ -179,7 +179,7 @@ struct GGUFFactsTests {
     #expect(!notes.contains { $0.contains("mirostat") || $0.contains("newer") || $0.contains("mask") }, "\(notes)")
     // The likeliest token.
     let greedy = try open(Self.tokenizer.merging(["general.sampling.temp": .f32(0)]) { $1 }).companions()
-    #expect(try JSONValue(parsing: #require(greedy["generation_config.json"]?.bytes()))["do_sample"] == false)
+    #expect(try JSONValue(parsing: greedy["generation_config.json"]?.bytes() ?? [])["do_sample"] == false)
     #expect(try open(Self.tokenizer).companions().notes.isEmpty)
   }
 
@@ -196,11 +196,11 @@ struct GGUFFactsTests {
     let unsaid = try builder.prepare(source(["llama.context_length": nil])).warnings
     #expect(unsaid.contains { $0.subject == "llama.context_length" && $0.text.contains("is missing") }, "\(unsaid)")
     #expect(try ModelSource(directory("x.gguf")).lengthWarnings.map(\.subject) == ["llama.context_length"])
-    let one = try #require(message { _ = try builder.prepare(source(["llama.context_length": .u32(1)])) })
+    let one = try #require(messageOf { _ = try builder.prepare(source(["llama.context_length": .u32(1)])) })
     #expect(one.contains("llama.context_length") && !one.contains("config.json"), "\(one)")
     let layers = try refusal(["llama.block_count": .u32(1)])
     #expect(layers.isEmpty)
-    let more = try #require(message { _ = try source(["llama.block_count": .u32(1)]) })
+    let more = try #require(messageOf { _ = try source(["llama.block_count": .u32(1)]) })
     #expect(more.contains("block_count is 1, and the weights hold 2 layers") && !more.contains("config.json"), "\(more)")
   }
 

@@ -98,9 +98,9 @@ struct TwoTablesTests {
     let count = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
     var header = try #require(try JSONValue(parsing: Array(bytes[8..<8 + count])).object)
     // The last tensor, so that nothing is left between the others.
-    let last = try #require(header.max { ($0.value["data_offsets"]?[1]?.int ?? 0) < ($1.value["data_offsets"]?[1]?.int ?? 0) })
+    let last = try #require(header.max { ($0.value["data_offsets"]?.array?.last?.int ?? 0) < ($1.value["data_offsets"]?.array?.last?.int ?? 0) })
     #expect(without == [last.key], "\(last.key) is the last")
-    let end = try #require(last.value["data_offsets"]?[0]?.int)
+    let end = try #require(last.value["data_offsets"]?.array?.first?.int)
     header[last.key] = nil
     let text = Array(JSONValue.object(header).serialized().utf8)
     let size = (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) }
@@ -111,7 +111,7 @@ struct TwoTablesTests {
   @Test func `a checkpoint of two tables that lost its head is not built as one of one table`() async throws {
     let lost = try checkpoint("lost", tied: false, without: ["lm_head.weight"])
     let builder = EngineBuilder(options: .init(), target: life.target)
-    let said = try #require(message { _ = try builder.prepare(BuildSource(lost)) })
+    let said = try #require(messageOf { _ = try builder.prepare(BuildSource(lost)) })
     #expect(said.contains("lm_head.weight is missing, and tie_word_embeddings is false"), "\(said)")
     let shared = try checkpoint("shared", tied: true, without: ["lm_head.weight"])
     #expect(try builder.prepare(BuildSource(shared)).plans[0].weights["lm_head.weight"] == nil)

@@ -1,5 +1,5 @@
 /// The message of what `body` throws; nil where it does not.
-func message(_ body: () throws -> Void) -> String? {
+func messageOf(_ body: () throws -> Void) -> String? {
   do { try body() } catch { return "\(error)" }
   return nil
 }
