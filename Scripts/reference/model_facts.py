@@ -25,7 +25,7 @@ QWEN3 = dict(LLAMA, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 
-def tensors(config, head_size=4, kv=2, attention_bias=False, mlp_bias=False, bare=False, head_norms=False):
+def tensors(config, head_size=4, kv=2, attention_bias=False, mlp_bias=False, bare=False, head_norms=False, more={}):
     g = torch.Generator().manual_seed(7)
     n, h, i, v = config["num_attention_heads"], config["hidden_size"], config["intermediate_size"], config["vocab_size"]
     t = {"model.embed_tokens.weight": (v, h), "model.norm.weight": (h,), "lm_head.weight": (v, h)}
@@ -39,6 +39,7 @@ def tensors(config, head_size=4, kv=2, attention_bias=False, mlp_bias=False, bar
             ("mlp.gate_proj", i, h, mlp_bias), ("mlp.up_proj", i, h, mlp_bias), ("mlp.down_proj", h, i, mlp_bias)]:
             t[f"{p}{name}.weight"] = (rows, columns)
             if bias: t[f"{p}{name}.bias"] = (rows,)
+    t |= {k: tuple(s) for k, s in more.items()}
     return {k.removeprefix("model.") if bare else k: torch.randn(s, generator=g) for k, s in t.items()}
 
 
@@ -87,6 +88,11 @@ CASES = [
     qwen2("window: by kinds of layers", {"sliding_window": 16, "use_sliding_window": True, "layer_types": ["sliding_attention", "full_attention"]}),
     qwen2("window: kinds say none", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 0, "layer_types": ["full_attention"] * 2}),
     case("plain"),
+    # Tensors that the class has no place for.
+    case("surplus: head of a value model", more={"v_head.summary.weight": [1, 16], "v_head.summary.bias": [1]}),
+    case("surplus: head of a classifier", more={"score.weight": [2, 16]}),
+    case("surplus: buffers of attention", more={f"model.layers.{i}.self_attn.masked_bias": [1] for i in (0, 1)}),
+    case("surplus: norms of heads", more={f"model.layers.{i}.self_attn.q_norm.weight": [4] for i in (0, 1)}),
     case("plain Mistral", base="mistral"),
     # Rotary embedding.
     rope("no base anywhere", {}),

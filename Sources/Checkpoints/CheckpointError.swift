@@ -33,7 +33,8 @@ public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertib
     switch problem {
     case .file(let error): error.description
     case .safetensors(let error): error.description
-    case .json(let error): "\(path): \(error). Mend the file or take it from the original checkpoint."
+    case .json(let error):
+      if case .duplicateKey = error.problem { "\(path): \(error). \(error.remedy)" } else { "\(path): \(error). Mend the file or take it from the original checkpoint." }
     case .notADirectory: "\(path): not a checkpoint directory. Name the directory that holds config.json and rank0.safetensors."
     case .missingConfig:
       "\(path): no config.json here. Name a TensorRT-LLM checkpoint directory; trtllm-convert makes one from a Hugging Face "

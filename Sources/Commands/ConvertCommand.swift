@@ -65,7 +65,8 @@ public struct ConvertCommand: DrydockCommand {
     var converter = try CheckpointConverter(source, mapping: conversion.mapping, elementType: conversion.elementType)
     converter.workers = workers ?? 0
     let files = try converter.companions.findings(modelVocabulary: source.model.shape.vocabularySize)
-    try log.warnings(source.warnings.map(\.description) + files.all, isStrict: strict)
+    let warnings = source.warnings + converter.weights.warnings + source.lengthWarnings
+    try log.warnings(warnings.map(\.description) + files.all, isStrict: strict)
     for remark in files.remarks { log.info(remark) }
     let progress = ProgressCounter()
     let (ready, target) = (converter, FilePath(outputDirectory))

@@ -36,21 +36,47 @@ enum EmbeddingSharing {
     // Sharded or on different stages, they are different tables.
     guard config.mapping.tensorParallel == 1, config.mapping.pipelineParallel == 1 else { return false }
     guard let table = source.description(of: embedding, rank: rank) else { return false }
-    guard let head = source.description(of: logits, rank: rank) else { return true }
+    // A model of two tables that lost one is no model of one table.
+    guard let head = source.description(of: logits, rank: rank) else { return config.tieWordEmbeddings != false }
     if table.elementCount == 0 || head.elementCount == 0 { return config.tieWordEmbeddings ?? false }
     guard table == head else { return false }
     return try Comparison.equal(embedding, logits, in: source, rank: rank)
   }
 }
 
+extension EmbeddingSharing {
+  /// Where a checkpoint says that it has one table for both, and holds a head that differs from it: both are used.
+  ///
+  /// On several pipeline stages, or where the table is shared out and the head not in the same way, nothing is compared.
+  static func contradiction(config: CheckpointConfig, source: any WeightSource) throws -> SourceWarning? {
+    guard config.tieWordEmbeddings == true, config.mapping.pipelineParallel == 1 else { return nil }
+    for rank in 0..<config.mapping.worldSize {
+      guard let table = source.description(of: embedding, rank: rank), let head = source.description(of: logits, rank: rank),
+        table.elementCount > 0, head.elementCount > 0, table.shape.count == 2, head.shape.count == 2
+      else { continue }
+      let isWhole = table.rowCount == config.vocabularySize && head.rowCount < table.rowCount
+      let first = isWhole ? rank * head.rowCount : 0
+      let count = min(head.rowCount, table.rowCount - first)
+      guard table.shape[1] == head.shape[1], table.elementType == head.elementType, count > 0, isWhole || table.shape == head.shape else { continue }
+      if try !Comparison.equal(logits, embedding, in: source, rank: rank, rows: 0..<count, offset: first) {
+        return SourceWarning(
+          "tie_word_embeddings", in: "config.json", "is true, but '\(logits)' differs from '\(embedding)': both are used. Set it to false in config.json")
+      }
+    }
+    return nil
+  }
+}
+
 /// Compares tensors a tile at a time.
 enum Comparison {
-  /// - Parameter rows: Of dimension 0; nil: all.
+  /// - Parameters:
+  ///   - rows: Of dimension 0; nil: all of tensors of one shape.
+  ///   - offset: What row of `second` stands for the first of `first`.
   static func equal(
-    _ first: String, _ second: String, in source: any WeightSource, rank: Int, rows wanted: Range<Int>? = nil
+    _ first: String, _ second: String, in source: any WeightSource, rank: Int, rows wanted: Range<Int>? = nil, offset: Int = 0
   ) throws -> Bool {
-    guard let description = source.description(of: first, rank: rank),
-      source.description(of: second, rank: rank) == description
+    guard let description = source.description(of: first, rank: rank), let other = source.description(of: second, rank: rank),
+      other == description || wanted != nil && other.rowByteCount == description.rowByteCount && other.elementType == description.elementType
     else { return false }
     var left = Scratch(), right = Scratch()
     let rowBytes = description.rowByteCount
@@ -62,7 +88,7 @@ enum Comparison {
       let a = unsafe left.bytes(rows.count * rowBytes)
       let b = unsafe right.bytes(rows.count * rowBytes)
       unsafe try source.read(first, rank: rank, rows: rows, into: a)
-      unsafe try source.read(second, rank: rank, rows: rows, into: b)
+      unsafe try source.read(second, rank: rank, rows: rows.lowerBound + offset..<rows.upperBound + offset, into: b)
       guard unsafe sameBytes(UnsafeRawBufferPointer(a), UnsafeRawBufferPointer(b)) else { return false }
       row = rows.upperBound
     }

@@ -16,6 +16,8 @@ public struct BuildSource: Sendable {
   public let names: ModelNames
   /// What the model's files gave cause to say.
   public let warnings: [SourceWarning]
+  /// What its files call the settings that bound a sequence.
+  let settingNames: SettingNames
   private let sharing = Sharing()
   private let companions: @Sendable () throws -> CompanionFiles
 
@@ -25,6 +27,7 @@ public struct BuildSource: Sendable {
     config = checkpoint.config
     weights = CheckpointWeights(checkpoint)
     names = ModelNames(config: checkpoint.config.json)
+    settingNames = .config
     self.warnings = warnings + ConfigurationWarnings.disagreements(checkpoint.config)
     companions = {
       var files = CompanionFiles(checkpoint.auxiliaryFiles, in: checkpoint.directory, architecture: checkpoint.config.architecture)
@@ -40,9 +43,11 @@ public struct BuildSource: Sendable {
     kind = model.gguf == nil ? .huggingFace : .gguf
     path = model.path
     config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: type, mapping: mapping))
-    weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+    let converted = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+    weights = converted
+    settingNames = SettingNames(of: model)
     names = model.names
-    warnings = model.warnings
+    warnings = model.warnings + converted.warnings
     companions = { try model.companions() }
   }
 

@@ -29,13 +29,40 @@ enum ConfigurationWarnings {
     let family = ModelFamily(checkpointArchitecture: config.architecture)
     let (own, read) = (family?.checkpointFields ?? [:], family?.ownFields ?? [])
     let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && !read.contains(key) && own[key] != value && !isNeutral(key, value) }
-    var warnings = unused.prefix(20).map { key, value in
+    return SourceWarning.few((unused.map { ($0.key, $0.value) } + rotaryMembers(config) + runtimeDefaults(config)).map { key, value in
       SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
+    })
+  }
+
+  /// Members of the rotary scaling that its kind does not read, and that say something.
+  private static func rotaryMembers(_ config: CheckpointConfig) -> [(String, JSONValue)] {
+    guard let scaling = config.rotaryScaling, let members = scaling.object else { return [] }
+    var read: Set<String> = ["type", "rope_type"]
+    switch (scaling["rope_type"] ?? scaling["type"])?.string {
+    case "linear": read.insert("factor")
+    case "llama3": read.formUnion(["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"])
+    default: break
     }
-    if unused.count > 20 {
-      warnings.append(SourceWarning("config.json", in: "config.json", "sets more that nothing uses: \(NameSummary(unused.map(\.key).dropFirst(20)))"))
+    return members.compactMap { key, value in
+      guard !read.contains(key), !isNeutral(key, value) else { return nil }
+      if ["factor", "attention_factor", "mscale", "partial_rotary_factor"].contains(key), value.double == 1 { return nil }
+      if key == "rope_theta", value.double == config.rotaryBase { return nil }
+      return ("rotary_scaling.\(key)", value)
     }
-    return warnings
+  }
+
+  /// What TensorRT-LLM's runtime would do with the model: how far attention sees, which answers depend on, is told; how memory is used is not.
+  private static func runtimeDefaults(_ config: CheckpointConfig) -> [(String, JSONValue)] {
+    let memory: Set<String> = [
+      "enable_block_reuse", "max_tokens", "free_gpu_memory_fraction", "host_cache_size", "onboard_blocks", "cross_kv_cache_fraction",
+      "secondary_offload_min_priority", "event_buffer_max_size", "enable_partial_reuse", "copy_on_partial_reuse", "use_uvm",
+    ]
+    let (name, inner) = ("runtime_defaults", "kv_cache_config")
+    guard let defaults = config.json[name], !defaults.isNull else { return [] }
+    guard let members = defaults.object else { return [(name, defaults)] }
+    let cache = (members[inner]?.object ?? [:]).filter { !memory.contains($0.key) && !isNeutral($0.key, $0.value) }
+    let others = members.filter { key, value in !(key == inner && value.object != nil) && !isNeutral(key, value) }
+    return others.map { ("\(name).\($0.key)", $0.value) } + cache.map { ("\(name).\(inner).\($0.key)", $0.value) }
   }
 
   /// One for each field that says otherwise than another spelling of it, which counts.
@@ -89,23 +116,23 @@ struct SequenceLimit {
 
   /// - Parameter asked: `--max_seq_len`, or nil for what the model allows.
   /// - Throws: Where more is asked than attention here can do as the model does.
-  init(_ config: CheckpointConfig, asked: Int?) throws(UnreachableLength) {
+  init(_ config: CheckpointConfig, asked: Int?, names: SettingNames = .config) throws(UnreachableLength) {
     var warnings: [SourceWarning] = []
     let (window, positions) = (config.window, config.positions)
-    if let asked, let window, asked > window { throw UnreachableLength(asked: asked, window: window) }
+    if let asked, let window, asked > window { throw UnreachableLength(asked: asked, window: window, name: names.window) }
     // What linear scaling stretches the positions to.
     let factor = Self.linearFactor(config)
     if let asked, Double(asked) > Double(positions) * factor {
       warnings.append(SourceWarning(
-        "max_position_embeddings", in: "config.json",
+        names.positions, in: names.file,
         "is \(positions)\(factor > 1 ? ", stretched \(factor) times" : ""), and --max_seq_len \(asked) is more: the model was not made for such sequences"))
     }
     if asked == nil, config.maximumPositions == nil {
-      warnings.append(SourceWarning("max_position_embeddings", in: "config.json", "is missing: sequences of up to \(positions) tokens. Say --max_seq_len"))
+      warnings.append(SourceWarning(names.positions, in: names.file, "is missing: sequences of up to \(positions) tokens. Say --max_seq_len"))
     }
     if asked == nil, let window, window < positions {
       warnings.append(SourceWarning(
-        "sliding_window", in: "config.json", "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
+        names.window, in: names.file, "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
     }
     length = PlanLimits.sequenceLength(asked, for: config)
     self.warnings = warnings
@@ -121,8 +148,9 @@ struct SequenceLimit {
 struct UnreachableLength: Error {
   let asked: Int
   let window: Int
+  var name = SettingNames.config.window
   var reason: String {
-    "--max_seq_len is \(asked), but the model's attention looks back \(window) tokens (sliding_window), and longer sequences are not "
+    "--max_seq_len is \(asked), but the model's attention looks back \(window) tokens (\(name)), and longer sequences are not "
       + "supported for such models. Give at most \(window), or leave it out."
   }
 }

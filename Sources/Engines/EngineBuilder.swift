@@ -79,7 +79,7 @@ public struct EngineBuilder: Sendable {
   public func prepare(_ opened: BuildSource) throws -> Prepared {
     let config = opened.config
     let source = opened.weights
-    let (limits, limitWarnings) = try limits(config, opened.path)
+    let (limits, limitWarnings) = try limits(opened)
     let companions = try opened.companionFiles()
     let auxiliaryFiles = companions.all
     let findings = try companions.findings(modelVocabulary: config.vocabularySize)
@@ -108,6 +108,9 @@ public struct EngineBuilder: Sendable {
         .source(reason: "the checkpoint does not fit its config.json. Convert the model again, or copy the whole directory.\n  "
           + LineSummary.lines(problems).joined(separator: "\n  ")))
     }
+    // Tables that are one weight have been compared.
+    let isCompared = opened.kind != .checkpoint || ranks.allSatisfy { $0.plan.weights[EmbeddingSharing.logits] == nil }
+    let contradiction = try isCompared ? [] : [EmbeddingSharing.contradiction(config: config, source: source)].compactMap(\.self)
     let plans = ranks.map(\.plan)
     let disagreements = EngineDirectory.disagreements(plans)
     guard disagreements.isEmpty else {
@@ -116,7 +119,7 @@ public struct EngineBuilder: Sendable {
     return Prepared(
       ranks: ranks, auxiliaryFiles: auxiliaryFiles, fileWarnings: findings.all, fileRemarks: findings.remarks,
       timingCache: planner.timingCache, isStripped: strip, configuration: configuration(config, limits: limits, isStripped: strip),
-      warnings: ConfigurationWarnings.unused(config) + limitWarnings,
+      warnings: ConfigurationWarnings.unused(config) + limitWarnings + contradiction,
       tensorWarnings: ranks.indices.compactMap { SurplusTensors.warning(SurplusTensors.names(in: source, rank: $0, plans: plans), rank: $0) })
   }
 
@@ -124,7 +127,7 @@ public struct EngineBuilder: Sendable {
   ///
   /// - Throws: ``EngineError``; that a model can be built is told by ``prepare(_:)`` alone.
   public func plans(_ opened: BuildSource) throws -> [Plan] {
-    var planner = try planner(opened, try limits(opened.config, opened.path).0)
+    var planner = try planner(opened, try limits(opened).0)
     return try (0..<opened.config.mapping.worldSize).map { try plan(opened, $0, &planner) }
   }
 
@@ -147,23 +150,25 @@ public struct EngineBuilder: Sendable {
     } catch {
       throw EngineError(opened.path, .unsupported(reason: "\(error)"))
     }
-    try check(plan, opened.path)
+    try check(plan, opened)
     return plan
   }
 
   /// Asks what will be asked when the engine is opened: nothing is built that could not be.
-  private func check(_ plan: Plan, _ directory: FilePath) throws(EngineError) {
+  private func check(_ plan: Plan, _ opened: BuildSource) throws(EngineError) {
     var reasons = target.obstacles(to: plan)
     do throws(PlanFormatError) { _ = try Plan(json: plan.json) } catch { reasons.append(error.reason) }
     guard !reasons.isEmpty else { return }
     throw EngineError(
-      directory, .unsupported(reason: "config.json describes a model that an engine cannot run: " + reasons.joined(separator: "; ")))
+      opened.path, .unsupported(reason: "\(opened.settingNames.file) describes a model that an engine cannot run: " + reasons.joined(separator: "; ")))
   }
 
   private func problem(_ obstacle: Unavailable, _ config: CheckpointConfig) -> String? {
     switch obstacle {
     case .emptied where config.isPruned: nil
     case .emptied(let part): "\(part) is empty, but config.json does not say is_pruned"
+    case .missing(let part) where part == EmbeddingSharing.logits && config.tieWordEmbeddings == false:
+      "\(part) is missing, and tie_word_embeddings is false: the model has a table of its own for it"
     case .missing(let part): "\(part) is missing"
     case .shape(let part, let wanted, let found): "\(part) has shape \(found), the configuration needs \(wanted)"
     case .elementType(let part, let wanted, let found): "\(part) holds \(found.rawValue), which cannot become \(wanted.rawValue)"
@@ -208,22 +213,23 @@ public struct EngineBuilder: Sendable {
       byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
   }
 
-  private func limits(_ config: CheckpointConfig, _ directory: FilePath) throws(EngineError) -> (PlanLimits, [SourceWarning]) {
+  private func limits(_ opened: BuildSource) throws(EngineError) -> (PlanLimits, [SourceWarning]) {
+    let (config, directory, names) = (opened.config, opened.path, opened.settingNames)
     // Attention here looks at the whole sequence: beyond a sliding window results would differ from the model's.
     let limit: SequenceLimit
-    do { limit = try SequenceLimit(config, asked: options.maximumSequenceLength) } catch {
+    do { limit = try SequenceLimit(config, asked: options.maximumSequenceLength, names: names) } catch {
       throw EngineError(directory, .unsupported(reason: error.reason))
     }
     let sequence = limit.length
     guard sequence != 1 else {
       throw EngineError(
         directory, .unsupported(reason: options.maximumSequenceLength == nil
-          ? "config.json gives sequences of 1 token (max_position_embeddings, sliding_window), and a prompt and an answer are at least 2: nothing could be generated."
+          ? "\(names.file) gives sequences of 1 token (\(names.positions), \(names.window)), and a prompt and an answer are at least 2: nothing could be generated."
           : "--max_seq_len is 1; it must be at least 2: a prompt and an answer"))
     }
     if options.maximumSequenceLength == nil, !(1...1 << 24).contains(sequence) {
       throw EngineError(
-        directory, .unsupported(reason: "max_position_embeddings of config.json gives sequences of \(sequence) tokens, at most 16777216 are supported: give --max_seq_len"))
+        directory, .unsupported(reason: "\(names.positions) of \(names.file) gives sequences of \(sequence) tokens, at most 16777216 are supported: give --max_seq_len"))
     }
     for (flag, value) in [
       ("max_seq_len", sequence), ("max_batch_size", options.maximumBatchSize),

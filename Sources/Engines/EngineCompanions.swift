@@ -77,6 +77,7 @@ struct EngineCompanions: Sendable {
       for name in taken { origins[name] = Directory.absolute(given.path).string }
       last = given.path
     }
+    if !keeps { try refuseUnreadable(source, before, vocabulary: engine.pretrained.vocabularySize) }
     if keeps {
       if files.names != before.names || origins.contains(where: { (try? files[$0.key]?.digest()) != digests[$0.key] }) {
         changes.note = "the engine's own tokenizer, chat template and generation settings stay, as asked"
@@ -114,9 +115,33 @@ struct EngineCompanions: Sendable {
       "the engine's tokenizer stays, but of a \(architecture) transformers makes it \(made(after)), not \(made(before)): ids of prompts can change")
   }
 
+  /// A model whose own tokenizer cannot be read, as of a GGUF file's of a kind that is not known: the engine's takes its place only where
+  /// that is asked for.
+  private mutating func refuseUnreadable(_ source: RefitSource, _ before: CompanionFiles, vocabulary: Int) throws {
+    for given in source.companions where given.isModel {
+      guard let reason = given.files.unreadableTokenizer else { continue }
+      let refusal = "\(given.path): \(TokenizerFindings.refusal(reason))"
+      if before.hasTokenizer, try before.findings(modelVocabulary: vocabulary).unusable == nil { problems.append(.unusableFiles(refusal)) } else { warnings.append(refusal) }
+    }
+  }
+
+  /// Puts the chat template of a tokenizer_config.json that comes without its tokenizer into the engine's, where it counts alone.
+  ///
+  /// - Returns: The names of files that changed.
+  private mutating func takeTemplate(of given: CompanionFiles) -> [String] {
+    let name = "tokenizer_config.json"
+    guard files.hasTokenizer, !given.has(.chatTemplate), let bytes = try? given[name]?.bytes(),
+      let template = (try? JSONValue(parsing: bytes, allowsNonFinite: true))?["chat_template"], !template.isNull,
+      files.change(name, { $0["chat_template"] = template })
+    else { return [] }
+    for name in files.names where CompanionFiles.part(of: name) == .chatTemplate { files.contents[name] = nil }
+    return [name]
+  }
+
   /// - Returns: The names that now come from `given`.
   private mutating func take(_ given: RefitSource.Companions) -> [String] {
     var taken = given.files.names
+    var changed: [String] = []
     if !given.files.hasTokenizer {
       // Without tokenizer.json nothing can be read; what goes with one of its own makes no set with the engine's.
       let parts = taken.filter { CompanionFiles.part(of: $0) == .tokenizer }
@@ -125,7 +150,8 @@ struct EngineCompanions: Sendable {
           "\(given.path): \(parts.joined(separator: ", ")) without a tokenizer.json: left out, the engine's tokenizer stays. "
             + "Save the tokenizer there again with a current transformers.")
         taken.removeAll { parts.contains($0) }
-      } else if given.isModel, files.hasTokenizer {
+        if given.isModel { changed = takeTemplate(of: given.files) }
+      } else if given.isModel, files.hasTokenizer, given.files.unreadableTokenizer == nil {
         changes.note = "\(given.path) has no tokenizer: the engine's stays"
       }
     }
@@ -150,7 +176,7 @@ struct EngineCompanions: Sendable {
     }
     for name in taken { files.contents[name] = given.files[name] }
     owned.formUnion(taken)
-    return taken
+    return taken + changed
   }
 
   /// Says what changed, and looks at what is new as run and serve would.

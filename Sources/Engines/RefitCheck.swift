@@ -174,11 +174,12 @@ struct RefitCheck {
   private func lengthWarnings() -> [String] {
     guard let positions = source.config?.maximumPositions, let length = engine.ranks.first?.plan.limits.sequenceLength else { return [] }
     let own = engine.pretrained.maximumPositions
+    let name = source.kind == WeightSourceKind.gguf.rawValue ? "context_length" : "max_position_embeddings"
     if positions < length, positions != own {
-      return ["the source's model was made for \(positions) tokens (max_position_embeddings); the engine takes \(length) (max_seq_len)"]
+      return ["the source's model was made for \(positions) tokens (\(name)); the engine takes \(length) (max_seq_len)"]
     }
     if positions > length, own == length {
-      return ["the source's model was made for \(positions) tokens (max_position_embeddings); the engine keeps to \(length) (max_seq_len)"]
+      return ["the source's model was made for \(positions) tokens (\(name)); the engine keeps to \(length) (max_seq_len)"]
     }
     return []
   }
@@ -204,7 +205,21 @@ struct RefitCheck {
   }
 
   static func nonFiniteWarnings(_ weights: [WrittenWeight]) -> [String] {
-    weights.filter { $0.nonFiniteCount > 0 }.map { "rank \($0.rank): \($0.name): \($0.nonFiniteCount) value(s) are NaN or infinite" }
+    let found = weights.filter { $0.nonFiniteCount > 0 }
+    func line(_ place: String, _ count: Int) -> String { "\(place): \(count) value(s) are NaN or infinite" }
+    guard found.count > 10 else { return found.map { line("rank \($0.rank): \($0.name)", $0.nonFiniteCount) } }
+    // Of many, those that differ only in rank and layer are one line.
+    var groups: OrderedDictionary<String, (weights: Int, values: Int)> = [:]
+    for weight in found {
+      let known = groups[NameSummary.pattern(weight.name)] ?? (0, 0)
+      groups[NameSummary.pattern(weight.name)] = (known.weights + 1, known.values + weight.nonFiniteCount)
+    }
+    func lines(_ groups: some Sequence<(key: String, value: (weights: Int, values: Int))>) -> [String] {
+      groups.map { line("\($0.key) (\($0.value.weights) weights)", $0.value.values) }
+    }
+    guard groups.count > 10 else { return lines(groups) }
+    let rest = groups.dropFirst(9)
+    return lines(groups.prefix(9)) + [line("\(rest.reduce(0) { $0 + $1.value.weights }) more weights", rest.reduce(0) { $0 + $1.value.values })]
   }
 }
 

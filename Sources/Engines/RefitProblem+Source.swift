@@ -13,6 +13,7 @@ extension RefitProblem {
     case .vocabulary: heading = "Failed to refit weight: shape mismatch (the vocabulary has another size)"
     case .elementType: heading = "Failed to refit weight: element type mismatch"
     case .sharding: heading = "The model cannot be shared out over the engine's ranks"
+    case .configuration: heading = "The source's configuration cannot be used"
     case .emptied: heading = "Failed because weight is not initialized in model"
     default: return nil
     }
@@ -26,6 +27,12 @@ extension RefitProblem {
         heading: heading, detail: "\(NameSummary.shortened(tensor))  checkpoint \(found)", remedy: "Supported: \(supported.joined(separator: ", ")).")
     case .missing(let names), .emptied(let names), .unexpected(let names, _), .misnamed(let names, _, _):
       self = .source(heading: heading, detail: NameSummary(names).description, remedy: Self.remedy(problem, path), count: names.count)
+    case .configuration(let key, let file, let reason):
+      self = .source(
+        heading: heading, detail: "\(file): '\(NameSummary.shortened(key))' \(reason)",
+        remedy: reason.contains("not supported") && !reason.contains("Use the ")
+          ? "Use another model or a variant without it; another value here would change the model's answers."
+          : "Take the file from the model's own repository.")
     case .missingHead(let name):
       self = .source(
         heading: heading, detail: name,

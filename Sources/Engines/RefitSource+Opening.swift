@@ -110,7 +110,10 @@ extension RefitSource {
       var opened = RefitSource(weights: model.weights, config: model.config, kind: kind.rawValue, path: path)
       opened.model = model.names
       opened.companions = [Companions(files: try model.companionFiles(), path: path, isModel: true)]
-      opened.warnings = model.warnings.map { $0.placed(in: path.string) }  // the engine has a config.json, too
+      // Where the engine has one table for both, the check compares them.
+      let hasHead = engine.ranks.last?.plan.weights[EmbeddingSharing.logits] != nil
+      let contradiction = try hasHead ? EmbeddingSharing.contradiction(config: model.config, source: model.weights) : nil
+      opened.warnings = (model.warnings + [contradiction].compactMap(\.self)).map { $0.placed(in: path.string) }  // the engine has a config.json, too
       return opened
     case .huggingFace, .gguf: return try converted(found, for: engine)
     case .engine:
@@ -150,7 +153,9 @@ extension RefitSource {
     opened.companions = [Companions(files: try model.companions(), path: found.path, isModel: true)]
     opened.warnings = model.warnings.map { $0.placed(in: found.path.string) }  // the engine has a config.json, too
     do {
-      opened.weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+      let weights = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
+      opened.weights = weights
+      opened.warnings += weights.warnings.map { $0.placed(in: found.path.string) }
     } catch { opened.problems = try refusal(error).problems }
     return opened
   }

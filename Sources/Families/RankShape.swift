@@ -77,6 +77,8 @@ extension RotaryEmbedding {
     switch config.positionEmbeddingType {
     case "rope_gpt_neox": style = .halves
     case "rope_gptj": style = .pairs
+    case let name where config.json["position_embedding_type"].map(\.isNull) ?? true:
+      throw .unclear("position_embedding_type", "is missing", "upstream takes that for \(name), which is not supported; say rope_gpt_neox if the model has rotary embedding")
     case let name: throw .setting("position_embedding_type", "\"\(name)\"")
     }
     self.init(style: style, dimension: config.rotaryDimension, base: config.rotaryBase, scaling: try Scaling(config.rotaryScaling))
@@ -86,15 +88,31 @@ extension RotaryEmbedding {
 extension RotaryEmbedding.Scaling {
   init(_ object: JSONValue?) throws(UnsupportedModel) {
     guard let object, !object.isNull else { self = .none; return }
-    func number(_ key: String, _ fallback: Double) -> Double { object[key]?.double ?? fallback }
-    switch object["rope_type"]?.string ?? object["type"]?.string ?? "default" {
+    func text(_ value: JSONValue) -> String { value.serialized().count <= 60 ? value.serialized() : "\(value.serialized().prefix(50))…" }
+    let kind = object["rope_type"].flatMap { $0.isNull ? nil : $0 } ?? object["type"].flatMap { $0.isNull ? nil : $0 }
+    // Upstream refuses one that names no kind, too: what was meant cannot be told.
+    guard let members = object.object, members.isEmpty || kind?.string != nil else {
+      throw .unclear("rotary_scaling", "is \(text(object))", "name its kind: type linear, llama3 or default")
+    }
+    /// - Parameter fallback: nil where there must be one.
+    func number(_ key: String, _ fallback: Double?) throws(UnsupportedModel) -> Double {
+      guard let value = object[key], !value.isNull else {
+        guard let fallback else { throw .unclear("rotary_scaling.\(key)", "is missing", "say by how much positions are stretched") }
+        return fallback
+      }
+      guard let number = value.double, number > 0, number.isFinite else {
+        throw .unclear("rotary_scaling.\(key)", "is \(text(value))", "it must be a number above 0")
+      }
+      return number
+    }
+    switch kind?.string ?? "default" {
     case "default": self = .none
-    case "linear": self = .linear(factor: number("factor", 1))
+    case "linear": self = .linear(factor: try number("factor", nil))
     case "llama3":
       self = .llama3(
-        factor: number("factor", 8), lowFrequencyFactor: number("low_freq_factor", 1),
-        highFrequencyFactor: number("high_freq_factor", 4),
-        originalMaximum: number("original_max_position_embeddings", 8192))
+        factor: try number("factor", 8), lowFrequencyFactor: try number("low_freq_factor", 1),
+        highFrequencyFactor: try number("high_freq_factor", 4),
+        originalMaximum: try number("original_max_position_embeddings", 8192))
     case let kind: throw .setting("rotary_scaling.type", "\"\(kind)\"")
     }
   }

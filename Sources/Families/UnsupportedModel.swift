@@ -2,6 +2,8 @@
 public enum UnsupportedModel: Error, Equatable, Sendable, CustomStringConvertible {
   case architecture(String, supported: [String])
   case setting(String, String)
+  /// A setting whose value says nothing that could be meant: what it is, and what to do.
+  case unclear(String, String, String)
   case indivisible(String, Int, by: Int)
   case quantization(String)
   case rank(Int, worldSize: Int)
@@ -11,6 +13,7 @@ public enum UnsupportedModel: Error, Equatable, Sendable, CustomStringConvertibl
     case .architecture(let name, let supported):
       "architecture \"\(name)\" is not supported yet; supported: \(supported.joined(separator: ", "))"
     case .setting(let name, let value): "the configuration sets \(name) to \(value), which is not supported yet"
+    case .unclear(let name, let reason, let remedy): "'\(name)' of the configuration \(reason): \(remedy)"
     case .indivisible(let what, let count, let size):
       "\(what) (\(count)) cannot be divided over a tensor-parallel size of \(size); convert with another --tp_size"
     case .quantization(let name):

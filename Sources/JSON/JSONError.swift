@@ -18,6 +18,11 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Byte offset from the start of the text.
   public let offset: Int
 
+  /// What to do about a file of somebody else's: a sentence.
+  public var remedy: String {
+    if case .duplicateKey = problem { "Take one of the two out." } else { "Download the file again." }
+  }
+
   public var description: String {
     let what =
       switch problem {
@@ -34,6 +39,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
       case .tooManyMarks(let limit): "a string has more than \(limit) combining marks in a row"
       case .trailingBytes: "there is text after the end of the value"
       }
+    if case .duplicateKey = problem { return "at byte \(offset) \(what)" }
     return "invalid JSON at byte \(offset): \(what)"
   }
   private static func show(_ byte: UInt8) -> String {

@@ -9,12 +9,14 @@ extension JSONValue {
   ///   - maximumValues: How many values there may be, of any kind: a bound for memory.
   ///   - maximumKeyBytes: How long a name may be.
   ///   - maximumMarks: How many combining marks may follow each other in a name or a string; see ``CombiningMarks``.
+  ///   - takesLast: Of a key that appears twice the last value counts, as in Python's `json`.
   /// - Throws: ``JSONError`` for anything the RFC forbids, for a key that appears twice, and past the limits.
   public init(
     parsing bytes: RawSpan, maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
-    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit
+    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit, takesLast: Bool = false
   ) throws(JSONError) {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite)
+    parser.takesLast = takesLast
     parser.maximumValues = maximumValues
     parser.maximumKeyBytes = maximumKeyBytes
     parser.maximumMarks = maximumMarks
@@ -23,11 +25,11 @@ extension JSONValue {
 
   public init(
     parsing bytes: [UInt8], maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
-    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit
+    maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit, takesLast: Bool = false
   ) throws(JSONError) {
     try unsafe self.init(
       parsing: bytes.span.bytes, maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite, maximumValues: maximumValues,
-      maximumKeyBytes: maximumKeyBytes, maximumMarks: maximumMarks)
+      maximumKeyBytes: maximumKeyBytes, maximumMarks: maximumMarks, takesLast: takesLast)
   }
 
   public init(parsing text: String, maximumDepth: Int = 128, allowsNonFinite: Bool = false) throws(JSONError) {
@@ -43,6 +45,7 @@ private struct JSONParser: ~Escapable {
   var maximumValues = Int.max
   var maximumKeyBytes = Int.max
   var maximumMarks = Int.max
+  var takesLast = false
   var valueCount = 0
   var offset = 0
   var depth = 0
@@ -130,7 +133,7 @@ private struct JSONParser: ~Escapable {
       }
       skipSpace()
       try expect(UInt8(ascii: ":"), "':'")
-      guard members.updateValue(try value(), forKey: key) == nil else {
+      guard members.updateValue(try value(), forKey: key) == nil || takesLast else {
         throw JSONError(problem: .duplicateKey(key), offset: start)
       }
       skipSpace()

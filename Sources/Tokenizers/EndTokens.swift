@@ -5,12 +5,14 @@ import JSON
 struct EndTokens {
   private(set) var ids: Set<Int32> = []
   private(set) var notes: [String] = []
+  private(set) var remarks: [String] = []
 
   /// - Parameter roleID: The id of tokenizer_config.json's `eos_token`.
   init(files: TokenizerFiles, roleID: Int32?) throws(TokenizerError) {
     var places: [(file: String, ids: [Int32])] = []
     for file in ["generation_config.json", "config.json"] {
-      let member = try files.json(file)?["eos_token_id"]
+      let json = file == "generation_config.json" ? files.generation.json : try files.json(file)
+      let member = json?["eos_token_id"]
       guard Self.areIDs(member) else {
         throw TokenizerError(file: file, problem: .invalidMember("eos_token_id", expected: "a token id, or an array of them"))
       }
@@ -19,14 +21,20 @@ struct EndTokens {
     }
     if let roleID { places.append(("tokenizer_config.json", [roleID])) }
     guard let first = places.first else { return }
+    if roleID != nil, places.count == 1 {
+      remarks.append("answers end at \(first.ids[0]) by eos_token of tokenizer_config.json alone: transformers' generate() would go on, as no eos_token_id is given")
+    }
     ids = Set(first.ids)
     for other in places.dropFirst() where !ids.isSuperset(of: other.ids) {
-      func list(_ ids: [Int32]) -> String { ids.prefix(10).map(String.init).joined(separator: ", ") }
+      func list(_ ids: [Int32]) -> String { ids.prefix(10).map(String.init).joined(separator: ", ") + Self.rest(ids.count) }
       notes.append(
         "answers end at \(list(first.ids)) by \(first.file), at \(list(other.ids)) by \(other.file): \(first.file) counts, as in transformers")
       break
     }
   }
+
+  /// How many of so many ids a list of ten leaves out.
+  static func rest(_ count: Int) -> String { count > 10 ? " and \(count - 10) more" : "" }
 
   /// Whether a member is what ids may be, none among them.
   private static func areIDs(_ value: JSONValue?) -> Bool {

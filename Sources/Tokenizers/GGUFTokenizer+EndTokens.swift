@@ -3,9 +3,10 @@ extension GGUFTokenizer {
   /// text is one by which models end a turn, or that separate files in code models. The end of a text comes first, then by id.
   var endIDs: [Int] {
     var texts: [String: Int] = [:]
-    for (id, token) in tokens.enumerated() where Self.endings.contains(token) || Self.codeEndings.contains(token) {
-      texts[token] = texts[token] ?? id
-    }
+    let code = [(fillPaddingID, Self.paddings), (fillRepositoryID, Self.repositories), (fillSeparatorID, Self.separators)]
+    // A token that a key names takes the place of those known by their texts.
+    let known = code.reduce(into: Self.endings) { if $1.0 == nil { $0.formUnion($1.1) } }
+    for (id, token) in tokens.enumerated() where known.contains(token) { texts[token] = texts[token] ?? id }
     // Harmony's and Solar's `<|end|>` ends a part of a message, and Gemma 4's `</s>` is an ordinary token.
     let calls = texts["<|call|>"] != nil || texts["<|calls|>"] != nil
     if calls, texts["<|return|>"] != nil || texts["<|flush|>"] != nil { texts["<|end|>"] = nil }
@@ -13,7 +14,7 @@ extension GGUFTokenizer {
     // In Gemma 3 it is HTML's, where llama.cpp ends all the same.
     if let id = texts["</s>"], tokenTypes.indices.contains(id), tokenTypes[id] == 4 { texts["</s>"] = nil }
     var found: [Int] = []
-    for id in [endID, endOfTurnID, endOfMessageID].compactMap({ $0 }) + texts.values.sorted()
+    for id in [endID, endOfTurnID, endOfMessageID].compactMap({ $0 }) + (code.compactMap(\.0) + texts.values).sorted()
     where tokens.indices.contains(id) && !found.contains(id) { found.append(id) }
     return found
   }
@@ -24,8 +25,7 @@ extension GGUFTokenizer {
     "<|tool_response>",
   ]
   /// Padding, repository and file separators of models that fill in code.
-  private static let codeEndings: Set<String> = [
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
-    "<reponame>", "<|file_sep|>",
-  ]
+  private static let paddings: Set<String> = ["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"]
+  private static let repositories: Set<String> = ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"]
+  private static let separators: Set<String> = ["<|file_sep|>"]
 }

@@ -1,3 +1,5 @@
+public import JSON
+
 /// A tokenizer as a GGUF file's `tokenizer.ggml.*` keys describe it.
 public struct GGUFTokenizer: Sendable {
   /// `tokenizer.ggml.model`: `gpt2` is byte-level byte-pair encoding, `llama` SentencePiece's.
@@ -29,12 +31,20 @@ public struct GGUFTokenizer: Sendable {
   public var chatTemplate: String?
   /// `tokenizer.chat_template.NAME`: more templates, by name.
   public var namedChatTemplates: [String: String]
+  /// `tokenizer.ggml.fim_pad_token_id`, `fim_rep_token_id`, `fim_sep_token_id`: padding, repository and file separators of models that
+  /// fill in code.
+  public var fillPaddingID: Int?
+  public var fillRepositoryID: Int?
+  public var fillSeparatorID: Int?
+  /// `general.sampling.*`: how tokens are chosen, under the names of generation_config.json.
+  public var sampling: JSONObject
 
   public init(
     model: String, preTokenizer: String? = nil, tokens: [String], tokenTypes: [Int] = [], merges: [String] = [],
     beginningID: Int? = nil, endID: Int? = nil, endOfTurnID: Int? = nil, unknownID: Int? = nil, paddingID: Int? = nil,
     addsBeginning: Bool? = nil, addsEnd: Bool? = nil, addsSpacePrefix: Bool? = nil, chatTemplate: String? = nil, scores: [Float] = [],
-    endOfMessageID: Int? = nil, namedChatTemplates: [String: String] = [:]
+    endOfMessageID: Int? = nil, namedChatTemplates: [String: String] = [:], fillPaddingID: Int? = nil, fillRepositoryID: Int? = nil,
+    fillSeparatorID: Int? = nil, sampling: JSONObject? = nil
   ) {
     self.model = model
     self.preTokenizer = preTokenizer
@@ -53,5 +63,9 @@ public struct GGUFTokenizer: Sendable {
     self.scores = scores
     self.endOfMessageID = endOfMessageID
     self.namedChatTemplates = namedChatTemplates
+    self.fillPaddingID = fillPaddingID
+    self.fillRepositoryID = fillRepositoryID
+    self.fillSeparatorID = fillSeparatorID
+    self.sampling = sampling ?? [:]
   }
 }

@@ -19,7 +19,7 @@ public struct SamplingDefaults: Sendable, Equatable, CustomStringConvertible {
   /// - Throws: For a value with which no token can be chosen.
   public init(_ files: TokenizerFiles) throws(TokenizerError) {
     let file = "generation_config.json"
-    guard let json = try files.json(file) else { return }
+    guard let json = files.generation.json else { return }
     func number(_ key: String, _ range: ClosedRange<Double>) throws(TokenizerError) -> Double? {
       guard let value = json[key], !value.isNull else { return nil }
       guard let number = value.double, range.contains(number) else {

@@ -3,7 +3,7 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
   public enum Problem: Equatable, Sendable {
     /// No file of that name was among those given.
     case missing
-    /// The file is not JSON; `reason` says where.
+    /// The file is not JSON; `reason` says where, and what to do.
     case invalidJSON(reason: String)
     /// A member has another kind than the format says, or is absent.
     case invalidMember(String, expected: String)
@@ -30,7 +30,7 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
     case .missing:
       "\(file) is missing. Name a directory that holds the model's tokenizer files, or copy them from the model's repository."
     case .invalidJSON(let reason):
-      "\(file): \(reason). Download the file again."
+      "\(file): \(reason)"
     case .invalidMember(let name, let expected):
       "\(file): '\(name)' should be \(expected). Check that the file is a Hugging Face tokenizer file of a complete download."
     case .unsupported(let what, let value, let supported):

@@ -171,8 +171,7 @@ extension TokenizerFiles {
     members["tokenizer_class"] = "PreTrainedTokenizerFast"
     // Made here of what llama.cpp reads: no class of transformers takes its place.
     members[TokenizerClass.sourceKey] = "gguf"
-    var templates = metadata.namedChatTemplates.filter { $0.key != "default" }
-    templates["default"] = metadata.chatTemplate ?? metadata.namedChatTemplates["default"]
+    let templates = metadata.chatTemplates
     if templates.count == 1, let template = templates["default"] {
       members["chat_template"] = .string(template)
     } else if !templates.isEmpty {
@@ -188,7 +187,7 @@ extension TokenizerFiles {
     let ends = metadata.endIDs
     if let end = ends.first { members["eos_token_id"] = ends.count == 1 ? .int(end) : .ints(ends) }
     if let id = metadata.paddingID { members["pad_token_id"] = .int(id) }
-    return .object(members)
+    return .object(members.merging(metadata.sampling) { $1 })
   }
 }
 

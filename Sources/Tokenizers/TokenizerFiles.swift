@@ -1,4 +1,4 @@
-import JSON
+public import JSON
 
 /// The files that make a tokenizer, by name. Who reads them from where is the caller's business.
 public struct TokenizerFiles: Sendable {
@@ -38,11 +38,37 @@ public struct TokenizerFiles: Sendable {
     if name == "tokenizer.json" { _ = flattenVocabulary(in: &bytes) }
     let json: JSONValue
     do { json = try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
-      throw TokenizerError(file: name, problem: .invalidJSON(reason: error.description))
+      throw TokenizerError(file: name, problem: .invalidJSON(reason: "\(error). \(error.remedy)"))
     }
     // Of a list or a null all members would be missing, without a word.
     guard case .object = json else { throw TokenizerError(file: name, problem: .invalidMember("the file", expected: "a JSON object")) }
     return json
   }
   func bytes(_ name: String) -> [UInt8]? { contents[name] }
+
+  /// generation_config.json as transformers takes it: of a key that appears twice the last value counts, and a file that cannot be
+  /// read counts as absent.
+  ///
+  /// - Returns: What it holds, and what there is to say of how it was read.
+  var generation: (json: JSONValue?, note: String?) {
+    guard let bytes = contents[Self.generationName] else { return (nil, nil) }
+    return Self.generation(bytes)
+  }
+  /// What there is to say of how generation_config.json was read; nil for nothing.
+  public var generationNote: String? { generation.note }
+  private static let generationName = "generation_config.json"
+  /// As ``generation``, of the file's bytes.
+  public static func generation(_ bytes: [UInt8]) -> (json: JSONValue?, note: String?) {
+    func absent(_ reason: String) -> String {
+      "\(generationName): \(reason). It counts as absent, as in transformers: answers end as config.json says. Download it again"
+    }
+    do {
+      let json = try JSONValue(parsing: bytes, allowsNonFinite: true)
+      return json.object == nil ? (nil, absent("holds \(json.kind), expected an object")) : (json, nil)
+    } catch {
+      guard case .duplicateKey = error.problem, let json = try? JSONValue(parsing: bytes, allowsNonFinite: true, takesLast: true), json.object != nil
+      else { return (nil, absent("\(error)")) }
+      return (json, "\(generationName): \(error): the last one counts, as in transformers")
+    }
+  }
 }

@@ -41,13 +41,14 @@ extension TokenizerFiles {
   public func findings(modelVocabulary: Int) -> TokenizerFindings {
     var findings = TokenizerFindings()
     do throws(TokenizerError) {
-      let generation = try json("generation_config.json")
+      let (generation, note) = self.generation
+      if let note { findings.notes.append(note) }
       for (file, json) in [("generation_config.json", generation)] {
         for key in ["eos_token_id", "bos_token_id"] {
           let wrong = EndTokens.ids(json?[key]).filter { Int($0) >= modelVocabulary }
           if !wrong.isEmpty {
             findings.misfits.append(
-              "\(file): \(key) names \(wrong.prefix(10).map(String.init).joined(separator: ", ")), but the model has \(modelVocabulary) tokens")
+              "\(file): \(key) names \(wrong.prefix(10).map(String.init).joined(separator: ", "))\(EndTokens.rest(wrong.count)), but the model has \(modelVocabulary) tokens")
           }
         }
       }

@@ -103,6 +103,7 @@ struct TokenizerParts {
     let ends = try EndTokens(files: files, roleID: specialTokens.end.flatMap { ids[$0] })
     endOfSequenceIDs = ends.ids
     notes += ends.notes
+    remarks += ends.remarks
     let templates = try ChatTemplateSources(files: files, configuration: configuration)
     chatTemplates = templates.parsed()
     notes += templates.notes

@@ -1,5 +1,5 @@
 public import Files
-import JSON
+public import JSON
 public import SystemPackage
 import Tokenizers
 
@@ -106,7 +106,7 @@ extension CompanionFiles {
 
   /// Writes the file anew, or for the first time. One that cannot be read stays, and is told where all are looked at.
   @discardableResult
-  mutating func change(_ name: String, _ change: (inout JSONObject) -> Void) -> Bool {
+  public mutating func change(_ name: String, _ change: (inout JSONObject) -> Void) -> Bool {
     var members: JSONObject = [:]
     if let content = contents[name] {
       guard case .object(let old)? = try? JSONValue(parsing: content.bytes(), allowsNonFinite: true) else { return false }

@@ -13,6 +13,8 @@ public struct CompanionFiles: Sendable {
   /// Of the model that they belong to, as Hugging Face spells it: it decides whether the class counts that
   /// tokenizer_config.json names.
   public var architecture: String?
+  /// Why no files could be made of the tokenizer that the model has, as of a GGUF file's of a kind that is not known.
+  public var unreadableTokenizer: String?
 
   public init(_ files: some Sequence<AuxiliaryFile> = [], notes: [String] = [], architecture: String? = nil) {
     contents = Dictionary(files.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -62,6 +64,7 @@ public struct CompanionFiles: Sendable {
   public func findings(modelVocabulary: Int) throws(FileError) -> TokenizerFindings {
     var findings = try tokenizerFiles().findings(modelVocabulary: modelVocabulary)
     findings.notes = notes + findings.notes
+    if let unreadableTokenizer { findings.unusable = unreadableTokenizer }
     if findings.unusable == nil, !hasTokenizer {
       let others = names.filter { Self.part(of: $0) == .tokenizer }
       findings.unusable = others.isEmpty
@@ -78,12 +81,18 @@ extension ModelSource {
   public func companions() throws -> CompanionFiles {
     guard let gguf else { return try huggingFaceCompanions() }
     do {
-      let files = try TokenizerFiles.contents(fromGGUF: try gguf.metadata.tokenizer())
-      return CompanionFiles(files.map { AuxiliaryFile($0.key, bytes: $0.value) })
+      let tokenizer = try gguf.metadata.tokenizer()
+      let files = try TokenizerFiles.contents(fromGGUF: tokenizer)
+      return CompanionFiles(files.map { AuxiliaryFile($0.key, bytes: $0.value) }, notes: tokenizer.notes + gguf.metadata.tokenizerNotes)
     } catch let error where error is TokenizerError || error is GGUFError {
-      return CompanionFiles(notes: [
-        "no tokenizer could be made from the metadata: \(error) Give run and serve a directory with tokenizer.json."
-      ])
+      var reason = "\(error)"
+      if reason.hasPrefix("\(gguf.origin): ") { reason.removeFirst("\(gguf.origin): ".count) }
+      guard gguf.metadata.hasTokenizer else {
+        return CompanionFiles(notes: ["the metadata holds no tokenizer: \(reason) Give run and serve a directory with tokenizer.json."])
+      }
+      var files = CompanionFiles(notes: gguf.metadata.tokenizerNotes)
+      files.unreadableTokenizer = "no tokenizer could be made from the metadata: \(reason)"
+      return files
     }
   }
 
@@ -98,20 +107,23 @@ extension ModelSource {
     if companions.hasTokenizer, let name = config["tokenizer_class"]?.string, !name.isEmpty || model.architecture != "Qwen2ForCausalLM" {
       companions.change("tokenizer_config.json") { if $0["tokenizer_class"].map(\.isNull) ?? true { $0["tokenizer_class"] = .string(name) } }
     }
-    if let content = companions[name] {
-      // One that cannot be read is told where the tokenizer's files are looked at.
-      guard case .object(var members)? = try? JSONValue(parsing: content.bytes(), allowsNonFinite: true),
-        let ends = config["eos_token_id"], !ends.isNull
-      else { return companions }
-      let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
+    let read = try companions[name].map { TokenizerFiles.generation(try $0.bytes()) }
+    if let read, read.json == nil, let note = read.note {
+      // As if there were none; one that is read with a note is told where the tokenizer's files are looked at.
+      companions.contents[name] = nil
+      companions.notes.append(note)
+    }
+    if var members = read?.json?.object {
       // What is no id at all is left as it is, and told where the tokenizer's files are looked at.
-      if Self.values(members["eos_token_id"]).allSatisfy({ ($0.int ?? 0) < 0 }) {
+      guard let ends = config["eos_token_id"], !ends.isNull, Self.values(members["eos_token_id"]).allSatisfy({ $0.int != nil }) else { return companions }
+      let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
+      if counting.allSatisfy({ $0 < 0 }) {
         members["eos_token_id"] = ends
         companions.contents[name] = AuxiliaryFile(name, json: members)
         companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts")
       } else if !Set(others).isSubset(of: counting) {
         companions.notes.append(
-          "eos_token_id is \(counting.prefix(10)) in generation_config.json and \(others.prefix(10)) in config.json: generation_config.json "
+          "eos_token_id is \(Self.list(counting)) in generation_config.json and \(Self.list(others)) in config.json: generation_config.json "
             + "counts, as in transformers")
       }
     } else if !named.isEmpty {
@@ -128,4 +140,5 @@ extension ModelSource {
     return value.array ?? [value]
   }
   private static func ids(_ value: JSONValue?) -> [Int] { values(value).compactMap(\.int) }
+  private static func list(_ ids: [Int]) -> String { "\(ids.prefix(10))" + (ids.count > 10 ? " and \(ids.count - 10) more" : "") }
 }

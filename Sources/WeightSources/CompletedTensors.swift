@@ -15,6 +15,7 @@ struct CompletedTensors: NamedTensors {
   }
   var origin: String { base.origin }
   var holdsOffsets: Bool { base.holdsOffsets }
+  var isGGUF: Bool { base.isGGUF }
   /// Nothing that `base` would not do.
   var isTrivial: Bool { aliases.isEmpty && zeros.isEmpty }
 

@@ -7,7 +7,7 @@ struct ConvertedCheck {
   let layout: ShardLayout
   let elementType: ElementType
 
-  func problems() -> [WeightSourceError.Problem] {
+  func findings() -> (problems: [WeightSourceError.Problem], warnings: [SourceWarning]) {
     var wanted: [String: [Int]] = [:]
     var order: [String] = []
     for rank in 0..<layout.mapping.worldSize {
@@ -20,20 +20,29 @@ struct ConvertedCheck {
       wanted[name] == nil && !layout.family.ignoredNames.contains(name) && !layout.family.ignoredSuffixes.contains { name.hasSuffix($0) }
         && !layout.family.wholeModels.contains { $0.otherPrefixes.contains { name.hasPrefix($0) } }
     }.map { tensors.spelling(of: $0) }
-    return names(Set(order.map { tensors.spelling(of: $0) }), missing, unexpected) + values(order, wanted)
+    let (problems, warnings) = names(Set(order.map { tensors.spelling(of: $0) }), missing, unexpected)
+    return (problems + values(order, wanted), warnings)
   }
 
-  private func names(_ wanted: Set<String>, _ missing: [String], _ unexpected: [String]) -> [WeightSourceError.Problem] {
-    if let cause = NameCause(wanted: wanted, missing: missing, unexpected: unexpected) {
-      return [.misnamed(names: unexpected, cause: cause.cause, remedy: cause.remedy)]
+  private func names(
+    _ wanted: Set<String>, _ missing: [String], _ unexpected: [String]
+  ) -> (problems: [WeightSourceError.Problem], warnings: [SourceWarning]) {
+    if let cause = NameCause(wanted: wanted, missing: missing, unexpected: unexpected, isGGUF: tensors.isGGUF) {
+      return ([.misnamed(names: unexpected, cause: cause.cause, remedy: cause.remedy)], [])
     }
-    if unexpected.isEmpty, let cause = NameCause(missing: missing, wanted: wanted) {
-      return [.misnamed(names: missing, cause: cause.cause, remedy: cause.remedy)]
+    if unexpected.isEmpty, let cause = NameCause(missing: missing, wanted: wanted, isGGUF: tensors.isGGUF) {
+      return ([.misnamed(names: missing, cause: cause.cause, remedy: cause.remedy)], [])
+    }
+    // transformers leaves out what the model has no place for; llama.cpp does not load such a file.
+    if missing.isEmpty, !tensors.isGGUF, let first = unexpected.first {
+      let text = unexpected.count == 1 ? "is used by nothing and left out, as in transformers"
+        : "and \(unexpected.count - 1) more tensors are used by nothing and left out, as in transformers: \(NameSummary(unexpected, limit: 3))"
+      return ([], [SourceWarning(first, in: "weights", text)])
     }
     let heads = Set(layout.family.tensors.filter { $0.tiedTo != nil }.flatMap { $0.parts.map(\.huggingFace) })
     let others = missing.filter { !heads.contains($0) }
-    return (others.isEmpty ? [] : [.missing(names: others)]) + missing.filter(heads.contains).map { .missingHead(name: $0) }
-      + (unexpected.isEmpty ? [] : [.unexpected(names: unexpected, family: layout.family.name)])
+    let absent: [WeightSourceError.Problem] = (others.isEmpty ? [] : [.missing(names: others)]) + missing.filter(heads.contains).map { .missingHead(name: $0) }
+    return (absent + (unexpected.isEmpty ? [] : [.unexpected(names: unexpected, family: layout.family.name)]), [])
   }
 
   private func values(_ order: [String], _ wanted: [String: [Int]]) -> [WeightSourceError.Problem] {

@@ -7,13 +7,15 @@ public final class ConvertedWeights: WeightSource {
   /// The type in which weights are delivered, but for those whose family keeps them in float32.
   public let elementType: ElementType
   public let origin: String
+  /// Tensors that nothing uses.
+  public let warnings: [SourceWarning]
   private let tensors: any NamedTensors
 
   /// - Parameters:
   ///   - tensors: Under Hugging Face's names, as ``ModelSource`` gives them.
   ///   - elementType: One of ``ElementType/checkpointTypes``; narrowing rounds to nearest even.
   /// - Throws: ``WeightSourceError``, after every tensor was looked at, with all of it: what is missing, empty or has no
-  ///   place, what has another shape or a type that is no number; or how the mapping does not fit the model.
+  ///   place (in a Hugging Face directory that lacks none that is a warning), what has another shape or a type that is no number; or how the mapping does not fit the model.
   public init(_ tensors: any NamedTensors, model: SourceModel, mapping: Mapping, elementType: ElementType) throws(WeightSourceError) {
     precondition(ElementType.checkpointTypes.contains(elementType))
     origin = tensors.origin
@@ -25,7 +27,8 @@ public final class ConvertedWeights: WeightSource {
       family: model.family, shape: model.shape,
       features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: mapping,
       tiesEmbeddings: ties, origin: tensors.origin)
-    let problems = ConvertedCheck(tensors: tensors, layout: layout, elementType: elementType).problems()
+    let (problems, warnings) = ConvertedCheck(tensors: tensors, layout: layout, elementType: elementType).findings()
+    self.warnings = warnings
     guard problems.isEmpty else { throw WeightSourceError(origin, problems) }
   }
 

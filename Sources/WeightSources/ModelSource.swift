@@ -49,18 +49,30 @@ public struct ModelSource: Sendable {
   /// A layer has several tensors: a count beyond the file's is a lie that tables must not be made for.
   private static func checkLayers(_ model: SourceModel, tensorCount: Int, _ path: FilePath) throws(WeightSourceError) {
     guard model.shape.layerCount > tensorCount else { return }
-    throw WeightSourceError(
-      path.string, .other("the configuration speaks of \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again."))
+    let problem = WeightSourceError.Problem.other(
+      "the configuration speaks of \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again.")
+    throw WeightSourceError(path.string, model.failures.problems + [problem])
+  }
+
+  /// - Throws: For settings that cannot be used: all of them, with all that is wrong with the tensors.
+  private static func refuse(_ model: SourceModel, _ tensors: any NamedTensors) throws {
+    guard !model.failures.all.isEmpty else { return }
+    let ties = model.tiesEmbeddings && tensors.description(of: "lm_head.weight") == nil
+    let layout = try? ShardLayout(
+      family: model.family, shape: model.shape, features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: Mapping(),
+      tiesEmbeddings: ties, origin: tensors.origin)
+    let problems = layout.map { ConvertedCheck(tensors: tensors, layout: $0, elementType: model.automaticElementType).findings().problems } ?? []
+    if let error = model.failures.error(at: tensors.origin, and: problems) { throw error }
   }
 
   public init(gguf file: GGUFFile, path: FilePath) throws {
     try file.requireReadable()
-    try file.metadata.checkSizes()
     self.path = path
     var model = try SourceModel(gguf: file)
     try Self.checkLayers(model, tensorCount: file.tensors.count, path)
     tensors = model.fillBiases(
       GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize))
+    try Self.refuse(model, tensors)
     self.model = model
     warnings = model.warnings
     gguf = file
@@ -71,11 +83,18 @@ public struct ModelSource: Sendable {
     path = directory.path
     var model = try SourceModel(huggingFace: directory)
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
-    let named = BaseNames(directory, family: model.family, layerCount: model.shape.layerCount)
+    let named = try BaseNames(directory, family: model.family, layerCount: model.shape.layerCount)
     let stored: any NamedTensors = if let named { named } else { directory }
-    tensors = try model.reconcile(with: stored, configuration: "config.json", comparesTables: comparesTables)
+    do {
+      tensors = try model.reconcile(with: stored, configuration: "config.json", comparesTables: comparesTables)
+    } catch let error as WeightSourceError {
+      guard !model.failures.all.isEmpty else { throw error }
+      try model.failures.add(error)
+      throw model.failures.error(at: directory.origin) ?? error
+    }
+    try Self.refuse(model, tensors)
     self.model = model
-    warnings = model.warnings
+    warnings = directory.warnings + model.warnings
     // Names within a class of models around this one are as they should be.
     if let named, !named.isWithin(model.family) {
       warnings.append(SourceWarning(

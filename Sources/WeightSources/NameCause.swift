@@ -15,7 +15,8 @@ struct NameCause: Equatable {
   ///   - wanted: Names that the model should have.
   ///   - missing: Those of them that are not there.
   ///   - unexpected: Names that are there and have no place.
-  init?(wanted: Set<String>, missing: [String], unexpected: [String]) {
+  ///   - isGGUF: Whether they are of a GGUF file, which has its settings within.
+  init?(wanted: Set<String>, missing: [String], unexpected: [String], isGGUF: Bool = false) {
     guard let first = unexpected.first else { return nil }
     let absent = Set(missing)
     func explains(_ renamed: (String) -> String) -> Bool {
@@ -49,24 +50,37 @@ struct NameCause: Equatable {
         return
       }
     }
+    // An ending that all share, with what a program that rewrites weights put behind each name.
+    for count in 1..<max(2, min(parts.count, 4)) {
+      let ending = "." + parts.suffix(count).joined(separator: ".")
+      guard ending != ".weight", ending != ".bias", unexpected.allSatisfy({ $0.hasSuffix(ending) }) else { break }
+      if explains({ String($0.dropLast(ending.count)) }) {
+        (cause, remedy) = ("every name ends with '\(ending.suffix(60))', which the family's names do not", "Save the model without what put it there (a parametrization, a pruning mask, an optimiser's wrapper).")
+        return
+      }
+    }
     // Layers beyond the configuration's.
     let layers = unexpected.compactMap(Self.layer), known = wanted.compactMap(Self.layer)
     if missing.isEmpty, layers.count == unexpected.count, let top = layers.max(), let last = known.max(), layers.allSatisfy({ $0 > last }) {
-      (cause, remedy) = ("num_hidden_layers is \(last + 1), and the weights hold \(top + 1) layers", "Take the config.json that was saved with these weights.")
+      cause = "\(Self.layerCount(isGGUF)) is \(last + 1), and the weights hold \(top + 1) layers"
+      remedy = isGGUF ? "Download the file again, or convert the model to GGUF again." : "Take the config.json that was saved with these weights."
       return
     }
     return nil
   }
 
   /// Layers that the configuration has and the weights have not.
-  init?(missing: [String], wanted: Set<String>) {
+  init?(missing: [String], wanted: Set<String>, isGGUF: Bool = false) {
     let layers = missing.compactMap(Self.layer)
     guard let first = layers.min(), first > 0, layers.count == missing.count, let last = wanted.compactMap(Self.layer).max(),
       // Biases that are not there may count as zeros.
       Set(missing).isSuperset(of: wanted.filter { name in name.hasSuffix(".weight") && Self.layer(name).map { $0 >= first } ?? false })
     else { return nil }
-    (cause, remedy) = ("num_hidden_layers is \(last + 1), and the weights hold \(first) layers", "Take the config.json that was saved with these weights, or download them again.")
+    cause = "\(Self.layerCount(isGGUF)) is \(last + 1), and the weights hold \(first) layers"
+    remedy = isGGUF ? "Download the file again, or convert the model to GGUF again."
+      : "Take the config.json that was saved with these weights, or download them again."
   }
+  private static func layerCount(_ isGGUF: Bool) -> String { isGGUF ? "block_count" : "num_hidden_layers" }
 
   private static func drop(_ prefix: String, _ name: String) -> String { name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name }
   /// `model.language_model.layers` is `model.layers`, `language_model.lm_head` is `lm_head`.

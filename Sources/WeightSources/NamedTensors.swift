@@ -17,6 +17,9 @@ public protocol NamedTensors: Sendable {
   /// Whether tensors are stored with their rules' offsets added, as GGUF files have them; see ``TensorRule/offset``.
   var holdsOffsets: Bool { get }
 
+  /// Whether they are of a GGUF file, whose settings have other names, and which may hold no tensor that its model lacks.
+  var isGGUF: Bool { get }
+
   /// Writes rows `rows` of dimension 0, in the described element type, to `destination`.
   ///
   /// May be called from several threads at once. A vector has one row per element.
@@ -27,4 +30,5 @@ public protocol NamedTensors: Sendable {
 extension NamedTensors {
   public func spelling(of name: String) -> String { name }
   public var holdsOffsets: Bool { false }
+  public var isGGUF: Bool { false }
 }

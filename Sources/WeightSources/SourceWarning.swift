@@ -1,3 +1,5 @@
+import Tensors
+
 /// Something in a model's files that its reader has to say: places that disagree, or a setting that nothing used.
 ///
 /// A warning changes nothing by itself; `--strict` makes each an error before anything is written.
@@ -15,10 +17,17 @@ public struct SourceWarning: Sendable, Hashable, CustomStringConvertible {
     self.text = text
   }
 
+  /// At most ten of many that say the same of different keys of one place: the names of the rest are one line.
+  public static func few(_ all: [SourceWarning]) -> [SourceWarning] {
+    guard all.count > 10 else { return all }
+    let rest = all.dropFirst(9)
+    return all.prefix(9) + [SourceWarning(all[9].subject, in: all[9].place, "and \(rest.count - 1) more keys are set, and nothing uses them: \(NameSummary(rest.dropFirst().map(\.subject), limit: 5))")]
+  }
+
   /// The same, said of a directory or file among several.
   public func placed(in path: String) -> SourceWarning {
     guard !place.hasPrefix("/"), !place.hasPrefix(path) else { return self }
-    return SourceWarning(subject, in: path.hasSuffix(".gguf") ? "\(path): \(place)" : "\(path)/\(place)", text)
+    return SourceWarning(subject, in: path.isGGUFName ? "\(path): \(place)" : "\(path)/\(place)", text)
   }
 
   /// One line of at most 300 characters.

@@ -37,7 +37,7 @@ struct WeightSourceReport {
     return result
   }
 
-  private var isGGUF: Bool { path.hasSuffix(".gguf") }
+  private var isGGUF: Bool { path.isGGUFName }
 
   private func paragraph(_ problem: WeightSourceError.Problem) -> [String] {
     switch problem {
@@ -60,8 +60,8 @@ struct WeightSourceReport {
     case .misnamed(let names, let cause, let remedy): return Self.named(names, "\(cause). \(remedy)")
     case .vocabulary(let tensors, let rows, let configured):
       return [
-        "the vocabulary has another size: \(NameSummary(tensors)) \(tensors.count == 1 ? "has" : "have") \(rows) rows, vocab_size is \(configured). "
-          + (rows > configured
+        "the vocabulary has another size: \(NameSummary(tensors)) \(tensors.count == 1 ? "has" : "have") \(rows) rows, \(isGGUF ? "'token_embd.weight' has" : "vocab_size is") \(configured). "
+          + (isGGUF ? "Download the file again, or convert the model to GGUF again." : rows > configured
             ? "Tokens were added: take the config.json that was saved with these weights, and the tokenizer with it."
             : "Take the config.json that was saved with these weights.")
       ]

@@ -193,4 +193,22 @@ import Testing
     #expect(try build("c", "no", "--strict").status == 1 && refit("e", "c", "no", "--strict").status == 1)
     #expect(names(in: d.path)?.contains("no") == false)
   }
+
+  @Test func `a generation_config.json that cannot be read is left out, and answers end as config.json says`() throws {
+    for (index, text) in ["", #"{"eos_token_id": 79,}"#, "\u{FEFF}{}"].enumerated() {
+      try makeModel()
+      d.write("m/generation_config.json", text)
+      let built = try build("m", "e\(index)")
+      #expect(built.status == 0 && built.errors.contains("counts as absent, as in transformers"), "\(built.errors)")
+      #expect(try json("e\(index)/generation_config.json")["eos_token_id"] == 2)
+      #expect(try chat("e\(index)").status == 0)
+      #expect(try build("m", "no", "--strict").status == 1)
+    }
+    // In the directory of a tokenizer.
+    let asked = try chat("e0", "--tokenizer_dir", path("m"))
+    #expect(asked.status == 0, "\(asked.errors)")
+    // No untrue line of what is no id.
+    d.write("m/generation_config.json", #"{"eos_token_id": "2"}"#)
+    #expect(try !build("m", "odd").errors.contains("eos_token_id is []"))
+  }
 }

@@ -245,4 +245,35 @@ import Testing
     let model = try Command.convert.succeed("--model_dir", path("B"), "--output_dir", path("m"), "--dtype", "float32")
     #expect(model.errors.contains("tokenizer.model") && model.errors.contains("save_pretrained"))
   }
+
+  @Test func `a model without tokenizer.json brings the chat template of its tokenizer_config.json`() throws {
+    try makeTuned("B")
+    try build(Project.at("Models/tiny").string, "A")
+    for file in ["tokenizer.json", "chat_template.jinja"] { remove(d("B/\(file)")) }
+    d.write("B/tokenizer.model", "x")
+    d.write("B/tokenizer_config.json", JSONValue.object(["eos_token": "<|im_end|>", "chat_template": .string(Self.template)]).serialized())
+    let execution = try refit("A", path("B"), to: "refitted")
+    let settings = try JSONValue(parsing: try files("refitted")["tokenizer_config.json"] ?? [])
+    #expect(settings["chat_template"]?.string == Self.template, "\(execution.errors)")
+    #expect(execution.errors.contains("chat template and generation settings from \(path("B"))"), "\(execution.errors)")
+    // The rest is the engine's, with its tokenizer.
+    let own = try JSONValue(parsing: try files("A")["tokenizer_config.json"] ?? [])
+    #expect(settings["unk_token"] == own["unk_token"])
+    #expect(try files("refitted")["tokenizer.json"] == files("A")["tokenizer.json"])
+  }
+
+  @Test func `a GGUF file with a tokenizer that cannot be made keeps the engine's only where that is asked for`() throws {
+    try build(Project.at(Self.tied + ".gguf").string, "A")
+    let bytes = try #require(contents(Project.at(Self.tied + ".gguf")))
+    // The same file, whose kind of tokenizer has another name of as many letters.
+    let (kind, other) = (Array("gpt2".utf8), Array("t5xx".utf8))
+    let place = try #require(bytes.firstRange(of: Array("tokenizer.ggml.model".utf8))?.upperBound)
+    let word = try #require(bytes[place...].firstRange(of: kind))
+    d.write("odd.gguf", bytes[..<word.lowerBound] + other + bytes[word.upperBound...])
+    let refused = try Command.refit("--engine_dir", path("A"), "--checkpoint_dir", path("odd.gguf"), "--refit_engine_dir", path("no"))
+    #expect(refused.status == 1 && refused.errors.contains("t5xx") && refused.errors.contains("--keep_tokenizer"), "\(refused.errors)")
+    #expect(!refused.errors.contains("has no tokenizer") && names(in: d.path)?.contains("no") == false)
+    let kept = try refit("A", path("odd.gguf"), to: "kept", ["--keep_tokenizer"])
+    try expectSame("kept", "A", "\(kept.errors)")
+  }
 }

@@ -1,5 +1,7 @@
-import Families
 import Checkpoints
+import Engines
+import Families
+import JSON
 import Networks
 import SystemPackage
 import Tensors
@@ -142,5 +144,78 @@ struct GGUFFactsTests {
     let qkv = try weights.bytes(of: "transformer.layers.0.attention.qkv.bias", rank: 0)
     #expect(qkv.count == 4 * 32 && qkv.prefix(64).allSatisfy { $0 == 0 } && qkv.dropFirst(64).contains { $0 != 0 })
     #expect(try weights.bytes(of: "transformer.layers.1.attention.qkv.bias", rank: 0).prefix(64).contains { $0 != 0 })
+  }
+
+  @Test func `a byte-level vocabulary without merges makes no tokenizer, as in llama.cpp`() throws {
+    for (merges, words) in [(nil, "tokenizer.ggml.merges"), (GGUFField.texts([]), "tokenizer.ggml.pre")] as [(GGUFField?, String)] {
+      let companions = try open(["tokenizer.ggml.merges": merges]).companions()
+      #expect(companions.unreadableTokenizer?.contains(words) == true && companions.contents.isEmpty, "\(companions.unreadableTokenizer ?? "")")
+      #expect(try companions.findings(modelVocabulary: 32).unusable?.contains(words) == true)
+    }
+    // None at all is no fault.
+    let none = try open(["tokenizer.ggml.model": nil, "tokenizer.ggml.tokens": nil]).companions()
+    #expect(none.unreadableTokenizer == nil && none.notes.count == 1)
+    #expect(try open(["tokenizer.ggml.model": .text("no_vocab"), "tokenizer.ggml.tokens": nil]).companions().unreadableTokenizer == nil)
+  }
+
+  private static let tokenizer: [String: GGUFField?] = ["tokenizer.ggml.merges": .texts([]), "tokenizer.ggml.pre": .text("gpt-2")]
+
+  @Test func `how tokens are chosen comes along from a GGUF file, and what does not is told`() throws {
+    let companions = try open(Self.tokenizer.merging([
+      "general.sampling.temp": .f32(0.6), "general.sampling.top_k": .u32(20), "general.sampling.penalty_repeat": .f32(1.3),
+      "general.sampling.mirostat": .u32(0), "general.sampling.mirostat_tau": .f32(5), "general.sampling.xtc_probability": .f32(0.5),
+      "general.sampling.top_p": .f32(1.5), "general.sampling.min_p": .text("x"), "tokenizer.ggml.suppress_tokens": .u32s([5, 6]),
+      "tokenizer.ggml.add_bos_token": .flag(false), "tokenizer.ggml.mask_token_id": .u32(3), "tokenizer.ggml.newer": .flag(false),
+    ]) { $1 }).companions()
+    let text = try companions["generation_config.json"]?.bytes() ?? []
+    let members = try #require(try JSONValue(parsing: text).object)
+    #expect(members["temperature"]?.double == 0.6 && members["top_k"] == 20 && members["repetition_penalty"]?.double == 1.3)
+    #expect(members["top_p"]?.double == 1 && members["min_p"] == nil && members["do_sample"] == true)
+    let notes = try companions.findings(modelVocabulary: 32).notes
+    #expect(notes.contains { $0.contains("temperature 0.6") && $0.contains("top_k 20") && $0.contains("--generation_config auto") }, "\(notes)")
+    for words in ["general.sampling.xtc_probability is 0.5", "general.sampling.min_p is a string", "tokenizer.ggml.suppress_tokens is an array of 2 integers"] {
+      #expect(notes.contains { $0.contains(words) }, "\(words): \(notes)")
+    }
+    #expect(!notes.contains { $0.contains("mirostat") || $0.contains("newer") || $0.contains("mask") }, "\(notes)")
+    // The likeliest token.
+    let greedy = try open(Self.tokenizer.merging(["general.sampling.temp": .f32(0)]) { $1 }).companions()
+    #expect(try JSONValue(parsing: greedy["generation_config.json"]?.bytes() ?? [])["do_sample"] == false)
+    #expect(try open(Self.tokenizer).companions().notes.isEmpty)
+  }
+
+  @Test func `messages about a GGUF file have its keys`() throws {
+    let directory = TemporaryDirectory(inMemory: true)
+    func source(_ changes: [String: GGUFField?]) throws -> BuildSource {
+      var metadata = TinySource().metadata
+      for (key, value) in changes { metadata[key] = value }
+      return try BuildSource(directory.write("x.gguf", TinySource().gguf(metadata)))
+    }
+    let builder = EngineBuilder(options: .init(), target: Lifecycle().target)
+    let window = try builder.prepare(source(["llama.attention.sliding_window": .u32(16)])).warnings
+    #expect(window.contains { $0.subject == "llama.attention.sliding_window" && $0.place == "metadata" }, "\(window)")
+    let unsaid = try builder.prepare(source(["llama.context_length": nil])).warnings
+    #expect(unsaid.contains { $0.subject == "llama.context_length" && $0.text.contains("is missing") }, "\(unsaid)")
+    #expect(try ModelSource(directory("x.gguf")).lengthWarnings.map(\.subject) == ["llama.context_length"])
+    let one = try #require(messageOf { _ = try builder.prepare(source(["llama.context_length": .u32(1)])) })
+    #expect(one.contains("llama.context_length") && !one.contains("config.json"), "\(one)")
+    let layers = try refusal(["llama.block_count": .u32(1)])
+    #expect(layers.isEmpty)
+    let more = try #require(messageOf { _ = try source(["llama.block_count": .u32(1)]) })
+    #expect(more.contains("block_count is 1, and the weights hold 2 layers") && !more.contains("config.json"), "\(more)")
+  }
+
+  @Test func `settings that cannot be used are told together, with what is wrong with the tensors`() throws {
+    var tiny = TinySource()
+    tiny.without = ["1.mlp.up_proj.weight"]
+    let said = try refusal([
+      "llama.expert_count": .u32(8), "llama.rope.scaling.type": .text("yarn"), "llama.attention.causal": .flag(false), "llama.rope.dimension_count": .u32(2),
+      "llama.attention.layer_norm_rms_epsilon": nil, "llama.rope.freq_base": .text("x"),
+    ], tiny, extra: [("blk.0.foo.weight", [2], [1, 2])])
+    for words in [
+      "6 settings", "llama.expert_count", "'yarn'", "llama.attention.causal", "llama.rope.dimension_count", "layer_norm_rms_epsilon' is missing",
+      "'llama.rope.freq_base' is a string", "blk.1.ffn_up.weight", "blk.0.foo.weight",
+    ] { #expect(said.contains(words), "\(words) in \(said)") }
+    let sizes = try refusal(["llama.embedding_length": nil, "llama.block_count": .text("x"), "llama.expert_count": .u32(8)])
+    for words in ["3 settings", "llama.embedding_length' is missing", "llama.block_count", "llama.expert_count"] { #expect(sizes.contains(words), "\(sizes)") }
   }
 }

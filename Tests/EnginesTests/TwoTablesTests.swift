@@ -83,4 +83,50 @@ struct TwoTablesTests {
     let error = await #expect(throws: RefitError.self) { _ = try await Refitter(engine: engine, options: options).prepare(wrong) }
     #expect(error?.problems == warnings.map(RefitProblem.warning))
   }
+
+  /// The checkpoint of a model with two tables, changed.
+  private func checkpoint(_ name: String, tied: JSONValue, without: Set<String> = []) throws -> FilePath {
+    try CheckpointConverter(ModelSource(source("two", tied: false)), mapping: Mapping(), elementType: .float32).write(to: life.directory(name))
+    let config = life.directory("\(name)/config.json")
+    var members = try #require(try JSONValue(parsing: contents(config) ?? []).object)
+    members["tie_word_embeddings"] = tied
+    life.directory.write("\(name)/config.json", JSONValue.object(members).serialized())
+    guard !without.isEmpty else { return life.directory(name) }
+    // Told by the header alone: the bytes stay where they are.
+    let path = life.directory("\(name)/rank0.safetensors")
+    let bytes = try #require(contents(path))
+    let count = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+    var header = try #require(try JSONValue(parsing: Array(bytes[8..<8 + count])).object)
+    // The last tensor, so that nothing is left between the others.
+    let last = try #require(header.max { ($0.value["data_offsets"]?.array?.last?.int ?? 0) < ($1.value["data_offsets"]?.array?.last?.int ?? 0) })
+    #expect(without == [last.key], "\(last.key) is the last")
+    let end = try #require(last.value["data_offsets"]?.array?.first?.int)
+    header[last.key] = nil
+    let text = Array(JSONValue.object(header).serialized().utf8)
+    let size = (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) }
+    life.directory.write("\(name)/rank0.safetensors", size + text + bytes[(8 + count)..<(8 + count + end)])
+    return life.directory(name)
+  }
+
+  @Test func `a checkpoint of two tables that lost its head is not built as one of one table`() async throws {
+    let lost = try checkpoint("lost", tied: false, without: ["lm_head.weight"])
+    let builder = EngineBuilder(options: .init(), target: life.target)
+    let said = try #require(messageOf { _ = try builder.prepare(BuildSource(lost)) })
+    #expect(said.contains("lm_head.weight is missing, and tie_word_embeddings is false"), "\(said)")
+    let shared = try checkpoint("shared", tied: true, without: ["lm_head.weight"])
+    #expect(try builder.prepare(BuildSource(shared)).plans[0].weights["lm_head.weight"] == nil)
+  }
+
+  @Test func `a checkpoint that is declared tied and holds another head is told, by a build and by a refit`() async throws {
+    let two = try checkpoint("declared", tied: true)
+    let builder = EngineBuilder(options: .init(), target: life.target)
+    let prepared = try builder.prepare(BuildSource(two))
+    #expect(prepared.plans[0].weights["lm_head.weight"] != nil)
+    #expect(prepared.warnings.contains { $0.description.contains("'tie_word_embeddings' is true, but 'lm_head.weight' differs") }, "\(prepared.warnings)")
+    #expect(try builder.prepare(BuildSource(checkpoint("apart", tied: false))).warnings.isEmpty)
+    try await build(source("right", tied: false), "engine")
+    let engine = try EngineDirectory(life.directory("engine"))
+    let warnings = try await Refitter(engine: engine).prepare(RefitSource(two, for: engine)).warnings
+    #expect(warnings.contains { $0.contains("'tie_word_embeddings' is true, but 'lm_head.weight' differs") }, "\(warnings)")
+  }
 }

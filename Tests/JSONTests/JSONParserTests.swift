@@ -148,4 +148,11 @@ struct JSONParserTests {
       }
     }
   }
+
+  @Test func `of a key that appears twice the last value may be asked for`() throws {
+    let text = Array(#"{"a": 1, "b": {"c": 2, "c": 3}, "a": 4}"#.utf8)
+    let error = #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+    #expect(error?.description.hasPrefix("at byte") == true && error?.remedy == "Take one of the two out.")
+    #expect(try JSONValue(parsing: text, takesLast: true) == ["a": 4, "b": ["c": 3]])
+  }
 }

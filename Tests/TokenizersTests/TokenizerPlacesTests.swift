@@ -229,11 +229,11 @@ import Tokenizers
   }
 
   @Test func `a GGUF file's answers end where llama.cpp ends them`() throws {
-    func ends(_ tokens: [String], end: Int? = nil, turn: Int? = nil, message: Int? = nil) throws -> [Int] {
+    func ends(_ tokens: [String], end: Int? = nil, turn: Int? = nil, message: Int? = nil, pad: Int? = nil, separator: Int? = nil) throws -> [Int] {
       let files = try TokenizerFiles.fromGGUF(
         metadata: GGUFTokenizer(
           model: "gpt2", preTokenizer: "gpt-2", tokens: tokens, tokenTypes: tokens.map { _ in 3 }, endID: end, endOfTurnID: turn,
-          endOfMessageID: message))
+          endOfMessageID: message, fillPaddingID: pad, fillSeparatorID: separator))
       let value = files["generation_config.json"]?["eos_token_id"]
       return (value?.array ?? value.map { [$0] } ?? []).compactMap(\.int)
     }
@@ -243,6 +243,9 @@ import Tokenizers
     #expect(try ends(["</s>", "<|tool_response>"]) == [1])
     #expect(try ends(["<|end|>", "</s>", "<|file_sep|>"]) == [0, 1, 2])
     #expect(try ends(["a"]) == [])
+    // Keys that name tokens of models that fill in code take the place of those known by their texts.
+    #expect(try ends(["a", "b", "<|im_end|>"], end: 2, pad: 0, separator: 1) == [2, 0, 1])
+    #expect(try ends(["<|fim_pad|>", "<|file_sep|>", "c"], pad: 2) == [1, 2])
   }
 
   @Test func `a GGUF file's named chat templates come along`() throws {
@@ -262,5 +265,45 @@ import Tokenizers
     #expect(try files(["generation_config.json": ["eos_token_id": 1]]).differences(from: try files([:])) == [.generation])
     #expect(try files(["tokenizer.json": ["post_processor": nil, "added_tokens": []]]).differences(from: try files([:])) == [.tokenizer])
     #expect(try Tokenizer(files: plain).hasSameTokens(as: Tokenizer(files: moved)))
+  }
+
+  @Test func `a GGUF file's only template is every chat's where it is the one for tools, as in llama.cpp`() throws {
+    func metadata(_ template: String? = nil, _ named: [String: String] = [:], adds: Bool? = nil) -> GGUFTokenizer {
+      GGUFTokenizer(
+        model: "gpt2", preTokenizer: "gpt-2", tokens: ["a", "<s>"], beginningID: 1, addsBeginning: adds, chatTemplate: template, namedChatTemplates: named)
+    }
+    func templates(_ metadata: GGUFTokenizer) throws -> [String] {
+      try Tokenizer(files: TokenizerFiles(contents: TokenizerFiles.fromGGUF(metadata: metadata).mapValues { Array($0.serialized().utf8) })).chatTemplateNames
+    }
+    let tools = metadata(nil, ["tool_use": "t"])
+    #expect(try templates(tools) == ["default", "tool_use"] && tools.notes.count == 1 && tools.notes[0].contains("tool_use"))
+    #expect(metadata("x", ["tool_use": "t"]).notes.isEmpty && metadata("x").notes.isEmpty && metadata().notes.isEmpty)
+    #expect(metadata(nil, ["rag": "r"]).notes.first?.contains("one of rag") == true)
+    // llama.cpp's server puts a beginning where the template does not.
+    #expect(metadata("x", adds: true).notes.first?.contains("add_bos_token") == true)
+    for template in ["{{ bos_token }}x", "<s>x"] { #expect(metadata(template, adds: true).notes.isEmpty) }
+    #expect(metadata("x", adds: false).notes.isEmpty)
+  }
+
+  @Test func `a generation_config.json that cannot be read counts as absent, as in transformers`() throws {
+    for (text, words) in [
+      ("", "generation_config.json"), (#"{"eos_token_id": 1,}"#, "byte"), ("\u{FEFF}{\"eos_token_id\": 1}", "byte 0"), ("<<<<<<< HEAD\n{}", "byte 0"), ("[]", "an array"),
+    ] {
+      let damaged = try files(["config.json": ["eos_token_id": 2], "generation_config.json": .string(text)])
+      #expect(try Tokenizer(files: damaged).endOfSequenceIDs == [2], "\(text)")
+      let findings = damaged.findings(modelVocabulary: 1000)
+      #expect(findings.unusable == nil && findings.notes.contains { $0.contains("counts as absent") && $0.contains(words) }, "\(text): \(findings)")
+      #expect(try SamplingDefaults(damaged) == SamplingDefaults())
+    }
+    let twice = try files(["config.json": ["eos_token_id": 2], "generation_config.json": #"{"eos_token_id": 2, "eos_token_id": 1}"#])
+    #expect(try Tokenizer(files: twice).endOfSequenceIDs == [1])
+    #expect(twice.findings(modelVocabulary: 1000).notes.contains { $0.contains("appears twice") && $0.contains("the last one counts") })
+  }
+
+  @Test func `end tokens that only the tokenizer names are told, and a long list with its count`() throws {
+    let alone = try files(["tokenizer_config.json": ["eos_token": "<|im_end|>"]]).findings(modelVocabulary: 1000)
+    #expect(alone.remarks.contains { $0.contains("eos_token of tokenizer_config.json alone") }, "\(alone)")
+    let many = try files(["generation_config.json": ["eos_token_id": .ints(Array(900..<950))]]).findings(modelVocabulary: 900)
+    #expect(many.misfits.contains { $0.contains("909 and 40 more, but") }, "\(many)")
   }
 }

@@ -118,4 +118,40 @@ struct HuggingFaceTests {
     let plain = try ModelSource(directory.path).model
     #expect(plain.rotaryScaling == nil && plain.rotaryBase.double == 5)
   }
+
+  @Test func `of a tensor in two files the copy in the last counts, as in transformers, and that is told`() throws {
+    // The second file of the model, with a tensor of the first added, whose values are all zero.
+    _ = copy()
+    let index = try JSONValue(parsing: contents(directory("model.safetensors.index.json")) ?? [])
+    let (first, last) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    let (name, _) = try #require(index["weight_map"]?.object?.first { $0.value.string == first && $0.key.contains("up_proj.weight") })
+    let description = try #require(try HuggingFaceDirectory(directory.path).description(of: name))
+    let bytes = try #require(contents(directory(last)))
+    let count = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+    var header = try #require(try JSONValue(parsing: Array(bytes[8..<8 + count])).object)
+    let (start, size) = (bytes.count - 8 - count, description.rowCount * description.rowByteCount)
+    header[name] = [
+      "dtype": .string(description.elementType.rawValue), "shape": .ints(description.shape), "data_offsets": .ints([start, start + size]),
+    ]
+    let text = Array(JSONValue.object(header).serialized().utf8)
+    let length = (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) }
+    directory.write(last, length + text + bytes[(8 + count)...] + [UInt8](repeating: 0, count: size))
+    let source = try ModelSource(directory.path)
+    #expect(try source.tensors.bytes(of: name).allSatisfy { $0 == 0 })
+    #expect(source.warnings.map(\.subject) == [name] && source.warnings[0].description.contains("the copy in the last (\(last)) counts"), "\(source.warnings)")
+  }
+
+  @Test func `a key that appears twice is called that`() throws {
+    _ = copy()
+    let text = try #require(String(validating: contents(directory("config.json")) ?? [], as: UTF8.self))
+    directory.write("config.json", text.replacing("{", with: #"{"rope_theta": 1,"#, maxReplacements: 1))
+    let said = try #require(message { try convert() })
+    #expect(said.contains("the key \"rope_theta\" appears twice") && said.contains("Take one of the two out.") && !said.contains("invalid"), "\(said)")
+  }
+
+  @Test func `more positions than there may be are told with how many there may be`() throws {
+    _ = copy()
+    try edit("config.json") { $0["max_position_embeddings"] = .int(1_000_000_000_000_000_000) }
+    #expect(message { try convert() }?.contains("expected a number from 1 to 2147483647") == true)
+  }
 }

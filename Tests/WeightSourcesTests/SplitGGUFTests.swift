@@ -142,4 +142,27 @@ struct SplitGGUFTests {
       #expect(try said(path).contains("LoRA adapter in a GGUF file"))
     }
   }
+
+  @Test func `what stands in the place of a part is told, and which part`() throws {
+    let count = try tensorCount
+    let paths = write(try parts([2, 2, count - 4]))
+    directory.write("s/\(name(2, of: 3))", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    let pointer = try said(paths[0])
+    #expect(pointer.contains("\(name(2, of: 3)): this is no GGUF file: it is a Git LFS pointer"), "\(pointer)")
+    remove(paths[1])
+    for ending in [".part", ".incomplete", ".0123.incomplete", ".crdownload"] {
+      directory.write("s/\(name(2, of: 3))\(ending)", "GGUF")
+      for path in [paths[0], directory("s")] {
+        let unfinished = try said(path)
+        #expect(unfinished.contains("\(name(2, of: 3))\(ending). Finish it"), "\(unfinished)")
+      }
+      remove(directory("s/\(name(2, of: 3))\(ending)"))
+    }
+  }
+
+  @Test func `parts under other names are known as the parts of one model`() throws {
+    for (index, part) in try parts([2, 2, try tensorCount - 4]).enumerated() { directory.write("r/0000\(index + 1)-of-00003.part.gguf", part) }
+    let text = try said(directory("r"))
+    #expect(text.contains("parts of one model in 3 parts") && text.contains("00001-of-00003.part.gguf should be NAME-00001-of-00003.gguf"), "\(text)")
+  }
 }

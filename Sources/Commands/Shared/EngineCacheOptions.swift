@@ -184,7 +184,7 @@ struct UsedEngine {
     if name.count >= 40, name.allSatisfy(\.isHexDigit), let known = ModelNames.inPath(FilePath(path).lexicallyNormalized()).first {
       return known.split(separator: "/").last.map(String.init) ?? name
     }
-    if let part = PartName(name, ending: ".gguf"), !part.prefix.isEmpty { return part.prefix }
-    return name.hasSuffix(".gguf") && name.count > 5 ? String(name.dropLast(5)) : name
+    if let part = PartName(gguf: name), !part.prefix.isEmpty { return part.prefix }
+    return name.isGGUFName && name.count > 5 ? String(name.dropLast(5)) : name
   }
 }

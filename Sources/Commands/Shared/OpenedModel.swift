@@ -81,7 +81,7 @@ struct OpenedModel {
   static func checkTokenizer(of source: BuildSource, flag: String) throws {
     let files = try source.companionFiles()
     guard files.hasTokenizer else {
-      let reason = files.notes.first ?? "no tokenizer.json here."
+      let reason = files.unreadableTokenizer ?? files.notes.first ?? "no tokenizer.json here."
       throw EngineError(source.path, .unsupported(reason: "\(reason) Name a directory that has one with \(flag)."))
     }
     do {
@@ -114,7 +114,7 @@ struct OpenedModel {
         names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
       })
       let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }
-      let unreadable = try CompanionFiles.unreadable(in: path) + templates.notes
+      let unreadable = try CompanionFiles.unreadable(in: path) + templates.notes + [files.generationNote].compactMap(\.self)
       return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults, unreadable.map { "\(path.inMessage): \($0)" })
     } catch let error as TokenizerError {
       throw EngineError(path, .unsupported(reason: "\(error) \(tokenizerFlag) names \(isGiven ? "the" : "another") tokenizer's directory."))

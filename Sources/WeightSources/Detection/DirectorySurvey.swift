@@ -46,8 +46,8 @@ struct DirectorySurvey {
   var ggufs: [String] {
     var seen: Set<String> = []
     return files.filter { name in
-      guard name.hasSuffix(".gguf") else { return false }
-      guard let part = PartName(name, ending: ".gguf") else { return true }
+      guard name.isGGUFName else { return false }
+      guard let part = PartName(gguf: name) else { return true }
       return seen.insert("\(part.prefix) \(part.count)").inserted
     }
   }

@@ -70,7 +70,9 @@ public struct FoundSource: Sendable {
   private static func directory(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
     let survey = try DirectorySurvey(path)
     if HubCache.isRepository(survey), survey.signs.isEmpty {
-      return try directory(HubCache.snapshot(of: path), role)
+      let (snapshot, warnings) = try HubCache.snapshot(of: path)
+      let found = try directory(snapshot, role)
+      return FoundSource(kind: found.kind, path: found.path, warnings: warnings + found.warnings)
     }
     let signs = survey.signs
     let isComplete = survey.isCompleteModel
@@ -96,7 +98,7 @@ public struct FoundSource: Sendable {
         warnings.append(SourceWarning(
           adapter.file, in: place, "is of an adapter beside the model and was left out; --lora_dir puts it on the model"))
       }
-      if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings() }
+      if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings(beside: chosen.file) }
       if chosen.kind == .huggingFace, case .found(let choice) = survey.weights, let unusual = choice.unusual {
         warnings.append(SourceWarning(unusual, in: place, "was read, for there is no \(ModelFiles.single)"))
       }
@@ -147,24 +149,45 @@ public struct FoundSource: Sendable {
     let (wanted, kind) = !choice.adapters.isEmpty && (role == .adapter || choice.models.isEmpty) ? (choice.adapters, "adapters") : (choice.models, "models")
     guard wanted.count == 1 else {
       if wanted.isEmpty, choice.damaged.isEmpty { return try file(survey.path.appending(others[0]), role) }  // says what it is
+      if let parts = try renamedParts(wanted, survey) { throw parts }
       let what = wanted.isEmpty ? nil : "the directory holds \(wanted.count) GGUF \(kind): \(NameSummary(wanted, limit: 6))"
       throw WeightSourceError(
         survey.path.string, .found([what, choice.unreadable].compactMap { $0 }.joined(separator: ", and "), remedy: !wanted.isEmpty ? "Name one of the files." : choice.damaged.count > 1 ? "Download or copy them again." : nil))
     }
     let found = try file(survey.path.appending(wanted[0]), role)
     return FoundSource(
-      kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? choice.damage : choice.warnings()))
+      kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? choice.damage : choice.warnings(beside: nil)))
+  }
+
+  /// Files that their metadata calls parts of a model and whose names do not: no model of several, but one that cannot be put together.
+  private static func renamedParts(_ names: [String], _ survey: DirectorySurvey) throws -> WeightSourceError? {
+    let parts = names.prefix(100).compactMap { name in
+      (try? ReadableFile(survey.path.appending(name))).flatMap { try? GGUFHeader(reading: $0) }?.split.map { (name: name, split: $0) }
+    }
+    guard parts.count > 1, parts.count == names.count, let first = parts.min(by: { $0.split.number < $1.split.number }),
+      Set(parts.map(\.split.number)).count == parts.count, parts.allSatisfy({ $0.split.count == first.split.count })
+    else { return nil }
+    return WeightSourceError(
+      survey.path.string,
+      .found(
+        "\(NameSummary(parts.map(\.name), limit: 2)) are parts of one model in \(first.split.count) parts, and are not called so",
+        remedy: "Give them the names they had: \(first.name) should be NAME\(PartName.ending(first.split.number + 1, of: first.split.count)).gguf, and so on."))
   }
 
   private static func file(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
+    let name = path.lastComponent?.string ?? path.string
+    let directory = path.removingLastComponent()
+    if let pieces = FilePieces(name, among: (try? Directory.names(in: directory.isEmpty ? "." : directory)) ?? [name]) {
+      let (what, remedy) = pieces.explanation
+      throw WeightSourceError(path.string, .found(what, remedy: remedy))
+    }
     let file = try ReadableFile(path)
     let start = try file.start()
     if start.starts(with: Array("GGUF".utf8)) {
       try UnfinishedDownload.refuse(path)
       return try GGUFFile(path).found()
     }
-    let name = path.lastComponent?.string ?? path.string
-    if name.hasSuffix(".gguf") || FileStart.isGitLFSPointer(start) {
+    if name.isGGUFName || FileStart.isGitLFSPointer(start) {
       throw WeightSourceError(path.string, .found("this is no GGUF file: \(FileStart.description(of: start) ?? "its first bytes are of another kind. Download it again")", remedy: nil))
     }
     if UnfinishedDownload.isOne(name) { throw WeightSourceError(path.string, .found("this is an unfinished download", remedy: "Finish it.")) }
@@ -172,7 +195,6 @@ public struct FoundSource: Sendable {
       let what = FileStart.description(of: start).map { ": \($0)" } ?? ""
       throw WeightSourceError(path.string, .found("this file does not start as a GGUF file does\(what)", remedy: "Name \(role.wanted)."))
     }
-    let directory = path.removingLastComponent()
     let kind = (try? Self.directory(directory.isEmpty ? "." : directory, role))?.kind
     throw WeightSourceError(
       path.string,

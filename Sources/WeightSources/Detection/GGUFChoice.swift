@@ -41,8 +41,12 @@ struct GGUFChoice {
   }
 
   /// Where a model was chosen.
-  func warnings() -> [SourceWarning] {
-    adapters.prefix(10).map { SourceWarning($0, in: place, "is an adapter beside the model and was left out; --lora_dir puts it on the model") } + damage
+  ///
+  /// - Parameter other: The file of the model that was, where that is none of these.
+  func warnings(beside other: String?) -> [SourceWarning] {
+    let models = other == nil ? [] : self.models
+    return models.prefix(10).map { SourceWarning($0, in: place, "is a model, too, and was left out: \(other ?? "") counts. Name the file to use it") }
+      + adapters.prefix(10).map { SourceWarning($0, in: place, "is an adapter beside the model and was left out; --lora_dir puts it on the model") } + damage
   }
   var damage: [SourceWarning] {
     damaged.prefix(10).map { SourceWarning($0.name, in: place, "was left out, for it cannot be read: \(SourceWarning.shortened($0.reason, to: 120))") }

@@ -19,6 +19,8 @@ enum ModelFiles: Equatable {
     let files: ModelFiles
     /// A file that was taken although it has not the usual name.
     var unusual: String?
+    /// Whether `config.json` names it.
+    var isNamed = false
   }
   enum Finding: Equatable {
     case found(Choice)
@@ -36,12 +38,12 @@ enum ModelFiles: Equatable {
     let names = Set(files)
     // transformers' own key for weights under another name.
     if let named = config?["transformers_weights"]?.string, names.contains(named) {
-      if named.hasSuffix(".safetensors.index.json") { return .found(Choice(files: .index(named))) }
-      if named.hasSuffix(".safetensors") { return .found(Choice(files: .single(named))) }
+      if named.hasSuffix(".safetensors.index.json") { return .found(Choice(files: .index(named), isNamed: true)) }
+      if named.hasSuffix(".safetensors") { return .found(Choice(files: .single(named), isNamed: true)) }
     }
     if names.contains(single) { return .found(Choice(files: .single(single))) }
     if names.contains(index) { return .found(Choice(files: .index(index))) }
-    let candidates = files.filter(isCandidate)
+    let candidates = candidates(files)
     let indices = files.filter { $0.hasPrefix("model.") && $0.hasSuffix(".json") && $0.contains("safetensors") && $0.contains(".index.") }
     var sets: [String: [PartName]] = [:]
     var singles: [String] = []
@@ -60,6 +62,9 @@ enum ModelFiles: Equatable {
     let several = singles + indices + (indices.isEmpty ? sets.values.compactMap { $0.first?.name }.sorted() : [])
     return several.isEmpty ? .none : .several(several)
   }
+
+  /// What may be weights of the model.
+  static func candidates(_ files: [String]) -> [String] { files.filter(isCandidate) }
 
   /// Not weights of the model in this format: adapters, shards of other commands, files under the author's own names,
   /// what training keeps.

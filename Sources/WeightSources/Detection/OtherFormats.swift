@@ -10,7 +10,7 @@ struct OtherFormats {
   /// What is there and what to do, best guess first.
   var explanation: WeightSourceError {
     let (what, remedy) =
-      links ?? unfinished ?? adapterParts ?? incomplete ?? pickles ?? authorsFormat ?? otherLibraries ?? subdirectories ?? leftovers
+      links ?? pieces ?? unfinished ?? adapterParts ?? incomplete ?? pickles ?? authorsFormat ?? otherLibraries ?? subdirectories ?? leftovers
     return WeightSourceError(survey.path.string, .found(what, remedy: remedy))
   }
 
@@ -22,6 +22,10 @@ struct OtherFormats {
     guard !lost.isEmpty else { return nil }
     return ("\(NameSummary(lost, limit: 4)) \(lost.count == 1 ? "is a link that leads" : "are links that lead") to nothing",
       "Download the model again, or copy it with the files that the links lead to (cp -L).")
+  }
+
+  private var pieces: Answer? {
+    survey.files.lazy.compactMap { FilePieces($0, among: survey.files) }.first?.explanation
   }
 
   private var unfinished: Answer? {

@@ -1,3 +1,8 @@
+extension String {
+  /// Whether a file of this name should be a GGUF file.
+  package var isGGUFName: Bool { lowercased().hasSuffix(".gguf") }
+}
+
 /// A file name that says which part of how many it is: `model-00002-of-00003.safetensors`.
 package struct PartName: Hashable {
   /// What stands before the numbers, without the hyphen.
@@ -20,6 +25,11 @@ package struct PartName: Hashable {
     self.number = number
     self.count = count
     self.ending = ending
+  }
+  /// Of a GGUF file, however its ending is written.
+  package init?(gguf name: String) {
+    guard name.isGGUFName else { return nil }
+    self.init(name, ending: String(name.suffix(5)))
   }
   private init(_ other: PartName, number: Int) {
     (prefix, count, ending, self.number) = (other.prefix, other.count, other.ending, number)

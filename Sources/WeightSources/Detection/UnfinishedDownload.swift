@@ -19,6 +19,13 @@ enum UnfinishedDownload {
     return found
   }
 
+  /// What there is of a file that is not there: its name with an ending that programs which download put behind it.
+  static func of(_ name: String, in directory: FilePath) -> String? {
+    let place = directory.isEmpty ? FilePath(".") : directory
+    return endings.map { name + $0 }.first { Directory.kind(of: place.appending($0)) == .file }
+      ?? ((try? Directory.names(in: place)) ?? []).first { $0.hasPrefix(name) && isOne($0) }
+  }
+
   /// The control file of aria2, which makes a file of full size before it has its bytes; nil where there is none.
   static func controlFile(of path: FilePath) -> String? {
     guard let name = path.lastComponent?.string else { return nil }

@@ -43,7 +43,7 @@ public final class GGUFFile: NamedTensors {
 
   /// The files that a path stands for: itself, or all parts of the split file that it is a part of.
   public static func parts(of path: FilePath) -> [FilePath] {
-    guard let name = path.lastComponent?.string, let part = PartName(name, ending: ".gguf"), part.count > 1 else { return [path] }
+    guard let name = path.lastComponent?.string, let part = PartName(gguf: name), part.count > 1 else { return [path] }
     let all = part.all.map { path.removingLastComponent().appending($0) }
     return all.allSatisfy { Directory.kind(of: $0) == .file } ? all : [path]
   }

@@ -54,7 +54,7 @@ extension GGUFMetadata {
       model: try require("tokenizer.ggml.model", "a string", \.string),
       preTokenizer: try optional("tokenizer.ggml.pre", "a string", \.string),
       tokens: tokens, tokenTypes: types,
-      merges: try optional("tokenizer.ggml.merges", "an array of strings", \.strings) ?? [],
+      merges: try merges(),
       beginningID: try id("bos"), endID: try id("eos"), endOfTurnID: try id("eot"),
       unknownID: try id("unknown"), paddingID: try id("padding"),
       addsBeginning: try optional("tokenizer.ggml.add_bos_token", "a boolean", \.bool),
@@ -62,6 +62,24 @@ extension GGUFMetadata {
       addsSpacePrefix: try optional("tokenizer.ggml.add_space_prefix", "a boolean", \.bool),
       chatTemplate: try optional(template, "a string", \.string),
       scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.floats) ?? [],
-      endOfMessageID: try id("eom"), namedChatTemplates: named)
+      endOfMessageID: try id("eom"), namedChatTemplates: named, fillPaddingID: try id("fim_pad"), fillRepositoryID: try id("fim_rep"),
+      fillSeparatorID: try id("fim_sep"), sampling: sampling.members)
+  }
+
+  /// Which a vocabulary of llama.cpp's kind gpt2 must have, an empty list too: without them every text is cut into bytes.
+  private func merges() throws(GGUFError) -> [String] {
+    let (key, kind) = ("tokenizer.ggml.merges", "an array of strings")
+    if values["tokenizer.ggml.model"]?.string == "gpt2", values[key] == nil {
+      throw GGUFError(path: path, offset: 0, problem: .metadata(key: key, reason: "is missing, and texts cannot be cut into tokens without. Convert the model to GGUF again"))
+    }
+    // The type of an empty array may be any.
+    if let integers = values[key]?.integers, integers.isEmpty { return [] }
+    return try optional(key, kind, \.strings) ?? []
+  }
+
+  /// Whether there is a tokenizer, of whichever kind.
+  var hasTokenizer: Bool {
+    let model = values["tokenizer.ggml.model"]?.string
+    return model != "no_vocab" && model != "none" && (model != nil || values["tokenizer.ggml.tokens"] != nil)
   }
 }

@@ -1,5 +1,6 @@
 import Files
 import SystemPackage
+import Tensors
 
 /// A GGUF file, or all parts of one that was split, opened and checked against each other.
 ///
@@ -23,7 +24,7 @@ struct GGUFParts {
     guard try !Self.continues(file, at: header.dataEnd) else {
       throw failed("\(what), with another part after it. Parts cannot be joined by 'cat': take the parts as they were, or join them with llama-gguf-split --merge.")
     }
-    guard let name = path.lastComponent?.string, let part = PartName(name, ending: ".gguf"), part.count == split.count,
+    guard let name = path.lastComponent?.string, let part = PartName(gguf: name), part.count == split.count,
       part.number == split.number + 1
     else {
       let digits = (split.number + 1, split.count)
@@ -31,6 +32,10 @@ struct GGUFParts {
     }
     let directory = path.removingLastComponent()
     let missing = part.all.filter { Directory.kind(of: directory.appending($0)) == nil }
+    let unfinished = missing.compactMap { UnfinishedDownload.of($0, in: directory) }
+    guard unfinished.isEmpty else {
+      throw failed("\(what), and \(unfinished.count == 1 ? "the download of another is" : "downloads of others are") not finished: \(NameSummary(unfinished, limit: 3)). Finish \(unfinished.count == 1 ? "it" : "them").")
+    }
     guard missing.isEmpty else {
       throw failed("\(what), and \(missing.prefix(3).joined(separator: ", "))\(missing.count > 3 ? ", … (\(missing.count))" : "") \(missing.count == 1 ? "is" : "are") not beside it. Download the missing parts.")
     }
@@ -39,7 +44,7 @@ struct GGUFParts {
     var metadata: [String: GGUFValue] = [:]
     var owners: [String: String] = [:]
     for (index, name) in part.all.enumerated() {
-      let (file, header) = try Self.open(directory.appending(name))
+      let (file, header) = try Self.open(directory.appending(name), isPart: true)
       guard let own = header.split, own.count == split.count, own.number == index, own.tensorCount == split.tensorCount else {
         throw GGUFError(path: file.path.string, offset: 0, problem: .split(
           reason: "this is no part of the same model as \(path.lastComponent?.string ?? ""): it calls itself \(header.split?.description ?? "a whole file"). Download all parts again."))
@@ -61,12 +66,15 @@ struct GGUFParts {
     (self.files, self.tensors, self.metadata) = (files, tensors, metadata)
   }
 
-  private static func open(_ path: FilePath) throws(GGUFError) -> (ReadableFile, GGUFHeader) {
+  private static func open(_ path: FilePath, isPart: Bool = false) throws(GGUFError) -> (ReadableFile, GGUFHeader) {
     do {
       try UnfinishedDownload.refuse(path)
     } catch { throw GGUFError(path: path.string, offset: 0, problem: .split(reason: "\(error.problem)")) }
     let file: ReadableFile
     do { file = try ReadableFile(path) } catch { throw GGUFError(path: path.string, offset: 0, problem: .file(error)) }
+    if isPart, let start = try? file.start(), !start.starts(with: Array("GGUF".utf8)), let what = FileStart.description(of: start) {
+      throw GGUFError(path: path.string, offset: 0, problem: .split(reason: "this is no GGUF file: \(what)."))
+    }
     return (file, try GGUFHeader(reading: file))
   }
 

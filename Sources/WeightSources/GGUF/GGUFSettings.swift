@@ -61,32 +61,33 @@ struct GGUFSettings {
       let name = key.hasPrefix("\(architecture).") ? String(key.dropFirst(architecture.count + 1)) : key
       return !Self.harmless.contains(name) && !Self.isNeutral(name, value)
     }.sorted { $0.key < $1.key }
-    var warnings = unused.prefix(20).map { key, value in
+    return SourceWarning.few(unused.map { key, value in
       SourceWarning(key, in: "metadata", "is \(value.text), and nothing uses it: check that answers do not depend on it")
-    }
-    if unused.count > 20 {
-      warnings.append(SourceWarning("metadata", in: "metadata", "has more keys that nothing uses: \(NameSummary(unused.dropFirst(20).map(\.key)))"))
-    }
-    return warnings
+    })
   }
 
   private static func isNeutral(_ name: String, _ value: GGUFValue) -> Bool {
-    switch value {
+    value.saysNothing && neutral[name] != 1 || value.double != nil && value.double == neutral[name]
+  }
+}
+
+extension GGUFValue {
+  /// False, zero or nothing.
+  var saysNothing: Bool {
+    switch self {
     case .bool(let flag): !flag
     case .string(let text): text.isEmpty
     case .strings(let texts): texts.isEmpty
     case .integers(let numbers): numbers.allSatisfy { $0 == 0 }
     case .floats(let numbers): numbers.allSatisfy { $0 == 0 }
     case .bools(let flags): !flags.contains(true)
-    case .integer, .float32, .float64: (value.double ?? 0) == 0 && neutral[name] != 1 || value.double == neutral[name]
+    case .integer, .float32, .float64: (double ?? 0) == 0
     case .large: false
     }
   }
-}
 
-extension GGUFValue {
   /// The value as a few words of a message.
-  fileprivate var text: String {
+  var text: String {
     switch self {
     case .integer(let value): "\(value)"
     case .large(let value): "\(value)"

@@ -36,6 +36,7 @@ public final class GGUFTensors: NamedTensors {
 
   public var origin: String { file.origin }
   public var holdsOffsets: Bool { true }
+  public var isGGUF: Bool { true }
 
   /// Also of tensors that the file lacks.
   public func spelling(of name: String) -> String {

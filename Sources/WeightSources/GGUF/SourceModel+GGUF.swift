@@ -5,79 +5,121 @@ import Tensors
 extension SourceModel {
   /// Reads a GGUF file's hyperparameters, as llama.cpp's loader does.
   ///
-  /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind; ``WeightSourceError`` where the family or a
-  ///   setting is not supported.
-  public init(gguf file: GGUFFile) throws {
+  /// Keys that are missing or of the wrong kind, and settings that are not supported, are kept in ``failures``.
+  ///
+  /// - Throws: ``GGUFError`` or ``WeightSourceError`` where the family is not known or there are no sizes, with all settings that
+  ///   cannot be used.
+  init(gguf file: GGUFFile) throws {
     let metadata = file.metadata
     let architecture = try metadata.architecture()
     let family = try ModelFamily(ggufArchitecture: architecture, origin: file.origin)
     let settings = GGUFSettings(file, architecture: architecture)
-    if let experts = try settings.optional("expert_count", "an integer", \.int), experts > 0 {
-      throw settings.failed("expert_count", "is \(experts); mixtures of experts are not supported")
+    var failures = SettingFailures()
+    try failures.check {
+      if let experts = try settings.optional("expert_count", "an integer", \.int), experts > 0 {
+        throw settings.failed("expert_count", "is \(experts); mixtures of experts are not supported")
+      }
     }
-    if try settings.optional("attention.causal", "a boolean", \.bool) == false {
-      throw settings.failed("attention.causal", "is false: such attention sees later tokens, which is not supported")
-    }
-    let hiddenSize = try settings.required("embedding_length")
-    let headCount = try settings.required("attention.head_count")
-    let keyValueHeadCount = try settings.size("attention.head_count_kv") ?? headCount
-    guard headCount % keyValueHeadCount == 0 else {
-      throw settings.failed("attention.head_count_kv", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
-    }
-    let headSize = try settings.size("attention.key_length") ?? hiddenSize / headCount
-    guard headSize > 0, headSize % 2 == 0 else { throw settings.failed("attention.key_length", "is \(headSize), expected an even number") }
-    let valueSize = try settings.size("attention.value_length") ?? hiddenSize / headCount
-    guard valueSize == headSize else {
-      throw settings.failed("attention.value_length", "is \(valueSize), but keys have \(headSize); only equal sizes are supported")
-    }
-    let rotaryDimension = try settings.size("rope.dimension_count") ?? headSize
-    guard rotaryDimension == headSize else {
-      throw settings.failed("rope.dimension_count", "is \(rotaryDimension), but a head has \(headSize) numbers, and this family turns whole heads")
+    try failures.check {
+      if try settings.optional("attention.causal", "a boolean", \.bool) == false {
+        throw settings.failed("attention.causal", "is false: such attention sees later tokens, which is not supported")
+      }
     }
     guard let embedding = file.tensors["token_embd.weight"], embedding.shape.count == 2 else {
-      throw WeightSourceError(file.origin, .missing(names: ["token_embd.weight"]))
+      let missing = WeightSourceError.Problem.missing(names: ["token_embd.weight"])
+      throw failures.error(at: file.origin, and: [missing]) ?? (WeightSourceError(file.origin, missing) as any Error)
     }
-    var warnings = try Self.vocabularyWarnings(settings, rows: embedding.shape[0])
-    let base = try settings.number("rope.freq_base") ?? 10000
-    guard base > 0 else { throw settings.failed("rope.freq_base", "is \(base), expected a number above 0") }
-    let rotary = try GGUFRotaryScaling(settings, base: base, dimension: rotaryDimension)
-    let window = try settings.optional("attention.sliding_window", "an integer", \.int).flatMap { $0 == 0 ? nil : $0 }
+    let (shape, hasShape) = try Self.shape(settings, vocabularySize: embedding.shape[0], &failures)
+    let rotaryDimension: Int = try failures.read(shape.headSize) {
+      let rotaryDimension = try settings.size("rope.dimension_count") ?? shape.headSize
+      guard !hasShape || rotaryDimension == shape.headSize else {
+        throw settings.failed("rope.dimension_count", "is \(rotaryDimension), but a head has \(shape.headSize) numbers, and this family turns whole heads")
+      }
+      return rotaryDimension
+    }
+    var warnings: [SourceWarning] = try failures.read([]) { try Self.vocabularyWarnings(settings, rows: embedding.shape[0]) }
+    let base: Double = try failures.read(10_000) {
+      let base = try settings.number("rope.freq_base") ?? 10_000
+      guard base > 0 else { throw settings.failed("rope.freq_base", "is \(base), expected a number above 0") }
+      return base
+    }
+    // A table of divisors is looked at with the sizes.
+    let rotary: GGUFRotaryScaling? = try failures.read(nil) { try hasShape ? GGUFRotaryScaling(settings, base: base, dimension: rotaryDimension) : nil }
+    let window: Int? = try failures.read(nil) {
+      let window = try settings.optional("attention.sliding_window", "an integer", \.int).flatMap { $0 == 0 ? nil : $0 }
+      guard window.map({ (1...Int(Int32.max)).contains($0) }) ?? true else {
+        throw settings.failed("attention.sliding_window", "is \(window ?? 0), expected a number from 1 to \(Int32.max)")
+      }
+      return window
+    }
     let defaults = family.defaults(family.architectures[0])
-    let layerCount = try settings.required("block_count")
-    let layers = try defaults.layers.map { try SourceLayers(settings, $0, layerCount: layerCount, window: window, hiddenSize: hiddenSize, headCount: headCount, headSize: headSize) }
-    if let window {
-      guard (1...Int(Int32.max)).contains(window) else { throw settings.failed("attention.sliding_window", "is \(window), expected a positive number") }
+    let layers: SourceLayers? = try failures.read(nil) {
+      // Of so many layers as there are not, nothing is made.
+      guard let own = defaults.layers, hasShape, shape.layerCount <= file.tensors.count else { return nil }
+      return try SourceLayers(
+        settings, own, layerCount: shape.layerCount, window: window, hiddenSize: shape.hiddenSize, headCount: shape.headCount, headSize: shape.headSize)
     }
-    if let window, layers == nil {
+    if let window, defaults.layers == nil {
       warnings.append(settings.warning(
         "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
     }
-    let bos = try metadata.optional("tokenizer.ggml.bos_token_id", "an integer", \.int)
-    let eos = try metadata.optional("tokenizer.ggml.eos_token_id", "an integer", \.int)
-    let eot = try metadata.optional("tokenizer.ggml.eot_token_id", "an integer", \.int)
-    let matrices = file.tensors.values.filter { $0.shape.count == 2 }
-    let isQuantized = matrices.contains { !$0.type.isPlain }
-    if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
-      throw WeightSourceError(file.origin, .configuration(
-        key: "general.quantization_version", file: "metadata", reason: "is \(version), and only blocks of version 2 can be read"))
+    func token(_ name: String) throws -> Int? { try failures.read(nil) { try metadata.optional("tokenizer.ggml.\(name)_token_id", "an integer", \.int) } }
+    let (bos, eos, eot) = (try token("bos"), try token("eos"), try token("eot"))
+    let isQuantized = file.tensors.values.contains { $0.shape.count == 2 && !$0.type.isPlain }
+    try failures.check {
+      if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
+        throw WeightSourceError(file.origin, .configuration(
+          key: "general.quantization_version", file: "metadata", reason: "is \(version), and only blocks of version 2 can be read"))
+      }
     }
-    let shape = ModelShape(
-      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-      intermediateSize: try settings.required("feed_forward_length"), vocabularySize: embedding.shape[0],
-      layerCount: layerCount)
-    guard let epsilon = try settings.number("attention.layer_norm_rms_epsilon") else {
-      throw settings.failed("attention.layer_norm_rms_epsilon", "is missing")
+    let epsilon: Double = try failures.read(0) {
+      guard let epsilon = try settings.number("attention.layer_norm_rms_epsilon") else {
+        throw settings.failed("attention.layer_norm_rms_epsilon", "is missing")
+      }
+      return epsilon
     }
-    let positions = try settings.size("context_length")
-    warnings += rotary.warnings + settings.unused
+    let positions: Int? = try failures.read(nil) { try settings.size("context_length") }
+    guard hasShape else { throw failures.error(at: file.origin) ?? (settings.failed("embedding_length", "cannot be used") as any Error) }
+    warnings += (rotary?.warnings ?? []) + settings.unused
     self.init(
       origin: file.origin, family: family, architecture: family.architectures[0], shape: shape, hiddenActivation: defaults.activation.name,
-      normEpsilon: JSONNumber(epsilon), rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension, rotaryScaling: rotary.json,
+      normEpsilon: JSONNumber(epsilon), rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension, rotaryScaling: rotary?.json,
       maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: file.tensors["output.weight"] == nil,
       // Told by the tensors, when they have their names.
       attentionBias: false, mlpBias: false,
       elementType: isQuantized ? .float32 : embedding.type.delivered ?? .float32,
-      isQuantized: isQuantized, bosTokenID: bos, eosTokenIDs: [eos, eot].compactMap { $0 }, warnings: warnings)
+      isQuantized: isQuantized, bosTokenID: bos, eosTokenIDs: [eos, eot].compactMap { $0 }, warnings: warnings, failures: failures)
+  }
+
+  /// The model's sizes, and whether they are those that the metadata give.
+  private static func shape(
+    _ settings: GGUFSettings, vocabularySize: Int, _ failures: inout SettingFailures
+  ) throws -> (ModelShape, Bool) {
+    let before = failures.all.count
+    func required(_ name: String) throws -> Int { try failures.read(1) { try settings.required(name) } }
+    func size(_ name: String) throws -> Int? { try failures.read(nil) { try settings.size(name) } }
+    let (hiddenSize, headCount) = (try required("embedding_length"), try required("attention.head_count"))
+    let (intermediateSize, layerCount) = (try required("feed_forward_length"), try required("block_count"))
+    let keyValueHeadCount = try size("attention.head_count_kv") ?? headCount
+    let headSize = try size("attention.key_length") ?? hiddenSize / headCount
+    let valueSize = try size("attention.value_length") ?? hiddenSize / headCount
+    if failures.all.count == before {
+      try failures.check {
+        guard headCount % keyValueHeadCount == 0 else {
+          throw settings.failed("attention.head_count_kv", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
+        }
+      }
+      try failures.check {
+        guard headSize > 0, headSize % 2 == 0 else { throw settings.failed("attention.key_length", "is \(headSize), expected an even number") }
+        guard valueSize == headSize else {
+          throw settings.failed("attention.value_length", "is \(valueSize), but keys have \(headSize); only equal sizes are supported")
+        }
+      }
+    }
+    let shape = ModelShape(
+      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize, intermediateSize: intermediateSize,
+      vocabularySize: vocabularySize, layerCount: layerCount)
+    return (shape, failures.all.count == before)
   }
 
   /// The table's rows are what counts; llama.cpp wants a token for each.

@@ -14,8 +14,10 @@ final class BaseNames: NamedTensors {
   /// By the family's name: the file's.
   private let own: [String: String]
 
-  /// nil where no name changes, or where two tensors would have one name.
-  init?(_ tensors: any NamedTensors, family: ModelFamily, layerCount: Int) {
+  /// nil where no name changes.
+  ///
+  /// - Throws: ``WeightSourceError`` where two tensors would have one name.
+  init?(_ tensors: any NamedTensors, family: ModelFamily, layerCount: Int) throws(WeightSourceError) {
     var wanted: Set<String> = []
     for rule in family.tensors {
       for layer in 0..<(rule.place == .layer ? layerCount : 1) { for part in rule.parts { wanted.insert(part.huggingFace.inLayer(layer)) } }
@@ -33,7 +35,9 @@ final class BaseNames: NamedTensors {
           renamed = String(name.dropFirst(Self.prefix.count))
         }
       }
-      guard own.updateValue(name, forKey: renamed) == nil else { return nil }
+      if let other = own.updateValue(name, forKey: renamed) {
+        throw WeightSourceError(tensors.origin, .other("'\(NameSummary([other]))' and '\(NameSummary([name]))' both stand for '\(renamed)'. Take out the one that is not the model's."))
+      }
       names.append(renamed)
     }
     guard names != tensors.names else { return nil }

@@ -21,7 +21,7 @@ struct ConfigReader {
     self.file = file
     let bytes = try ReadableFile.contents(of: directory.appending(file), limit: 64 << 20)
     do { json = try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
-      throw WeightSourceError(path, .other("\(file): \(error). Download it again."))
+      throw WeightSourceError(path, .other("\(file): \(error). \(error.remedy)"))
     }
     guard json.object != nil else { throw WeightSourceError(path, .other("\(file) holds \(json.kind), expected an object.")) }
   }
@@ -75,7 +75,7 @@ struct ConfigReader {
     return value
   }
   func required(_ key: String) throws(WeightSourceError) -> Int {
-    guard let value = try positive(key) else { throw failed(key, "is missing") }
+    guard let value = try positive(key) else { throw failed(key, json[key] == nil ? "is missing" : "is null, expected a whole number") }
     return value
   }
 }

@@ -11,6 +11,8 @@ public final class HuggingFaceDirectory: NamedTensors {
   public let path: FilePath
   public let names: [String]
   private let files: [String: SafetensorsFile]
+  /// Tensors that are in two files, and files of weights that were left out.
+  let warnings: [SourceWarning]
 
   /// - Throws: ``WeightSourceError`` where there are no weights that may be read, where the index names files outside
   ///   the directory or that are not there, or tensors that are not in the file it says.
@@ -18,15 +20,27 @@ public final class HuggingFaceDirectory: NamedTensors {
     self.path = path
     let survey = try DirectorySurvey(path)
     guard case .found(let choice) = survey.weights else { throw OtherFormats(survey: survey, role: .model).explanation }
+    var warnings: [SourceWarning] = []
     switch choice.files {
     case .single(let name):
       let file = try Self.open(path.appending(name))
       names = file.names
       files = Dictionary(uniqueKeysWithValues: file.names.map { ($0, file) })
-    case .index(let name): (names, files) = try Self.shards(path, index: name)
+    case .index(let name): (names, files) = try Self.shards(path, index: name, &warnings)
     case .parts(let parts): (names, files) = try Self.parts(parts, of: path)
     }
+    if !choice.isNamed { warnings += Self.leftOut(survey, choice, used: files) }
+    self.warnings = warnings
     try QuantizedNames.refuse(self, survey)
+  }
+
+  /// Other weights in the directory, which may be another model's: as in transformers they do not count.
+  private static func leftOut(_ survey: DirectorySurvey, _ choice: ModelFiles.Choice, used: [String: SafetensorsFile]) -> [SourceWarning] {
+    let read = Set(used.values.compactMap { $0.path.lastComponent?.string })
+    let others = ModelFiles.candidates(survey.files).filter { !read.contains($0) && $0 != choice.name }
+    guard let first = others.first else { return [] }
+    let more = others.count == 1 ? "holds weights, too, and was" : "and \(others.count - 1) more files hold weights, too, and were"
+    return [SourceWarning(first, in: "the directory", "\(more) left out, as in transformers: \(choice.name) counts")]
   }
 
   private static func open(_ path: FilePath) throws -> SafetensorsFile {
@@ -50,7 +64,7 @@ public final class HuggingFaceDirectory: NamedTensors {
     return (names, files)
   }
 
-  private static func shards(_ path: FilePath, index: String) throws -> ([String], [String: SafetensorsFile]) {
+  private static func shards(_ path: FilePath, index: String, _ warnings: inout [SourceWarning]) throws -> ([String], [String: SafetensorsFile]) {
     let reader = try ConfigReader(directory: path, file: index)
     guard let map = reader.json["weight_map"]?.object else { throw reader.failed("weight_map", "is missing or not an object") }
     var shards: Set<String> = []
@@ -67,17 +81,20 @@ public final class HuggingFaceDirectory: NamedTensors {
     var names: [String] = []
     var files: [String: SafetensorsFile] = [:]
     var absent = Set(wanted.keys)
+    var doubled: [(name: String, shard: String)] = []
+    // Of a tensor in several files transformers takes the copy of the last, whatever the index says.
     for shard in shards.sorted() {
       let file = try open(path.appending(shard))
-      for name in file.names where wanted[name] == nil || wanted[name] == shard {
-        guard files.updateValue(file, forKey: name) == nil else {
-          throw WeightSourceError(path.string, .other("'\(name)' is in two shards and the index does not say which counts. Download the model again."))
-        }
-        names.append(name)
-        absent.remove(name)
+      for name in file.names {
+        if files.updateValue(file, forKey: name) == nil { names.append(name) } else { doubled.append((name, shard)) }
+        if wanted[name] == shard { absent.remove(name) }
       }
     }
     guard absent.isEmpty else { throw WeightSourceError(path.string, .missing(names: absent.sorted())) }
+    if let first = doubled.first {
+      let more = doubled.count == 1 ? "is in two files" : "and \(Set(doubled.map(\.name)).count - 1) more tensors are in two files"
+      warnings.append(SourceWarning(first.name, in: index, "\(more): the copy in the last (\(first.shard)) counts, as in transformers, whatever the index says"))
+    }
     return (names, files)
   }
 

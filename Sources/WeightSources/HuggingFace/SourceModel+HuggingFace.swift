@@ -7,80 +7,112 @@ import Tensors
 extension SourceModel {
   /// Reads `config.json` of a Hugging Face directory.
   ///
-  /// - Throws: ``WeightSourceError`` where a value is missing or of the wrong kind, the family is unknown, the weights
-  ///   are quantised in a way that cannot be read, or a setting is one that no engine can be built for.
-  public init(huggingFace directory: HuggingFaceDirectory) throws {
+  /// Values that are missing or of the wrong kind, and settings that no engine can be built for, are kept in ``failures``: whoever
+  /// has looked at the tensors, too, tells them.
+  ///
+  /// - Throws: ``WeightSourceError`` where the family is unknown or there are no sizes that tensors could be looked at with, with all
+  ///   settings that cannot be used.
+  init(huggingFace directory: HuggingFaceDirectory) throws {
     let outer = try ConfigReader(directory: directory.path, file: "config.json")
     var warnings: [SourceWarning] = []
+    var failures = SettingFailures()
     let (family, architecture, whole) = try Self.family(outer, &warnings)
-    try Self.refuseQuantized(outer, directory, &warnings)
+    try failures.check { try Self.refuseQuantized(outer, directory, &warnings) }
     let config = try whole.map { (whole) throws(WeightSourceError) in try Self.textSettings(outer, whole) } ?? outer
     for key in ["text_config", "per_layer_config"] {
-      if let object = config.value(key)?.object, !object.isEmpty { throw config.failed(key, "holds settings of parts of a model, which is not supported") }
+      try failures.check {
+        if let object = config.value(key)?.object, !object.isEmpty { throw config.failed(key, "holds settings of parts of a model, which is not supported") }
+      }
     }
     let defaults = family.defaults(architecture)
     for (key, wrong) in [("is_causal", false), (defaults.bidirectionalFlag ?? "is_causal", defaults.bidirectionalFlag != nil)] {
-      if try config.optional(key, "true or false", \.bool) == wrong { throw config.failed(key, "is \(wrong): such attention sees later tokens, which is not supported") }
+      try failures.check {
+        if try config.optional(key, "true or false", \.bool) == wrong { throw config.failed(key, "is \(wrong): such attention sees later tokens, which is not supported") }
+      }
     }
 
-    let sizes = ["hidden_size", "num_attention_heads", "intermediate_size", "vocab_size", "num_hidden_layers"]
-    try config.checkTogether(
-      required: sizes.filter { defaults.sizes[$0] == nil }, positive: sizes.filter { defaults.sizes[$0] != nil } + ["head_dim", "num_key_value_heads"])
-    func size(_ key: String) throws(WeightSourceError) -> Int {
-      if config.json[key] == nil, let own = defaults.sizes[key] { return own }
-      return try config.required(key)
+    let (shape, hasShape) = try Self.shape(config, defaults, &failures)
+    let (headSize, layerCount) = (shape.headSize, shape.layerCount)
+    let positions: Int = try failures.read(defaults.positions) {
+      let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
+      guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a number from 1 to \(Int32.max)") }
+      return positions
     }
-    let hiddenSize = try size("hidden_size")
-    let headCount = try size("num_attention_heads")
-    let layerCount = try size("num_hidden_layers")
-    if defaults.headSize != nil, config.json["head_dim"]?.isNull == true { throw config.failed("head_dim", "is null, which this class does not take") }
-    let givenSize = try config.positive("head_dim") ?? (config.json["head_dim"] == nil ? defaults.headSize : nil)
-    if givenSize == nil, hiddenSize % headCount != 0 {
-      throw config.failed("hidden_size", "is \(hiddenSize), which the \(headCount) attention heads do not divide. Say head_dim")
-    }
-    let headSize = givenSize ?? hiddenSize / headCount
-    if defaults.layers != nil, config.json["num_key_value_heads"]?.isNull == true { throw config.failed("num_key_value_heads", "is null, which this class does not take") }
-    let keyValueHeadCount =
-      try config.positive("num_key_value_heads") ?? (config.json["num_key_value_heads"] == nil ? defaults.keyValueHeadCount : nil) ?? headCount
-    guard headCount % keyValueHeadCount == 0 else {
-      throw config.failed("num_key_value_heads", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
-    }
-    guard headSize > 0, headSize % 2 == 0 else { throw config.failed("head_dim", "is \(headSize), expected an even number") }
-    let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
-    guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a positive number") }
-    let window = try Self.window(config, defaults, layerCount: layerCount, positions: positions, architecture, &warnings)
-    let rotary: RotarySettings
+    let window: Int? = try failures.read(nil) { try Self.window(config, defaults, layerCount: layerCount, positions: positions, architecture, &warnings) }
+    var rotary: RotarySettings?
     var layers: SourceLayers?
-    if let own = defaults.layers {
+    try failures.check {
+      guard let own = defaults.layers else {
+        rotary = try RotarySettings(config, base: defaults.rotaryBase, positions: positions, architecture: architecture)
+        return
+      }
       let layered = try LayeredRotary(config, defaults, own, positions: positions, architecture: architecture)
       rotary = layered.whole
       warnings += layered.warnings
+      // Of so many layers as there are not, nothing is made.
+      guard hasShape, layerCount <= directory.names.count else { return }
       layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: layered.localBase, &warnings)
-    } else {
-      rotary = try RotarySettings(config, base: defaults.rotaryBase, positions: positions, architecture: architecture)
     }
-    var tokens = try Self.tokens(outer)
+    var tokens: (bos: Int?, eos: [Int]) = try failures.read((nil, [])) { try Self.tokens(outer) }
     if whole != nil {
-      let inner = try Self.tokens(config)
+      let inner: (bos: Int?, eos: [Int]) = try failures.read((nil, [])) { try Self.tokens(config) }
       tokens = (tokens.bos ?? inner.bos, tokens.eos.isEmpty ? inner.eos : tokens.eos)
     }
-    let shape = ModelShape(
-      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-      intermediateSize: try size("intermediate_size"), vocabularySize: try size("vocab_size"), layerCount: layerCount)
-    let activation = try Self.activation(config, defaults)
-    let epsilon = try config.number("rms_norm_eps") ?? JSONNumber(1e-6)
-    let ties = try outer.bool("tie_word_embeddings") ?? defaults.tiesEmbeddings
-    let attentionBias = try Self.bias(config, "attention_bias", defaults.attentionBias)
-    let mlpBias = try Self.bias(config, "mlp_bias", defaults.mlpBias)
-    let type = try Self.elementType(outer, directory, &warnings)
-    warnings += rotary.warnings
+    let activation = try failures.read("silu") { try Self.activation(config, defaults) }
+    let epsilon: JSONNumber? = try failures.read(nil) { try config.number("rms_norm_eps") }
+    let ties: Bool = try failures.read(false) { try outer.bool("tie_word_embeddings") ?? defaults.tiesEmbeddings }
+    let attentionBias = try failures.read(false) { try Self.bias(config, "attention_bias", defaults.attentionBias) }
+    let mlpBias = try failures.read(false) { try Self.bias(config, "mlp_bias", defaults.mlpBias) }
+    let type: ElementType = try failures.read(.float32) { try Self.elementType(outer, directory, &warnings) }
+    guard hasShape else { throw failures.error(at: directory.origin) ?? (config.failed("hidden_size", "cannot be used") as any Error) }
+    warnings += rotary?.warnings ?? []
     warnings += ConfigKeys.warnings(of: config)
     if let whole { warnings += ConfigKeys.warnings(of: outer, except: whole.otherKeys) }
     self.init(
       origin: directory.origin, family: family, architecture: architecture, shape: shape, hiddenActivation: activation,
-      normEpsilon: epsilon, rotaryBase: rotary.base, rotaryDimension: headSize, rotaryScaling: rotary.scaling,
+      normEpsilon: epsilon ?? JSONNumber(1e-6), rotaryBase: rotary?.base ?? JSONNumber(defaults.rotaryBase), rotaryDimension: headSize, rotaryScaling: rotary?.scaling,
       maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
-      elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings)
+      elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings, failures: failures)
+  }
+
+  /// The model's sizes, and whether they are those that the configuration gives.
+  private static func shape(
+    _ config: ConfigReader, _ defaults: ConfigurationDefaults, _ failures: inout SettingFailures
+  ) throws -> (ModelShape, Bool) {
+    let before = failures.all.count
+    func size(_ key: String) throws -> Int {
+      if config.json[key] == nil, let own = defaults.sizes[key] { return own }
+      return try failures.read(1) { try config.required(key) }
+    }
+    func count(_ key: String, _ own: Int?, refusesNull: Bool) throws -> Int? {
+      try failures.read(nil) { () throws -> Int? in
+        if refusesNull, config.json[key]?.isNull == true { throw config.failed(key, "is null, which this class does not take") }
+        return try config.positive(key) ?? (config.json[key] == nil ? own : nil)
+      }
+    }
+    let (hiddenSize, headCount) = (try size("hidden_size"), try size("num_attention_heads"))
+    let (intermediateSize, vocabularySize, layerCount) = (try size("intermediate_size"), try size("vocab_size"), try size("num_hidden_layers"))
+    let givenSize = try count("head_dim", defaults.headSize, refusesNull: defaults.headSize != nil)
+    let headSize = givenSize ?? hiddenSize / headCount
+    let keyValueHeadCount = try count("num_key_value_heads", defaults.keyValueHeadCount, refusesNull: defaults.layers != nil) ?? headCount
+    // What hangs together is looked at where each is known.
+    if failures.all.count == before {
+      try failures.check {
+        if givenSize == nil, hiddenSize % headCount != 0 {
+          throw config.failed("hidden_size", "is \(hiddenSize), which the \(headCount) attention heads do not divide. Say head_dim")
+        }
+        guard headSize > 0, headSize % 2 == 0 else { throw config.failed("head_dim", "is \(headSize), expected an even number") }
+      }
+      try failures.check {
+        guard headCount % keyValueHeadCount == 0 else {
+          throw config.failed("num_key_value_heads", "is \(keyValueHeadCount), which does not divide the \(headCount) attention heads")
+        }
+      }
+    }
+    let shape = ModelShape(
+      hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      intermediateSize: intermediateSize, vocabularySize: vocabularySize, layerCount: layerCount)
+    return (shape, failures.all.count == before)
   }
 
   /// `model_type` decides, as in transformers; `architectures` counts where there is none.

@@ -21,6 +21,8 @@ struct TinySource {
   var isBare = false
   /// Ends of names that are left out.
   var without: [String] = []
+  /// Names and shapes of tensors that no such model has, all zero.
+  var more: [(name: String, shape: [Int])] = []
   /// For the values.
   var seed: UInt64 = 1
 
@@ -60,6 +62,7 @@ struct TinySource {
     add("model.norm.weight", [self.hidden], around: 1)
     add("lm_head.weight", [self.vocabulary, self.hidden])
     if hasEqualHead { result[result.count - 1].values = result[0].values }
+    result += more.map { ($0.name, $0.shape, [Float](repeating: 0, count: $0.shape.reduce(1, *))) }
     return result.filter { tensor in !without.contains { tensor.name.hasSuffix($0) } }
       .map { ($0.name.replacing("model.", with: isBare ? "" : self.prefix), $0.shape, $0.values) }
   }
