@@ -131,8 +131,10 @@ let package = Package(
       tests("BackendTests", [
         "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),
+      // NVIDIA's driver in host memory.
+      .target(name: "CUDADouble", dependencies: ["CUDAKernels"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
       tests("CUDABackendTests", [
-        "CUDABackend", "CPUBackend", "Execution", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+        "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),

@@ -53,17 +53,6 @@ import Testing
     }
   }
 
-  /// Where there is a card, an engine opens; elsewhere it is told what is missing.
-  @Test func `without a driver or a card it is told what is missing`() async throws {
-    let life = life()
-    try await life.build(try SmallModel().write(life.directory, "A", seed: 5), "engine")
-    let engine = try EngineDirectory(life.directory("engine"))
-    do { _ = try CUDA().open(engine, options: .init()) } catch let error as EngineError {
-      let text = error.description
-      #expect(text.contains("cannot be run here: ") && !text.contains("\n") && text.count < 300, "\(text)")
-    }
-  }
-
   @Test func `a stripped engine and one for another target are refused before a card is looked for`() async throws {
     let life = life()
     try await life.build(try SmallModel().write(life.directory, "A", seed: 6), "engine", strip: true)

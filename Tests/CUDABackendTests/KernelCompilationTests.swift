@@ -2,23 +2,29 @@ import CUDABackend
 import Foundation
 import Testing
 
-/// The kernels against NVIDIA's compiler, where it is: it needs no card.
-@Suite struct KernelCompilationTests {
-  /// The compiler that `DRYDOCK_NVRTC` names, or the loader finds; nil where there is none.
-  private static let compiler = try? RuntimeCompiler(path: ProcessInfo.processInfo.environment["DRYDOCK_NVRTC"])
+extension DriverTests {
+  /// The kernels against NVIDIA's compiler, where it is: it needs no card.
+  @Suite struct KernelCompilationTests {
+    /// The compiler that `DRYDOCK_NVRTC` names, or the loader finds; nil where there is none.
+    private static let compiler = open()
+    private static func open() -> RuntimeCompiler? { try? RuntimeCompiler(path: ProcessInfo.processInfo.environment["DRYDOCK_NVRTC"]) }
 
-  @Test(
-    .enabled(if: compiler != nil, "NVRTC is not here: pip install nvidia-cuda-nvrtc, and let DRYDOCK_NVRTC name its libnvrtc.so.13"),
-    arguments: [("sm_80", 64), ("sm_86", 10), ("sm_89", 80), ("sm_90a", 128), ("sm_100", 128), ("sm_120", 256)])
-  func `they compile for every kind of card`(_ kind: (architecture: String, headSize: Int)) throws {
-    let code = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
-    #expect(code.starts(with: [0x7F, 0x45, 0x4C, 0x46]))  // an ELF file
-    let again = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
-    #expect(code == again)
-  }
+    /// Another suite may have put its own in the place of the library.
+    init() { _ = Self.open() }
 
-  @Test(.enabled(if: compiler != nil, "NVRTC is not here")) func `what the compiler has to say is in the error`() throws {
-    let error = #expect(throws: CUDAError.self) { try #require(Self.compiler).kernels(architecture: "sm_1", headSize: 64) }
-    #expect(error?.description.contains("compiling kernels for sm_1") == true && error?.description.contains("\n") == true)
+    @Test(
+      .enabled(if: compiler != nil, "NVRTC is not here: pip install nvidia-cuda-nvrtc, and let DRYDOCK_NVRTC name its libnvrtc.so.13"),
+      arguments: [("sm_80", 64), ("sm_86", 10), ("sm_89", 80), ("sm_90a", 128), ("sm_100", 128), ("sm_120", 256)])
+    func `they compile for every kind of card`(_ kind: (architecture: String, headSize: Int)) throws {
+      let code = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
+      #expect(code.starts(with: [0x7F, 0x45, 0x4C, 0x46]))  // an ELF file
+      let again = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
+      #expect(code == again)
+    }
+
+    @Test(.enabled(if: compiler != nil, "NVRTC is not here")) func `what the compiler has to say is in the error`() throws {
+      let error = #expect(throws: CUDAError.self) { try #require(Self.compiler).kernels(architecture: "sm_1", headSize: 64) }
+      #expect(error?.description.contains("compiling kernels for sm_1") == true && error?.description.contains("\n") == true)
+    }
   }
 }

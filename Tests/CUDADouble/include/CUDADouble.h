@@ -1,0 +1,19 @@
+/* A driver of NVIDIA's in host memory: device memory is host memory, streams are lists of what is still to be done, kernels are
+ * functions. It does work as late as it may, so that what is read too early is not there, and notes the first misuse: pointers, sizes,
+ * alignment, bytes that nothing wrote, objects that are gone, threads without a context. From any thread. */
+#ifndef CUDA_DOUBLE_H
+#define CUDA_DOUBLE_H
+#include <stdint.h>
+
+/* The function of a name of libcuda or libnvrtc, for dk_cuda_substitute; null: there is none. */
+void *cuda_double_find(const char *name);
+/* Forgets everything. `memory`: bytes of the device. */
+void cuda_double_start(int64_t memory);
+/* The call with this number, counted on from the last one (1: the next), fails with a code; `is_lost`: and all after it. 0: none. */
+void cuda_double_fail(int64_t call, int32_t code, int32_t is_lost);
+int64_t cuda_double_calls(void);
+/* What was used wrongly first, or null. */
+const char *cuda_double_problem(void);
+/* Allocations, streams, events, modules and graphs that were not given back. */
+int64_t cuda_double_live(void);
+#endif

@@ -1,0 +1,333 @@
+/* What the CUDA kernels compute, one element after the other, in the arithmetic that docs/cuda.md describes but for the roundings
+ * inside a link of 16 products. The order of keys and values in a block is the double's own: nobody else reads it. */
+#include "CUDAArguments.h"
+#include "state.h"
+
+#include <math.h>
+#include <string.h>
+
+static float wide(uint16_t x) {
+  uint32_t bits = (uint32_t)x << 16;
+  float y;
+  memcpy(&y, &bits, 4);
+  return y;
+}
+static uint16_t narrow(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if (x != x) return 0x7fff;
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+static uint64_t padded(uint64_t width) { return (width + 15) / 16 * 16; }
+static uint64_t packed_index(uint64_t row, uint64_t k, uint64_t width) {
+  uint64_t p = k % 16 / 2, place = (p < 4 ? 2 * p : 2 * (p - 4) + 1) * 2 + k % 2;
+  return (row / 8 * (padded(width) / 16) + k / 16) * 128 + row % 8 * 16 + place;
+}
+static float activate(int kind, float x) {
+  switch (kind) {
+  case 0: return x / (1 + expf(-x));
+  case 1: return 0.5f * x * (1 + erff(x * 0.7071067812f));
+  case 2: return x / (1 + expf(-2 * 0.7978845608f * (x + 0.044715f * x * x * x)));
+  default: return x > 0 || x != x ? x : 0;
+  }
+}
+
+#define ROWS(type, variable, address, count, access) \
+  type *variable = double_##access(l->name, address, (uint64_t)(count) * sizeof(type)); \
+  if (!variable) return
+#define ARGUMENT(kernel) \
+  kernel##_arguments a; \
+  memcpy(&a, l->argument, sizeof a)
+
+/* Rows of float32 as they are, packed, or both. */
+static void store(const struct launch *l, dk_address output, dk_address packed, uint64_t row, uint64_t width, const float *values) {
+  if (output) {
+    ROWS(float, y, output + row * width * 4, width, write);
+    memcpy(y, values, width * 4);
+  }
+  if (!packed) return;
+  for (uint64_t k = 0; k < padded(width); k++) {
+    ROWS(uint16_t, y, packed + packed_index(row, k, width) * 2, 1, write);
+    *y = k < width ? narrow(values[k]) : 0;
+  }
+}
+
+static void embed(const struct launch *l) {
+  ARGUMENT(dk_embed);
+  const uint64_t columns = a.is_panel ? (a.width + 1) / 2 * 32 : a.width, rows = a.is_panel ? (a.table_rows + 15) / 16 : a.table_rows;
+  ROWS(const int32_t, tokens, a.tokens, l->grid[0], read);
+  ROWS(const uint16_t, table, a.table, rows * columns, read);
+  ROWS(float, output, a.output, (uint64_t)l->grid[0] * a.width, write);
+  for (uint32_t row = 0; row < l->grid[0]; row++)
+    for (int k = 0; k < a.width; k++) {
+      const int id = tokens[row] - a.first_token;
+      float value = 0;
+      if (id >= 0 && id < a.table_rows)
+        value = wide(a.is_panel ? table[id / 16 * columns + id % 16 * 2 + k / 2 * 32 + k % 2] : table[(uint64_t)id * a.width + k]) * a.scale;
+      output[(uint64_t)row * a.width + k] = value;
+    }
+}
+
+static void norm(const struct launch *l) {
+  ARGUMENT(dk_norm);
+  const uint64_t n = a.width;
+  ROWS(const uint16_t, weight, a.weight, n, read);
+  for (uint32_t row = 0; row < l->grid[0]; row++) {
+    ROWS(float, x, a.residual + row * n * 4, n, read);
+    if (a.delta) {
+      ROWS(const float, delta, a.delta + row * n * 4, n, read);
+      for (uint64_t k = 0; k < n; k++) x[k] += delta[k];
+    }
+    double sum = 0;
+    for (uint64_t k = 0; k < n; k++) sum += (double)x[k] * x[k];
+    const float scale = 1 / sqrtf((float)sum / n + a.epsilon);
+    float y[n];
+    for (uint64_t k = 0; k < n; k++) y[k] = x[k] * scale * wide(weight[k]);
+    store(l, a.output, a.packed, row, n, y);
+  }
+}
+
+static void pack(const struct launch *l) {
+  ARGUMENT(dk_pack);
+  for (uint32_t row = 0; row < l->grid[0]; row++) {
+    ROWS(const float, x, a.input + (uint64_t)row * a.width * 4, a.width, read);
+    store(l, 0, a.packed, row, a.width, x);
+  }
+}
+
+static void gated(const struct launch *l) {
+  ARGUMENT(dk_gated);
+  for (uint32_t row = 0; row < l->grid[0]; row++) {
+    ROWS(const float, x, a.input + (uint64_t)row * a.width * 8, 2 * a.width, read);
+    float y[a.width];
+    for (int k = 0; k < a.width; k++) y[k] = activate(a.activation, x[a.width + k]) * x[k];
+    store(l, a.output, a.packed, row, a.width, y);
+  }
+}
+
+static void add(const struct launch *l) {
+  ARGUMENT(dk_add);
+  ROWS(float, target, a.target, a.count, read);
+  ROWS(const float, value, a.value, a.count, read);
+  for (uint64_t i = 0; i < a.count; i++) target[i] += value[i];
+}
+
+static void choose_rows(const struct launch *l) {
+  ARGUMENT(dk_select);
+  ROWS(const int32_t, rows, a.rows, l->grid[0], read);
+  for (uint32_t i = 0; i < l->grid[0]; i++) {
+    ROWS(const float, x, a.input + (uint64_t)rows[i] * a.width * 4, a.width, read);
+    store(l, a.output, 0, i, a.width, x);
+  }
+}
+
+/* One row's outputs. */
+static int product(const struct launch *l, const dk_linear_arguments *a, uint64_t row, float *y) {
+  const uint64_t bytes = (uint64_t)((a->inputs + 1) / 2) * 64, tiles = padded(a->inputs) / 16;
+  const uint16_t *weight = double_read(l->name, a->weight, (uint64_t)(a->outputs + 15) / 16 * bytes);
+  const uint16_t *bias = a->bias ? double_read(l->name, a->bias, 2 * (uint64_t)a->outputs) : NULL;
+  if (!weight || (a->bias && !bias)) return 0;
+  if (a->weight % 16 || a->packed % 16) double_note("%s: not aligned to 16 bytes", l->name);
+  float x[tiles * 16];
+  for (uint64_t tile = 0; tile < tiles; tile++) {
+    const uint16_t *packed = double_read(l->name, a->packed + packed_index(row, tile * 16, a->inputs) * 2, 32);
+    if (!packed) return 0;
+    for (int k = 0; k < 16; k++) x[tile * 16 + k] = wide(packed[packed_index(0, k, 16)]);
+  }
+  for (int n = 0; n < a->outputs; n++) {
+    float sum = 0;
+    for (uint64_t tile = 0; tile < tiles; tile++) {
+      double link = sum;
+      for (int k = tile * 16; k < (int)tile * 16 + 16 && k < a->inputs; k++)
+        link += (double)x[k] * wide(weight[n / 16 * (bytes / 2) + k / 2 * 32 + n % 16 * 2 + k % 2]);
+      sum = (float)link;
+    }
+    y[n] = bias ? sum + wide(bias[n]) : sum;
+  }
+  return 1;
+}
+
+static void linear(const struct launch *l) {
+  ARGUMENT(dk_linear);
+  float y[a.outputs];
+  for (int row = 0; row < a.rows; row++)
+    if (product(l, &a, row, y)) store(l, a.output, 0, row, a.outputs, y);
+}
+static void linear_gated(const struct launch *l) {
+  ARGUMENT(dk_linear_gated);
+  const int width = a.linear.outputs / 2;
+  float y[a.linear.outputs];
+  for (int row = 0; row < a.linear.rows; row++) {
+    if (!product(l, &a.linear, row, y)) return;
+    for (int k = 0; k < width; k++) y[k] = activate(a.activation, y[width + k]) * y[k];
+    store(l, 0, a.activated, row, width, y);
+  }
+}
+
+static void turn(const struct launch *l) {
+  ARGUMENT(dk_turn);
+  const int all = a.heads + 2 * a.kv_heads, head_size = l->head, half = a.rotary / 2;
+  const uint64_t d_padded = padded(head_size);
+  ROWS(const int32_t, positions, a.positions, l->grid[0], read);
+  ROWS(const int32_t, cells, a.cells, l->grid[0], read);
+  for (uint32_t row = 0; row < l->grid[0]; row++)
+    for (int head = 0; head < all; head++) {
+      ROWS(const float, input, a.qkv + ((uint64_t)row * all + head) * head_size * 4, head_size, read);
+      float x[d_padded];
+      memset(x, 0, sizeof x);
+      memcpy(x, input, 4 * head_size);
+      const int is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
+      const dk_address gain = is_query ? a.query_norm : a.key_norm;
+      if (gain && !is_value) {
+        ROWS(const uint16_t, weight, gain, head_size, read);
+        double sum = 0;
+        for (int d = 0; d < head_size; d++) sum += (double)x[d] * x[d];
+        const float scale = 1 / sqrtf((float)sum / head_size + a.epsilon);
+        for (int d = 0; d < head_size; d++) x[d] *= scale * wide(weight[d]);
+      }
+      if (!is_value && half) {
+        ROWS(const float, cosines, a.cosines + (uint64_t)positions[row] * half * 4, half, read);
+        ROWS(const float, sines, a.sines + (uint64_t)positions[row] * half * 4, half, read);
+        for (int i = 0; i < half; i++) {
+          const int one = a.is_paired ? 2 * i : i, other = a.is_paired ? 2 * i + 1 : i + half;
+          const float p = x[one], q = x[other];
+          x[one] = p * cosines[i] - q * sines[i];
+          x[other] = q * cosines[i] + p * sines[i];
+        }
+      }
+      const uint64_t block = (uint64_t)(cells[row] / 16) * a.kv_heads + (head - a.heads + a.kv_heads) % a.kv_heads;
+      const dk_address to = is_query ? a.queries + ((uint64_t)row * a.heads + head) * d_padded * 2
+                                     : a.pool + (block * 2 * 16 + (is_value ? 16 : 0) + cells[row] % 16) * d_padded * 2;
+      ROWS(uint16_t, y, to, d_padded, write);
+      for (uint64_t d = 0; d < d_padded; d++) y[d] = narrow(x[d]);
+    }
+}
+
+/* The result of one query over a split, before division. */
+static int attend_query(
+    const struct launch *l, const dk_attend_arguments *a, const int32_t *table, uint64_t row, int head, int first, int count, float *peak, float *sum, float *result) {
+  const uint64_t d_padded = padded(l->head);
+  const int kv = head / (a->heads / a->kv_heads);
+  const uint16_t *query = double_read(l->name, a->queries + (row * a->heads + head) * d_padded * 2, d_padded * 2);
+  if (!query) return 0;
+  const uint16_t *keys[DK_CUDA_SPLIT_TOKENS], *values[DK_CUDA_SPLIT_TOKENS];
+  float score[DK_CUDA_SPLIT_TOKENS];
+  *peak = -INFINITY;
+  for (int i = 0; i < count; i++) {
+    const uint64_t block = (uint64_t)table[(first + i) / 16] * a->kv_heads + kv;
+    const dk_address at = a->pool + (block * 2 * 16 + (first + i) % 16) * d_padded * 2;
+    keys[i] = double_read(l->name, at, d_padded * 2);
+    values[i] = double_read(l->name, at + 16 * d_padded * 2, d_padded * 2);
+    if (!keys[i] || !values[i]) return 0;
+    double s = 0;
+    for (uint64_t d = 0; d < d_padded; d++) s += (double)wide(query[d]) * wide(keys[i][d]);
+    score[i] = (float)s * a->scale;
+    if (score[i] > *peak) *peak = score[i];
+  }
+  double total = 0, out[d_padded];
+  memset(out, 0, sizeof out);
+  for (int i = 0; i < count; i++) {
+    const float weight = wide(narrow(exp2f(score[i] - *peak)));
+    total += weight;
+    for (uint64_t d = 0; d < d_padded; d++) out[d] += (double)weight * wide(values[i][d]);
+  }
+  *sum = (float)total;
+  for (uint64_t d = 0; d < d_padded; d++) result[d] = (float)out[d];
+  return 1;
+}
+
+static void attend(const struct launch *l) {
+  ARGUMENT(dk_attend);
+  const uint64_t d_padded = padded(l->head), width = (uint64_t)a.heads * l->head;
+  ROWS(const dk_attention_tile, tiles, a.tiles, l->grid[0], read);
+  for (uint32_t t = 0; t < l->grid[0]; t++) {
+    const dk_attention_tile tile = tiles[t];
+    const int blocks = (tile.first_position + tile.rows + 15) / 16;
+    ROWS(const int32_t, table, a.tables + (uint64_t)tile.table * 4, blocks, read);
+    if ((uint32_t)tile.splits > l->grid[2]) double_note("%s: %d splits, launched for %u", l->name, tile.splits, l->grid[2]);
+    for (int r = 0; r < tile.rows; r++) {
+      float whole[width];
+      for (int head = 0; head < a.heads; head++)
+        for (int split = 0; split < tile.splits; split++) {
+          const int first = split * DK_CUDA_SPLIT_TOKENS, sees = tile.first_position + r + 1 - first;
+          if (sees <= 0) continue;
+          float peak, sum, result[d_padded];
+          const int count = sees < DK_CUDA_SPLIT_TOKENS ? sees : DK_CUDA_SPLIT_TOKENS;
+          if (!attend_query(l, &a, table, tile.first_row + r, head, first, count, &peak, &sum, result)) return;
+          if (a.output || a.packed) {
+            for (int d = 0; d < l->head; d++) whole[head * l->head + d] = result[d] / sum;
+            continue;
+          }
+          const uint64_t partial = (uint64_t)(tile.partial + r * tile.splits + split) * a.heads + head;
+          ROWS(float, p, a.peaks + partial * 4, 1, write);
+          ROWS(float, s, a.sums + partial * 4, 1, write);
+          ROWS(float, y, a.results + partial * d_padded * 4, d_padded, write);
+          *p = peak, *s = sum;
+          memcpy(y, result, d_padded * 4);
+        }
+      if (a.output || a.packed) store(l, a.output, a.packed, tile.first_row + r, width, whole);
+    }
+  }
+}
+
+static void merge(const struct launch *l) {
+  ARGUMENT(dk_merge);
+  const uint64_t d_padded = padded(l->head), width = (uint64_t)a.heads * l->head;
+  for (uint32_t x = 0; x < l->grid[0]; x++) {
+    const uint64_t row = a.first_row + x;
+    ROWS(const int32_t, partial, a.partials + row * 4, 1, read);
+    ROWS(const int32_t, position, a.positions + row * 4, 1, read);
+    float y[width];
+    for (int head = 0; head < a.heads; head++) {
+      double top = -INFINITY, sum = 0, out[d_padded];
+      memset(out, 0, sizeof out);
+      for (int pass = 0; pass < 2; pass++)
+        for (int split = 0; split <= *position / DK_CUDA_SPLIT_TOKENS; split++) {
+          const uint64_t index = (uint64_t)(*partial + split) * a.heads + head;
+          ROWS(const float, peak, a.peaks + index * 4, 1, read);
+          ROWS(const float, part, a.sums + index * 4, 1, read);
+          ROWS(const float, result, a.results + index * d_padded * 4, d_padded, read);
+          if (pass == 0) {
+            if (*peak > top) top = *peak;
+            continue;
+          }
+          const double factor = exp2(*peak - top);
+          sum += *part * factor;
+          for (uint64_t d = 0; d < d_padded; d++) out[d] += result[d] * factor;
+        }
+      for (int d = 0; d < l->head; d++) y[head * l->head + d] = (float)(out[d] / sum);
+    }
+    store(l, a.output, a.packed, row, width, y);
+  }
+}
+
+static void choose(const struct launch *l) {
+  ARGUMENT(dk_choose);
+  for (uint32_t row = 0; row < l->grid[0]; row++) {
+    ROWS(const float, x, a.logits + (uint64_t)row * a.stride * 4, a.vocabulary, read);
+    ROWS(int32_t, chosen, a.chosen + row * 4, 1, write);
+    *chosen = 0;
+    for (int i = 1; i < a.vocabulary; i++)
+      if (x[i] > x[*chosen]) *chosen = i;
+    for (int i = a.vocabulary - 1; i >= 0; i--)
+      if (x[i] != x[i] || x[i] == INFINITY) *chosen = ~i;
+  }
+}
+
+static void read_words(const struct launch *l) {
+  ARGUMENT(dk_read);
+  double_read(l->name, a.words, a.count * 16);
+}
+
+static const struct {
+  size_t size;
+  void (*run)(const struct launch *);
+} kernels[KERNELS] = {
+    [EMBED] = {sizeof(dk_embed_arguments), embed}, [NORM] = {sizeof(dk_norm_arguments), norm}, [PACK] = {sizeof(dk_pack_arguments), pack},
+    [GATED] = {sizeof(dk_gated_arguments), gated}, [ADD] = {sizeof(dk_add_arguments), add}, [SELECT] = {sizeof(dk_select_arguments), choose_rows},
+    [LINEAR] = {sizeof(dk_linear_arguments), linear}, [LINEAR_GATED] = {sizeof(dk_linear_gated_arguments), linear_gated},
+    [TURN] = {sizeof(dk_turn_arguments), turn}, [ATTEND] = {sizeof(dk_attend_arguments), attend}, [MERGE] = {sizeof(dk_merge_arguments), merge},
+    [CHOOSE] = {sizeof(dk_choose_arguments), choose}, [READ] = {sizeof(dk_read_arguments), read_words}};
+
+size_t double_argument_size(enum kernel kernel) { return kernels[kernel].size; }
+void double_run(const struct launch *launch) { kernels[launch->kernel].run(launch); }
