@@ -106,6 +106,7 @@ INLINE void publish_barriers() { asm volatile("fence.mbarrier_init.release.clust
 INLINE void expect_bytes(u32 barrier, u32 bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
+INLINE void arrive(u32 barrier) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory"); }
 // Ends in an error rather than never, should a copy not come.
 INLINE void await_barrier(u32 barrier, u32 parity) {
   u32 is_complete = 0;

@@ -105,9 +105,10 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
   const u32 full = shared_address(shared), empty = full + 128, ring = full + 1024;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, rank = block_in_cluster();
   if (threadIdx.x == 0) {
-    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 1), make_barrier(empty + 8 * i, WGS * 4 * 2);
+    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 4), make_barrier(empty + 8 * i, WGS * 4 * 2);
     publish_barriers();
   }
+  __syncwarp();
   meet_cluster();
   let_next_start();
   const int steps = p.tiles / (S * tiles);
@@ -119,7 +120,9 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
   };
   if (warp >= WGS * 4) {
     if (R == 256) asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
-    // A lane's copy: of a panel, or of rows. Each takes its time to be asked for, so the four warps share them.
+    // A lane's copy: of a panel, or of rows. Each takes its time to be asked for, so the four warps share them. All of them arrive at
+    // every stage, whether they have a copy of it or not, and their lanes go together: one that fell behind by a round of the ring
+    // would wait for a parity that has come and gone.
     const int all = GATED ? 2 * own : own, which = lane * 4 + warp % 4, half = GATED && which >= own, index = which - all;
     const bool copies_rows = index >= 0 && index < (is_run ? 1 : 2 * S);
     const int first_tile = rank * 2 * S + (is_run ? 0 : index);
@@ -138,6 +141,7 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
       if (is_first) {
         for (int i = 0; i < early; ++i) {
           if (which == 0) expect_bytes(full + 8 * i, bytes);
+          else if (lane == 0) arrive(full + 8 * i);
           if (copies_weight) copy_plain(ring + i * stage_bytes + place, from + u64(i) * panel_bytes, panel_bytes, full + 8 * i);
         }
         await_previous();
@@ -146,9 +150,11 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
       }
       for (int i = 0; i < steps; ++i) {
         await_barrier(empty + 8 * slot, parity ^ 1);
+        __syncwarp();
         const u32 to = ring + slot * stage_bytes + place, barrier = full + 8 * slot;
         if (i >= early) {
           if (which == 0) expect_bytes(barrier, bytes);
+          else if (lane == 0) arrive(barrier);
           if (copies_weight) copy_plain(to, from, panel_bytes, barrier);
         }
         if (copies_rows) copy_to_both(to, from, row_bytes, barrier);
@@ -185,6 +191,7 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
         for (int h = 0; h < together_steps; ++h) {
           if (i + h < steps) {
             await_barrier(full + 8 * slot, parity);
+            __syncwarp();  // what follows is for whole warps
             const u32 stage = ring + slot * stage_bytes;
             const u64 input = describe_rows(stage + weight_bytes);
 #pragma unroll
