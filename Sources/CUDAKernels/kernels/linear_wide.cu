@@ -129,6 +129,9 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
     const u32 place = copies_rows ? weight_bytes + first_tile * tile_bytes : which * panel_bytes + half * 32;
     const u32 step_bytes = copies_rows ? S * tiles * together * 256 : panel_bytes;
     int early = min(min(a.linear.early, stages), steps);  // of weights, which are no one's output, before the kernel before has ended
+    // Stages that nothing lies in yet are not waited for. A wait for the phase before the first would succeed, but only until that one
+    // ends, and what is asked for early lets it end without this warp: one that came later would wait for a phase that needs itself.
+    int unused = stages;
     bool is_first = true;
     for (int unit = blockIdx.x / 2; unit < units; unit += gridDim.x / 2) {
       const int panel = (unit / row_tiles * 2 + rank) * own, group = unit % row_tiles * (R / 8);
@@ -149,7 +152,8 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
         is_first = false;
       }
       for (int i = 0; i < steps; ++i) {
-        await_barrier(empty + 8 * slot, parity ^ 1);
+        if (unused > 0) --unused;
+        else await_barrier(empty + 8 * slot, parity ^ 1);
         __syncwarp();
         const u32 to = ring + slot * stage_bytes + place, barrier = full + 8 * slot;
         if (i >= early) {
