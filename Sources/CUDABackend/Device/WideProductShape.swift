@@ -40,8 +40,6 @@ struct WideProductShape: Equatable {
   /// More than half of what a multiprocessor has: two blocks on one would be in each other's way.
   private static let leastSharedMemory = 116 << 10
 
-  private static let takesFewRows = false
-
   /// nil where another kernel is as fast or the only one.
   ///
   /// - Parameters:
@@ -50,9 +48,6 @@ struct WideProductShape: Equatable {
   init?(panels: Int, rows: Int, inputs: Int, isGated: Bool, multiprocessors: Int) {
     let pairs = multiprocessors / 2  // of blocks, which run together
     guard inputs % 64 == 0, pairs > 0 else { return nil }
-    // Of 64 rows and fewer it is much faster than the rings (at 64 rows 1.7 to 2.7 times), but has been seen to stop for ever with 16
-    // rows when kernels overlap; until that is understood it takes only larger ones.
-    guard rows > Int(DK_CUDA_CHAIN_ROWS) || Self.takesFewRows else { return nil }
     let halves = isGated ? 2 : 1
     let tile: Tile
     if rows > Int(DK_CUDA_CHAIN_ROWS) {
