@@ -159,7 +159,8 @@ public struct ServeCommand: DrydockCommand {
       problems.append("--admin_key needs --weights_root, the directory below which new weights may be read")
     }
     if !keys.hasAdminKey {
-      for (name, isGiven) in [("weights_root", weightsRoot != nil), ("weights_workers", weightsWorkers != nil)] where isGiven {
+      for (name, isGiven) in [("weights_root", weightsRoot != nil), ("weights_workers", weightsWorkers != nil), ("weights_memory", weightsMemory != nil)]
+      where isGiven {
         problems.append("--\(name) needs --admin_key: without it, weights cannot be changed")
       }
     }

@@ -30,7 +30,7 @@ struct stream { struct list todo; int is_recording; struct list recorded; };
 struct event { struct stream *stream; };
 struct graph { struct list list; };
 struct module { int head; };
-struct function { struct function *next; enum kernel kernel; char name[64]; int head; uint32_t shared; };
+struct function { struct function *next; enum kernel kernel; char name[64]; int head; uint32_t shared; int64_t launches; };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct block *blocks;
@@ -247,7 +247,8 @@ CALL(module_load, (struct module **module, const void *image), IF_WELL {
 CALL(module_unload, (struct module *module), free(module); live--;)
 CALL(get_function, (struct function **function, struct module *module, const char *name), IF_WELL {
   static const struct { const char *prefix; enum kernel kernel; } names[] = {
-      {"dk_linear_gated", LINEAR_GATED}, {"dk_linear", LINEAR}, {"dk_embed", EMBED}, {"dk_norm", NORM}, {"dk_pack", PACK}, {"dk_gated", GATED},
+      {"dk_linear_wide_gated", LINEAR_WIDE_GATED}, {"dk_linear_wide", LINEAR_WIDE}, {"dk_linear_gated", LINEAR_GATED}, {"dk_linear", LINEAR},
+      {"dk_attend_prompt", ATTEND_PROMPT}, {"dk_embed", EMBED}, {"dk_norm", NORM}, {"dk_pack", PACK}, {"dk_gated", GATED},
       {"dk_add", ADD}, {"dk_select", SELECT}, {"dk_turn", TURN}, {"dk_attend", ATTEND}, {"dk_merge", MERGE}, {"dk_choose", CHOOSE}, {"dk_read", READ}};
   code = NOT_FOUND;
   for (size_t i = 0; i < sizeof names / sizeof *names && code; i++) {
@@ -267,8 +268,9 @@ CALL(launch, (const struct configuration *c, struct function *f, void **paramete
     double_note("%s: launched with a grid of %u %u %u, %u threads, %u bytes of shared memory", f->name, c->grid[0], c->grid[1], c->grid[2], threads, c->shared);
     code = INVALID;
   } else {
-    struct work w = {.what = LAUNCH, .launch = {.kernel = f->kernel, .name = f->name, .grid = {c->grid[0], c->grid[1], c->grid[2]}, .head = f->head}};
+    struct work w = {.what = LAUNCH, .launch = {.kernel = f->kernel, .name = f->name, .grid = {c->grid[0], c->grid[1], c->grid[2]}, .threads = threads, .shared = c->shared, .head = f->head}};
     memcpy(w.launch.argument, parameters[0], double_argument_size(f->kernel));
+    f->launches++;
     append(c->stream->is_recording ? &c->stream->recorded : &c->stream->todo, w);
   }
 })
@@ -335,6 +337,14 @@ void cuda_double_fail(int64_t call, int32_t code, int32_t is_lost) {
 int64_t cuda_double_calls(void) {
   pthread_mutex_lock(&mutex);
   const int64_t count = calls;
+  pthread_mutex_unlock(&mutex);
+  return count;
+}
+int64_t cuda_double_launches(const char *prefix) {
+  int64_t count = 0;
+  pthread_mutex_lock(&mutex);
+  for (struct function *f = functions; f; f = f->next)
+    if (!strncmp(f->name, prefix, strlen(prefix))) count += f->launches;
   pthread_mutex_unlock(&mutex);
   return count;
 }

@@ -4,6 +4,7 @@
 #include "state.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static float wide(uint16_t x) {
@@ -19,9 +20,16 @@ static uint16_t narrow(float x) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 static uint64_t padded(uint64_t width) { return (width + 15) / 16 * 16; }
-static uint64_t packed_index(uint64_t row, uint64_t k, uint64_t width) {
-  uint64_t p = k % 16 / 2, place = (p < 4 ? 2 * p : 2 * (p - 4) + 1) * 2 + k % 2;
-  return (row / 8 * (padded(width) / 16) + k / 16) * 128 + row % 8 * 16 + place;
+/* Groups of 8 rows of a packed value of so many rows that lie together. */
+static uint64_t packed_groups(uint64_t rows) {
+  uint64_t groups = 1;
+  while (groups * 8 < rows && groups * 8 < DK_CUDA_PACKED_ROWS) groups *= 2;
+  return groups;
+}
+static uint64_t packed_index(uint64_t row, uint64_t k, uint64_t width, uint64_t rows) {
+  const uint64_t p = k % 16 / 2, place = (p < 4 ? 2 * p : 2 * (p - 4) + 1) * 2 + k % 2;
+  const uint64_t tile = row / DK_CUDA_PACKED_ROWS * (padded(width) / 16) + k / 16;
+  return (tile * packed_groups(rows) + row % DK_CUDA_PACKED_ROWS / 8) * 128 + row % 8 * 16 + (place ^ (row & 4) * 2);
 }
 static float activate(int kind, float x) {
   switch (kind) {
@@ -39,15 +47,16 @@ static float activate(int kind, float x) {
   kernel##_arguments a; \
   memcpy(&a, l->argument, sizeof a)
 
-/* Rows of float32 as they are, packed, or both. */
-static void store(const struct launch *l, dk_address output, dk_address packed, uint64_t row, uint64_t width, const float *values) {
+/* One of so many rows of float32 as it is, packed, or both. */
+static void store(
+    const struct launch *l, dk_address output, dk_address packed, uint64_t row, uint64_t rows, uint64_t width, const float *values) {
   if (output) {
     ROWS(float, y, output + row * width * 4, width, write);
     memcpy(y, values, width * 4);
   }
   if (!packed) return;
   for (uint64_t k = 0; k < padded(width); k++) {
-    ROWS(uint16_t, y, packed + packed_index(row, k, width) * 2, 1, write);
+    ROWS(uint16_t, y, packed + packed_index(row, k, width, rows) * 2, 1, write);
     *y = k < width ? narrow(values[k]) : 0;
   }
 }
@@ -83,7 +92,7 @@ static void norm(const struct launch *l) {
     const float scale = 1 / sqrtf((float)sum / n + a.epsilon);
     float y[n];
     for (uint64_t k = 0; k < n; k++) y[k] = x[k] * scale * wide(weight[k]);
-    store(l, a.output, a.packed, row, n, y);
+    store(l, a.output, a.packed, row, l->grid[0], n, y);
   }
 }
 
@@ -91,7 +100,7 @@ static void pack(const struct launch *l) {
   ARGUMENT(dk_pack);
   for (uint32_t row = 0; row < l->grid[0]; row++) {
     ROWS(const float, x, a.input + (uint64_t)row * a.width * 4, a.width, read);
-    store(l, 0, a.packed, row, a.width, x);
+    store(l, 0, a.packed, row, l->grid[0], a.width, x);
   }
 }
 
@@ -101,7 +110,7 @@ static void gated(const struct launch *l) {
     ROWS(const float, x, a.input + (uint64_t)row * a.width * 8, 2 * a.width, read);
     float y[a.width];
     for (int k = 0; k < a.width; k++) y[k] = activate(a.activation, x[a.width + k]) * x[k];
-    store(l, a.output, a.packed, row, a.width, y);
+    store(l, a.output, a.packed, row, l->grid[0], a.width, y);
   }
 }
 
@@ -117,7 +126,7 @@ static void choose_rows(const struct launch *l) {
   ROWS(const int32_t, rows, a.rows, l->grid[0], read);
   for (uint32_t i = 0; i < l->grid[0]; i++) {
     ROWS(const float, x, a.input + (uint64_t)rows[i] * a.width * 4, a.width, read);
-    store(l, a.output, 0, i, a.width, x);
+    store(l, a.output, 0, i, l->grid[0], a.width, x);
   }
 }
 
@@ -130,9 +139,9 @@ static int product(const struct launch *l, const dk_linear_arguments *a, uint64_
   if (a->weight % 16 || a->packed % 16) double_note("%s: not aligned to 16 bytes", l->name);
   float x[tiles * 16];
   for (uint64_t tile = 0; tile < tiles; tile++) {
-    const uint16_t *packed = double_read(l->name, a->packed + packed_index(row, tile * 16, a->inputs) * 2, 32);
+    const uint16_t *packed = double_read(l->name, a->packed + (packed_index(row, tile * 16, a->inputs, a->rows) & ~15ull) * 2, 32);
     if (!packed) return 0;
-    for (int k = 0; k < 16; k++) x[tile * 16 + k] = wide(packed[packed_index(0, k, 16)]);
+    for (int k = 0; k < 16; k++) x[tile * 16 + k] = wide(packed[packed_index(row, k, 16, a->rows) % 16]);
   }
   for (int n = 0; n < a->outputs; n++) {
     float sum = 0;
@@ -151,17 +160,45 @@ static void linear(const struct launch *l) {
   ARGUMENT(dk_linear);
   float y[a.outputs];
   for (int row = 0; row < a.rows; row++)
-    if (product(l, &a, row, y)) store(l, a.output, 0, row, a.outputs, y);
+    if (product(l, &a, row, y)) store(l, a.output, 0, row, a.rows, a.outputs, y);
+}
+static void product_gated(const struct launch *l, const dk_linear_arguments *a, dk_address activated, int activation) {
+  const int width = a->outputs / 2;
+  float y[a->outputs];
+  for (int row = 0; row < a->rows; row++) {
+    if (!product(l, a, row, y)) return;
+    for (int k = 0; k < width; k++) y[k] = activate(activation, y[width + k]) * y[k];
+    store(l, 0, activated, row, a->rows, width, y);
+  }
 }
 static void linear_gated(const struct launch *l) {
   ARGUMENT(dk_linear_gated);
-  const int width = a.linear.outputs / 2;
+  product_gated(l, &a.linear, a.activated, a.activation);
+}
+/* What the kernel that is named takes for granted of its launch. */
+static int check_wide(const struct launch *l, const dk_linear_wide_arguments *a, int is_gated) {
+  const char *numbers = l->name + strlen("dk_linear_wide_") + (is_gated ? strlen("gated_") : 0);
+  int groups = 0, rows = 0, parts = 0;
+  const int halves = is_gated ? 2 : 1;
+  const int is_right = sscanf(numbers, "%d_%d_%d", &groups, &rows, &parts) == 3 && a->linear.inputs % (64 * parts) == 0 &&
+                       l->threads == (uint32_t)(groups + 1) * 128 && l->grid[0] % 2 == 0 && a->own >= 1 && a->own * halves <= 4 * groups &&
+                       a->linear.stages >= 2 && a->linear.stages <= 16 && a->linear.early >= 0;
+  const uint64_t stage = (uint64_t)(16 * a->own * halves + rows) * 128 * parts + (is_gated ? 1024 : 0);
+  if (is_right && 1024 + a->linear.stages * stage <= l->shared) return 1;
+  double_note("%s: %d inputs, %u blocks of %u threads, %d panels, %d stages in %u bytes", l->name, a->linear.inputs, l->grid[0], l->threads, a->own,
+      a->linear.stages, l->shared);
+  return 0;
+}
+static void linear_wide(const struct launch *l) {
+  ARGUMENT(dk_linear_wide);
   float y[a.linear.outputs];
-  for (int row = 0; row < a.linear.rows; row++) {
-    if (!product(l, &a.linear, row, y)) return;
-    for (int k = 0; k < width; k++) y[k] = activate(a.activation, y[width + k]) * y[k];
-    store(l, 0, a.activated, row, width, y);
-  }
+  if (!check_wide(l, &a, 0)) return;
+  for (int row = 0; row < a.linear.rows; row++)
+    if (product(l, &a.linear, row, y)) store(l, a.linear.output, 0, row, a.linear.rows, a.linear.outputs, y);
+}
+static void linear_wide_gated(const struct launch *l) {
+  ARGUMENT(dk_linear_wide);
+  if (check_wide(l, &a, 1)) product_gated(l, &a.linear, a.activated, a.activation);
 }
 
 static void turn(const struct launch *l) {
@@ -203,6 +240,16 @@ static void turn(const struct launch *l) {
     }
 }
 
+/* Splits of a query so far, as docs/cuda.md says: those that the attention kernels merge and those that dk_merge does come to the same bits. */
+struct merged {
+  float top, sum, result[1024];
+};
+static void take(struct merged *m, float peak, float sum, const float *result, int count) {
+  const float top = peak > m->top ? peak : m->top, before = exp2f(m->top - top), now = exp2f(peak - top);
+  m->top = top, m->sum = fmaf(now, sum, m->sum * before);
+  for (int d = 0; d < count; d++) m->result[d] = fmaf(now, result[d], m->result[d] * before);
+}
+
 /* The result of one query over a split, before division. */
 static int attend_query(
     const struct launch *l, const dk_attend_arguments *a, const int32_t *table, uint64_t row, int head, int first, int count, float *peak, float *sum, float *result) {
@@ -236,18 +283,22 @@ static int attend_query(
   return 1;
 }
 
+/* Also of prompts, whose splits are merged here: those of a query in order. */
 static void attend(const struct launch *l) {
   ARGUMENT(dk_attend);
+  const int is_prompt = l->kernel == ATTEND_PROMPT;
+  if (is_prompt && !a.output && !a.packed) double_note("%s: nowhere to put results", l->name);
   const uint64_t d_padded = padded(l->head), width = (uint64_t)a.heads * l->head;
   ROWS(const dk_attention_tile, tiles, a.tiles, l->grid[0], read);
   for (uint32_t t = 0; t < l->grid[0]; t++) {
     const dk_attention_tile tile = tiles[t];
     const int blocks = (tile.first_position + tile.rows + 15) / 16;
     ROWS(const int32_t, table, a.tables + (uint64_t)tile.table * 4, blocks, read);
-    if ((uint32_t)tile.splits > l->grid[2]) double_note("%s: %d splits, launched for %u", l->name, tile.splits, l->grid[2]);
+    if (!is_prompt && (uint32_t)tile.splits > l->grid[2]) double_note("%s: %d splits, launched for %u", l->name, tile.splits, l->grid[2]);
     for (int r = 0; r < tile.rows; r++) {
       float whole[width];
-      for (int head = 0; head < a.heads; head++)
+      for (int head = 0; head < a.heads; head++) {
+        struct merged merged = {.top = -INFINITY};
         for (int split = 0; split < tile.splits; split++) {
           const int first = split * DK_CUDA_SPLIT_TOKENS, sees = tile.first_position + r + 1 - first;
           if (sees <= 0) continue;
@@ -255,7 +306,7 @@ static void attend(const struct launch *l) {
           const int count = sees < DK_CUDA_SPLIT_TOKENS ? sees : DK_CUDA_SPLIT_TOKENS;
           if (!attend_query(l, &a, table, tile.first_row + r, head, first, count, &peak, &sum, result)) return;
           if (a.output || a.packed) {
-            for (int d = 0; d < l->head; d++) whole[head * l->head + d] = result[d] / sum;
+            take(&merged, peak, sum, result, l->head);
             continue;
           }
           const uint64_t partial = (uint64_t)(tile.partial + r * tile.splits + split) * a.heads + head;
@@ -265,7 +316,9 @@ static void attend(const struct launch *l) {
           *p = peak, *s = sum;
           memcpy(y, result, d_padded * 4);
         }
-      if (a.output || a.packed) store(l, a.output, a.packed, tile.first_row + r, width, whole);
+        for (int d = 0; d < l->head; d++) whole[head * l->head + d] = merged.result[d] / merged.sum;
+      }
+      if (a.output || a.packed) store(l, a.output, a.packed, tile.first_row + r, a.rows, width, whole);
     }
   }
 }
@@ -279,25 +332,17 @@ static void merge(const struct launch *l) {
     ROWS(const int32_t, position, a.positions + row * 4, 1, read);
     float y[width];
     for (int head = 0; head < a.heads; head++) {
-      double top = -INFINITY, sum = 0, out[d_padded];
-      memset(out, 0, sizeof out);
-      for (int pass = 0; pass < 2; pass++)
-        for (int split = 0; split <= *position / DK_CUDA_SPLIT_TOKENS; split++) {
-          const uint64_t index = (uint64_t)(*partial + split) * a.heads + head;
-          ROWS(const float, peak, a.peaks + index * 4, 1, read);
-          ROWS(const float, part, a.sums + index * 4, 1, read);
-          ROWS(const float, result, a.results + index * d_padded * 4, d_padded, read);
-          if (pass == 0) {
-            if (*peak > top) top = *peak;
-            continue;
-          }
-          const double factor = exp2(*peak - top);
-          sum += *part * factor;
-          for (uint64_t d = 0; d < d_padded; d++) out[d] += result[d] * factor;
-        }
-      for (int d = 0; d < l->head; d++) y[head * l->head + d] = (float)(out[d] / sum);
+      struct merged merged = {.top = -INFINITY};
+      for (int split = 0; split <= *position / DK_CUDA_SPLIT_TOKENS; split++) {
+        const uint64_t index = (uint64_t)(*partial + split) * a.heads + head;
+        ROWS(const float, peak, a.peaks + index * 4, 1, read);
+        ROWS(const float, part, a.sums + index * 4, 1, read);
+        ROWS(const float, result, a.results + index * d_padded * 4, d_padded, read);
+        take(&merged, *peak, *part, result, l->head);
+      }
+      for (int d = 0; d < l->head; d++) y[head * l->head + d] = merged.result[d] / merged.sum;
     }
-    store(l, a.output, a.packed, row, width, y);
+    store(l, a.output, a.packed, row, a.rows, width, y);
   }
 }
 
@@ -326,7 +371,9 @@ static const struct {
     [EMBED] = {sizeof(dk_embed_arguments), embed}, [NORM] = {sizeof(dk_norm_arguments), norm}, [PACK] = {sizeof(dk_pack_arguments), pack},
     [GATED] = {sizeof(dk_gated_arguments), gated}, [ADD] = {sizeof(dk_add_arguments), add}, [SELECT] = {sizeof(dk_select_arguments), choose_rows},
     [LINEAR] = {sizeof(dk_linear_arguments), linear}, [LINEAR_GATED] = {sizeof(dk_linear_gated_arguments), linear_gated},
-    [TURN] = {sizeof(dk_turn_arguments), turn}, [ATTEND] = {sizeof(dk_attend_arguments), attend}, [MERGE] = {sizeof(dk_merge_arguments), merge},
+    [LINEAR_WIDE] = {sizeof(dk_linear_wide_arguments), linear_wide}, [LINEAR_WIDE_GATED] = {sizeof(dk_linear_wide_arguments), linear_wide_gated},
+    [TURN] = {sizeof(dk_turn_arguments), turn}, [ATTEND] = {sizeof(dk_attend_arguments), attend},
+    [ATTEND_PROMPT] = {sizeof(dk_attend_arguments), attend}, [MERGE] = {sizeof(dk_merge_arguments), merge},
     [CHOOSE] = {sizeof(dk_choose_arguments), choose}, [READ] = {sizeof(dk_read_arguments), read_words}};
 
 size_t double_argument_size(enum kernel kernel) { return kernels[kernel].size; }

@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum kernel { EMBED, NORM, PACK, GATED, ADD, SELECT, LINEAR, LINEAR_GATED, TURN, ATTEND, MERGE, CHOOSE, READ, KERNELS };
+enum kernel { EMBED, NORM, PACK, GATED, ADD, SELECT, LINEAR, LINEAR_GATED, LINEAR_WIDE, LINEAR_WIDE_GATED, TURN, ATTEND, ATTEND_PROMPT, MERGE, CHOOSE, READ, KERNELS };
 struct launch {
   enum kernel kernel;
   const char *name;
-  uint32_t grid[3];
+  uint32_t grid[3], threads, shared; /* bytes of shared memory */
   int head; /* DK_HEAD of its module */
   uint8_t argument[256];
 };

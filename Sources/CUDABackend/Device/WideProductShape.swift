@@ -3,16 +3,16 @@ import CUDAKernels
 /// How `dk_linear_wide` computes a product on a card with `wgmma`: changes speed, never results.
 ///
 /// The numbers are those that were fastest on an H100 for the shapes of models of 1 and 8 billion weights.
-struct WideProductShape: Equatable {
-  let kernel: String
-  let blocks: Int
-  let threads: Int
+package struct WideProductShape: Equatable {
+  package let kernel: String
+  package let blocks: Int
+  package let threads: Int
   /// Panels of a block; of each half, where the product is gated.
-  let own: Int
-  let stages: Int
+  package let own: Int
+  package let stages: Int
   /// Of them, whose weights are asked for before the input is there.
-  let early: Int
-  let sharedMemory: Int
+  package let early: Int
+  package let sharedMemory: Int
 
   /// Warp groups, rows of a tile, and 64s of inputs a stage.
   private struct Tile: Equatable {
@@ -30,13 +30,13 @@ struct WideProductShape: Equatable {
     Tile(groups: 2, rows: 64, parts: 2), Tile(groups: 2, rows: 32, parts: 2), Tile(groups: 2, rows: 16, parts: 2),
     Tile(groups: 4, rows: 64, parts: 1), Tile(groups: 4, rows: 32, parts: 1), Tile(groups: 4, rows: 16, parts: 1),
   ]
-  static let kernels: [String] = {
+  package static let kernels: [String] = {
     var tiles = large.map(\.0)
     for tile in small where !tiles.contains(tile) { tiles.append(tile) }
     return tiles.flatMap { [$0.name(isGated: false), $0.name(isGated: true)] }
   }()
   /// What a kernel is allowed to use.
-  static let mostSharedMemory = 227 << 10
+  package static let mostSharedMemory = 227 << 10
   /// More than half of what a multiprocessor has: two blocks on one would be in each other's way.
   private static let leastSharedMemory = 116 << 10
 
@@ -45,7 +45,7 @@ struct WideProductShape: Equatable {
   /// - Parameters:
   ///   - panels: Of 16 outputs; with `isGated` of one half, see `dk_linear_gated_arguments`.
   ///   - rows: Any number.
-  init?(panels: Int, rows: Int, inputs: Int, isGated: Bool, multiprocessors: Int) {
+  package init?(panels: Int, rows: Int, inputs: Int, isGated: Bool, multiprocessors: Int) {
     let pairs = multiprocessors / 2  // of blocks, which run together
     guard inputs % 64 == 0, pairs > 0 else { return nil }
     let halves = isGated ? 2 : 1

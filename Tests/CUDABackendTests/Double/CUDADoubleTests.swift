@@ -109,6 +109,35 @@ extension DriverTests {
       #expect(problem == nil)
     }
 
+    /// Of many rows and of some, of prompts' attention and of a generated row's: other kernels, the same bits.
+    @Test func `however a prompt is cut, whatever kernels that takes, results are the same`() async throws {
+      var model = SmallModel(hidden: 128, heads: 16, keyValueHeads: 1, headSize: 8, intermediate: 128, layers: 2)
+      model.members = ["max_position_embeddings": 700]
+      var options = ExecutorOptions()
+      options.maximumSequences = 4
+      options.maximumBatchRows = 600
+      let opened = try CUDA(kernels: KernelCache(nil)).open(try await build(model), options: options)
+      func logits(_ pieces: [Int]) throws -> [Float] {
+        var first = 0, found: [Float] = []
+        for count in pieces {
+          let batch = Batch(
+            tokens: (first..<first + count).map { Int32($0 * $0 % 37) },
+            sequences: [.init(rows: 0..<count, firstPosition: first, blockTable: (0..<40).map { Int32($0) }, phase: .prefill, wantsLogits: true)])
+          try unsafe opened.step(batch) { _, row in unsafe found = Array(row) }
+          first += count
+        }
+        return found
+      }
+      let few = try logits(Array(repeating: 4, count: 75))
+      #expect(few.allSatisfy(\.isFinite) && Set(few).count > 10)
+      #expect(cuda_double_launches("dk_linear_wide") == 0 && cuda_double_launches("dk_attend_prompt") == 0 && cuda_double_launches("dk_linear_ring") > 0)
+      for pieces in [[300], [20, 64, 65, 151], Array(repeating: 30, count: 10), [270, 6, 24]] { #expect(try logits(pieces) == few, "\(pieces)") }
+      for kernel in ["dk_linear_wide_1_", "dk_linear_wide_2_", "dk_linear_wide_gated_1_", "dk_linear_wide_gated_2_", "dk_attend_prompt", "dk_merge"] {
+        #expect(cuda_double_launches(kernel) > 0, "\(kernel)")
+      }
+      #expect(problem == nil)
+    }
+
     @Test func `weights change to another engine's and back, and share what is the same`() async throws {
       let (engine, other) = (try await build(), try await build(seed: 6, "other"))
       let wanted = try run(try open(other))

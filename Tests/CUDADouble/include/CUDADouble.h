@@ -12,6 +12,8 @@ void cuda_double_start(int64_t memory);
 /* The call with this number, counted on from the last one (1: the next), fails with a code; `is_lost`: and all after it. 0: none. */
 void cuda_double_fail(int64_t call, int32_t code, int32_t is_lost);
 int64_t cuda_double_calls(void);
+/* Launches, recorded ones once, of the kernels whose names begin so. */
+int64_t cuda_double_launches(const char *prefix);
 /* What was used wrongly first, or null. */
 const char *cuda_double_problem(void);
 /* Allocations, streams, events, modules and graphs that were not given back. */
