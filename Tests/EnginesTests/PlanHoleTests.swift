@@ -54,7 +54,7 @@ import Testing
   }
 
   private func reason(_ plan: JSONValue) -> String? {
-    do throws(PlanFormatErrorBox) { try PlanFormatErrorBox.check(plan) } catch { return error.reason }
+    do { try PlanFormatErrorBox.check(plan) } catch { return (error as? PlanFormatErrorBox)?.reason ?? "\(error)" }
     return nil
   }
 
