@@ -220,6 +220,7 @@ import Testing
     try bench.expect(.serve, [engine, "--served_model_name", ""], status: 2, says: ["--served_model_name is empty"])
     try bench.expect(.serve, [engine, "--weights_root", bench.d.path.string], status: 2, says: ["--weights_root needs --admin_key"])
     try bench.expect(.serve, [engine, "--weights_workers", "2"], status: 2, says: ["--weights_workers needs --admin_key"])
+    try bench.expect(.serve, [engine, "--weights_memory", "2GB"], status: 2, says: ["--weights_memory needs --admin_key"])
   }
 
   @Test(arguments: [Command.convert, .build, .prune, .refit, .run, .serve])
