@@ -180,7 +180,7 @@ import Testing
 /// A plan read alone.
 struct PlanFormatErrorBox: Error {
   let reason: String
-  static func check(_ json: JSONValue) throws {
+  static func check(_ json: JSONValue) throws(PlanFormatErrorBox) {
     do { _ = try Plan(json: json) } catch { throw PlanFormatErrorBox(reason: "\(error)") }
   }
 }
