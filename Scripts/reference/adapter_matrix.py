@@ -9,6 +9,9 @@ that module does, found by giving it unit vectors in float64; the whole model wi
 PEFT's forward pass. Where a case must be refused, the plain formula (published base + scale B A) is computed too, to
 see that it would have been wrong.
 
+An edited configuration names other modules than were trained: what counts then is what PEFT makes of the files when it
+loads them, and which tensors it leaves out. Where PEFT refuses to load them, so must a refit.
+
 The script fails where `LoraConfig` has a field, or a start of the adapter's weights, that no case covers: run it again
 with a newer PEFT to learn what is new.
 """
@@ -64,8 +67,9 @@ if not only:
     make_base("tied", True, False, 4)
 
 
-def fresh(base):
-    return LlamaForCausalLM.from_pretrained(out / base, dtype=torch.float32)
+def fresh(base, bare=False):
+    model = LlamaForCausalLM.from_pretrained(out / base, dtype=torch.float32)
+    return model.model if bare else model
 
 
 def batches():
@@ -90,12 +94,15 @@ def randomise(model, seed):
 def effective(model, reference):
     """Weights of the base as PEFT's unmerged forward pass uses them, in float64."""
     inner = model.get_base_model()
+    prefix = "" if hasattr(inner, "lm_head") else "model."
     found = {}
     with torch.no_grad():
         for name, module in reference.named_modules():
             wrapped = None
+            if prefix and not name.startswith(prefix):
+                continue
             with contextlib.suppress(AttributeError):
-                wrapped = inner.get_submodule(name)
+                wrapped = inner.get_submodule(name.removeprefix(prefix))
             if isinstance(module, torch.nn.Linear):
                 zero = wrapped(torch.zeros(1, 1, module.in_features, dtype=torch.float64))[0, 0]
                 eye = wrapped(torch.eye(module.in_features, dtype=torch.float64)[None])[0]
@@ -145,25 +152,44 @@ def check(model, base):
     if not strange:
         with torch.no_grad():
             for n, p in untied.named_parameters():
-                p.copy_(found[n])
+                if n in found:
+                    p.copy_(found[n])
         ids = next(batches())["input_ids"]
-        difference = (untied(ids).logits - wide(ids).logits).abs().max()
+        bare = not hasattr(wide.get_base_model(), "lm_head")
+        difference = ((untied.model if bare else untied)(ids)[0] - wide(ids)[0]).abs().max()
         assert difference < 1e-5, f"the model is not made of these weights: {difference}"  # norms are computed in float32
     return found, original
 
 
-def record(name, base, refuse=None, warning=None, model=None, directory=None, grown=False, unmerged=True, settings=None):
+def record(name, base, refuse=None, warning=None, model=None, directory=None, grown=False, unmerged=True, settings=None, bare=False, edited=False,
+           leaves_out=()):
     directory = directory or out / name
     for extra in ["README.md", ".gitattributes"]:
         (directory / extra).unlink(missing_ok=True)
     case = {"name": name, "base": base}
     if refuse:
         case["refused"] = refuse
+    if leaves_out:
+        case["leavesOut"] = list(leaves_out)
+    if edited and refuse:
+        # PEFT refuses it, too, or loads nothing.
+        try:
+            tensors = load_file(directory / "adapter_model.safetensors")
+            loaded = PeftModel.from_pretrained(fresh(base, bare), directory)
+            found, original = check(loaded, base)
+            assert all((t - original[n]).abs().max() < 1e-12 for n, t in found.items() if n in original), "PEFT loads something"
+            print(f"  {name}: refused ({refuse}); PEFT loads nothing of {len(tensors)} tensors")
+        except (ValueError, KeyError, TypeError) as error:
+            print(f"  {name}: refused ({refuse}); PEFT: {type(error).__name__}: {str(error)[:90]}")
+        cases.append(case)
+        return
+    if edited:
+        model = PeftModel.from_pretrained(fresh(base, bare), directory)
     if model is not None and unmerged:
         found, original = check(model, base)
         if not refuse:
             # What counts is what the files say: PEFT sorts the patterns that it writes, for one.
-            loaded, _ = check(PeftModel.from_pretrained(fresh(base), directory), base)
+            loaded, _ = check(PeftModel.from_pretrained(fresh(base, bare), directory), base)
             apart = [n for n in found if (loaded[n] - found[n]).abs().max() > 1e-5]
             assert not apart, f"saved and loaded, it is another: {apart}"
         changed = {n: t.float() for n, t in found.items() if n not in original or (t - original[n]).abs().max() > 1e-12}
@@ -195,15 +221,15 @@ def case(name, *arguments, **settings):
 
 
 def make_case(name, base="untied", refuse=None, prepare=None, after=None, save={}, finish=None, dtype=None, unmerged=True, converts=False,
-         edits=None, no_randomise=False, **settings):
+         edits=None, no_randomise=False, bare=False, remove=(), leaves_out=(), **settings):
     fields_seen.update(settings)
     torch.manual_seed(len(cases))
-    model = fresh(base)
+    model = fresh(base, bare)
     settings.setdefault("r", 2)
     settings.setdefault("lora_alpha", 5)
     if "target_parameters" not in settings:
         settings.setdefault("target_modules", ["q_proj", "down_proj"])
-    config = LoraConfig(task_type="CAUSAL_LM", **settings)
+    config = LoraConfig(task_type="FEATURE_EXTRACTION" if bare else "CAUSAL_LM", **settings)
     if prepare:
         replaced = prepare(model, config)
         model = replaced if replaced is not None else model
@@ -235,10 +261,13 @@ def make_case(name, base="untied", refuse=None, prepare=None, after=None, save={
         if isinstance(written.get(key), list):
             written[key].sort()
     written.update(edits or {})
+    for key in remove:
+        del written[key]
     path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
     if finish:
         finish(model, out / name)
-    record(name, base, refuse, model=kept, unmerged=unmerged)
+    edited = unmerged and bool(edits or remove)
+    record(name, base, refuse, model=kept, unmerged=unmerged, bare=bare, edited=edited, leaves_out=leaves_out)
 
 
 # How the adapter's weights start.
@@ -430,6 +459,78 @@ case("dora-table-tied", "tied", use_dora=True, target_modules=["embed_tokens"], 
 case("dora-table-and-head", use_dora=True, use_rslora=True, target_modules=["embed_tokens", "lm_head", "q_proj"], rank_pattern={"embed_tokens": 3})
 case("dora-table-kept-tied", "tied", use_dora=True, target_modules=["embed_tokens"], ensure_weight_tying=True)
 case("dora-table-kept-untied", use_dora=True, target_modules=["embed_tokens"], ensure_weight_tying=True)
+
+# Parameters that are named by themselves: patterns are matched with their own names, and nothing excludes them.
+parameters = dict(target_modules=[], target_parameters=["mlp.gate_proj.weight", "self_attn.o_proj.weight"])
+case("parameters-alpha-module", **parameters, alpha_pattern={"gate_proj": 30})
+case("parameters-alpha-weight", **parameters, alpha_pattern={"gate_proj.weight": 30, r".*0\.self_attn\.o_proj\.weight": 2})
+case("parameters-rank-module", **parameters, rank_pattern={"o_proj": 3})
+case("parameters-rank-weight", **parameters, rank_pattern={"o_proj.weight": 3}, use_rslora=True)
+case("parameters-full-name", target_modules=[], target_parameters=["model.layers.1.mlp.up_proj.weight"], alpha_pattern={r"^model\.layers\.1\.mlp\.up_proj\.weight": 7})
+case("parameters-and-modules-patterns", target_modules=["q_proj"], target_parameters=["mlp.down_proj.weight"], alpha_pattern={"down_proj": 9, "q_proj": 3})
+case("parameters-excluded", **parameters, edits=dict(exclude_modules=["gate_proj"], layers_to_transform=[1]))
+case("parameters-none", target_modules=["q_proj"], target_parameters=["mlp.down_proj.weight"], edits=dict(target_parameters=None), leaves_out=["target_modules"])
+case("parameters-twice", **parameters, edits=dict(target_modules=["gate_proj"]), refuse="named by two of")
+case("parameters-string", **parameters, edits=dict(target_parameters="mlp.gate_proj.weight"), refuse="target_parameters")
+
+# Names in modules_to_save are ends of paths, also in the middle of a component; only whole names of tables are kept tied.
+for base in ["untied", "tied"]:
+    case(f"save-end-head-{base}", base, modules_to_save=["head"])
+    case(f"save-end-table-{base}", base, modules_to_save=["tokens"])
+    case(f"save-end-table-kept-{base}", base, modules_to_save=["tokens"], ensure_weight_tying=True)
+    case(f"tokens-end-{base}", base, trainable_token_indices={"tokens": [4, 7]})
+    case(f"tokens-full-name-{base}", base, trainable_token_indices={"model.embed_tokens": [4, 7]})
+    case(f"tokens-head-{base}", base, trainable_token_indices={"lm_head": [4, 7]})
+case("save-end-norms", modules_to_save=["layernorm"])
+case("save-end-block", target_modules=["q_proj"], modules_to_save=["1.mlp"])
+case("save-end-adapted", target_modules=["q_proj"], edits=dict(modules_to_save=["_proj"]), refuse="named by two of")
+case("tokens-twice", trainable_token_indices=[4, 7, 4], refuse="names token 4 twice", unmerged=False)
+case("tokens-linear", "tied", target_modules=["v_proj"], trainable_token_indices={"q_proj": [1, 2]})
+case("tokens-linear-bias", target_modules=["v_proj"], trainable_token_indices={"q_proj": [1, 2]}, refuse="modules with a bias", unmerged=False)
+case("tokens-saved", modules_to_save=["embed_tokens"], edits=dict(trainable_token_indices={"embed_tokens": [1]}), refuse="trainable_token_indices")
+case("tokens-nowhere", trainable_token_indices=[1], edits=dict(trainable_token_indices={"nowhere": [1]}), refuse="nowhere")
+case("tokens-negative", trainable_token_indices=[1], edits=dict(trainable_token_indices=[-1]), refuse="holds -1", unmerged=False)
+case("tokens-head-differs", "tied", trainable_token_indices=[1, 2], edits=dict(trainable_token_indices={"embed_tokens": [1, 2], "lm_head": [3]}), refuse="lm_head.token_adapter")
+case("tied-target-table-kept-patterns", "tied", target_modules=["embed_tokens"], ensure_weight_tying=True, rank_pattern={"embed_tokens": 3}, alpha_pattern={"lm_head": 4})
+case("tied-target-regex-kept", "tied", target_modules=r"model\.embed_tokens", ensure_weight_tying=True)
+
+# Configurations that name other modules than were trained.
+narrow = dict(target_modules=["q_proj", "k_proj"], leaves_out=["target_modules"])
+case("edited-targets", **narrow, edits=dict(target_modules=["q_proj"]))
+case("edited-targets-full-name", **narrow, edits=dict(target_modules=["model.layers.1.self_attn.k_proj", "self_attn.q_proj"]))
+case("edited-targets-none", **narrow, remove=["target_modules"])
+case("edited-targets-regex", **narrow, edits=dict(target_modules=r"model\.layers\.\d+\.self_attn\.(?!q).*"))
+case("edited-targets-look", **narrow, edits=dict(target_modules=r"^(?!.*\.1\.).*(?<=self_attn\.)\b[qk]_proj\b(?=$)"))
+case("edited-targets-all", target_modules=["embed_tokens", "lm_head", "q_proj"], edits=dict(target_modules="All-Linear"), leaves_out=["target_modules"])
+case("edited-targets-wide", target_modules=["q_proj"], edits=dict(target_modules=["q_proj", "up_proj"]))
+case("edited-targets-nothing", target_modules=["q_proj"], edits=dict(target_modules=["query"]), refuse="names none")
+case("edited-targets-elsewhere", target_modules=["q_proj"], edits=dict(target_modules=["up_proj"]), refuse="names none")
+case("edited-targets-end", **narrow, edits=dict(target_modules=["proj", "q_proj"]))
+case("edited-layers", **narrow, edits=dict(layers_to_transform=[0]))
+case("edited-layers-one", **narrow, edits=dict(layers_to_transform=1))
+case("edited-layers-empty", target_modules=["q_proj"], edits=dict(layers_to_transform=[]))
+case("edited-layers-pattern", **narrow, edits=dict(layers_to_transform=[1], layers_pattern=["blocks", "lay.rs"]))
+case("edited-layers-other-pattern", **narrow, edits=dict(layers_to_transform=[1], layers_pattern="blocks", target_modules=["q_proj", "model.layers.0.self_attn.k_proj"]))
+case("edited-layers-regex", target_modules=["q_proj"], edits=dict(layers_to_transform=[1], target_modules=".*q_proj"), refuse="layers_to_transform")
+case("edited-layers-pattern-alone", target_modules=["q_proj"], edits=dict(layers_pattern="layers"), refuse="layers_pattern")
+case("edited-exclude", **narrow, edits=dict(exclude_modules=["k_proj", "model.layers.0.self_attn.q_proj"]))
+case("edited-exclude-regex", **narrow, edits=dict(exclude_modules=r".*\.0\..*"))
+case("edited-saved-none", modules_to_save=["norm", "lm_head"], target_modules=["q_proj"], edits=dict(modules_to_save=None))
+case("edited-saved-more", modules_to_save=["norm"], target_modules=["q_proj"], edits=dict(modules_to_save=["norm", "lm_head"]), refuse="lm_head.weight, as modules_to_save")
+case("edited-saved-targets", target_modules=["q_proj", "up_proj"], edits=dict(modules_to_save=["mlp"]), refuse="modules_to_save")
+case("edited-tokens-none", trainable_token_indices=[3, 5], edits=dict(trainable_token_indices=None), leaves_out=["trainable_token_indices"])
+case("edited-bias", bias="all", target_modules=["q_proj", "k_proj"], edits=dict(target_modules=["q_proj"]), leaves_out=["target_modules"])
+case("edited-rank-none", r=8, lora_alpha=8, remove=["r", "lora_alpha"])
+case("edited-null", edits=dict(use_dora=None, use_rslora=None, ensure_weight_tying=None))
+
+# A model without its head: its paths have no `model.`, and patterns that begin so match nothing.
+case("bare-patterns", bare=True, rank_pattern={"layers.0.self_attn.q_proj": 3, "model.layers.1.self_attn.q_proj": 4},
+     alpha_pattern={r"^model\.layers\.1\.mlp\.down_proj": 30, r"^layers\.0\.mlp\.down_proj": 9})
+case("bare-table", bare=True, target_modules=["embed_tokens", "q_proj"], modules_to_save=["norm"])
+case("bare-full-name", bare=True, target_modules=["layers.1.mlp.up_proj", "model.layers.0.mlp.up_proj", "v_proj"])
+case("bare-layers", bare=True, target_modules=["q_proj", "k_proj"], edits=dict(layers_to_transform=[0], layers_pattern="layers"), leaves_out=["target_modules"])
+case("bare-layers-none", bare=True, target_modules=["q_proj"], edits=dict(layers_to_transform=[0]), refuse="names none")
+case("bare-tokens", bare=True, trainable_token_indices=[1, 8])
 
 # Every other kind of adapter that this PEFT has.
 others = {}

@@ -30,8 +30,10 @@ extension RefitSource {
     let found = try FoundSource(at: path, for: options.role)
     let (kind, path) = (found.kind, found.path)
     var base: FoundSource? = found
+    var warnings: [SourceWarning] = []
     if kind.isAdapter {
       adapters.insert(path, at: 0)
+      warnings = found.warnings
       base = try options.basePath.map { try FoundSource(at: $0, for: .base) }
     }
     let basePath = base?.path
@@ -63,8 +65,12 @@ extension RefitSource {
       do {
         let found = try FoundSource(at: given, for: .adapter)
         let adapterPath = found.path
+        warnings += found.warnings.filter { !warnings.contains($0) }
         let trainedOn = LoRAAdapter.trainedOn(found)
         adapterNames[given] = trainedOn
+        // What is wrong with these is told with what is wrong with the weights.
+        let carried = try CompanionFiles(beside: adapterPath, architecture: engine.pretrained.architecture)
+        source.companions.append(Companions(files: carried, path: adapterPath, isModel: false))
         let adapter = try LoRAAdapter(found, for: layout)
         let adapted = try AdaptedWeights(
           base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares,
@@ -72,8 +78,6 @@ extension RefitSource {
         for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
         source.weights = adapted
         source.warnings += adapted.warnings
-        let carried = try CompanionFiles(beside: adapterPath, architecture: engine.pretrained.architecture)
-        source.companions.append(Companions(files: carried, path: adapterPath, isModel: false))
         source.adapters.append(
           Lineage.Adapter(
             path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
@@ -86,8 +90,9 @@ extension RefitSource {
     // Alone, an error speaks for itself.
     if problems.isEmpty, unreadable.count == 1 { throw unreadable[0].error }
     problems += unreadable.map { .adapter(path: $0.path.string, Self.problem($0.error, of: $0.path)) }
-    // All of them together: none is put on in part.
-    guard problems.isEmpty else { throw RefitError(problems: problems) }
+    // All of them together, with what the check finds: none is put on in part.
+    source.problems += problems
+    source.warnings += warnings
     if kind.isAdapter, let basePath {
       source.basePath = basePath
       source.baseKind = baseKind

@@ -70,8 +70,12 @@ extension FilePath {
   public var inMessage: String { string.inMessage }
 }
 extension String {
-  /// With line ends spelt out.
+  /// With line ends spelt out, and without its middle where that would make a line too long to read.
   public var inMessage: String {
+    guard count <= 120 else { return "\(prefix(50))…\(suffix(69))".withoutLineEnds }
+    return withoutLineEnds
+  }
+  private var withoutLineEnds: String {
     guard utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return self }
     return unicodeScalars.reduce(into: "") { $0 += $1 == "\n" ? "\\n" : $1 == "\r" ? "\\r" : String($1) }
   }

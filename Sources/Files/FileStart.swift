@@ -21,6 +21,15 @@ public enum FileStart {
     return "it is text ('\(line)'), perhaps an error of the download. Download it again"
   }
 
+  /// A file that llama.cpp wrote before there was GGUF, and what to do; nil for any other.
+  public static func oldFormat(of bytes: some Collection<UInt8>) -> (name: String, remedy: String)? {
+    if bytes.starts(with: Array("algg".utf8)) {
+      return ("a LoRA adapter in the format that llama.cpp had before GGUF (ggla)", "Make a GGUF file of PEFT's adapter with llama.cpp's convert_lora_to_gguf.py, or name PEFT's directory.")
+    }
+    guard ["lmgg", "fmgg", "tjgg"].contains(where: { bytes.starts(with: Array($0.utf8)) }) else { return nil }
+    return ("a model in a format that llama.cpp had before GGUF", "Get the model as a GGUF file, or its directory of safetensors files.")
+  }
+
   private static let known: [([UInt8], String)] = [
     (Array("GGUF".utf8), "it is a GGUF file. Give it a name that ends in .gguf"),
     (Array("PK\u{3}\u{4}".utf8), "it is a zip archive, such as PyTorch's .bin and .pt files are; those are never opened. Use safetensors files"),

@@ -31,7 +31,10 @@ public struct SourceWarning: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// One line of at most 300 characters.
-  public var description: String { "\(place): '\(Self.shortened(subject, to: 80))' \(Self.shortened(text, to: 180))" }
+  public var description: String {
+    let rest = ": '\(Self.shortened(subject, to: 80))' \(Self.shortened(text, to: 180))"
+    return Self.shortened(place, to: max(30, 298 - rest.count)) + rest
+  }
 
   /// Text out of a file on one line, without its middle where it is too long.
   static func shortened(_ text: String, to limit: Int) -> String {

@@ -142,6 +142,24 @@ import Testing
     #expect(try Command.refit("--engine_dir", path("A"), "--checkpoint_dir", path("half"), "--refit_engine_dir", path("no"), "--strict").status == 1)
   }
 
+  @Test func `a damaged tokenizer of an adapter is told with what is wrong with its settings and tensors`() throws {
+    try build(Project.at("Models/tiny").string, "A")
+    for file in ["adapter_config.json", "adapter_model.safetensors"] { d.write("bad/\(file)", try #require(contents(Project.at("Models/tiny-lora").appending(file)))) }
+    d.write("bad/tokenizer.json", "{")
+    let config = try #require(text(d("bad/adapter_config.json")))
+    d.write("bad/adapter_config.json", config.replacing("\"r\": ", with: "\"r\": 1"))
+    let refused = try Command.refit("--engine_dir", path("A"), "--checkpoint_dir", path("bad"), "--refit_engine_dir", path("no"))
+    #expect(refused.status == 1 && refused.errors.contains("another rank than adapter_config.json says") && refused.errors.contains("tokenizer.json: invalid JSON"), "\(refused.errors)")
+    // Where a GGUF file is named by its directory, what lies beside it is told.
+    let gguf = Project.at("Tests/WeightSourcesTests/Expected/adapters/gguf/tiny-lora.f32.gguf")
+    d.write("gguf/lora.gguf", try #require(contents(gguf)))
+    d.write("gguf/tokenizer.json", "{}")
+    for flag in ["--checkpoint_dir", "--lora_dir"] {
+      let told = try Command.refit("--engine_dir", path("A"), flag, path("gguf"), "--refit_engine_dir", path("told"), "--dry_run")
+      #expect(told.status == 0 && told.errors.contains("'tokenizer.json' lies beside an adapter in a GGUF file"), "\(told.errors)")
+    }
+  }
+
   @Test func `a source without a tokenizer leaves the engine's, and so does --keep_tokenizer`() throws {
     try makeTuned("B")
     try build(Project.at("Models/tiny").string, "A")

@@ -267,7 +267,7 @@ import WeightSources
     let adapter = try Adapter.write(SmallModel(hidden: 52, headSize: 13), bench.life.directory, "lora", seed: 60)
     let config = try #require(text(adapter.appending("adapter_config.json")))
     bench.life.directory.write("lora/adapter_config.json", config.replacing("{\"peft", with: #"{"base_model_name_or_path": "them/theirs", "peft"#))
-    let error = #expect(throws: RefitError.self) { try RefitSource(adapter, for: try bench.engine) }
+    let error = await #expect(throws: RefitError.self) { try await Refitter(engine: try bench.engine).prepare(RefitSource(adapter, for: try bench.engine)) }
     #expect(error?.description.contains("them/theirs") == true && error?.description.contains("shapes do not fit") == true, "\(String(describing: error))")
   }
 

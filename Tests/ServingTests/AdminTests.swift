@@ -191,6 +191,11 @@ private final class Progress: Sendable {
       #expect(weights.calls.withLock { $0 }.isEmpty)
       let missing = try await server.send(.post, Self.path + "/prepare", #"{"source": "nothing"}"#, headers: Self.bearer("admin secret"))
       #expect(missing.error["code"] == "source_not_found")
+      let long = String(repeating: "x", count: 5000)
+      for name in [long, "../\(long)"] {
+        let reply = try await server.send(.post, Self.path + "/prepare", #"{"source": "\#(name)"}"#, headers: Self.bearer("admin secret"))
+        #expect(reply.status == 400 && reply.error["message"]?.string.map { $0.count <= 300 } == true, "\(reply.text.prefix(400))")
+      }
       let inner = try await server.send(.post, Self.path + "/prepare", #"{"source": "inner"}"#, headers: Self.bearer("admin secret"))
       #expect(inner.status == 200, "a link within the root is fine")
     }

@@ -130,12 +130,12 @@ struct AdapterNameTests {
       ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", [3, 16]), ("model.layers.0.self_attn.q_proj.lora_A.weight", [3, 16]),
       ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", [16, 3]),
     ])
-    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3}"#)
+    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ".*_proj|.*router|lm_head"}"#)
     #expect(try problems().contains { $0.kind == .names && $0.detail.contains("twice") })
   }
   @Test func `names of image trainers are called that`() throws {
     zeros([("lora_unet_down_blocks_0.lora_down.weight", [3, 16]), ("lora_unet_down_blocks_0.lora_up.weight", [16, 3]), ("lora_unet_down_blocks_0.alpha", [])])
-    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3}"#)
+    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ".*_proj|.*router|lm_head"}"#)
     #expect(try problems().contains { $0.detail.contains("kohya") })
   }
 
@@ -150,7 +150,7 @@ struct AdapterNameTests {
       ("base_model.model.model.layers.9.mlp.up_proj.lora_B.weight", [24, 3]),
       ("base_model.model.lm_head.lora_A.weight", [3, 16]), ("base_model.model.lm_head.lora_B.weight", [25, 3]),
     ])
-    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3}"#)
+    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ".*_proj|.*router|lm_head"}"#)
     let text = try problems().map { "\($0.detail) \($0.remedy)" }.joined(separator: "\n")
     for part in [
       "q_proj.lora_A", "k_proj.lora_A.weight [2, 16] instead of [3, 16]", "down_proj.lora_A.weight [3, 16] instead of [3, 24]",
@@ -163,11 +163,28 @@ struct AdapterNameTests {
     let text = try problems().map { "\($0.detail) \($0.remedy)" }.joined(separator: "\n")
     for part in ["pissa_niter_4", "path_initial_model_for_weight_conversion", "layer_replication", "new_thing = 1.5"] { #expect(text.contains(part), "\(part)") }
   }
+  @Test func `settings and tensors that cannot be had are told together`() throws {
+    let layer = "base_model.model.model.layers.0"
+    zeros([("\(layer).self_attn.q_proj.lora_A.weight", [3, 15]), ("\(layer).self_attn.q_proj.lora_B.weight", [16, 3]), ("\(layer).mlp.router.lora_A.weight", [3, 16])])
+    life.write(
+      "adapter_config.json",
+      #"{"peft_type": "LORA", "r": 0, "lora_alpha": "16", "use_dora": "yes", "rank_pattern": {"(a)\\1": 2}, "target_modules": ["q_proj", 4], "layers_to_transform": "1", "mystery": true}"#)
+    let found = try problems()
+    let text = found.map { "\($0.heading) \($0.detail)" }.joined(separator: "\n")
+    for part in [
+      "'r' is 0", "'lora_alpha' is a string", "'use_dora' is a string", "'rank_pattern' holds", "'target_modules' holds", "'layers_to_transform' is a string", "mystery = true",
+      "q_proj.lora_A.weight [3, 15] instead of [3, 16]", "mlp.router",
+    ] { #expect(text.contains(part), "\(part) in\n\(text)") }
+    #expect(text.contains("settings cannot be read") && !text.contains("another rank") && !text.contains("magnitude"), "\(text)")
+    life.write("adapter_model.safetensors", "cut")
+    let both = try problems().map(\.detail).joined(separator: "\n")
+    #expect(both.contains("'r' is 0") && both.contains("adapter_model.safetensors"), "\(both)")
+  }
   @Test func `a thousand names are a few words`() throws {
     zeros((0..<500).flatMap { layer in
       ["q_proj", "some_projection_with_a_long_name"].map { ("base_model.model.transformer.blocks.\(layer).attention.self.\($0).lora_A.weight", [3, 16]) }
     })
-    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3}"#)
+    life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ".*_proj|.*router|lm_head"}"#)
     let found = try problems()
     #expect(found.count == 1 && found[0].detail.contains("1000 of 1000") && found[0].detail.contains("(500)"), "\(found)")
   }
@@ -179,7 +196,8 @@ struct AdapterNameTests {
       [("base_model.model.model.embed_tokens.lora_embedding_A", [3, 25]), ("base_model.model.model.embed_tokens.lora_embedding_B", [16, 3])],
     ] {
       zeros(tensors)
-      life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3}"#)
+      let targets = tensors[0].0.contains("lora_") ? "embed_tokens" : "q_proj"
+      life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ["\#(targets)"]}"#)
       let found = try problems()
       #expect(found.map(\.kind) == [.vocabulary] && found[0].detail.contains("grew from 22 to 25") && found[0].remedy.contains("build a new engine"), "\(found)")
     }
@@ -216,27 +234,42 @@ struct AdapterNameTests {
   }
 }
 
-/// Keys of `rank_pattern` and `alpha_pattern`, against what Python's `re.match(rf"(.*\.)?({key})$", path)` says.
+/// Patterns, against what Python's `re` says: for keys of `rank_pattern` and `alpha_pattern`, `re.match(rf"(.*\.)?({key})$", path)`.
 struct ModulePatternTests {
   static let path = "model.layers.1.self_attn.q_proj"
   @Test(arguments: [
     "q_proj", "self_attn.q_proj", "model.layers.1.self_attn.q_proj", "^model.layers.1.self_attn.q_proj", "layers.1.*", ".*q_proj", "[qk]_proj",
     "(q|k)_proj", "q_proj|v_proj", "(?:q|v)_proj$", "(?P<name>q)_proj", #"layers\.\d+\.self_attn\.\w+"#, "q_pro.", "[^.]+", "q_{1}proj", "q_{1,}proj",
     "(a|q)+_p?roj", "[a-z]_proj", "self.attn.q_proj", ".*", "1.self_attn.q_proj", "q_proj|", "q{0,1}_proj", "[]q]_proj",
+    "(?=q)q_proj", "(?!k).*_proj", "^(?!.*mlp).*proj", #".*\bq_proj\b"#, "(?<=attn.)q_proj", "(?<!mlp.)q_proj", #"q\B_proj"#, "(?=.*(?<=_)proj)q_proj",
   ]) func `matches`(pattern: String) throws { #expect(try ModulePattern(pattern).matches(Self.path)) }
   @Test(arguments: [
     "_proj", "proj", "q_proj.", "k_proj", "self_attn", "^q_proj", "layers.1", "Q_proj", "[^q]_proj", #"\d_proj"#, "q_proj$x", "q__proj", "layers.2.*", "", "model.q_proj",
+    "(?!q)q_proj", "(?=k)q_proj", "^(?!.*attn).*proj", #"q\b_proj"#, "(?<=mlp.)q_proj", "(?<!attn.)q_proj",
   ]) func `does not match`(pattern: String) throws { #expect(try !ModulePattern(pattern).matches(Self.path)) }
-  @Test(arguments: ["(", ")", "[", "*a", "a**", "(?=a)", "(?!a)", "(?i)a", #"(a)\1"#, "a++", #"\b"#, "(?P=a)", "[z-a]", "a{300}", "\\", "((((a{200}){200}){200}){200})"])
+  @Test(arguments: ["(", ")", "[", "*a", "a**", "(?=a)*", "(?i)a", "(?(1)a)", #"(a)\1"#, "a++", #"\b+"#, "(?P=a)", "[z-a]", "a{300}", "\\", "((((a{200}){200}){200}){200})"])
   func `cannot be read`(pattern: String) { #expect(throws: ModulePattern.Failure.self) { _ = try ModulePattern(pattern) } }
+  @Test(arguments: [
+    (#"model\.layers\.\d+\.self_attn\.(q|k)_proj"#, true), (".*q_proj", true), ("q_proj", false), (path, true), ("model.*attn", false), ("model|.*", true),
+    (#"(?:.*?(?:language|text).*?(?:q_proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|mlp)\.(?:(?:q_proj|up_proj)))"#, true), ("", false),
+  ]) func `a whole path is matched as re.fullmatch does`(pattern: String, matches: Bool) throws {
+    #expect(try ModulePattern(pattern, for: .whole).matches(Self.path) == matches)
+  }
+  @Test(arguments: [
+    ("self_attn", true), ("q_proj", true), ("model", true), ("layers.1", true), ("attn", false), ("self", false), ("layers.1.mlp", false), (path, true),
+    ("self_.*", true), ("(layers|h).1", true), ("proj", false), ("mlp|attn", false), ("mlp|attn|q_proj", false), ("mlp|self_attn.*", false), ("", false),
+  ]) func `components are matched as PEFT keeps modules_to_save from a change`(pattern: String, matches: Bool) throws {
+    #expect(try ModulePattern(pattern, for: .components).matches(Self.path) == matches)
+  }
   @Test func `all patterns of one adapter have a bound together`() throws {
     let life = TemporaryDirectory()
     func refusal(_ patterns: [String], alphas: [String] = []) -> String? {
       let object = { (names: [String]) in JSONValue.object(JSONObject(uniqueKeysWithValues: names.map { ($0, JSONValue.int(2)) })) }
-      let config: JSONValue = ["peft_type": "LORA", "r": 2, "lora_alpha": 4, "rank_pattern": object(patterns), "alpha_pattern": object(alphas)]
+      let config: JSONValue = ["peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "rank_pattern": object(patterns), "alpha_pattern": object(alphas)]
       life.write("adapter_config.json", config.serialized())
       life.write("adapter_model.safetensors", contents(AdapterTests.adapters.appending("plain/adapter_model.safetensors")) ?? [])
-      return message { _ = try LoRAAdapter(directory: life.path) }
+      let base = try? AdapterTests.base(Mapping())
+      return message { _ = try base.map { try AdaptedWeights(base: $0, adapter: LoRAAdapter(directory: life.path), layout: $0.layout) } }.flatMap { $0.contains("together") ? $0 : nil }
     }
     // As EVA writes them: every module of a model of 126 layers, both ways.
     let names = (0..<126).flatMap { layer in ["q", "k", "v", "o", "gate", "up", "down"].map { "model.layers.\(layer).self_attn.\($0)_proj" } }
@@ -245,7 +278,7 @@ struct ModulePatternTests {
     let loops = (0..<8).map { "(a|b\($0)){200}(c|d){200}" }
     #expect(refusal([loops[0]]) == nil)
     for said in [refusal(loops), refusal(Array(loops.prefix(4)), alphas: Array(loops.suffix(4)))] {
-      #expect(said?.contains("together") == true && (said?.count ?? 999) < 400, "\(said ?? "read")")
+      #expect(said?.contains("together") == true && said?.split(separator: "\n").allSatisfy { $0.count <= 300 } == true, "\(said ?? "read")")
     }
     #expect(refusal((0..<80).map { "\($0)" + String(repeating: "x", count: 4000) })?.contains("together") == true)
   }
@@ -254,6 +287,9 @@ struct ModulePatternTests {
     #expect(throws: ModulePattern.Failure.self) { _ = try ModulePattern(String(repeating: "{", count: 5_000_000)) }
     #expect(throws: Never.self) { _ = try? ModulePattern(String(repeating: "{", count: 4000)) }
     #expect(try !ModulePattern("(a|a)*(a*)*(.*.*)*(aa|a)+b").matches(path))
+    #expect(try !ModulePattern("(?=(a|a)*(?=(a*)*c)c)(?<!(a|aa)+c)b").matches(path))
+    var budget = ModulePattern.Budget()
+    #expect(try !budget.pays(for: ModulePattern("(?=(a|b){200})c")))
     // Nothing, 200 times, to the power of eight.
     #expect(try !ModulePattern("((((((((){200}){200}){200}){200}){200}){200}){200}){200}b").matches(path))
   }

@@ -52,6 +52,90 @@ struct FoundSourceTests {
     #expect(try FoundSource(at: directory("a"), for: .weights).kind == .adapter)
   }
 
+  @Test func `part of a model beside an adapter is no adapter alone`() throws {
+    put(Self.model, in: "half", without: ["model.safetensors.index.json", "model-00002-of-00002.safetensors"])
+    put(Self.adapter, in: "half", without: ["config.json"])
+    for role in [SourceRole.any, .weights, .model] {
+      let said = try text("half", role)
+      #expect(said.contains("model-00002-of-00002.safetensors is missing") && said.contains("--lora_dir"), "\(said)")
+    }
+    #expect(try FoundSource(at: directory("half"), for: .adapter).kind == .adapter)
+    // An index without any of its files may be left of the base: the adapter is taken, and it is said.
+    put(Self.model, in: "index", without: ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])
+    put(Self.adapter, in: "index", without: ["config.json"])
+    let found = try FoundSource(at: directory("index"), for: .weights)
+    #expect(found.kind == .adapter && found.warnings.map(\.subject) == ["model.safetensors.index.json"])
+    #expect(try FoundSource(at: directory("index"), for: .adapter).warnings.isEmpty)
+  }
+
+  @Test(arguments: ["value_head", "new_embeddings", "non_lora_trainables", "training_state", "lora_backup", "model"])
+  func `files beside an adapter that hold no layers of a model are no model`(name: String) throws {
+    put(Self.adapter, in: "a")
+    directory.write("a/config.json", contents(Self.model.appending("config.json")) ?? [])
+    let tensor = name == "lora_backup" ? "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight" : "v_head.summary.weight"
+    let header = #"{"\#(tensor)":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#
+    directory.write("a/\(name).safetensors", [UInt8(header.utf8.count), 0, 0, 0, 0, 0, 0, 0] + Array(header.utf8) + [UInt8](repeating: 0, count: 8))
+    for role in [SourceRole.any, .weights, .adapter] {
+      let found = try FoundSource(at: directory("a"), for: role)
+      #expect(found.kind == .adapter && found.warnings.map(\.subject) == ["\(name).safetensors"], "\(role): \(found.warnings)")
+    }
+    // Several of them are no choice among models, and one with layers is a model, whatever its name.
+    directory.write("a/other.safetensors", contents(directory("a/\(name).safetensors")) ?? [])
+    #expect(try FoundSource(at: directory("a"), for: .weights).kind == .adapter)
+    directory.write("a/merged.safetensors", contents(Expected.directory.appending("models/tied/model.safetensors")) ?? [])
+    #expect(try FoundSource(at: directory("a"), for: .weights).kind == .huggingFace)
+  }
+
+  @Test(arguments: [
+    (["adapter_model.safetensors.index.json", "adapter_model-00001-of-00002.safetensors"], "several files"), (["adapter_model.fp16.safetensors"], "another name"),
+    (["0000100_adapters.safetensors", "0000200_adapters.safetensors"], "0000200_adapters.safetensors"), (["pytorch_lora_weights.safetensors"], "pytorch_lora_weights"),
+    (["zero_to_fp32.py", "global_step10/states.pt"], "DeepSpeed checkpoint (global_step10)"), (["notes.txt"], "no adapter_model.safetensors"),
+    (["adapter_model.safetensors.incomplete"], "unfinished download"),
+  ])
+  func `an adapter's weights that are there in another form are named`(files: [String], words: String) throws {
+    directory.write("a/adapter_config.json", "{}")
+    for file in files { directory.write("a/\(file)", "x") }
+    for role in [SourceRole.weights, .adapter] { #expect(try text("a", role).contains(words)) }
+  }
+
+  @Test func `an adapter's links that lead to nothing, and what is no file, are told as that`() throws {
+    directory.write("models--a--b/snapshots/111/x", "x")
+    directory.write("models--a--b/refs/main", "111")
+    for name in ["adapter_config.json", "adapter_model.safetensors"] { makeSymbolicLink(directory("models--a--b/snapshots/111/\(name)"), to: FilePath("../../blobs/\(name)")) }
+    directory.write("models--a--b/blobs/adapter_config.json", "{}")
+    #expect(try text("models--a--b").contains("adapter_model.safetensors is a link that leads to nothing"))
+    remove(directory("models--a--b/blobs/adapter_config.json"))
+    #expect(try text("models--a--b").contains("adapter_config.json, adapter_model.safetensors are links that lead to nothing"))
+    directory.write("p/adapter_config.json", "{}")
+    makeDirectory(directory("p/adapter_model.safetensors"))
+    #expect(try text("p").contains("adapter_model.safetensors is no regular file"))
+  }
+
+  @Test func `a model beside an adapter's configuration alone is not told to be adapted`() throws {
+    put(Self.model, in: "m")
+    directory.write("m/adapter_config.json", "{}")
+    let warning = try #require(FoundSource(at: directory("m"), for: .model).warnings.first)
+    #expect(warning.subject == "adapter_config.json" && warning.text.contains("whose weights are not here") && !warning.text.contains("--lora_dir"))
+  }
+
+  @Test func `files of llama.cpp from before GGUF are called that`() throws {
+    for (start, words) in [("algg", "convert_lora_to_gguf.py"), ("tjgg", "before GGUF"), ("lmgg", "before GGUF")] {
+      directory.write("old/ggla.bin", Array(start.utf8) + [1, 0, 0, 0])
+      let said = try text("old/ggla.bin")
+      #expect(said.contains(words) && !said.contains("one file of"), "\(said)")
+    }
+  }
+
+  @Test func `no line about a path is long, whatever the path`() throws {
+    let deep = (0..<6).map { _ in String(repeating: "x", count: 60) }.joined(separator: "/")
+    _ = try text(deep)
+    directory.write("\(deep)/adapter_config.json", "{}")
+    _ = try text(deep)
+    directory.write("\(deep)/y.bin", "whatever")
+    _ = try text("\(deep)/y.bin")
+    #expect(SourceWarning("k", in: directory(deep).string, String(repeating: "w", count: 400)).description.count <= 300)
+  }
+
   @Test func `a trainer's output says which of its directories hold what`() throws {
     put(Self.adapter, in: "out/checkpoint-10")
     put(Self.model, in: "out/checkpoint-20")
@@ -267,6 +351,20 @@ struct FoundSourceTests {
     #expect(try FoundSource(at: directory("p")).kind == .adapter)
     remove(directory("p/adapter_model.safetensors"))
     #expect(try FoundSource(at: directory("p")).path == directory("p/lora.gguf"))
+  }
+
+  @Test func `a tokenizer beside an adapter in GGUF is told as left out`() throws {
+    let adapter = try #require(contents(GGUFAdapterTests.directory.appending("target-head.f32.gguf")))
+    directory.write("g/lora.gguf", adapter)
+    #expect(try FoundSource(at: directory("g")).warnings.isEmpty)
+    for file in ["tokenizer.json", "chat_template.jinja"] { directory.write("g/\(file)", "{}") }
+    for role in [SourceRole.weights, .adapter] {
+      #expect(try Set(FoundSource(at: directory("g"), for: role).warnings.map(\.subject)) == ["tokenizer.json", "chat_template.jinja"])
+    }
+    put(Self.model, in: "h")
+    directory.write("h/lora.gguf", adapter)
+    directory.write("h/tokenizer.json", "{}")
+    #expect(try FoundSource(at: directory("h"), for: .adapter).warnings.isEmpty, "it is the model's")
   }
 
   @Test func `of many GGUF files no more is read than what they say they are`() throws {

@@ -30,7 +30,7 @@ public struct WeightsRoot: Sendable {
     let full = name.hasPrefix("/") ? name : path + "/" + name
     guard isBelow(Self.withoutDots(full)) else { throw outside(name, field) }
     guard let resolved = Self.resolve(full) else {
-      throw .invalid(field, "\(field) is '\(name)'; there is no such file or directory below the weights root.", code: "source_not_found")
+      throw .invalid(field, "\(field) is '\(Self.shown(name))'; there is no such file or directory below the weights root.", code: "source_not_found")
     }
     guard isBelow(resolved) else { throw outside(name, field) }
     var left = Self.entryLimit
@@ -51,7 +51,7 @@ public struct WeightsRoot: Sendable {
     for entry in entries {
       left -= 1
       guard left >= 0 else {
-        throw .invalid(field, "\(field) is '\(name)', which holds more than \(Self.entryLimit) files: name the directory of one model.")
+        throw .invalid(field, "\(field) is '\(Self.shown(name))', which holds more than \(Self.entryLimit) files: name the directory of one model.")
       }
       guard let target = Self.resolve(directory + "/" + entry) else { continue }  // leads nowhere: nobody can read it
       guard isBelow(target) else { throw linked(entry, name, field) }
@@ -60,10 +60,16 @@ public struct WeightsRoot: Sendable {
   }
 
   private func linked(_ entry: String, _ name: String, _ field: String) -> APIError {
-    .invalid(field, "\(field) is '\(name)'; its '\(entry)' is a link to outside the weights root.", code: "outside_weights_root")
+    .invalid(field, "\(field) is '\(Self.shown(name))'; its '\(Self.shown(entry))' is a link to outside the weights root.", code: "outside_weights_root")
   }
   private func outside(_ name: String, _ field: String) -> APIError {
-    .invalid(field, "\(field) is '\(name)', which is outside the weights root.", code: "outside_weights_root")
+    .invalid(field, "\(field) is '\(Self.shown(name))', which is outside the weights root.", code: "outside_weights_root")
+  }
+
+  /// A client's word in a message, on one short line.
+  private static func shown(_ name: String) -> String {
+    let line = String(name.prefix(4096).map { $0.isNewline ? " " : $0 })
+    return name.count <= 120 ? line : "\(line.prefix(60))…\(name.suffix(59).map { $0.isNewline ? " " : $0 }.map(String.init).joined())"
   }
 
   private func isBelow(_ other: String) -> Bool { path == "/" || other == path || other.hasPrefix(path + "/") }

@@ -43,7 +43,7 @@ public final class AdaptedWeights: WeightSource {
     self.strength = strength
     let plan = AdapterPlan(adapter, layout, tiesEmbeddings: tiesEmbeddings ?? sharesEmbedding, sharesEmbedding: sharesEmbedding)
     guard plan.problems.isEmpty else { throw AdapterError(adapter.path, plan.problems) }
-    warnings = adapter.warnings + plan.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
+    warnings = adapter.warnings + plan.warnings
     replacements = AdapterTensors(adapter, plan.changes)
     touched = (0..<layout.mapping.worldSize).map { rank in
       plan.touched(rank: rank).filter { name, _ in

@@ -20,6 +20,12 @@ struct Findings {
   var empty: [String] = []
   /// Sizes of the vocabulary that the adapter's tensors speak of.
   var vocabularies: Set<Int> = []
+  /// Modules that two settings claim, which PEFT refuses.
+  var claimedTwice: [String] = []
+  /// Of token indices: modules with a bias, which PEFT then leaves out.
+  var biased: [String] = []
+  /// Modules that no configuration's setting names, by setting: PEFT does not load their tensors.
+  var unnamed: [String: [String]] = [:]
   /// The largest token beyond the vocabulary.
   var tokenBeyond: Int?
 
@@ -41,6 +47,11 @@ struct Findings {
         .vocabulary, "the adapter changes token \(token), and the engine has \(vocabulary) tokens: the vocabulary grew before the adapter was trained",
         remedy: "Merge the adapter into the model it was trained on, and build a new engine from that."))
     }
+    add(
+      .settings, claimedTwice, { "\($0.count) modules are named by two of target_modules, target_parameters, modules_to_save and trainable_token_indices, which PEFT refuses: \($0)" },
+      AdapterPlan.otherSettings)
+    add(
+      .settings, biased, { "trainable_token_indices names \($0.count) modules with a bias, which PEFT then leaves out: \($0)" }, LoRAConfig.mergeRemedy)
     add(.settings, biases, { "\($0.count) tensors are a bias (lora_bias) for modules that have none in the model: \($0)" }, LoRAConfig.mergeRemedy)
     add(
       .biases, trainedBiases, { "\($0.count) tensors of the adapter are trained biases, and this model's network has none of them: \($0)" },
@@ -67,5 +78,13 @@ struct Findings {
       .shapes, shapes, { "\($0.count) tensors do not fit: \($0)" },
       pools ? "use_qalora averages inputs in groups. " + LoRAConfig.mergeRemedy : AdapterPlan.otherModel)
     return problems
+  }
+
+  /// What is left out, a line for each setting.
+  func warnings(in place: String) -> [SourceWarning] {
+    unnamed.keys.sorted().compactMap { setting in
+      guard let names = unnamed[setting] else { return nil }
+      return SourceWarning(setting, in: place, "does not take \(names.count) of the tensors, left out as PEFT does: \(SourceWarning.shortened(NameSummary(names.sorted(), limit: 4).description, to: 110))")
+    }
   }
 }

@@ -8,6 +8,8 @@ struct AdapterModules {
     var roles: [AdapterTensorName.Role: String] = [:]
   }
   private(set) var byName: [String: Parts] = [:]
+  /// What the author's paths have in front of the model's, and the other way round; nil where modules differ in it.
+  private(set) var prefixes: (author: String, model: String)?
   private(set) var problems: [AdapterProblem] = []
   private(set) var warnings: [String] = []
 
@@ -40,6 +42,11 @@ struct AdapterModules {
       }
       byName[found.module, default: Parts(path: found.path)].roles[parsed.role] = name
     }
+    let found = Set(byName.map { module, parts in
+      let common = zip(module.reversed(), parts.path.reversed()).prefix { $0 == $1 }.count
+      return [String(parts.path.dropLast(common)), String(module.dropLast(common))]
+    })
+    if let prefix = found.first, found.count == 1 { prefixes = (prefix[0], prefix[1]) }
     note(strange: strange, lost: lost, beyond: beyond, largest: largest, layerCount: layerCount, of: names.count)
     if adapters.count > 1 {
       problems.append(AdapterProblem(
@@ -52,6 +59,13 @@ struct AdapterModules {
     if !wrappers.isEmpty {
       warnings.append("have other names than PEFT gives them (\(wrappers.joined(separator: ", "))); each leads to one module, and was read as that")
     }
+  }
+
+  /// The path that a module of the model had for the adapter's author; nil where that model had none, or it cannot be told.
+  func path(of module: String) -> String? {
+    if let known = byName[module]?.path { return known }
+    guard let prefixes, module.hasPrefix(prefixes.model) else { return nil }
+    return prefixes.author + module.dropFirst(prefixes.model.count)
   }
 
   private mutating func note(strange: [String], lost: [String], beyond: [String], largest: Int, layerCount: Int, of count: Int) {

@@ -9,11 +9,13 @@ struct AdapterPlan {
   private(set) var changes: [String: AdapterChange] = [:]
   private(set) var problems: [AdapterProblem] = []
   /// What was read otherwise than PEFT would write it.
-  private(set) var warnings: [String] = []
+  private(set) var warnings: [SourceWarning] = []
+  private let loading: AdapterLoading
   /// By weight name in the base model: its shape.
   private let weights: [String: [Int]]
 
   static let otherModel = "Check that the adapter was trained on this model."
+  static let otherSettings = "Take the adapter_config.json that was saved with these tensors."
   static let saveAgain = "Save the adapter again with the program that made it."
 
   /// - Parameters:
@@ -29,38 +31,60 @@ struct AdapterPlan {
       }
     }
     self.weights = weights
-    var modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount)
+    let tables = Self.tables(of: layout)
+    self.tables = tables
+    loading = AdapterLoading(adapter.config, tables: tables, tiesEmbeddings: tiesEmbeddings)
+    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount)
     problems += adapter.problems + modules.problems
-    warnings += modules.warnings
+    warnings += modules.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
     if adapter.file.names.isEmpty {
       problems.append(AdapterProblem(.files, "the file holds no tensors", remedy: Self.saveAgain))
     }
     var found = Findings()
+    let pathOfTable = tables.first.flatMap { modules.path(of: Self.module(of: $0.table)) }
     for module in modules.byName.keys.sorted() {
-      guard let parts = modules.byName[module] else { continue }
-      add(module, parts, &found)
+      guard var parts = modules.byName[module] else { continue }
+      let way = loading.way(module, parts.path, isMatrix: weights["\(module).weight"]?.count == 2)
+      let rows = loading.rows(module, parts.path, pathOfTable: pathOfTable)
+      if loading.isClaimedTwice(module, parts.path, way) { found.claimedTwice.append(module) }
+      for (setting, tensor) in loading.takeUnloaded(from: &parts, way: way, rows: rows) {
+        found.unnamed[setting, default: []].append(AdapterModules.short(tensor))
+      }
+      add(module, parts, way, &found)
+      if let rows, let name = parts.roles[.tokens] { addTokens(name, rows, of: module, &found) }
     }
-    addTokens(&modules, tiesEmbeddings: tiesEmbeddings, &found)
+    requireTokens(modules, tiesEmbeddings: tiesEmbeddings, &found)
+    requireWhole(modules, &found)
     // A table's magnitudes are of its columns, a head's of its rows: one cannot stand for the other.
-    for pair in tables where tiesEmbeddings && adapter.config.keepsEmbeddingsTied && changes[pair.head] == nil {
+    for pair in tables where loading.tiesChanges && changes[pair.head]?.lowRank == nil {
       guard changes[pair.table]?.lowRank?.magnitude != nil else { continue }
-      found.partners.append("\(pair.head.dropLast(".weight".count)).lora_magnitude_vector, as ensure_weight_tying is set")
+      found.partners.append("\(Self.module(of: pair.head)).lora_magnitude_vector, as ensure_weight_tying is set")
     }
     problems += found.problems(configuredRank: adapter.config.rank, pools: adapter.config.poolsInputs, vocabulary: layout.shape.vocabularySize)
-    for pair in tables { changes.keepTied(pair, adapter.config, tiesEmbeddings: tiesEmbeddings) }
+    let place = adapter.path.appending(LoRAConfig.fileName).string
+    if changes.isEmpty, problems.isEmpty, !found.unnamed.isEmpty {
+      problems.append(AdapterProblem(
+        .settings, "the configuration names none of the modules that the tensors are for, so PEFT would load nothing: \(NameSummary(found.unnamed.values.flatMap { $0 }.sorted(), limit: 4))",
+        remedy: Self.otherSettings))
+    } else {
+      warnings += found.warnings(in: place)
+    }
+    for pair in tables { keepTied(pair, modules, tiesEmbeddings: tiesEmbeddings) }
     if sharesEmbedding, problems.isEmpty { checkSharing() }
   }
+
+  private static func module(of weight: String) -> String { String(weight[..<(weight.lastIndex(of: ".") ?? weight.endIndex)]) }
 
   private func shape(_ tensor: String) -> [Int] { adapter.file.description(of: tensor)?.shape ?? [] }
 
   // MARK: One module
 
-  private mutating func add(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
+  private mutating func add(_ module: String, _ parts: AdapterModules.Parts, _ way: AdapterTargets.Way?, _ found: inout Findings) {
     for name in parts.roles.values {
       guard let type = adapter.file.description(of: name)?.elementType, !NumberFormat.converts(type, to: .float32) else { continue }
       found.elementTypes.append("\(AdapterModules.short(name)) \(type.rawValue)")
     }
-    addLowRank(module, parts, &found)
+    addLowRank(module, parts, way, &found)
     for (role, name) in parts.roles {
       let (parameter, isUsed): (String, Bool) =
         switch role {
@@ -86,8 +110,8 @@ struct AdapterPlan {
     }
   }
 
-  private mutating func addLowRank(_ module: String, _ parts: AdapterModules.Parts, _ found: inout Findings) {
-    let isTable = tables.contains { $0.table == "\(module).weight" }
+  private mutating func addLowRank(_ module: String, _ parts: AdapterModules.Parts, _ way: AdapterTargets.Way?, _ found: inout Findings) {
+    let isTable = loading.isTable(module)
     /// Which tensor multiplies inputs, which makes outputs, and whether each is stored the other way round.
     typealias Kind = (down: AdapterTensorName.Role, isDownTransposed: Bool, up: AdapterTensorName.Role, isUpTransposed: Bool)
     let kinds: [Kind] = [
@@ -105,18 +129,21 @@ struct AdapterPlan {
       return
     }
     let config = adapter.config
-    let paths = parts.path == module ? [module] : [parts.path, module]
-    let rank = config.rank(of: paths) ?? shape(up).last ?? 0
-    let scale = config.scale(of: paths, rank: rank)
+    let key = LoRAConfig.key(parts.path, way)
+    let ownRank = config.rank(of: key)
+    // A tied head has the table's factors, and a scale of its own.
+    let tied = loading.tiesChanges && loading.isHead(module) ? tables.first.flatMap { config.rank(of: Self.module(of: $0.table)) } : nil
+    let rank = tied ?? ownRank ?? shape(up)[safe: kind.isUpTransposed ? 0 : 1] ?? 0
+    let scale = config.scale(of: key, rank: ownRank ?? rank)
     guard let weight = weights["\(module).weight"], weight.count == 2 else { found.without.append(AdapterModules.short(down)); return }
     let downShape = kind.isDownTransposed ? [weight[1], rank] : [rank, weight[1]]
     let upShape = kind.isUpTransposed ? [rank, weight[0]] : [weight[0], rank]
     check(down, downShape, "\(module).weight", rankAt: kind.isDownTransposed ? 1 : 0, &found)
     check(up, upShape, "\(module).weight", rankAt: kind.isUpTransposed ? 0 : 1, &found)
     let magnitude = parts.roles[.magnitude]
-    if config.usesDoRA, magnitude == nil { found.partners.append("\(module).lora_magnitude_vector, as use_dora is set") }
+    if config.usesDoRA == true, magnitude == nil { found.partners.append("\(module).lora_magnitude_vector, as use_dora is set") }
     if let magnitude {
-      if !config.usesDoRA { found.unasked.append(AdapterModules.short(magnitude)) }
+      if config.usesDoRA == false { found.unasked.append(AdapterModules.short(magnitude)) }
       check(magnitude, [weight[isTable ? 1 : 0]], "\(module).weight", &found)
     }
     if let bias = parts.roles[.upBias] {
@@ -161,37 +188,56 @@ struct AdapterPlan {
 
   // MARK: Rows of tables
 
-  private mutating func addTokens(_ modules: inout AdapterModules, tiesEmbeddings: Bool, _ found: inout Findings) {
-    let config = adapter.config
-    let table = tables.first.map { String($0.table.dropLast(".weight".count)) }
-    for module in modules.byName.keys.sorted() {
-      guard let name = modules.byName[module]?.roles[.tokens] else { continue }
-      let weight = "\(module).weight"
-      guard let expected = weights[weight], isOfVocabulary(weight) else { found.without.append(AdapterModules.short(name)); continue }
-      var rows = config.tokenRows(of: module, isTable: module == table)
-      if rows == nil, tiesEmbeddings, let table { rows = config.tokenRows(of: table, isTable: true) }
-      guard let rows else { found.partners.append("trainable_token_indices of \(module)"); continue }
-      check(name, [rows.count, expected[1]], "", &found)
-      if let largest = rows.max(), largest >= expected[0] { found.tokenBeyond = max(found.tokenBeyond ?? 0, largest) }
-      if Set(rows).count < rows.count { found.twice.append("a token of \(module)") }
-      changes[weight, default: AdapterChange()].tokens = .init(values: name, rows: rows)
+  private mutating func addTokens(_ name: String, _ rows: [Int], of module: String, _ found: inout Findings) {
+    let weight = "\(module).weight"
+    guard let expected = weights[weight], expected.count == 2 else { found.without.append(AdapterModules.short(name)); return }
+    if weights["\(module).bias"] != nil { found.biased.append(module) }
+    check(name, [rows.count, expected[1]], "", &found)
+    if let largest = rows.max(), largest >= expected[0] {
+      if isOfVocabulary(weight) {
+        found.tokenBeyond = max(found.tokenBeyond ?? 0, largest)
+      } else {
+        found.shapes.append("\(weight) has \(expected[0]) rows, and trainable_token_indices names row \(largest)")
+      }
     }
+    changes[weight, default: AdapterChange()].tokens = .init(values: name, rows: rows)
+  }
+
+  /// PEFT needs every module that `trainable_token_indices` names, and a tensor of each.
+  private func requireTokens(_ modules: AdapterModules, tiesEmbeddings: Bool, _ found: inout Findings) {
+    let config = adapter.config
     for entry in config.tokens where !entry.rows.isEmpty {
-      let isThere = changes.contains { name, change in
-        let module = String(name.dropLast(".weight".count))
-        return change.tokens != nil && (entry.module.map { module == $0 || module.hasSuffix(".\($0)") } ?? true)
+      let table = tables.first.map { Self.module(of: $0.table) }
+      let named = weights.keys.filter { $0.hasSuffix(".weight") }.map(Self.module).sorted().filter { module in
+        guard let end = entry.module else { return module == table }
+        return modules.path(of: module)?.hasSuffix(end) ?? false
       }
-      // Of two tied tables only the first is saved.
-      if !isThere, !(tiesEmbeddings && changes.values.contains { $0.tokens != nil }) {
-        found.partners.append("\(entry.module ?? table ?? "").token_adapter.trainable_tokens_delta, as trainable_token_indices is set")
+      if named.isEmpty { found.partners.append("a module whose name ends in '\(NameSummary([entry.module ?? ""]))', which trainable_token_indices names") }
+      for module in named where changes["\(module).weight"]?.tokens == nil {
+        // Of two tied tables with the same rows only the first is saved.
+        if tiesEmbeddings, loading.isHead(module), let table, changes["\(table).weight"]?.tokens?.rows == entry.rows { continue }
+        found.partners.append("\(module).token_adapter.trainable_tokens_delta, as trainable_token_indices is set")
       }
+    }
+  }
+
+  /// PEFT needs every tensor of a module that `modules_to_save` names.
+  private func requireWhole(_ modules: AdapterModules, _ found: inout Findings) {
+    let targets = adapter.config.targets
+    guard !targets.saved.isEmpty, !targets.namesAll else { return }
+    for weight in weights.keys.sorted() {
+      let module = Self.module(of: weight)
+      let parameter = String(weight.dropFirst(module.count + 1))
+      guard let path = modules.path(of: module), targets.savesWhole(path), modules.byName[module]?.roles[.replacement(parameter)] == nil else { continue }
+      found.partners.append("\(weight), as modules_to_save is set")
     }
   }
 
   // MARK: Two tables that may be one
 
   /// Tables and the output heads that a model may share with them, by weight name.
-  private var tables: [(table: String, head: String)] {
+  private let tables: [(table: String, head: String)]
+  private static func tables(of layout: ShardLayout) -> [(table: String, head: String)] {
     layout.family.tensors.compactMap { rule in
       guard let table = rule.tiedTo, let head = rule.parts.first?.huggingFace else { return nil }
       return (table, head)
@@ -212,6 +258,28 @@ struct AdapterPlan {
     }
   }
 
+  /// What a model with tied tables does with a change to one of them, as PEFT loads it.
+  private mutating func keepTied(_ pair: (table: String, head: String), _ modules: AdapterModules, tiesEmbeddings: Bool) {
+    guard tiesEmbeddings else { return }
+    // Rows of the table are those of the head, unless it has its own.
+    if let tokens = changes[pair.table]?.tokens, changes[pair.head]?.tokens == nil {
+      changes[pair.head, default: AdapterChange()].tokens = tokens
+    }
+    // What was not trained as a copy of its own is loaded into the one table.
+    for (from, to) in [(pair.table, pair.head), (pair.head, pair.table)] {
+      let module = Self.module(of: from)
+      let isOwn = adapter.config.targets.savesWhole(modules.byName[module]?.path ?? module) && !loading.tiesCopies
+      if let copy = changes[from]?.replacement, changes[to]?.replacement == nil, !isOwn {
+        changes[to, default: AdapterChange()].replacement = copy
+      }
+    }
+    if loading.tiesChanges, changes[pair.head]?.lowRank == nil, var change = changes[pair.table]?.lowRank {
+      let key = Self.module(of: pair.head)
+      change.scale = adapter.config.scale(of: key, rank: adapter.config.rank(of: key) ?? change.rank)
+      changes[pair.head, default: AdapterChange()].lowRank = change
+    }
+  }
+
   // MARK: What it comes to
 
   func touched(rank: Int) -> [String: AdaptedWeights.Touched] {
@@ -224,20 +292,6 @@ struct AdapterPlan {
   }
 }
 
-extension [String: AdapterChange] {
-  /// What a model with tied tables does with a change to one of them, as PEFT loads it.
-  fileprivate mutating func keepTied(_ pair: (table: String, head: String), _ config: LoRAConfig, tiesEmbeddings: Bool) {
-    guard tiesEmbeddings else { return }
-    // Rows of the table are those of the head, unless it has its own.
-    if let tokens = self[pair.table]?.tokens, self[pair.head]?.tokens == nil {
-      self[pair.head, default: AdapterChange()].tokens = tokens
-    }
-    // What was not trained as a copy of its own is loaded into the one table.
-    for (from, to) in [(pair.table, pair.head), (pair.head, pair.table)] {
-      if let copy = self[from]?.replacement, self[to]?.replacement == nil, !config.savesWhole(String(from.dropLast(".weight".count))) {
-        self[to, default: AdapterChange()].replacement = copy
-      }
-    }
-    if config.keepsEmbeddingsTied, self[pair.head] == nil, let change = self[pair.table] { self[pair.head] = change }
-  }
+extension [Int] {
+  fileprivate subscript(safe index: Int) -> Int? { indices.contains(index) ? self[index] : nil }
 }

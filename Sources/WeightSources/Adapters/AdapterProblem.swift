@@ -1,3 +1,4 @@
+import Files
 public import SystemPackage
 import Tensors
 
@@ -8,6 +9,8 @@ public struct AdapterProblem: Sendable, Equatable {
     case files
     /// Settings that make of the tensors something else than a change of weights.
     case settings
+    /// Settings whose values cannot be read.
+    case values
     /// Another architecture than the model's.
     case architecture
     /// Adapter tensors whose names say nothing that is known.
@@ -51,6 +54,7 @@ public struct AdapterProblem: Sendable, Equatable {
     switch kind {
     case .files: "The adapter's files cannot be used"
     case .settings: "The adapter is no plain change of weights"
+    case .values: "The adapter's settings cannot be read"
     case .architecture: "The adapter is for another architecture"
     case .names: "Tensors of no LoRA adapter"
     case .modules: "The model has no such modules"
@@ -75,7 +79,7 @@ public struct AdapterError: Error, Sendable, Equatable, CustomStringConvertible 
   }
 
   public var description: String {
-    "\(path): the adapter cannot be put on this model.\n"
+    "\(path.inMessage): the adapter cannot be put on this model.\n"
       + problems.map { "\($0.heading):\n  \($0.detail)\n  → \($0.remedy)" }.joined(separator: "\n")
   }
 }

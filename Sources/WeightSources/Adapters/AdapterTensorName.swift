@@ -122,7 +122,11 @@ struct ModulePaths {
     "language_model": "a model that also sees or hears", "llm": "a model that also sees or hears", "pretrained_model": "TRL",
   ]
 
+  /// Names come out of a file, and a path is matched with patterns: one of more components than any model's is none.
+  private static let componentLimit = 64
+
   func find(_ parts: [Substring]) -> Found? {
+    guard parts.count <= Self.componentLimit else { return nil }
     var wrappers: [String] = []
     func note(_ part: Substring, _ whose: String) {
       let text = "'\(part)' of \(whose)"

@@ -26,26 +26,24 @@ public final class LoRAAdapter: Sendable {
   let warnings: [SourceWarning]
 
   private static let configName = LoRAConfig.fileName
-  private static let weightNames = ["adapter_model.safetensors", "adapters.safetensors"]
+  private static let weightNames = AdapterFiles.weights
 
-  /// - Throws: ``AdapterError`` for files that are not there and settings that are not supported, all of them named;
-  ///   ``WeightSourceError``, `FileError` or `SafetensorsError` for files that cannot be read.
+  /// - Throws: ``AdapterError`` for files that are not there and for another kind of adapter; ``WeightSourceError``,
+  ///   `FileError` or `SafetensorsError` for files that cannot be read. Settings that are not supported are refused by
+  ///   ``AdaptedWeights``, with everything else.
   public init(directory: FilePath) throws {
     path = directory
     let weights = try Self.weights(in: directory)
     var problems: [AdapterProblem] = []
-    do {
-      config = try LoRAConfig.read(ConfigReader(directory: directory, file: Self.configName), problems: &problems)
-    } catch {
-      guard !problems.isEmpty else { throw error }
-      throw AdapterError(directory, problems)
-    }
-    // What the tensors mean depends on these.
-    guard problems.isEmpty else { throw AdapterError(directory, problems) }
-    let tensors = try SafetensorsFile(weights)
+    let read: Result<LoRAConfig, any Error>
+    let config = try ConfigReader(directory: directory, file: Self.configName)
+    do { read = .success(try LoRAConfig.read(config, problems: &problems)) } catch { read = .failure(error) }
+    // Of another kind of adapter the tensors mean something else.
+    guard case .success(let settings) = read, let tensors = try Self.tensors(weights, directory, &problems) else { throw AdapterError(directory, problems) }
+    self.config = settings
     file = tensors
     files = [try ReadableFile(directory.appending(Self.configName)), tensors.file]
-    self.problems = []
+    self.problems = problems
     warnings = []
   }
 
@@ -95,6 +93,15 @@ public final class LoRAAdapter: Sendable {
     ((try? Directory.names(in: directory)) ?? []).filter {
       Directory.kind(of: directory.appending($0).appending(configName)) == .file
     }.sorted()
+  }
+
+  /// - Returns: nil where they cannot be read and something else is wrong, too: both are then among the problems.
+  private static func tensors(_ path: FilePath, _ directory: FilePath, _ problems: inout [AdapterProblem]) throws -> SafetensorsFile? {
+    do { return try SafetensorsFile(path) } catch {
+      if problems.isEmpty { throw error }
+      problems.append(AdapterProblem(.files, "\(error)", remedy: "Download or save the adapter again."))
+      return nil
+    }
   }
 
   private static func weights(in directory: FilePath) throws -> FilePath {

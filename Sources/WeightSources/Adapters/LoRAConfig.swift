@@ -16,13 +16,14 @@ struct LoRAConfig {
   /// What B·A is multiplied by, where it is given as such.
   var givenScale: Double?
   private(set) var usesRankStabilizedScale = false
-  private(set) var usesDoRA = false
+  /// nil: cannot be told.
+  private(set) var usesDoRA: Bool? = false
   /// Inputs are averaged in groups before A.
   private(set) var poolsInputs = false
   /// The author keeps embeddings and output head equal when one of them is changed.
   private(set) var keepsEmbeddingsTied = false
-  /// Ends of the paths of modules that were trained whole.
-  private(set) var savedModules: [String] = []
+  /// Which modules it is for.
+  private(set) var targets = AdapterTargets.everything
   /// Which rows of a table are the adapter's own, by the end of the table's path; nil for the embedding table.
   private(set) var tokens: [(module: String?, rows: [Int])] = []
   private var rankPatterns: [(ModulePattern, Int)] = []
@@ -59,62 +60,77 @@ struct LoRAConfig {
   ]
   static let mergeRemedy = "Merge the adapter with the program that made it, and refit with the merged model."
 
-  /// - Parameter problems: Gets every setting that cannot be had.
+  /// - Parameter problems: Gets every setting that cannot be had; the rest is read all the same.
+  /// - Throws: ``WeightSourceError`` for another kind of adapter, of which nothing else means the same.
   static func read(_ reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) -> LoRAConfig {
     let isMLX = reader.json["peft_type"] == nil && (reader.json["lora_parameters"] != nil || reader.json["fine_tune_type"] != nil)
-    return isMLX ? try LoRAConfig(mlx: reader, problems: &problems) : try LoRAConfig(peft: reader, problems: &problems)
+    var settings = AdapterSettings(reader)
+    defer { problems += settings.problems }
+    return isMLX ? LoRAConfig(mlx: &settings) : try LoRAConfig(peft: &settings)
   }
 
-  private init(peft reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) {
-    let type = try reader.string("peft_type") ?? "LORA"
+  private init(peft settings: inout AdapterSettings) throws(WeightSourceError) {
+    let reader = settings.reader
+    guard let type = settings.take({ (reader, _) throws(WeightSourceError) in try reader.string("peft_type") ?? "LORA" }) else {
+      throw reader.failed("peft_type", "is no string")
+    }
     guard type == "LORA" else {
-      problems.append(AdapterProblem(
+      settings.add(AdapterProblem(
         .settings, "\(reader.file) sets peft_type = \(NameSummary([type])), and only LORA is a change that can be made here", remedy: Self.mergeRemedy))
       throw reader.failed("peft_type", "is \(NameSummary([type])), which is not supported")
     }
     for (key, value) in reader.json.object ?? [:] where !Self.ignored.contains(key) && Self.isSet(value) {
       let reason = Self.reasons[key].map { "which \($0)" } ?? "which this version does not know"
-      problems.append(AdapterProblem(
+      settings.add(AdapterProblem(
         .settings, "\(reader.file) sets \(NameSummary(["\(key) = \(value.serialized())"])), \(reason)", remedy: Self.mergeRemedy))
     }
     if let start = reader.json["init_lora_weights"]?.string, !Self.harmlessStarts.contains(start.lowercased()) {
-      problems.append(AdapterProblem(
+      settings.add(AdapterProblem(
         .settings, "\(reader.file) sets init_lora_weights = \(NameSummary(["\"\(start)\""])), which changed the base's weights too at the start",
         remedy: start.hasPrefix("loftq")
           ? Self.mergeRemedy
           : "Save it from PEFT with path_initial_model_for_weight_conversion, or merge it there and refit with the merged model."))
     }
     self.init(.peft)
-    guard let rank = try reader.positive("r") else { throw reader.failed("r", "is missing") }
-    self.rank = rank
-    alpha = try reader.number("lora_alpha")?.double ?? 8
-    usesRankStabilizedScale = try reader.bool("use_rslora") ?? false
-    usesDoRA = try reader.bool("use_dora") ?? false
-    poolsInputs = try reader.bool("use_qalora") ?? false
-    keepsEmbeddingsTied = try reader.bool("ensure_weight_tying") ?? false
-    savedModules = (reader.json["modules_to_save"]?.array ?? []).compactMap(\.string)
-    tokens = try Self.tokens(reader)
-    var budget = ModulePattern.Budget()
-    rankPatterns = try Self.patterns("rank_pattern", reader, &budget) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
-    alphaPatterns = try Self.patterns("alpha_pattern", reader, &budget, \.double)
+    rank = settings.take { (reader, _) throws(WeightSourceError) in
+      if reader.value("r") == nil { return 8 }
+      guard let rank = try reader.positive("r") else { throw reader.failed("r", "is null, expected a number from 1") }
+      return rank
+    }
+    alpha = settings.take { (reader, _) throws(WeightSourceError) in try reader.number("lora_alpha")?.double ?? 8 } ?? 8
+    usesRankStabilizedScale = settings.flag("use_rslora") ?? false
+    usesDoRA = settings.flag("use_dora")
+    poolsInputs = settings.flag("use_qalora") ?? false
+    keepsEmbeddingsTied = settings.flag("ensure_weight_tying") ?? false
+    targets = AdapterTargets.read(&settings)
+    tokens = settings.take { (reader, _) throws(WeightSourceError) in try Self.tokens(reader) } ?? []
+    let ranks = settings.take { (reader, budget) throws(WeightSourceError) in
+      try Self.patterns("rank_pattern", reader, &budget) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
+    }
+    // Which modules have another rank cannot be told then.
+    if ranks == nil { rank = nil }
+    rankPatterns = ranks ?? []
+    alphaPatterns = settings.take { (reader, budget) throws(WeightSourceError) in try Self.patterns("alpha_pattern", reader, &budget, \.double) } ?? []
   }
 
   /// mlx-lm's: the scale stands there as it is used, and no module differs from another.
-  private init(mlx reader: ConfigReader, problems: inout [AdapterProblem]) throws(WeightSourceError) {
-    let kind = try reader.string("fine_tune_type") ?? "lora"
-    let parameters = ConfigReader(path: reader.path, file: reader.file, json: reader.json["lora_parameters"] ?? .object([:]))
+  private init(mlx settings: inout AdapterSettings) {
+    let reader = settings.reader
+    let kind = settings.take { (reader, _) throws(WeightSourceError) in try reader.string("fine_tune_type") ?? "lora" } ?? "lora"
+    let parameters = ConfigReader(path: reader.path, file: reader.file, json: reader.json["lora_parameters"] ?? .object([:]), prefix: "lora_parameters.")
     if kind != "lora" {
-      problems.append(AdapterProblem(.settings, "\(reader.file) sets fine_tune_type = \(NameSummary([kind])), and only lora is read of mlx-lm's", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
+      settings.add(AdapterProblem(.settings, "\(reader.file) sets fine_tune_type = \(NameSummary([kind])), and only lora is read of mlx-lm's", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
     }
     if parameters.json["alpha"] != nil {
-      problems.append(AdapterProblem(
+      settings.add(AdapterProblem(
         .settings, "\(reader.file) has both scale and alpha, which versions of mlx-lm use differently", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
     }
     self.init(.mlx)
-    guard let rank = try parameters.positive("rank") else { throw parameters.failed("lora_parameters.rank", "is missing") }
-    guard let scale = try parameters.number("scale")?.double else { throw parameters.failed("lora_parameters.scale", "is missing") }
-    self.rank = rank
-    givenScale = scale
+    rank = settings.take { (_, _) throws(WeightSourceError) in try parameters.required("rank") }
+    givenScale = settings.take { (_, _) throws(WeightSourceError) in
+      guard let scale = try parameters.number("scale")?.double else { throw parameters.failed("scale", "is missing") }
+      return scale
+    }
   }
 
   private static func isSet(_ value: JSONValue) -> Bool {
@@ -134,12 +150,20 @@ struct LoRAConfig {
       guard let elements = value.array else { throw reader.failed("trainable_token_indices", "is \(value.kind), expected numbers of tokens") }
       var rows: [Int] = []
       for element in elements {
-        guard let row = element.int, row >= 0 else { throw reader.failed("trainable_token_indices", "holds \(element.kind), expected numbers of tokens") }
+        guard let row = element.int, row >= 0 else {
+          throw reader.failed("trainable_token_indices", "holds \(element.int.map(String.init) ?? element.kind), expected numbers of tokens")
+        }
         rows.append(row)
+      }
+      // Every one has a row of its own in the file.
+      var seen: Set<Int> = []
+      if let twice = rows.first(where: { !seen.insert($0).inserted }) {
+        throw reader.failed("trainable_token_indices", "names token \(twice) twice, and which of its two rows counts is left to chance in PEFT")
       }
       return rows
     }
     guard let members = value.object else { return [(nil, try rows(value))] }
+    guard members.count <= 1024 else { throw reader.failed("trainable_token_indices", "names \(members.count) modules, which is more than can be looked for") }
     var result: [(module: String?, rows: [Int])] = []
     for (module, value) in members { result.append((module, try rows(value))) }
     return result
@@ -152,49 +176,40 @@ struct LoRAConfig {
     var patterns: [(ModulePattern, Value)] = []
     for (name, value) in members {
       guard let value = read(value) else { throw reader.failed(key, "gives '\(NameSummary([name]))' \(value.kind), expected a positive number") }
-      let pattern: ModulePattern
-      do throws(ModulePattern.Failure) { pattern = try ModulePattern(name) } catch {
-        throw reader.failed(key, "holds '\(NameSummary([name]))', which is not a regular expression that can be read here: it \(error.reason)")
-      }
-      guard budget.pays(for: pattern) else {
-        throw reader.failed(key, "holds more, with '\(NameSummary([name]))', than is matched here: all patterns of an adapter together are too long")
-      }
+      let pattern = try AdapterTargets.pattern(name, for: .end, key, reader, &budget)
       patterns.append((pattern, value))
     }
     return patterns
   }
 
-  /// First match wins. A module has several paths where another saver wrote its name: the first that any pattern knows.
-  private static func match<Value>(_ patterns: [(ModulePattern, Value)], _ paths: [String]) -> Value? {
-    for path in paths { if let found = patterns.first(where: { $0.0.matches(path) }) { return found.1 } }
-    return nil
+  /// First match wins.
+  private static func match<Value>(_ patterns: [(ModulePattern, Value)], _ path: String) -> Value? {
+    patterns.first { $0.0.matches(path) }?.1
   }
+
+  /// What PEFT's patterns are matched with: a parameter that was named by itself has its own name in it.
+  static func key(_ path: String, _ way: AdapterTargets.Way?) -> String { way == .parameter ? "\(path).weight" : path }
 
   /// The rank that the module's tensors should have.
   ///
-  /// - Parameter paths: The module's path as the adapter's author saw it, then as the model's has it.
+  /// - Parameter key: Of the module, as the adapter's author saw it; see ``key(_:_:)``.
   /// - Returns: nil where only the tensors tell.
-  func rank(of paths: [String]) -> Int? { Self.match(rankPatterns, paths) ?? rank }
+  func rank(of key: String) -> Int? { Self.match(rankPatterns, key) ?? rank }
 
   /// What B·A is multiplied by: alpha / r, or alpha / √r for a rank-stabilised adapter.
   ///
   /// - Parameters:
-  ///   - paths: As for ``rank(of:)``.
+  ///   - key: As for ``rank(of:)``.
   ///   - rank: The module's.
-  func scale(of paths: [String], rank: Int) -> Double {
+  func scale(of key: String, rank: Int) -> Double {
     if let givenScale { return givenScale }
-    let alpha = Self.match(alphaPatterns, paths) ?? alpha
+    let alpha = Self.match(alphaPatterns, key) ?? alpha
     let rank = Double(rank)
     return alpha / (usesRankStabilizedScale ? rank.squareRoot() : rank)
   }
 
-  /// Whether the module, or one that it is in, was trained whole.
-  func savesWhole(_ module: String) -> Bool {
-    savedModules.contains { ".\(module).".contains(".\($0).") }
-  }
-
-  /// The adapter's own rows of a table.
-  func tokenRows(of module: String, isTable: Bool) -> [Int]? {
-    tokens.first { entry in entry.module.map { module == $0 || module.hasSuffix(".\($0)") } ?? isTable }?.rows
+  /// The adapter's own rows of a table, whose path ends as the configuration says, also in the middle of a component.
+  func tokenRows(of path: String, isTable: Bool) -> [Int]? {
+    tokens.first { entry in entry.module.map { path.hasSuffix($0) } ?? isTable }?.rows
   }
 }

@@ -2,7 +2,7 @@ import Files
 import JSON
 import SystemPackage
 
-/// Everything in a directory that tells what it holds. No weights are opened.
+/// Everything in a directory that tells what it holds. No weights are read; beside an adapter, names of tensors are.
 struct DirectorySurvey {
   let path: FilePath
   let names: [String]
@@ -14,6 +14,8 @@ struct DirectorySurvey {
   /// `config.json`; nil where there is none or it cannot be read, which its reader will say.
   let config: JSONValue?
   let weights: ModelFiles.Finding
+  /// Beside an adapter: what could be a model's weights by its name, and is not.
+  let sideFiles: [String]
 
   /// More names than any model has; a directory of so many files is none.
   private static let limit = 10_000
@@ -36,7 +38,9 @@ struct DirectorySurvey {
     config = files.contains("config.json")
       ? (try? ReadableFile.contents(of: path.appending("config.json"), limit: 64 << 20)).flatMap { try? JSONValue(parsing: $0, allowsNonFinite: true) }
       : nil
-    weights = ModelFiles.find(files, config: config)
+    let sideFiles = AdapterFiles.sideFiles(files, in: path)
+    self.sideFiles = sideFiles
+    weights = ModelFiles.find(files.filter { !sideFiles.contains($0) }, config: config)
   }
 
   func has(_ name: String) -> Bool { names.contains(name) }

@@ -37,7 +37,7 @@ public struct FoundSource: Sendable {
     do throws(FileError) { _ = try ReadableFile(path) } catch {  // says why it cannot be opened
       // The name of a model on a server, given where a path is meant.
       let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
-      let isName = role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
+      let isName = path.string.count <= 96 && role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
         && Directory.kind(of: FilePath(String(parts[0]))) == nil
         && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].lowercased().hasSuffix($0) }
       guard case .system(_, .noSuchFileOrDirectory) = error.problem else { return error }
@@ -45,7 +45,7 @@ public struct FoundSource: Sendable {
         return nearest(path).map { FileError(path, .refused(reason: "there is no such file or directory. Did you mean '\($0.string.inMessage)'?")) } ?? error
       }
       return WeightSourceError(
-        path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path)', and name the directory it prints."))
+        path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path.inMessage)', and name the directory it prints."))
     }
     return WeightSourceError(path.string, .found("this cannot be looked at", remedy: "Check its permissions and owner."))
   }
@@ -75,14 +75,14 @@ public struct FoundSource: Sendable {
       return FoundSource(kind: found.kind, path: found.path, warnings: warnings + found.warnings)
     }
     let signs = survey.signs
-    let isComplete = survey.isCompleteModel
+    let isModel = survey.isModel
     // An adapter is meant where one is asked for, and where what is beside it is no model.
     let adapter = signs.first { $0.kind == .adapter }
-    let others = signs.filter { $0.kind != .adapter && ($0.kind != .huggingFace || isComplete || adapter == nil) }
+    let others = signs.filter { $0.kind != .adapter && ($0.kind != .huggingFace || isModel || adapter == nil) }
     if let adapter, role == .adapter || others.isEmpty {
       if !survey.hasAdapterWeights, let found = try onlyGGUFAdapter(survey) { return found }
-      try refuseUnfinishedAdapter(survey)
-      return FoundSource(kind: adapter.kind, path: path)
+      if let obstacle = AdapterFiles(survey: survey).obstacle { throw WeightSourceError(path.string, obstacle) }
+      return FoundSource(kind: adapter.kind, path: path, warnings: AdapterFiles(survey: survey).leftOut(asked: role == .adapter))
     }
     if role == .adapter, let found = try onlyGGUFAdapter(survey) { return found }
     if let chosen = others.first {
@@ -96,7 +96,10 @@ public struct FoundSource: Sendable {
       }
       if let adapter {
         warnings.append(SourceWarning(
-          adapter.file, in: place, "is of an adapter beside the model and was left out; --lora_dir puts it on the model"))
+          adapter.file, in: place,
+          AdapterFiles(survey: survey).obstacle == nil
+            ? "is of an adapter beside the model and was left out; --lora_dir puts it on the model"
+            : "is of an adapter whose weights are not here, and was left out"))
       }
       if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings(beside: chosen.file) }
       if chosen.kind == .huggingFace, case .found(let choice) = survey.weights, let unusual = choice.unusual {
@@ -108,22 +111,6 @@ public struct FoundSource: Sendable {
     throw OtherFormats(survey: survey, role: role).explanation
   }
 
-  private static func refuseUnfinishedAdapter(_ survey: DirectorySurvey) throws(WeightSourceError) {
-    guard !survey.hasAdapterWeights else { return }
-    throw WeightSourceError(
-      survey.path.string,
-      .found("there is an adapter_config.json, but no adapter_model.safetensors beside it" + unfinished(survey), remedy: below(survey)))
-  }
-  private static func unfinished(_ survey: DirectorySurvey) -> String {
-    let names = UnfinishedDownload.all(in: survey.path, survey.names)
-    return names.isEmpty ? "" : ", only an unfinished download (\(NameSummary(names, limit: 2)))"
-  }
-  /// Trainers keep states of an adapter in directories of their own.
-  private static func below(_ survey: DirectorySurvey) -> String {
-    let held = survey.directories.prefix(256).filter { survey.path.appending($0).isAdapter }
-    return held.isEmpty ? "Download or save the adapter again." : "There is an adapter in \(NameSummary(held, limit: 4)): name one of them."
-  }
-
   // MARK: GGUF
 
   /// An adapter beside other things; nil where there is none.
@@ -132,7 +119,7 @@ public struct FoundSource: Sendable {
     guard choice.adapters.count > 1 else {
       return try choice.adapters.first.map { name in
         let found = try GGUFFile(survey.path.appending(name)).found()
-        return FoundSource(kind: found.kind, path: found.path, warnings: choice.damage)
+        return FoundSource(kind: found.kind, path: found.path, warnings: choice.damage + companions(survey))
       }
     }
     throw WeightSourceError(
@@ -144,7 +131,10 @@ public struct FoundSource: Sendable {
   private static func ggufs(_ survey: DirectorySurvey, _ role: SourceRole) throws -> FoundSource {
     let names = survey.ggufs
     let others = names.filter { name in !["mmproj", "imatrix"].contains { name.lowercased().contains($0) } }
-    guard others.count > 1 else { return try file(survey.path.appending(others.first ?? names[0]), role) }
+    guard others.count > 1 else {
+      let found = try file(survey.path.appending(others.first ?? names[0]), role)
+      return FoundSource(kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? companions(survey) : []))
+    }
     let choice = try GGUFChoice(others, in: survey.path)
     let (wanted, kind) = !choice.adapters.isEmpty && (role == .adapter || choice.models.isEmpty) ? (choice.adapters, "adapters") : (choice.models, "models")
     guard wanted.count == 1 else {
@@ -156,7 +146,7 @@ public struct FoundSource: Sendable {
     }
     let found = try file(survey.path.appending(wanted[0]), role)
     return FoundSource(
-      kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? choice.damage : choice.warnings(beside: nil)))
+      kind: found.kind, path: found.path, warnings: found.warnings + (found.kind.isAdapter ? choice.damage + companions(survey) : choice.warnings(beside: nil)))
   }
 
   /// Files that their metadata calls parts of a model and whose names do not: no model of several, but one that cannot be put together.
@@ -172,6 +162,15 @@ public struct FoundSource: Sendable {
       .found(
         "\(NameSummary(parts.map(\.name), limit: 2)) are parts of one model in \(first.split.count) parts, and are not called so",
         remedy: "Give them the names they had: \(first.name) should be NAME\(PartName.ending(first.split.number + 1, of: first.split.count)).gguf, and so on."))
+  }
+
+  /// A GGUF file is taken alone: what else an adapter's author put beside it is told. Beside a model it is the model's.
+  private static func companions(_ survey: DirectorySurvey) -> [SourceWarning] {
+    guard survey.weights == .none else { return [] }
+    let place = survey.path.lastComponent?.string ?? survey.path.string
+    return ModelSource.auxiliaryNames.filter(survey.files.contains).map {
+      SourceWarning($0, in: place, "lies beside an adapter in a GGUF file and was left out: the engine's own stays")
+    }
   }
 
   private static func file(_ path: FilePath, _ role: SourceRole) throws -> FoundSource {
@@ -190,6 +189,7 @@ public struct FoundSource: Sendable {
     if name.isGGUFName || FileStart.isGitLFSPointer(start) {
       throw WeightSourceError(path.string, .found("this is no GGUF file: \(FileStart.description(of: start) ?? "its first bytes are of another kind. Download it again")", remedy: nil))
     }
+    if let what = FileStart.oldFormat(of: start) { throw WeightSourceError(path.string, .found("this is \(what.name)", remedy: what.remedy)) }
     if UnfinishedDownload.isOne(name) { throw WeightSourceError(path.string, .found("this is an unfinished download", remedy: "Finish it.")) }
     guard isPart(name) else {
       let what = FileStart.description(of: start).map { ": \($0)" } ?? ""
@@ -198,7 +198,7 @@ public struct FoundSource: Sendable {
     let kind = (try? Self.directory(directory.isEmpty ? "." : directory, role))?.kind
     throw WeightSourceError(
       path.string,
-      .found("this is one file of \(kind?.withArticle ?? "a directory")", remedy: "Name the directory, \(directory.isEmpty ? "." : directory.string)"))
+      .found("this is one file of \(kind?.withArticle ?? "a directory")", remedy: directory.string.count > 100 ? "Name its directory." : "Name the directory, \(directory.isEmpty ? "." : directory.inMessage)"))
   }
 
   /// Whether such a file is read as a part of its directory.
@@ -208,12 +208,13 @@ public struct FoundSource: Sendable {
 }
 
 extension DirectorySurvey {
-  fileprivate var hasAdapterWeights: Bool {
-    ["adapter_model.safetensors", "adapters.safetensors", "adapter_model.bin"].contains(where: has)
-  }
-  /// Configuration and weights of a Hugging Face model.
-  fileprivate var isCompleteModel: Bool {
-    guard case .found(let choice) = weights, let config, config["architectures"] != nil || config["model_type"] != nil else { return false }
+  fileprivate var hasAdapterWeights: Bool { AdapterFiles.names.contains(where: files.contains) }
+  /// Configuration and weights of a Hugging Face model, all of them or some.
+  fileprivate var isModel: Bool {
+    guard let config, config["architectures"] != nil || config["model_type"] != nil else { return false }
+    // Some files of a set are there because somebody wanted the model.
+    if case .incomplete = weights { return true }
+    guard case .found(let choice) = weights else { return false }
     guard case .index(let index) = choice.files else { return true }
     // An index without its files is what an adapter's repository may have left of its base.
     guard let bytes = try? ReadableFile.contents(of: path.appending(index)),
@@ -222,8 +223,4 @@ extension DirectorySurvey {
     let present = Set(files)
     return map.values.contains { $0.string.map(present.contains) ?? false }
   }
-}
-
-extension FilePath {
-  fileprivate var isAdapter: Bool { Directory.kind(of: appending("adapter_config.json")) == .file }
 }

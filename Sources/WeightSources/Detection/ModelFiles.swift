@@ -68,7 +68,7 @@ enum ModelFiles: Equatable {
 
   /// Not weights of the model in this format: adapters, shards of other commands, files under the author's own names,
   /// what training keeps.
-  private static func isCandidate(_ name: String) -> Bool {
+  static func isCandidate(_ name: String) -> Bool {
     guard name.hasSuffix(".safetensors") else { return false }
     return !["adapter", "consolidated", "rank", "optimizer", "scheduler", "embeddings", "mmproj"].contains { name.hasPrefix($0) }
   }

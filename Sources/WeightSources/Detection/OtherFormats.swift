@@ -35,6 +35,7 @@ struct OtherFormats {
   }
 
   private var adapterParts: Answer? {
+    guard !survey.has(AdapterFiles.configuration) else { return nil }
     if survey.has("adapter_model.safetensors") || survey.has("adapter_model.bin") {
       return ("there are an adapter's weights, but no adapter_config.json", "Copy the adapter's whole directory.")
     }
@@ -47,7 +48,8 @@ struct OtherFormats {
       ("there are weights (\(choice.name)), but no config.json beside them", "Download the model's config.json into the directory.")
     case .incomplete(let present, let missing):
       ("there is no index, and of a set of \(present.count + missing.count) files \(NameSummary(missing, limit: 5)) \(missing.count == 1 ? "is" : "are") missing",
-        "Download the missing files.")
+        survey.has(AdapterFiles.configuration)
+          ? "Download the missing files, or give the adapter beside them to trtllm-refit as --lora_dir." : "Download the missing files.")
     case .several(let names):
       ("there are several sets of weights and no \(ModelFiles.single): \(NameSummary(names, limit: 6))",
         "Keep one of them in the directory, or name one \(ModelFiles.single).")
