@@ -92,10 +92,9 @@ struct WeightSourceReport {
 }
 
 extension WeightSourceError {
-  /// What to do about tensors that no network of the family uses. One layer's or more are another network; a few are what
-  /// somebody left in the file, which only who knows the model can tell.
+  /// What to do about tensors that no network of the family uses, beside others that are missing or in a GGUF file.
   package static func remedy(unexpected count: Int) -> String {
     count > 3 ? "The model is of another family than its configuration says, and would give wrong results."
-      : "If it runs without (transformers then says that \(count == 1 ? "it was" : "they were") not used), leave \(count == 1 ? "it" : "them") out: from_pretrained and save_pretrained write a model that has no others."
+      : "The model may be of another family than its configuration says: get weights and configuration that belong together."
   }
 }

@@ -71,6 +71,7 @@ import Testing
     "output_multiplier_scale": [.init(key: "output_multiplier_scale", value: .double(0.125))],
     // Within the window attention sees everything: 64 of the engine's 128 positions are too few, 128 are not.
     "sliding_window": [.init(key: "sliding_window", value: 64), .init(key: "sliding_window", value: 128, isStructural: false)],
+    "position_embedding_type": [],  // among the fields
     "no_such_member": [.init(key: "no_such_member", value: 1, isStructural: false)],
   ]
 

@@ -73,8 +73,11 @@ struct FilePieces {
     let what = pieces.count == 1 ? "\(NameSummary(pieces)) is a piece of \(whole)" : "\(NameSummary(pieces, limit: 4)) are pieces of one file, \(whole)"
     if let count, pieces.count != count { return ("\(what), of which there should be \(count)", "Download the missing ones, and put them together in their order: cat … > \(whole)") }
     guard pieces.count > 1 else { return (what, "Download the other pieces beside it, and put them together in their order: cat … > \(whole)") }
-    let command = pieces.count <= 3 ? pieces.joined(separator: " ") : "$(ls -v \(whole)\(style)*)"
+    let command = pieces.count <= 3 ? pieces.joined(separator: " ") : "$(ls -v \(beginning)*)"
     return (what, "Put them together: cat \(command.count <= 150 ? command : "…") > \(whole)")
   }
-  private var style: String { pieces.first.flatMap(Self.piece)?.style ?? "" }
+  /// Of all names.
+  private var beginning: String {
+    pieces.reduce(pieces.first ?? whole) { beginning, name in String(zip(beginning, name).prefix { $0 == $1 }.map(\.0)) }
+  }
 }
