@@ -205,6 +205,6 @@ struct ModelFactsTests {
     for index in 0..<60 { config["mystery_\(index)"] = .string(String(repeating: "x", count: 500)) }
     TinySource().write(config, to: directory("model"), in: directory)
     let many = try ModelSource(directory("model")).warnings
-    #expect(many.count == 10 && many.last?.description.contains("54 more") == true && many.allSatisfy { $0.description.count <= 300 })
+    #expect(many.count == 10 && many.last?.description.contains("53 more keys") == true && many.allSatisfy { $0.description.count <= 300 })
   }
 }

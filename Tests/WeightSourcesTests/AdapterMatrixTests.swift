@@ -60,7 +60,9 @@ struct AdapterMatrixTests {
       Merged(base: untied.tensors, changed: changed), model: untied.model, mapping: mapping, elementType: .float32)
     let found = try adapted(base)
     try Self.compare(found, expected, ranks: mapping.worldSize)
-    #expect(found.warnings.map(\.subject) == item.leavesOut && found.warnings.allSatisfy { $0.description.contains("left out as PEFT does") })
+    // A model without its head has other names, which is told, too.
+    let leftOut = found.warnings.filter { $0.subject != "lora_A, lora_B" }
+    #expect(leftOut.map(\.subject) == item.leavesOut && leftOut.allSatisfy { $0.description.contains("left out as PEFT does") }, "\(leftOut)")
     guard ties, mapping.worldSize == 1 else { return }
     let shared = SharedTable(base: base)
     if try expected.bytes(of: "lm_head.weight", rank: 0) == expected.bytes(of: "transformer.vocab_embedding.weight", rank: 0) {
