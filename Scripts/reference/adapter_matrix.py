@@ -532,6 +532,10 @@ case("bare-layers", bare=True, target_modules=["q_proj", "k_proj"], edits=dict(l
 case("bare-layers-none", bare=True, target_modules=["q_proj"], edits=dict(layers_to_transform=[0]), refuse="names none")
 case("bare-tokens", bare=True, trainable_token_indices=[1, 8])
 
+# Rows of the table and a head that was trained whole: where both are tied, PEFT saves and loads them and then cannot run.
+case("tokens-and-saved-head-untied", trainable_token_indices=[4, 7], modules_to_save=["lm_head"])
+case("tokens-and-saved-head-tied", "tied", trainable_token_indices=[4, 7], modules_to_save=["lm_head"], refuse="named by two of", unmerged=False)
+
 # Every other kind of adapter that this PEFT has.
 others = {}
 for kind in PeftType:

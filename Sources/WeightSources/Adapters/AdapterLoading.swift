@@ -64,9 +64,11 @@ struct AdapterLoading {
   }
 
   /// Whether two settings claim the module, which PEFT refuses.
-  func isClaimedTwice(_ module: String, _ path: String, _ way: AdapterTargets.Way?) -> Bool {
+  ///
+  /// - Parameter rows: See ``rows(_:_:pathOfTable:)``; PEFT puts a tied head's over a change, and cannot put them over a copy.
+  func isClaimedTwice(_ module: String, _ path: String, _ way: AdapterTargets.Way?, rows: [Int]?) -> Bool {
     guard !config.targets.namesAll else { return false }
-    let claims = [way != nil, config.targets.wraps(path), ownRows(module, path) != nil]
-    return way == .both || claims.filter { $0 }.count > 1
+    let isWhole = config.targets.wraps(path)
+    return way == .both || way != nil && isWhole || rows != nil && isWhole || way != nil && ownRows(module, path) != nil
   }
 }

@@ -46,7 +46,7 @@ struct AdapterPlan {
       guard var parts = modules.byName[module] else { continue }
       let way = loading.way(module, parts.path, isMatrix: weights["\(module).weight"]?.count == 2)
       let rows = loading.rows(module, parts.path, pathOfTable: pathOfTable)
-      if loading.isClaimedTwice(module, parts.path, way) { found.claimedTwice.append(module) }
+      if loading.isClaimedTwice(module, parts.path, way, rows: rows) { found.claimedTwice.append(module) }
       for (setting, tensor) in loading.takeUnloaded(from: &parts, way: way, rows: rows) {
         found.unnamed[setting, default: []].append(AdapterModules.short(tensor))
       }
@@ -228,7 +228,10 @@ struct AdapterPlan {
     for weight in weights.keys.sorted() {
       let module = Self.module(of: weight)
       let parameter = String(weight.dropFirst(module.count + 1))
-      guard let path = modules.path(of: module), targets.savesWhole(path), modules.byName[module]?.roles[.replacement(parameter)] == nil else { continue }
+      guard let path = modules.path(of: module), targets.savesWhole(path) else { continue }
+      // A tied head with rows of the table's has a name of its own for what lies below them.
+      let roles = modules.byName[module]?.roles ?? [:]
+      if roles[.replacement(parameter)] != nil || roles[.base(parameter)] != nil { continue }
       found.partners.append("\(weight), as modules_to_save is set")
     }
   }

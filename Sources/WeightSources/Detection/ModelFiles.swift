@@ -69,7 +69,8 @@ enum ModelFiles: Equatable {
   /// Not weights of the model in this format: adapters, shards of other commands, files under the author's own names,
   /// what training keeps.
   static func isCandidate(_ name: String) -> Bool {
-    guard name.hasSuffix(".safetensors") else { return false }
+    // mlx-lm numbers the states of an adapter in training: 0000100_adapters.safetensors.
+    guard name.hasSuffix(".safetensors"), !name.hasSuffix("adapters.safetensors") else { return false }
     return !["adapter", "consolidated", "rank", "optimizer", "scheduler", "embeddings", "mmproj"].contains { name.hasPrefix($0) }
   }
 }
