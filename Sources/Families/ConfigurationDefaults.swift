@@ -21,8 +21,6 @@ package struct ConfigurationDefaults: Sendable {
   package var activation = (key: "hidden_act", name: "silu")
   package var rotaryBase = 10_000.0
   package var tiesEmbeddings = false
-  /// nil: all layers see the same.
-  package var layers: LayerDefaults?
   /// The key of a flag that lets every token see later ones, which no engine does.
   package var bidirectionalFlag: String?
   package var attentionBias = Bias.asked
@@ -40,4 +38,9 @@ package struct LayerDefaults: Sendable {
   package init(pattern: Int, localBase: Double, queryScalar: Double? = nil) {
     (self.pattern, self.localBase, self.queryScalar) = (pattern, localBase, queryScalar)
   }
+
+  /// Which layers have a window, where every so many one sees everything.
+  ///
+  /// - Parameter pattern: At least 1.
+  package static func windows(pattern: Int, layerCount: Int) -> [Bool] { (1...max(1, layerCount)).map { $0 % pattern != 0 } }
 }

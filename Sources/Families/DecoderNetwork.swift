@@ -34,7 +34,7 @@ enum DecoderNetwork {
 
     for layer in 0..<shape.layerCount {
       let prefix = "transformer.layers.\(layer)."
-      let isWindowed = layers.isWindowed[shape.firstLayer + layer]
+      let isWindowed = layers.isWindowed(shape.firstLayer + layer)
 
       // Attention.
       let normed = network.norm(residual, prefix + "input_layernorm", norm)

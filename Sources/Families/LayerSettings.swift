@@ -4,8 +4,8 @@ import Networks
 
 /// What a checkpoint's configuration says of layers that differ in what they see, in a family that has such.
 struct LayerSettings {
-  /// By layer of the whole model.
-  let isWindowed: [Bool]
+  /// By layer of the whole model; nil: none has a window.
+  private let windows: [Bool]?
   /// Positions that a layer with a window sees.
   let window: Int?
   /// Of the rotary embedding of layers with a window; nil where no layer has one.
@@ -23,7 +23,7 @@ struct LayerSettings {
 
   init(_ config: CheckpointConfig, _ style: DecoderStyle) throws(UnsupportedModel) {
     guard let defaults = style.layers else {
-      isWindowed = Array(repeating: false, count: config.layerCount)
+      windows = nil
       (window, localBase, scoreScale, scoreSoftCap, logitSoftCap) = (nil, nil, nil, nil, nil)
       return
     }
@@ -37,22 +37,24 @@ struct LayerSettings {
       guard let number = value.double, number > 0, number.isFinite else { throw .setting(key, value.serialized()) }
       return number
     }
+    let isWindowed: [Bool]
     if let kinds = given("layer_types") {
-      var isWindowed: [Bool] = []
+      var found: [Bool] = []
       for kind in kinds.array ?? [] {
         switch kind.string {
-        case "sliding_attention": isWindowed.append(true)
-        case "full_attention": isWindowed.append(false)
+        case "sliding_attention": found.append(true)
+        case "full_attention": found.append(false)
         default: throw .setting("layer_types", kind.serialized())
         }
       }
-      guard isWindowed.count == config.layerCount else { throw .setting("layer_types", "of \(isWindowed.count) for \(config.layerCount) layers") }
-      self.isWindowed = isWindowed
+      guard found.count == config.layerCount else { throw .setting("layer_types", "of \(found.count) for \(config.layerCount) layers") }
+      isWindowed = found
     } else {
       let pattern = try positive("sliding_window_pattern") ?? Double(defaults.pattern)
       guard let pattern = Int(exactly: pattern) else { throw .setting("sliding_window_pattern", "\(pattern)") }
-      isWindowed = (1...max(1, config.layerCount)).map { $0 % pattern != 0 }
+      isWindowed = LayerDefaults.windows(pattern: pattern, layerCount: config.layerCount)
     }
+    windows = isWindowed
     let hasWindow = isWindowed.contains(true)
     let window = try positive("sliding_window")
     guard !hasWindow || window != nil else { throw .setting("sliding_window", "missing, and layers have windows") }
@@ -70,6 +72,11 @@ struct LayerSettings {
     scoreSoftCap = try cap("attn_logit_softcapping")
     logitSoftCap = try cap("final_logit_softcapping")
   }
+}
+
+extension LayerSettings {
+  /// - Parameter layer: Of the whole model.
+  func isWindowed(_ layer: Int) -> Bool { windows?[layer] ?? false }
 }
 
 extension ModelFamily {

@@ -24,10 +24,9 @@ extension ModelFamily {
         positions: 131_072,
         sizes: ["hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8, "vocab_size": 262_208],
         keyValueHeadCount: 4, headSize: 256, slidingWindow: 4096, activation: ("hidden_activation", "gelu_pytorch_tanh"), rotaryBase: 1e6, tiesEmbeddings: true,
-        layers: layers, bidirectionalFlag: "use_bidirectional_attention", mlpBias: .never)
+        bidirectionalFlag: "use_bidirectional_attention", mlpBias: .never)
     },
     decoder: DecoderStyle(
-      denseBias: true, mlpBias: false, isRotated: false, hasHeadNorms: true, hasOuterNorms: true, normOffset: 1, scalesEmbedding: true, layers: layers))
-
-  private static let layers = LayerDefaults(pattern: 6, localBase: 10_000, queryScalar: 256)
+      denseBias: true, mlpBias: false, isRotated: false, hasHeadNorms: true, hasOuterNorms: true, normOffset: 1, scalesEmbedding: true,
+      layers: LayerDefaults(pattern: 6, localBase: 10_000, queryScalar: 256)))
 }

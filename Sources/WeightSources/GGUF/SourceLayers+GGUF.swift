@@ -8,7 +8,7 @@ extension SourceLayers {
     _ settings: GGUFSettings, _ defaults: LayerDefaults, layerCount: Int, window: Int?, hiddenSize: Int, headCount: Int, headSize: Int
   ) throws {
     let pattern = try settings.size("attention.sliding_window_pattern") ?? defaults.pattern
-    isWindowed = (1...max(1, layerCount)).map { window != nil && $0 % pattern != 0 }
+    isWindowed = LayerDefaults.windows(pattern: pattern, layerCount: layerCount).map { $0 && window != nil }
     let base = try settings.number("rope.freq_base_swa") ?? 10_000
     guard base > 0 else { throw settings.failed("rope.freq_base_swa", "is \(base), expected a number above 0") }
     localBase = JSONNumber(base)

@@ -55,11 +55,11 @@ extension SourceModel {
     let defaults = family.defaults(family.architectures[0])
     let layers: SourceLayers? = try failures.read(nil) {
       // Of so many layers as there are not, nothing is made.
-      guard let own = defaults.layers, hasShape, shape.layerCount <= file.tensors.count else { return nil }
+      guard let own = family.decoder.layers, hasShape, shape.layerCount <= file.tensors.count else { return nil }
       return try SourceLayers(
         settings, own, layerCount: shape.layerCount, window: window, hiddenSize: shape.hiddenSize, headCount: shape.headCount, headSize: shape.headSize)
     }
-    if let window, defaults.layers == nil {
+    if let window, family.decoder.layers == nil {
       warnings.append(settings.warning(
         "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
     }

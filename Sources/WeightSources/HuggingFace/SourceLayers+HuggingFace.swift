@@ -27,7 +27,7 @@ extension SourceLayers {
   private static func kinds(
     _ config: ConfigReader, _ defaults: LayerDefaults, layerCount: Int, _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) -> [Bool] {
-    func repeated(_ pattern: Int) -> [Bool] { (1...max(1, layerCount)).map { $0 % pattern != 0 } }
+    func repeated(_ pattern: Int) -> [Bool] { LayerDefaults.windows(pattern: pattern, layerCount: layerCount) }
     let kinds = try config.optional("layer_types", "an array", \.array)
     let given = config.value("sliding_window_pattern")
     var found: [Bool]

@@ -31,18 +31,18 @@ extension SourceModel {
       }
     }
 
-    let (shape, hasShape) = try Self.shape(config, defaults, &failures)
+    let (shape, hasShape) = try Self.shape(config, family, defaults, &failures)
     let (headSize, layerCount) = (shape.headSize, shape.layerCount)
     let positions: Int = try failures.read(defaults.positions) {
       let positions = try config.unlessAbsent("max_position_embeddings", "a whole number", \.int) ?? defaults.positions
       guard (1...Int(Int32.max)).contains(positions) else { throw config.failed("max_position_embeddings", "is \(positions), expected a number from 1 to \(Int32.max)") }
       return positions
     }
-    let window: Int? = try failures.read(nil) { try Self.window(config, defaults, layerCount: layerCount, positions: positions, architecture, &warnings) }
+    let window: Int? = try failures.read(nil) { try Self.window(config, family, defaults, layerCount: layerCount, positions: positions, architecture, &warnings) }
     var rotary: RotarySettings?
     var layers: SourceLayers?
     try failures.check {
-      guard let own = defaults.layers else {
+      guard let own = family.decoder.layers else {
         rotary = try RotarySettings(config, base: defaults.rotaryBase, positions: positions, architecture: architecture)
         return
       }
@@ -77,7 +77,7 @@ extension SourceModel {
 
   /// The model's sizes, and whether they are those that the configuration gives.
   private static func shape(
-    _ config: ConfigReader, _ defaults: ConfigurationDefaults, _ failures: inout SettingFailures
+    _ config: ConfigReader, _ family: ModelFamily, _ defaults: ConfigurationDefaults, _ failures: inout SettingFailures
   ) throws -> (ModelShape, Bool) {
     let before = failures.all.count
     func size(_ key: String) throws -> Int {
@@ -94,7 +94,7 @@ extension SourceModel {
     let (intermediateSize, vocabularySize, layerCount) = (try size("intermediate_size"), try size("vocab_size"), try size("num_hidden_layers"))
     let givenSize = try count("head_dim", defaults.headSize, refusesNull: defaults.headSize != nil)
     let headSize = givenSize ?? hiddenSize / headCount
-    let keyValueHeadCount = try count("num_key_value_heads", defaults.keyValueHeadCount, refusesNull: defaults.layers != nil) ?? headCount
+    let keyValueHeadCount = try count("num_key_value_heads", defaults.keyValueHeadCount, refusesNull: family.decoder.layers != nil) ?? headCount
     // What hangs together is looked at where each is known.
     if failures.all.count == before {
       try failures.check {
@@ -158,7 +158,8 @@ extension SourceModel {
 
   /// Tokens that attention looks back. A window that no sequence can outgrow is none.
   private static func window(
-    _ config: ConfigReader, _ defaults: ConfigurationDefaults, layerCount: Int, positions: Int, _ architecture: String, _ warnings: inout [SourceWarning]
+    _ config: ConfigReader, _ family: ModelFamily, _ defaults: ConfigurationDefaults, layerCount: Int, positions: Int, _ architecture: String,
+    _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) -> Int? {
     if let flag = defaults.windowFlag, try !hasWindow(config, flag, defaults, layerCount: layerCount) {
       _ = config.value("sliding_window")  // looked at, and without effect
@@ -166,7 +167,7 @@ extension SourceModel {
     }
     let isGiven = config.json["sliding_window"] != nil
     // Layers with a window have it, however long a sequence is.
-    if defaults.layers != nil { return try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) }
+    if family.decoder.layers != nil { return try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) }
     guard let window = try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) else { return nil }
     if !isGiven, window < positions {
       warnings.append(config.warning(

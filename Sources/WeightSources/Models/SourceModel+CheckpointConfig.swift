@@ -69,7 +69,7 @@ extension SourceLayers {
       "query_pre_attn_scalar": number(queryScalar), "final_logit_softcapping": number(logitSoftCap),
     ]
     let pattern = (isWindowed.firstIndex(of: false) ?? isWindowed.count) + 1
-    if isWindowed == (1...max(1, isWindowed.count)).map({ $0 % pattern != 0 }) { members["sliding_window_pattern"] = .int(pattern) }
+    if isWindowed == LayerDefaults.windows(pattern: pattern, layerCount: isWindowed.count) { members["sliding_window_pattern"] = .int(pattern) }
     return members
   }
 }
