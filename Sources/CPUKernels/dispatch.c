@@ -1,4 +1,5 @@
 /* The public functions: each hands over to the table of the chosen instruction set. */
+#include "scalar.h"
 #include "table.h"
 
 static const dk_table *table(dk_isa isa) {
@@ -10,13 +11,20 @@ static const dk_table *table(dk_isa isa) {
   return &dk_table_portable;
 }
 
-int64_t dk_type_bytes(dk_type type) { return type == DK_F32 ? 4 : 2; }
+int64_t dk_type_bytes(dk_type type) { return type == DK_F32 ? 4 : type == DK_I8 ? 1 : 2; }
 int64_t dk_panel_count(int64_t n) { return (n + 15) / 16; }
-int64_t dk_panel_bytes(dk_type type, int64_t k) { return type == DK_BF16 ? (k + 1) / 2 * 64 : k * 16 * dk_type_bytes(type); }
+int64_t dk_panel_bytes(dk_type type, int64_t k) {
+  if (type == DK_I8) return DK_SCALE_BYTES + (k + 3) / 4 * 64;
+  return type == DK_BF16 ? (k + 1) / 2 * 64 : k * 16 * dk_type_bytes(type);
+}
 int64_t dk_rounded_stride(int64_t k) { return (k + 31) / 32 * 32; }
 
 void dk_linear_decode(dk_isa isa, int32_t tactic, const dk_linear *w, const float *x, int64_t x_stride, float *out,
                       int64_t out_stride, int64_t rows, int64_t first_panel, int64_t end_panel) {
+  if (w->type == DK_I8) {
+    table(isa)->linear_decode_int8(tactic, w, x, x_stride, out, out_stride, rows, first_panel, end_panel);
+    return;
+  }
   table(isa)->linear_decode(tactic, w, x, x_stride, out, out_stride, rows, first_panel, end_panel);
 }
 
@@ -29,6 +37,32 @@ void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const voi
   }
 #endif
   table(isa)->linear_prefill(tactic, w, x, x_stride, out, out_stride, first_row, end_row, first_panel, end_panel);
+}
+
+void dk_linear_prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, const uint16_t *x, int64_t x_stride, float *out,
+                            int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel,
+                            void *scratch) {
+  const int64_t panel_bytes = dk_panel_bytes(DK_I8, w->k), wide_bytes = dk_panel_bytes(DK_BF16, w->k);
+  for (int64_t panel = first_panel; panel < end_panel; panel += DK_EXPANDED_PANELS) {
+    const int64_t panels = end_panel - panel < DK_EXPANDED_PANELS ? end_panel - panel : DK_EXPANDED_PANELS;
+    const char *codes = (const char *)w->panels + panel * panel_bytes;
+    for (int64_t p = 0; p < panels; p++) table(isa)->expand_int8((char *)scratch + p * wide_bytes, codes + p * panel_bytes, w->k);
+    const int64_t left = w->n - panel * 16;
+    const dk_linear wide = {.panels = scratch, .bias = NULL, .n = left < panels * 16 ? left : panels * 16, .k = w->k, .type = DK_BF16, .bias_type = DK_BF16};
+    dk_linear_prefill(isa, tactic, &wide, x, x_stride, out + panel * 16, out_stride, first_row, end_row, 0, panels);
+    for (int64_t p = 0; p < panels; p++) {
+      const int64_t first = (panel + p) * 16, columns = w->n - first < 16 ? w->n - first : 16;
+      float bias[16];
+      if (w->bias)
+        for (int64_t c = 0; c < columns; c++) bias[c] = dk_float_at(w->bias_type, w->bias, first + c);
+      table(isa)->scale_outputs(out + first_row * out_stride + first, out_stride, end_row - first_row,
+                                (const float *)(codes + p * panel_bytes), w->bias ? bias : NULL, columns);
+    }
+  }
+}
+
+void dk_encode_int8(dk_isa isa, int8_t *codes, float *scale, const float *x, int64_t k) {
+  table(isa)->encode_int8(codes, scale, x, k);
 }
 
 /* Names of all shapes that some tactic has: by rows, panels. */
@@ -47,13 +81,13 @@ const char *dk_decode_tactic_name(dk_isa isa, int32_t tactic) {
 }
 
 int32_t dk_prefill_tactic_count(dk_isa isa, dk_type type) {
-  return isa == DK_AMX && type == DK_BF16 ? 1 : table(isa)->prefill_tactics;
+  return isa == DK_AMX && (type == DK_BF16 || type == DK_I8) ? 1 : table(isa)->prefill_tactics;
 }
 
 const char *dk_prefill_tactic_name(dk_isa isa, dk_type type, int32_t tactic) {
   const dk_table *t = table(isa);
   if (tactic < 0 || tactic >= dk_prefill_tactic_count(isa, type)) return NULL;
-  if (isa == DK_AMX && type == DK_BF16) return "tiles=2x2";
+  if (isa == DK_AMX && (type == DK_BF16 || type == DK_I8)) return "tiles=2x2";
   return shape_names[t->prefill_shapes[tactic][0]][t->prefill_shapes[tactic][1]];
 }
 

@@ -23,6 +23,7 @@
 #include "table.h"
 #include "linear.h"
 #include "convert.h"
+#include "linear_int8.h"
 #include "low_rank.h"
 #include "elementwise.h"
 #include "attention.h"

@@ -135,6 +135,32 @@ void dk_unpack_panel(dk_type type, void *out, int64_t out_stride, const void *pa
   }
 }
 
+void dk_pack_int8_panel(void *panel, const int8_t *codes, int64_t codes_stride, const float *scales, int64_t rows, int64_t k) {
+  char *words = (char *)panel + DK_SCALE_BYTES;
+  memset(panel, 0, DK_SCALE_BYTES);
+  memcpy(panel, scales, (size_t)rows * sizeof *scales);
+  int64_t done = 0;
+  if (rows == PANEL) {
+    interleave32(words, (const char *)codes, codes_stride, k / 4);
+    done = k / 4 * 4;
+  }
+  memset(words + done * PANEL, 0, (size_t)((k + 3) / 4 * 64 - done * PANEL));
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = done; i < k; i++) words[i / 4 * 64 + r * 4 + i % 4] = (char)codes[r * codes_stride + i];
+}
+
+void dk_unpack_int8_panel(int8_t *codes, int64_t codes_stride, float *scales, const void *panel, int64_t rows, int64_t k) {
+  const char *words = (const char *)panel + DK_SCALE_BYTES;
+  memcpy(scales, panel, (size_t)rows * sizeof *scales);
+  int64_t done = 0;
+  if (rows == PANEL) {
+    separate32((char *)codes, codes_stride, words, k / 4);
+    done = k / 4 * 4;
+  }
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = done; i < k; i++) codes[r * codes_stride + i] = (int8_t)words[i / 4 * 64 + r * 4 + i % 4];
+}
+
 void dk_gather_rows(dk_type type, float *out, int64_t out_stride, const void *w, int64_t k, const int32_t *ids,
                     int64_t rows, float scale) {
   for (int64_t r = 0; r < rows; r++) {

@@ -10,6 +10,10 @@ typedef struct {
   void (*linear_decode)(int32_t, const dk_linear *, const float *, int64_t, float *, int64_t, int64_t, int64_t, int64_t);
   void (*linear_prefill)(int32_t, const dk_linear *, const void *, int64_t, float *, int64_t, int64_t, int64_t, int64_t,
                          int64_t);
+  void (*linear_decode_int8)(int32_t, const dk_linear *, const float *, int64_t, float *, int64_t, int64_t, int64_t, int64_t);
+  void (*expand_int8)(void *, const void *, int64_t);
+  void (*scale_outputs)(float *, int64_t, int64_t, const float *, const float *, int64_t);
+  void (*encode_int8)(int8_t *, float *, const float *, int64_t);
   void (*convert)(void *, dk_type, const void *, dk_type, int64_t);
   int64_t (*count_nonfinite)(const void *, dk_type, int64_t);
   void (*add_low_rank)(float *, int64_t, const float *, const float *, int64_t, int64_t, int64_t, int64_t, float);

@@ -33,9 +33,10 @@ typedef enum : int32_t {
  * AMX tile data (the whole process keeps it). Safe from any thread; cheap after the first call. */
 dk_isa dk_best_isa(void);
 
-typedef enum : int32_t { DK_F32 = 0, DK_F16 = 1, DK_BF16 = 2 } dk_type;
+/* DK_I8: codes of weights that have a scale an output; only where a function says so. */
+typedef enum : int32_t { DK_F32 = 0, DK_F16 = 1, DK_BF16 = 2, DK_I8 = 3 } dk_type;
 
-/* 4, 2, 2. */
+/* 4, 2, 2, 1. */
 int64_t dk_type_bytes(dk_type type);
 
 /* ---- Linear layers -------------------------------------------------------------------------------------- */
@@ -43,6 +44,8 @@ int64_t dk_type_bytes(dk_type type);
 /* Weights W [n, k] in panels of 16 outputs (docs/architecture.md, "Packed weight layouts"):
  *   bfloat16          [ceil(n/16)][ceil(k/2)][16][2]     "panel16x2"; element k is zero where k is odd
  *   float16, float32  [ceil(n/16)][k][16]                "panel16"
+ *   int8              [ceil(n/16)] { scales f32 [16], codes [ceil(k/4)][16][4] }    "panel16x4"; codes from k on are zero.
+ *                     Element (j, i) is code (j, i) times scale j.
  * Outputs from n to the panel's end are zero rows. */
 typedef struct {
   const void *panels;
@@ -77,6 +80,15 @@ const char *dk_decode_tactic_name(dk_isa isa, int32_t tactic);
 void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride,
                        float *out, int64_t out_stride, int64_t first_row, int64_t end_row,
                        int64_t first_panel, int64_t end_panel);
+/* Prefill with int8 weights: their codes, which bfloat16 holds exactly, are expanded into `scratch`, a few panels at a
+ * time; sums as for bfloat16 weights, then multiplied by the scale.
+ *   x        bfloat16, as written by dk_round_rows
+ *   scratch  DK_EXPANDED_PANELS * dk_panel_bytes(DK_BF16, k) bytes of the calling thread, 64-byte aligned for speed
+ * tactic: of dk_prefill_tactic_count(isa, DK_I8). */
+enum { DK_SCALE_BYTES = 64, DK_EXPANDED_PANELS = 4 };
+void dk_linear_prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, const uint16_t *x, int64_t x_stride, float *out,
+                            int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel,
+                            void *scratch);
 int32_t dk_prefill_tactic_count(dk_isa isa, dk_type type);
 /* "rows=14,panels=2". Null outside 0..<count. */
 const char *dk_prefill_tactic_name(dk_isa isa, dk_type type, int32_t tactic);
@@ -106,6 +118,15 @@ int64_t dk_count_nonfinite(dk_isa isa, const void *x, dk_type type, int64_t coun
 void dk_pack_panel(dk_type type, void *panel, const void *x, int64_t x_stride, int64_t rows, int64_t k);
 /* The inverse: writes `rows` rows of k elements. */
 void dk_unpack_panel(dk_type type, void *out, int64_t out_stride, const void *panel, int64_t rows, int64_t k);
+
+/* The same for int8: codes [rows, k], rows codes_stride apart, and scales f32 [rows]. */
+void dk_pack_int8_panel(void *panel, const int8_t *codes, int64_t codes_stride, const float *scales, int64_t rows, int64_t k);
+void dk_unpack_int8_panel(int8_t *codes, int64_t codes_stride, float *scales, const void *panel, int64_t rows, int64_t k);
+
+/* One row x f32 [k] as int8: scale = max |x| / 127 rounded to bfloat16, codes[i] = x[i] / scale rounded to nearest even
+ * and held within -127...127. |x[i] - scale codes[i]| <= scale / 2. Encoding scale * codes again gives both again, to
+ * the bit, since 127 * scale is exact. A row of zeros has scale 0; one with NaN or infinity has scale NaN and codes 0. */
+void dk_encode_int8(dk_isa isa, int8_t *codes, float *scale, const float *x, int64_t k);
 
 /* LoRA: W += scale * (B A) over a tile, in float32 (arXiv:2106.09685).
  *   w [rows, columns], rows w_stride apart;  b [rows, rank], packed;  a [rank, columns], rows a_stride apart
