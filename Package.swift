@@ -28,6 +28,7 @@ let package = Package(
   products: [
     .library(name: "JSON", targets: ["JSON"]),
     .library(name: "Tensors", targets: ["Tensors"]),
+    .library(name: "Schemes", targets: ["Schemes"]),
     .library(name: "Files", targets: ["Files"]),
     .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
@@ -73,22 +74,24 @@ let package = Package(
     library("Tensors", ["CPUKernels"]),
     library("Files", ["CSystemCalls", system]),
     library("Digests", ["CSHA256"]),
+    // How the numbers of weights are kept: one folder a scheme.
+    library("Schemes", ["CPUKernels", "Tensors"]),
     // Formats.
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", "Digests", system, ordered]),
+    library("Checkpoints", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
     library("Tokenizers", ["JSON", ordered]),
-    library("Networks", ["JSON", "Tensors", ordered]),
+    library("Networks", ["JSON", "Tensors", "Schemes", ordered]),
     library("Families", ["Networks", "Checkpoints", "JSON", "Tensors"]),
-    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Engines", [
-      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
+      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
-    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
+    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
     library("CUDABackend", [
-      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Tensors", "Files", "Digests", system, ordered,
+      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Schemes", "Tensors", "Files", "Digests", system, ordered,
     ]),
     library("Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
@@ -109,7 +112,7 @@ let package = Package(
     // The commands.
     library("Commands", [
       "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "Networks", "WeightSources", "Checkpoints", "Safetensors",
-      "JSON", "Tensors", "Files", arguments, logging, system, ordered,
+      "Schemes", "JSON", "Tensors", "Files", arguments, logging, system, ordered,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),
   ]

@@ -2,6 +2,7 @@ import CPUKernels
 import Engines
 import Networks
 import OrderedCollections
+import Schemes
 import Tensors
 
 /// How far the kernels go. A kernel checks nothing: what is not refused here is computed.
@@ -21,22 +22,23 @@ enum CPULimits {
     limit("vocab_size", plan.vocabularySize, Int(Int32.max))
     limit("the number of ranks", plan.tensorParallel * plan.pipelineParallel, rankCount)
     for case .norm(let norm) in plan.operations {
-      guard let bias = norm.bias, plan.weights[bias]?.elementType != plan.weights[norm.weight]?.elementType else { continue }
+      guard let bias = norm.bias, plan.weights[bias]?.scheme != plan.weights[norm.weight]?.scheme else { continue }
       found.append("the CPU's kernels read weight and bias of a norm in one type, and \"\(bias)\" has another")
       break
     }
-    for weight in plan.weights.values where weight.layout != .rows && layout(weight.elementType) != weight.layout {
-      found.append("the CPU's kernels read no \(weight.elementType.rawValue) weights in \(weight.layout.rawValue)")
+    for weight in plan.weights.values where weight.layout != .rows && layout(weight.scheme) != weight.layout {
+      found.append("the CPU's kernels read no \(weight.scheme.name) weights in \(weight.layout.rawValue)")
       break
     }
     return found
   }
 
-  static func layout(_ elementType: ElementType) -> WeightLayout? {
-    switch elementType {
-    case .bfloat16: .panel16x2
-    case .float16, .float32: .panel16
-    default: nil
+  static func layout(_ scheme: NumberScheme) -> WeightLayout? {
+    switch scheme {
+    case .plain(.bfloat16): .panel16x2
+    case .plain(.float16), .plain(.float32): .panel16
+    case .plain: nil
+    case .int8PerOutput: .panel16x4
     }
   }
 }

@@ -1,6 +1,7 @@
 public import CPUKernels
 public import Engines
 public import Networks
+public import Schemes
 public import Tensors
 
 /// What this machine's kernels want of a plan.
@@ -17,20 +18,18 @@ public struct CPUTarget: PlanTarget {
   public var name: String { CPU.name }
   public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
 
-  public func linearLayout(_ elementType: ElementType) -> WeightLayout? {
-    CPULimits.layout(elementType)
-  }
+  public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { CPULimits.layout(scheme) }
   public func obstacles(to plan: Plan) -> [String] { CPULimits.obstacles(to: plan) }
   /// Bfloat16, which takes half of the memory and of the time to read it. With float32 weights float32: who keeps those
   /// wants exact answers.
   public func cacheElementType(_ elementType: ElementType) -> ElementType { elementType == .float32 ? .float32 : .bfloat16 }
 
   public func hasKernels(for tactics: LinearTactics) -> Bool {
-    TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.elementType)).contains(tactics.prefill)
+    TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.scheme)).contains(tactics.prefill)
   }
 
-  public func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
-    TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, elementType: elementType).run()
+  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
+    TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, scheme: scheme).run()
   }
 }
 

@@ -1,5 +1,6 @@
 import CPUKernels
 import Networks
+import Schemes
 import Tensors
 
 extension dk_type {
@@ -10,6 +11,17 @@ extension dk_type {
     default: self = DK_F32
     }
   }
+}
+
+extension dk_type {
+  init(_ scheme: NumberScheme) {
+    switch scheme {
+    case .plain(let type): self.init(type)
+    case .int8PerOutput: self = DK_I8
+    }
+  }
+  /// Whether prompts multiply it with inputs rounded to bfloat16.
+  var takesRoundedInputs: Bool { self == DK_BF16 || self == DK_I8 }
 }
 
 extension dk_activation_kind {

@@ -1,12 +1,18 @@
 import CPUKernels
 import Engines
 import Networks
+import Schemes
 
 /// What a plan asks of memory beside its weights.
 extension Plan {
   /// Bytes of the widest input of a linear layer, rounded to bfloat16.
   var roundedRowByteCount: Int {
     2 * Int(dk_rounded_stride(Int64(widestLinearInput)))
+  }
+
+  /// Bytes in which one thread expands a few panels of the widest weight in fewer bits; 0 where there is none.
+  var expandedByteCount: Int {
+    weights.values.filter { $0.scheme.coding != nil }.map { Int(DK_EXPANDED_PANELS) * Int(dk_panel_bytes(DK_BF16, Int64($0.shape[1]))) }.max() ?? 0
   }
 
   /// Bytes of buffers for steps of so many rows. As a float, since nothing bounds the sum.

@@ -17,6 +17,8 @@ import Tensors
   private let slots: [AlignedBuffer]
   /// Activations of one linear operation rounded to bfloat16.
   private let rounded: AlignedBuffer
+  /// For each thread, where weights in fewer bits are expanded for prompts.
+  private let expanded: [AlignedBuffer]
   private let rotaries: [RotaryTables]
   /// One pool of blocks for each layer, cache by cache.
   private let pools: [AlignedBuffer]
@@ -46,6 +48,8 @@ import Tensors
     }
     self.rotaries = rotaries
     rounded = try AlignedBuffer(reserving: plan.roundedRowByteCount * rows)
+    let expandedByteCount = plan.expandedByteCount
+    expanded = expandedByteCount == 0 ? [] : try (0..<threadCount).map { _ in try AlignedBuffer(reserving: expandedByteCount) }
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
@@ -209,7 +213,7 @@ import Tensors
     guard plan.values[output.index].rows == .tokens else { return decode(0..<layout.selectedRows.count) }
     for run in layout.runs where run.phase == .decode { decode(run.rows) }
     guard layout.runs.contains(where: { $0.phase == .prefill }) else { return }
-    let isRounded = unsafe weight.type == DK_BF16
+    let isRounded = unsafe weight.type.takesRoundedInputs
     let stride = isRounded ? Int(dk_rounded_stride(Int64(k))) : k
     if isRounded {
       for run in layout.runs where run.phase == .prefill {
@@ -222,6 +226,12 @@ import Tensors
       team.barrier(thread)
     }
     for run in layout.runs where run.phase == .prefill {
+      if unsafe weight.type == DK_I8 {
+        unsafe dk_linear_prefill_int8(
+          isa, step.prefillTactic, &weight, rounded.base.assumingMemoryBound(to: UInt16.self), Int64(stride), floats(output), Int64(n),
+          Int64(run.rows.lowerBound), Int64(run.rows.upperBound), first, end, expanded[thread].base)
+        continue
+      }
       let x: UnsafeRawPointer = unsafe isRounded ? UnsafeRawPointer(rounded.base) : UnsafeRawPointer(floats(input))
       unsafe dk_linear_prefill(
         isa, step.prefillTactic, &weight, x, Int64(stride), floats(output), Int64(n), Int64(run.rows.lowerBound),

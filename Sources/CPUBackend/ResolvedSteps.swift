@@ -2,6 +2,7 @@ import CPUKernels
 import Engines
 import Networks
 import OrderedCollections
+import Schemes
 import Tensors
 
 /// An operation with its names looked up.
@@ -40,15 +41,15 @@ import Tensors
   init(plan: Plan, weights: RankWeights, isa: dk_isa) {
     self.weights = weights
     // The first of equals counts; a table, since a file may hold many.
-    let tactics = Dictionary(plan.tactics.map { (Shape($0.outputs, $0.inputs, $0.elementType), $0) }) { first, _ in first }
+    let tactics = Dictionary(plan.tactics.map { (Shape($0.outputs, $0.inputs, $0.scheme), $0) }) { first, _ in first }
     steps = plan.operations.map { Self.resolve($0, plan: plan, tactics: tactics, weights: weights, isa: isa) }
   }
 
   private struct Shape: Hashable {
     let outputs: Int
     let inputs: Int
-    let elementType: ElementType
-    init(_ outputs: Int, _ inputs: Int, _ elementType: ElementType) { (self.outputs, self.inputs, self.elementType) = (outputs, inputs, elementType) }
+    let scheme: NumberScheme
+    init(_ outputs: Int, _ inputs: Int, _ scheme: NumberScheme) { (self.outputs, self.inputs, self.scheme) = (outputs, inputs, scheme) }
   }
 
   private static func resolve(
@@ -58,16 +59,16 @@ import Tensors
       guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
       return weight
     }
-    func vector(_ name: String) -> ResolvedVector { unsafe ResolvedVector(pointer: weights.pointer(name), type: dk_type(planned(name).elementType)) }
+    func vector(_ name: String) -> ResolvedVector { unsafe ResolvedVector(pointer: weights.pointer(name), type: dk_type(planned(name).scheme)) }
     var step = ResolvedStep(operation: operation)
     switch operation {
     case .linear(let linear):
       let weight = planned(linear.weight)
-      let type = dk_type(weight.elementType)
+      let type = dk_type(weight.scheme)
       unsafe step.linear = unsafe dk_linear(
         panels: weights.pointer(linear.weight), bias: linear.bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
-        k: Int64(weight.shape[1]), type: type, bias_type: linear.bias.map { dk_type(planned($0).elementType) } ?? type)
-      let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.elementType)]
+        k: Int64(weight.shape[1]), type: type, bias_type: linear.bias.map { dk_type(planned($0).scheme) } ?? type)
+      let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.scheme)]
       step.decodeTactic = Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0)
       step.prefillTactic = Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0)
     case .norm(let norm):

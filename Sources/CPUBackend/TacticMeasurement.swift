@@ -1,5 +1,6 @@
 import CPUKernels
 import Engines
+import Schemes
 import Tensors
 
 /// Times every kernel variant on a weight of one shape, made of small numbers, and names the fastest.
@@ -8,7 +9,7 @@ struct TacticMeasurement {
   let threadCount: Int
   let outputs: Int
   let inputs: Int
-  let elementType: ElementType
+  let scheme: NumberScheme
 
   /// Rows of a typical prefill chunk.
   private static let prefillRows = 128
@@ -17,7 +18,7 @@ struct TacticMeasurement {
   private static let repeats = 3
 
   func run() -> LinearTactics {
-    let type = dk_type(elementType)
+    let type = dk_type(scheme)
     // A huge output layer behaves like a smaller one of many panels.
     let outputs = min(self.outputs, 4096)
     let inputs = min(self.inputs, 1 << 15)
@@ -29,6 +30,8 @@ struct TacticMeasurement {
     let stride = Int(dk_rounded_stride(Int64(inputs)))
     let x = AlignedBuffer(floats: rows * max(inputs, stride))
     let out = AlignedBuffer(floats: rows * outputs)
+    let expanded = type == DK_I8 ? Int(DK_EXPANDED_PANELS) * Int(dk_panel_bytes(DK_BF16, Int64(inputs))) : 0
+    let scratch = AlignedBuffer(byteCount: max(64, expanded * threadCount))
     // Memory that was never written is one zero page over and over, which no cache misses; subnormals would be slow.
     unsafe weights.base.initializeMemory(as: UInt8.self, repeating: 0x3C, count: weights.byteCount)
     unsafe x.base.initializeMemory(as: UInt8.self, repeating: 0x3C, count: x.byteCount)
@@ -41,7 +44,7 @@ struct TacticMeasurement {
     func linear(_ copy: Int) -> dk_linear {
       unsafe dk_linear(
         panels: UnsafeRawPointer(weights.base + copy * weightBytes), bias: nil, n: Int64(outputs), k: Int64(inputs),
-        type: type, bias_type: type)
+        type: type, bias_type: DK_F32)
     }
     let decode = fastest(TacticNames.decode(isa)) { tactic in
       team.run { thread, count in
@@ -56,12 +59,18 @@ struct TacticMeasurement {
       team.run { thread, count in
         let (first, end) = share(thread, count)
         var weight = unsafe linear(0)
-        let xStride = type == DK_BF16 ? stride : inputs
+        let xStride = type.takesRoundedInputs ? stride : inputs
+        if type == DK_I8 {
+          unsafe dk_linear_prefill_int8(
+            isa, tactic, &weight, x.base.assumingMemoryBound(to: UInt16.self), Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first,
+            end, scratch.base + thread * expanded)
+          return
+        }
         unsafe dk_linear_prefill(
           isa, tactic, &weight, x.base, Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first, end)
       }
     }
-    return LinearTactics(outputs: self.outputs, inputs: self.inputs, elementType: elementType, decode: decode, prefill: prefill)
+    return LinearTactics(outputs: self.outputs, inputs: self.inputs, scheme: scheme, decode: decode, prefill: prefill)
   }
 
   /// The name with the least minimum over interleaved runs; the first of equals.

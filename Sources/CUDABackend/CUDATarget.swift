@@ -1,5 +1,6 @@
 public import Engines
 public import Networks
+public import Schemes
 import OrderedCollections
 public import Tensors
 
@@ -10,14 +11,14 @@ public struct CUDATarget: PlanTarget {
   public var name: String { CUDA.name }
   public var device: String { CUDA.name }
 
-  public func linearLayout(_ elementType: ElementType) -> WeightLayout? { elementType == .bfloat16 ? .panel16x2 : nil }
+  public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { scheme == .plain(.bfloat16) ? .panel16x2 : nil }
   public func cacheElementType(_ elementType: ElementType) -> ElementType { .bfloat16 }
   public func obstacles(to plan: Plan) -> [String] { CUDALimits.obstacles(to: plan) }
 
   private static let tactic = "chain16"
   public func hasKernels(for tactics: LinearTactics) -> Bool { tactics.decode == Self.tactic && tactics.prefill == Self.tactic }
-  public func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: Self.tactic, prefill: Self.tactic)
+  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
+    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: Self.tactic, prefill: Self.tactic)
   }
 }
 
@@ -42,8 +43,8 @@ enum CUDALimits {
     refuse(
       plan.cache.elementType != .bfloat16,
       "--kv_cache_dtype is \(plan.cache.elementType.configName ?? plan.cache.elementType.rawValue), and the CUDA kernels keep keys and values in bfloat16")
-    if let other = plan.weights.values.first(where: { $0.elementType != .bfloat16 || $0.layout == .panel16 }) {
-      found.append("the CUDA kernels read bfloat16 weights, no \(other.elementType.rawValue) ones: build with --dtype bfloat16")
+    if let other = plan.weights.values.first(where: { $0.scheme != .plain(.bfloat16) || $0.layout == .panel16 }) {
+      found.append("the CUDA kernels read bfloat16 weights, no \(other.scheme.name) ones: build with --dtype bfloat16")
     }
     return found
   }

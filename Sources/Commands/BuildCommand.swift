@@ -120,6 +120,9 @@ public struct BuildCommand: DrydockCommand {
       problems.append(
         "--dtype is \(conversion.dtype ?? ""), and an engine for --target \(target.name) takes \(target.elementTypeNames) weights only: give --dtype \(target.elementTypeNames), or auto")
     }
+    if let scheme = conversion.scheme, case let target = planTarget, target.linearLayout(scheme) == nil {
+      problems.append("--quantization is \(scheme.name), and --target \(target.name) has no kernels for it: leave it out, or build for another target")
+    }
     try refuse(problems)
   }
 
@@ -132,7 +135,7 @@ public struct BuildCommand: DrydockCommand {
   /// - Throws: ``UsageError`` for a checkpoint, which has a type, of another one.
   private func open(for target: any PlanTarget, _ log: CommandLog) throws -> BuildSource {
     let path = FilePath(model)
-    let source = try BuildSource(path, elementType: conversion.elementType, mapping: conversion.mapping)
+    let source = try BuildSource(path, elementType: conversion.elementType, mapping: conversion.mapping, scheme: conversion.scheme)
     if source.kind == .checkpoint { try conversion.check(against: source.config, of: model) }
     let type = source.config.elementType
     guard target.linearLayout(type) == nil, let other = target.elementTypes.first else { return source }
@@ -142,7 +145,7 @@ public struct BuildCommand: DrydockCommand {
         "\(model) is a checkpoint of \(name) weights, and an engine for --target \(target.name) takes \(target.elementTypeNames) only: convert the model again with --dtype \(target.elementTypeNames)")
     }
     log.info("--dtype auto takes \(other.configName ?? other.rawValue), not \(name): an engine for --target \(target.name) takes no other weights")
-    return try BuildSource(path, elementType: other, mapping: conversion.mapping)
+    return try BuildSource(path, elementType: other, mapping: conversion.mapping, scheme: conversion.scheme)
   }
 
   /// A file that is there must be a timing cache, and its directory must exist: told before an hour's build, not after.
@@ -179,7 +182,7 @@ public struct BuildCommand: DrydockCommand {
     try log.warnings((source.warnings + prepared.warnings).map(\.description) + prepared.tensorWarnings + prepared.fileWarnings, isStrict: strict)
     for remark in prepared.fileRemarks { log.info(remark) }
     let world = source.config.mapping.worldSize
-    let what = "\(source.config.architecture), \(source.config.elementType.rawValue), \(world) rank(s), \(target.device)"
+    let what = "\(source.config.architecture), \(source.config.elementType.rawValue)\(source.config.quantization.scheme.map { ", \($0.title)" } ?? ""), \(world) rank(s), \(target.device)"
     if dryRun {
       try naming("--output_dir") { try builder.check(source, to: FilePath(outputDirectory)) }
       log.info(

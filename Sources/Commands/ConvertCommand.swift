@@ -62,7 +62,7 @@ public struct ConvertCommand: DrydockCommand {
     let log = logOptions.log("trtllm-convert")
     var phases = Phases()
     let source = try await phases.measure("open") { try ModelSource(FilePath(model)) }
-    var converter = try CheckpointConverter(source, mapping: conversion.mapping, elementType: conversion.elementType)
+    var converter = try CheckpointConverter(source, mapping: conversion.mapping, elementType: conversion.elementType, scheme: conversion.scheme)
     converter.workers = workers ?? 0
     let files = try converter.companions.findings(modelVocabulary: source.model.shape.vocabularySize)
     let warnings = source.warnings + converter.weights.warnings + source.lengthWarnings
@@ -76,7 +76,7 @@ public struct ConvertCommand: DrydockCommand {
       }
     }
     log.info(
-      "converted \(model) to \(outputDirectory): \(source.model.architecture), \(converter.elementType.rawValue), "
+      "converted \(model) to \(outputDirectory): \(source.model.architecture), \(converter.elementType.rawValue)\(converter.scheme.map { ", \($0.title)" } ?? ""), "
         + "\(conversion.mapping.worldSize) rank(s), \(summary.tensorCount) tensors, \(Format.bytes(summary.byteCount)) "
         + "in \(Format.time(phases.total))")
   }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Networks
+import Schemes
 import Tensors
 import WeightSources
 
@@ -9,20 +10,34 @@ enum Unavailable: Equatable {
   /// There, but with no elements: pruned.
   case emptied(part: String)
   case shape(part: String, wanted: [Int], found: [Int])
-  /// Elements that cannot become the weight's, such as whole numbers.
-  case elementType(part: String, wanted: ElementType, found: ElementType)
+  /// Numbers that cannot become the weight's, such as whole numbers.
+  case elementType(part: String, wanted: NumberScheme, found: NumberScheme)
 
   /// Every part that is in the way; none means that the recipe can run.
-  static func parts(of weight: Recipe, _ elementType: ElementType, from source: any WeightSource, rank: Int) -> [Unavailable] {
-    weight.inputs.compactMap { name, shape in
-      guard let found = source.description(of: name, rank: rank) else { return .missing(part: name) }
-      if found.shape != shape {
-        return found.elementCount == 0 ? .emptied(part: name) : .shape(part: name, wanted: shape, found: found.shape)
+  static func parts(of weight: PlannedWeight, from source: any WeightSource, rank: Int) -> [Unavailable] {
+    weight.recipe.inputs.flatMap { name, shape -> [Unavailable] in
+      guard let found = source.description(of: name, rank: rank), let scheme = source.scheme(of: name, rank: rank) else {
+        return [.missing(part: name)]
       }
-      guard NumberFormat.converts(found.elementType, to: elementType) else {
-        return .elementType(part: name, wanted: elementType, found: found.elementType)
+      if found.elementCount == 0 { return [.emptied(part: name)] }
+      let wanted = weight.scheme
+      if let coding = scheme.coding {
+        guard scheme == wanted else { return [.elementType(part: name, wanted: wanted, found: scheme)] }
+        return coding.parts.compactMap { part in
+          let name = part.name(of: name), shape = part.shape(of: shape)
+          guard let found = source.description(of: name, rank: rank) else { return .missing(part: name) }
+          guard found.shape == shape else { return .shape(part: name, wanted: shape, found: found.shape) }
+          guard part.accepted.contains(found.elementType) else {
+            return .elementType(part: name, wanted: .plain(part.elementType), found: .plain(found.elementType))
+          }
+          return nil
+        }
       }
-      return nil
+      guard found.shape == shape else { return [.shape(part: name, wanted: shape, found: found.shape)] }
+      guard NumberFormat.converts(found.elementType, to: wanted.elementType ?? .float32) else {
+        return [.elementType(part: name, wanted: wanted, found: scheme)]
+      }
+      return []
     }
   }
 }

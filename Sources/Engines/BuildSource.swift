@@ -1,5 +1,6 @@
 public import Checkpoints
 import Synchronization
+public import Schemes
 public import SystemPackage
 public import Tensors
 public import WeightSources
@@ -38,11 +39,11 @@ public struct BuildSource: Sendable {
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
   /// - Throws: ``WeightSourceError`` and kin for anything in the model that does not fit.
-  public init(_ model: ModelSource, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
+  public init(_ model: ModelSource, elementType: ElementType? = nil, mapping: Mapping = Mapping(), scheme: NumberScheme? = nil) throws {
     let type = elementType ?? model.model.automaticElementType
     kind = model.gguf == nil ? .huggingFace : .gguf
     path = model.path
-    config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: type, mapping: mapping))
+    config = try CheckpointConfig(parsing: model.checkpointConfig(elementType: type, mapping: mapping, scheme: scheme))
     let converted = try ConvertedWeights(model.tensors, model: model.model, mapping: mapping, elementType: type)
     weights = converted
     settingNames = SettingNames(of: model)
@@ -56,16 +57,17 @@ public struct BuildSource: Sendable {
   /// - Parameters:
   ///   - elementType: Of a model in its author's format, as above; a checkpoint has its own.
   ///   - mapping: Likewise.
+  ///   - scheme: Likewise, of the linear layers of attention and MLP; nil: plain numbers.
   /// - Throws: also where the path holds an adapter or an engine.
-  public init(_ path: FilePath, elementType: ElementType? = nil, mapping: Mapping = Mapping()) throws {
-    try self.init(FoundSource(at: path, for: .build), elementType: elementType, mapping: mapping)
+  public init(_ path: FilePath, elementType: ElementType? = nil, mapping: Mapping = Mapping(), scheme: NumberScheme? = nil) throws {
+    try self.init(FoundSource(at: path, for: .build), elementType: elementType, mapping: mapping, scheme: scheme)
   }
 
   /// - Precondition: What was found is a checkpoint or a model in its author's format.
-  init(_ found: FoundSource, elementType: ElementType? = nil, mapping: Mapping = Mapping(), comparesTables: Bool = true) throws {
+  init(_ found: FoundSource, elementType: ElementType? = nil, mapping: Mapping = Mapping(), scheme: NumberScheme? = nil, comparesTables: Bool = true) throws {
     switch found.kind {
     case .checkpoint: self.init(try Checkpoint(directory: found.path), warnings: found.warnings)
-    default: try self.init(try ModelSource(found, comparesTables: comparesTables), elementType: elementType, mapping: mapping)
+    default: try self.init(try ModelSource(found, comparesTables: comparesTables), elementType: elementType, mapping: mapping, scheme: scheme)
     }
   }
 

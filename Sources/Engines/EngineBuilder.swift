@@ -3,6 +3,7 @@ import Files
 public import JSON
 import Networks
 import OrderedCollections
+import Schemes
 public import SystemPackage
 public import Tensors
 public import WeightSources
@@ -91,7 +92,7 @@ public struct EngineBuilder: Sendable {
       var plan = try plan(opened, rank, &planner)
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in plan.weights {
-        let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source, rank: rank)
+        let obstacles = Unavailable.parts(of: weight, from: source, rank: rank)
         dispositions[name] = (strip && weight.isRefittable) || !obstacles.isEmpty ? .absent : .make
         problems += obstacles.compactMap { problem($0, config).map { "rank \(rank): \($0)" } }
       }
@@ -171,8 +172,13 @@ public struct EngineBuilder: Sendable {
       "\(part) is missing, and tie_word_embeddings is false: the model has a table of its own for it"
     case .missing(let part): "\(part) is missing"
     case .shape(let part, let wanted, let found): "\(part) has shape \(found), the configuration needs \(wanted)"
-    case .elementType(let part, let wanted, let found): "\(part) holds \(found.rawValue), which cannot become \(wanted.rawValue)"
+    case .elementType(let part, let wanted, let found): Self.cannotBecome(part, wanted, found)
     }
+  }
+
+  private static func cannotBecome(_ part: String, _ wanted: NumberScheme, _ found: NumberScheme) -> String {
+    guard wanted.coding != nil, found == .plain(.int8) else { return "\(part) holds \(found.name), which cannot become \(wanted.name)" }
+    return "\(part) holds whole numbers in the order of a GPU model that is not named: convert the model again, with --quantization \(wanted.name)"
   }
 
   /// Whether an engine of `source` may be written to `target`; writes nothing.

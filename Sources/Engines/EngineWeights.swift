@@ -1,5 +1,6 @@
 import Networks
 import OrderedCollections
+public import Schemes
 public import Tensors
 public import WeightSources
 
@@ -13,6 +14,9 @@ public final class EngineWeights: WeightSource {
     let firstRow: Int
     let shape: [Int]
     let program: RecipeProgram
+    /// Which part of an encoded weight it is; nil: a plain weight.
+    var part: Int?
+    var codedPart: CodedPart? { part.flatMap { program.scheme.coding?.parts[$0] } }
   }
   private let engine: [EngineFile]
   private let made: [[String: WeightMemory]]
@@ -32,7 +36,13 @@ public final class EngineWeights: WeightSource {
       for (name, weight) in file.plan.weights where file.contains(name) {
         guard let program = RecipeProgram(weight), program.constant == 0 else { continue }
         for part in program.parts where table[part.name] == nil {
-          table[part.name] = Origin(weight: name, firstRow: part.rows.lowerBound, shape: part.shape, program: program)
+          let origin = Origin(weight: name, firstRow: part.rows.lowerBound, shape: part.shape, program: program)
+          guard let coding = program.scheme.coding else { table[part.name] = origin; continue }
+          for (index, coded) in coding.parts.enumerated() {
+            var origin = origin
+            origin.part = index
+            table[coded.name(of: part.name)] = origin
+          }
         }
       }
       return table
@@ -45,7 +55,16 @@ public final class EngineWeights: WeightSource {
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
     guard let (_, origin) = find(name, rank: rank) else { return nil }
-    return TensorDescription(shape: origin.shape, elementType: origin.program.elementType)
+    guard let part = origin.codedPart else {
+      return TensorDescription(shape: origin.shape, elementType: origin.program.scheme.elementType ?? .float32)
+    }
+    return TensorDescription(shape: part.shape(of: origin.shape), elementType: part.elementType)
+  }
+
+  public func scheme(of name: String, rank: Int) -> NumberScheme? {
+    guard let (_, origin) = find(name, rank: rank) else { return nil }
+    guard let part = origin.codedPart else { return .plain(origin.program.scheme.elementType ?? .float32) }
+    return part.kind == .codes ? origin.program.scheme : .plain(part.elementType)
   }
 
   /// The bias of a sum over ranks is the same for all of them, and is added once: only the first rank's file has it.
@@ -71,12 +90,33 @@ public final class EngineWeights: WeightSource {
     }
     let unit = WeightLayout.panelRows
     let panels = wanted.lowerBound / unit..<(wanted.upperBound + unit - 1) / unit
-    let byteCount = PanelPacking.byteCount(panels: panels.count, columns: program.columns, program.elementType)
+    guard case .plain(let type) = program.scheme else {
+      return unsafe try readPart(origin, rank: rank, panels: panels, rows: wanted, into: destination)
+    }
+    let byteCount = PanelPacking.byteCount(panels: panels.count, columns: program.columns, type)
     try unsafe scratch.with(byteCount) { packed in
       unsafe try readStored(origin.weight, rank: rank, rows: panels, into: packed)
       unsafe PanelPacking.unpack(
         UnsafeRawBufferPointer(packed), rows: wanted.lowerBound - panels.lowerBound * unit..<wanted.upperBound - panels.lowerBound * unit,
-        columns: program.columns, program.elementType, into: destination)
+        columns: program.columns, type, into: destination)
+    }
+  }
+
+  /// Rows of one part of an encoded weight.
+  private func readPart(
+    _ origin: Origin, rank: Int, panels: Range<Int>, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    guard let coding = origin.program.scheme.coding, let part = origin.part else { return }
+    let (columns, first) = (origin.program.columns, panels.lowerBound * WeightLayout.panelRows)
+    let count = rows.upperBound - first
+    let packedBytes = panels.count * coding.panelByteCount(columns: columns)
+    try unsafe scratch.with(packedBytes + coding.byteCount(rows: count, columns: columns)) { memory in
+      let packed = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[..<packedBytes])
+      unsafe try readStored(origin.weight, rank: rank, rows: panels, into: packed)
+      let parts = unsafe coding.split(UnsafeMutableRawBufferPointer(rebasing: memory[packedBytes...]), rows: count, columns: columns)
+      unsafe coding.unpack(UnsafeRawBufferPointer(packed), rows: count, columns: columns, into: parts)
+      let skipped = (rows.lowerBound - first) * coding.rowByteCounts(columns: columns)[part]
+      unsafe destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: parts[part][skipped..<skipped + destination.count]))
     }
   }
   /// Rows of a weight as it is stored, from memory where it was made anew.

@@ -1,5 +1,6 @@
 import Digests
 import Synchronization
+package import Schemes
 package import Tensors
 package import WeightSources
 
@@ -22,6 +23,8 @@ package final class HashedSource: WeightSource {
   package var origin: String { base.origin }
   package func names(rank: Int) -> [String] { base.names(rank: rank) }
   package func description(of name: String, rank: Int) -> TensorDescription? { base.description(of: name, rank: rank) }
+
+  package func scheme(of name: String, rank: Int) -> NumberScheme? { base.scheme(of: name, rank: rank) }
 
   package func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     try unsafe base.read(name, rank: rank, rows: rows, into: destination)

@@ -66,11 +66,12 @@ extension Plan {
     guard !bytes.overflow else { throw PlanFormatError("\"\(name)\" is too large") }
     let fits: Bool =
       switch weight.layout {
-      case .rows: [.float32, .float16, .bfloat16].contains(weight.elementType)
-      case .panel16: [.float32, .float16].contains(weight.elementType) && weight.shape.count == 2
-      case .panel16x2: weight.elementType == .bfloat16 && weight.shape.count == 2
+      case .rows: [.plain(.float32), .plain(.float16), .plain(.bfloat16)].contains(weight.scheme)
+      case .panel16: [.plain(.float32), .plain(.float16)].contains(weight.scheme) && weight.shape.count == 2
+      case .panel16x2: weight.scheme == .plain(.bfloat16) && weight.shape.count == 2
+      case .panel16x4: weight.scheme.coding?.layout == .panel16x4 && weight.shape.count == 2
       }
-    guard fits else { throw PlanFormatError("\"\(name)\" cannot be \(weight.elementType.rawValue) in \(weight.layout.rawValue)") }
+    guard fits else { throw PlanFormatError("\"\(name)\" cannot be \(weight.scheme.name) in \(weight.layout.rawValue)") }
     guard RecipeProgram(weight) != nil else { throw PlanFormatError("the recipe of \"\(name)\" is not one this version runs") }
   }
 }

@@ -1,6 +1,7 @@
 public import JSON
 public import Networks
 import OrderedCollections
+import Schemes
 import Tensors
 
 extension Plan {
@@ -33,7 +34,7 @@ extension Plan {
     members["tactics"] = .array(tactics.map(\.json))
     members["weights"] = .object(
       weights.mapValues {
-        ["shape": .ints($0.shape), "elementType": .string($0.elementType.rawValue), "layout": .string($0.layout.rawValue),
+        ["shape": .ints($0.shape), "elementType": .string($0.scheme.name), "layout": .string($0.layout.rawValue),
          "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json]
       })
     return .object(members)
@@ -78,7 +79,7 @@ extension Plan {
         let role = WeightRole(rawValue: try entry.text("role")), let refittable = try entry.member("refittable").bool
       else { throw PlanFormatError("weight \"\(name)\" has an unknown layout or role") }
       weights[name] = PlannedWeight(
-        shape: try entry.shape("shape"), elementType: try entry.elementType("elementType"), layout: layout, role: role,
+        shape: try entry.shape("shape"), scheme: try entry.scheme("elementType"), layout: layout, role: role,
         isRefittable: refittable, recipe: try Recipe(json: try entry.member("recipe")))
     }
     self.init(
@@ -96,6 +97,12 @@ extension Plan {
 }
 
 extension JSONValue {
+  /// A number scheme: an element type's name, or that of a scheme in fewer bits.
+  func scheme(_ key: String) throws(PlanFormatError) -> NumberScheme {
+    let name = try text(key)
+    guard let scheme = NumberScheme(name: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }
+    return scheme
+  }
   fileprivate func elementType(_ key: String) throws(PlanFormatError) -> ElementType {
     let name = try text(key)
     guard let type = ElementType(rawValue: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }

@@ -1,5 +1,6 @@
 public import Networks
 public import OrderedCollections
+public import Schemes
 public import Tensors
 
 /// What one rank of an engine computes, with which kernels, and how each of its weights is made.
@@ -15,7 +16,7 @@ public struct Plan: Sendable, Equatable {
   public var tensorParallel: Int
   public var pipelineParallel: Int
   public var limits: PlanLimits
-  /// Element type of the linear weights.
+  /// Element type of weights that are not encoded in fewer bits.
   public var elementType: ElementType
   /// Tokens below this number have logits; rows beyond it are padding.
   public var vocabularySize: Int
@@ -53,9 +54,9 @@ public struct PlanLimits: Sendable, Hashable {
 }
 
 public struct PlannedWeight: Sendable, Hashable {
-  /// Logical shape; the file holds `layout.storedShape(of: shape)`.
+  /// Logical shape; the file holds ``stored``.
   public var shape: [Int]
-  public var elementType: ElementType
+  public var scheme: NumberScheme
   public var layout: WeightLayout
   public var role: WeightRole
   /// Whether a refit may change it. An absent weight may always be filled.
@@ -64,21 +65,24 @@ public struct PlannedWeight: Sendable, Hashable {
 
   /// As the engine file's header declares it.
   public var stored: TensorDescription {
-    TensorDescription(shape: layout.storedShape(of: shape), elementType: elementType)
+    switch scheme {
+    case .plain(let type): TensorDescription(shape: layout.storedShape(of: shape), elementType: type)
+    default: scheme.coding?.stored(shape) ?? TensorDescription(shape: shape, elementType: .uint8)
+    }
   }
 }
 
-/// Kernel variants for all linear weights `[outputs, inputs]` of one element type.
+/// Kernel variants for all linear weights `[outputs, inputs]` of one number scheme.
 public struct LinearTactics: Sendable, Hashable {
   public var outputs: Int
   public var inputs: Int
-  public var elementType: ElementType
+  public var scheme: NumberScheme
   public var decode: String
   public var prefill: String
-  public init(outputs: Int, inputs: Int, elementType: ElementType, decode: String, prefill: String) {
+  public init(outputs: Int, inputs: Int, scheme: NumberScheme, decode: String, prefill: String) {
     self.outputs = outputs
     self.inputs = inputs
-    self.elementType = elementType
+    self.scheme = scheme
     self.decode = decode
     self.prefill = prefill
   }

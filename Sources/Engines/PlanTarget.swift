@@ -1,4 +1,5 @@
 public import Networks
+public import Schemes
 public import Tensors
 
 /// What the planner must know of a machine: layouts that its kernels read, which kernels to use, and how far they go.
@@ -7,8 +8,8 @@ public protocol PlanTarget: Sendable {
   var name: String { get }
   /// The machine and instruction set that measured tactics hold for.
   var device: String { get }
-  /// How a linear weight of this type is stored; nil where the target has no kernels for it.
-  func linearLayout(_ elementType: ElementType) -> WeightLayout?
+  /// How a linear weight of this scheme is stored; nil where the target has no kernels for it.
+  func linearLayout(_ scheme: NumberScheme) -> WeightLayout?
   /// How keys and values are kept beside weights of a type, where nobody asks for another type.
   func cacheElementType(_ elementType: ElementType) -> ElementType
   /// Limits of the target that a plan goes beyond, each with what it asks for; empty where the target can run it.
@@ -18,5 +19,10 @@ public protocol PlanTarget: Sendable {
   /// Whether the target has the kernel variants that a timing cache names.
   func hasKernels(for tactics: LinearTactics) -> Bool
   /// Measures every kernel variant for a linear weight `[outputs, inputs]` and names the fastest.
-  func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics
+  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics
+}
+
+extension PlanTarget {
+  /// How a linear weight of plain numbers is stored; nil where the target has no kernels for them.
+  public func linearLayout(_ elementType: ElementType) -> WeightLayout? { linearLayout(.plain(elementType)) }
 }

@@ -2,6 +2,7 @@ public import Families
 public import Checkpoints
 public import Networks
 import OrderedCollections
+import Schemes
 public import Tensors
 
 /// Makes a plan of a network for one target.
@@ -35,14 +36,24 @@ public struct Planner {
     network.fuse()
     let type = config.elementType
     guard let linearLayout = target.linearLayout(type) else { throw .setting("dtype", "\"\(type.configName ?? type.rawValue)\"") }
+    let coded = try config.quantization.scheme.map { scheme throws(UnsupportedModel) -> (scheme: NumberScheme, layout: WeightLayout) in
+      guard let layout = target.linearLayout(scheme) else { throw .quantization("\(scheme.name) for --target \(target.name)") }
+      return (scheme, layout)
+    }
     let linears = Set(
       network.operations.compactMap { if case .linear(let linear) = $0 { linear.weight } else { nil } })
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, weight) in network.weights {
+      if let coded, linears.contains(name), try isCoded(weight, config.quantization) {
+        weights[name] = PlannedWeight(
+          shape: weight.shape, scheme: coded.scheme, layout: coded.layout, role: weight.role,
+          isRefittable: scope.includes(weight.role), recipe: .pack(coded.layout, .encode(coded.scheme, weight.recipe)))
+        continue
+      }
       let layout = linears.contains(name) ? linearLayout : .rows
       let own = weight.elementType ?? type
       weights[name] = PlannedWeight(
-        shape: weight.shape, elementType: own, layout: layout, role: weight.role,
+        shape: weight.shape, scheme: .plain(own), layout: layout, role: weight.role,
         isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(own, weight.recipe)))
     }
     let caches = network.assignCaches(cacheElementType ?? target.cacheElementType(type))
@@ -55,18 +66,28 @@ public struct Planner {
       operations: network.operations, tactics: [], weights: weights)
   }
 
+  /// Whether a weight is kept in fewer bits: all tensors it is made of, or none.
+  private func isCoded(_ weight: NetworkWeight, _ quantization: Quantization) throws(UnsupportedModel) -> Bool {
+    let names = weight.recipe.inputs.map(\.name)
+    let covered = names.filter(quantization.covers)
+    guard covered.isEmpty || covered.count == names.count else {
+      throw .unclear("quantization.exclude_modules", "leaves out some of \(names.joined(separator: ", "))", "they are one weight here: name all of them or none")
+    }
+    return !covered.isEmpty
+  }
+
   /// Fills in the kernel variants of a plan's linear weights: from the timing cache, or measured now.
   public mutating func chooseTactics(_ plan: inout Plan) {
     var tactics: [LinearTactics] = []
     for weight in plan.weights.values where weight.layout != .rows {
-      let (outputs, inputs, type) = (weight.shape[0], weight.shape[1], weight.elementType)
-      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs && $0.elementType == type }) else { continue }
-      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, elementType: type),
+      let (outputs, inputs, scheme) = (weight.shape[0], weight.shape[1], weight.scheme)
+      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs && $0.scheme == scheme }) else { continue }
+      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, scheme: scheme),
         target.hasKernels(for: known)
       {
         tactics.append(known)
       } else {
-        let measured = target.measure(outputs: outputs, inputs: inputs, elementType: type)
+        let measured = target.measure(outputs: outputs, inputs: inputs, scheme: scheme)
         timingCache.add(measured, device: target.device)
         tactics.append(measured)
       }

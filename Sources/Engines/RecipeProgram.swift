@@ -1,7 +1,8 @@
 public import Networks
+public import Schemes
 public import Tensors
 
-/// A recipe in the one order in which this version runs it: parts, optional constant, cast, pack.
+/// A recipe in the one order in which this version runs it: parts, optional constant, cast or encode, pack.
 ///
 /// Any nesting of ``Recipe`` steps that means the same is accepted; one that does not (a cast inside a
 /// concatenation, say) gives nil, and the plan's check refuses it.
@@ -15,7 +16,7 @@ public struct RecipeProgram: Sendable {
   }
   public let parts: [Part]
   public let constant: Float
-  public let elementType: ElementType
+  public let scheme: NumberScheme
   public let layout: WeightLayout
   public let shape: [Int]
 
@@ -24,8 +25,14 @@ public struct RecipeProgram: Sendable {
   public var rowCount: Int { shape[0] }
 
   public init?(_ weight: PlannedWeight) {
-    guard case .pack(weight.layout, .cast(weight.elementType, let rest)) = weight.recipe else { return nil }
-    elementType = weight.elementType
+    guard case .pack(weight.layout, let numbers) = weight.recipe else { return nil }
+    let rest: Recipe
+    switch numbers {
+    case .cast(let type, let input) where weight.scheme == .plain(type): rest = input
+    case .encode(let scheme, let input) where weight.scheme == scheme && scheme.coding != nil: rest = input
+    default: return nil
+    }
+    scheme = weight.scheme
     layout = weight.layout
     shape = weight.shape
     var inputs = rest
@@ -38,6 +45,8 @@ public struct RecipeProgram: Sendable {
     let takes: [Recipe] = if case .concatenate(let list) = inputs { list } else { [inputs] }
     var parts: [Part] = []
     var row = 0
+    // Codes have no sum with a constant.
+    if scheme.coding != nil, constant != 0 { return nil }
     for take in takes {
       guard case .take(let name, let shape) = take, let rows = shape.first else { return nil }
       parts.append(Part(name: name, shape: shape, rows: row..<row + rows))

@@ -2,6 +2,7 @@ public import Families
 import Checkpoints
 import Networks
 import OrderedCollections
+import Schemes
 import Tensors
 
 /// Answers as the target of a plan answered when it was made, so that the plan can be made again on any machine.
@@ -12,15 +13,15 @@ struct RecordedTarget: PlanTarget {
 
   var name: String { plan.target }
   var device: String { "" }
-  func linearLayout(_ elementType: ElementType) -> WeightLayout? {
-    plan.weights.values.first { $0.layout != .rows && $0.elementType == elementType }?.layout
+  func linearLayout(_ scheme: NumberScheme) -> WeightLayout? {
+    plan.weights.values.first { $0.layout != .rows && $0.scheme == scheme }?.layout
   }
   func cacheElementType(_ elementType: ElementType) -> ElementType { plan.caches.first?.elementType ?? elementType }
   func obstacles(to plan: Plan) -> [String] { [] }
   /// Tactics change speed, never results: a plan that is only compared has none.
   func hasKernels(for tactics: LinearTactics) -> Bool { false }
-  func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: "", prefill: "")
+  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
+    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "", prefill: "")
   }
 }
 

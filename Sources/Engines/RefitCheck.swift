@@ -54,7 +54,7 @@ struct RefitCheck {
           outcome.kept += 1
           continue
         }
-        let obstacles = Unavailable.parts(of: weight.recipe, weight.elementType, from: source.weights, rank: rank)
+        let obstacles = Unavailable.parts(of: weight, from: source.weights, rank: rank)
         let stays = isPresent && !weight.isRefittable
         if stays {
           dispositions[name] = .keep
@@ -95,7 +95,7 @@ struct RefitCheck {
     case .shape(let part, let wanted, let found):
       .shapeMismatch(tensor: part, rank: rank, engine: wanted, checkpoint: found)
     case .elementType(let part, let wanted, let found):
-      .elementType(tensor: part, rank: rank, engine: wanted.rawValue, checkpoint: found.rawValue)
+      .elementType(tensor: part, rank: rank, engine: wanted.name, checkpoint: found.name)
     }
   }
 
@@ -197,7 +197,7 @@ struct RefitCheck {
     try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { [source] maker, job in
       var count = 0
       unsafe try maker.make(job.program, from: source.weights, rank: job.rank) { _, bytes in
-        unsafe count += NonFinite.count(bytes, job.program.elementType)
+        unsafe count += NonFinite.count(bytes, job.program)
       }
       if count > 0 { found.add(WrittenWeight(rank: job.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: count)) }
     }

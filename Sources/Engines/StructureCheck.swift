@@ -19,6 +19,10 @@ struct StructureCheck {
     // Sharding was told, element types are converted: what else differs?
     var adopted = config.json
     adopted[member: "dtype"] = engine.pretrained.json["dtype"]
+    // Floats are encoded on the way.
+    if config.quantization.algorithm == nil, engine.pretrained.quantization.scheme != nil {
+      adopted[member: "quantization"] = engine.pretrained.json["quantization"]
+    }
     if !problems.isEmpty { adopted[member: "mapping"] = engine.pretrained.json["mapping"] }
     guard let file = engine.ranks.first(where: { plan(adopted, like: $0.plan) != $0.plan.essence }) else { return problems }
     let own = plan(engine.pretrained.json, like: file.plan)

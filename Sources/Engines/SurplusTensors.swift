@@ -8,7 +8,11 @@ enum SurplusTensors {
   static func names(in source: any WeightSource, rank: Int, plans: [Plan]) -> [String] {
     // What only the first rank of a sum adds, such as a bias, is in every rank's file of a checkpoint.
     let first = plans[rank - rank % plans[rank].tensorParallel]
-    let used = Set([plans[rank], first].flatMap { $0.weights.values.flatMap { $0.recipe.inputs.map(\.name) } })
+    var used = Set([plans[rank], first].flatMap { $0.weights.values.flatMap { $0.recipe.inputs.map(\.name) } })
+    for name in used {
+      guard let coding = source.scheme(of: name, rank: rank)?.coding else { continue }
+      used.formUnion(coding.parts.map { $0.name(of: name) })
+    }
     return source.names(rank: rank).filter { !used.contains($0) && $0 != EmbeddingSharing.logits }
   }
 

@@ -1,3 +1,4 @@
+public import Schemes
 import Files
 public import JSON
 public import Networks
@@ -11,16 +12,16 @@ public struct TimingCache: Sendable, Equatable {
   public private(set) var entries: OrderedDictionary<String, [LinearTactics]> = [:]
   public init() {}
 
-  public func tactics(device: String, outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics? {
-    entries[device]?.first { $0.outputs == outputs && $0.inputs == inputs && $0.elementType == elementType }
+  public func tactics(device: String, outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics? {
+    entries[device]?.first { $0.outputs == outputs && $0.inputs == inputs && $0.scheme == scheme }
   }
 
   public mutating func add(_ tactics: LinearTactics, device: String) {
     entries[device, default: []].removeAll {
-      $0.outputs == tactics.outputs && $0.inputs == tactics.inputs && $0.elementType == tactics.elementType
+      $0.outputs == tactics.outputs && $0.inputs == tactics.inputs && $0.scheme == tactics.scheme
     }
     entries[device, default: []].append(tactics)
-    entries[device]?.sort { ($0.elementType.rawValue, $0.outputs, $0.inputs) < ($1.elementType.rawValue, $1.outputs, $1.inputs) }
+    entries[device]?.sort { ($0.scheme.name, $0.outputs, $0.inputs) < ($1.scheme.name, $1.outputs, $1.inputs) }
     entries.sort { $0.key < $1.key }
   }
 
@@ -56,14 +57,13 @@ public struct TimingCache: Sendable, Equatable {
 
 extension LinearTactics {
   var json: JSONValue {
-    ["outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(elementType.rawValue),
+    ["outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(scheme.name),
      "decode": .string(decode), "prefill": .string(prefill)]
   }
 
   init(json: JSONValue) throws(PlanFormatError) {
-    guard let type = ElementType(rawValue: try json.text("elementType")) else { throw PlanFormatError("unknown element type") }
     self.init(
-      outputs: try json.size("outputs"), inputs: try json.size("inputs"), elementType: type,
+      outputs: try json.size("outputs"), inputs: try json.size("inputs"), scheme: try json.scheme("elementType"),
       decode: try json.text("decode"), prefill: try json.text("prefill"))
   }
 }

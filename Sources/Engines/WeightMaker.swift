@@ -1,5 +1,6 @@
 import Networks
 import Safetensors
+import Schemes
 import Tensors
 import WeightSources
 
@@ -14,6 +15,7 @@ import WeightSources
   private var raw = Scratch()
   private var wide = Scratch()
   private var packed = Scratch()
+  private var coded = Scratch()
   /// What the engine held, next to what it will.
   var held = Scratch(), oldWide = Scratch(), newWide = Scratch()
 
@@ -36,26 +38,74 @@ import WeightSources
     _ program: RecipeProgram, from source: any WeightSource, rank: Int, row: inout Int
   ) throws -> (storedRows: Range<Int>, bytes: UnsafeRawBufferPointer)? {
     guard row < program.rowCount else { return nil }
-    let type = program.elementType
-    let rowBytes = program.columns * type.bitWidth / 8
     let isPacked = program.layout != .rows
     let unit = isPacked ? WeightLayout.panelRows : 1
+    // Of encoded weights the floats on the way are what takes room.
+    let rowBytes = program.columns * (program.scheme.elementType ?? .float32).bitWidth / 8
     let tileRows = max(1, Self.tileByteCount / max(1, rowBytes * unit)) * unit
     let rows = row..<min(row + tileRows, program.rowCount)
-    let plain = unsafe try tile(program, from: source, rank: rank, rows: rows)
     row = rows.upperBound
-    guard isPacked else { return unsafe (rows, plain) }
     let panels = rows.lowerBound / unit..<(rows.upperBound + unit - 1) / unit
+    guard case .plain(let type) = program.scheme else { return unsafe (panels, try encoded(program, from: source, rank: rank, rows: rows)) }
+    let plain = unsafe try tile(program, type, from: source, rank: rank, rows: rows)
+    guard isPacked else { return unsafe (rows, plain) }
     let bytes = unsafe packed.bytes(PanelPacking.byteCount(panels: panels.count, columns: program.columns, type))
     unsafe PanelPacking.pack(plain, rows: rows.count, columns: program.columns, type, into: bytes)
     return (panels, UnsafeRawBufferPointer(bytes))
   }
 
-  /// Row-major rows of the result in the engine's element type, before packing.
-  private func tile(
+  /// Panels of a weight in fewer bits. What the source holds in the same scheme is carried to the bit, all else encoded.
+  private func encoded(
     _ program: RecipeProgram, from source: any WeightSource, rank: Int, rows: Range<Int>
   ) throws -> UnsafeRawBufferPointer {
-    let rowBytes = program.columns * program.elementType.bitWidth / 8
+    guard let coding = program.scheme.coding else { preconditionFailure("plain numbers are not encoded") }
+    let (columns, sizes) = (program.columns, coding.rowByteCounts(columns: program.columns))
+    let parts = unsafe coding.split(coded.bytes(coding.byteCount(rows: rows.count, columns: columns)), rows: rows.count, columns: columns)
+    for input in program.parts {
+      let wanted = rows.clamped(to: input.rows)
+      guard !wanted.isEmpty else { continue }
+      let inputRows = wanted.lowerBound - input.rows.lowerBound..<wanted.upperBound - input.rows.lowerBound
+      let places = unsafe zip(parts, sizes).map { part, size in
+        unsafe UnsafeMutableRawBufferPointer(
+          rebasing: part[(wanted.lowerBound - rows.lowerBound) * size..<(wanted.upperBound - rows.lowerBound) * size])
+      }
+      if source.scheme(of: input.name, rank: rank) == program.scheme {
+        for (part, place) in unsafe zip(coding.parts, places) {
+          unsafe try read(part.name(of: input.name), as: part.elementType, from: source, rank: rank, rows: inputRows, into: place)
+        }
+      } else {
+        let floats = unsafe wide.bytes(wanted.count * columns * 4)
+        unsafe try read(input.name, as: .float32, from: source, rank: rank, rows: inputRows, into: floats)
+        unsafe coding.encode(UnsafeRawBufferPointer(floats), rows: wanted.count, columns: columns, into: places)
+      }
+    }
+    let unit = WeightLayout.panelRows
+    let bytes = unsafe packed.bytes((rows.count + unit - 1) / unit * coding.panelByteCount(columns: columns))
+    unsafe coding.pack(parts, rows: rows.count, columns: columns, into: bytes)
+    return UnsafeRawBufferPointer(bytes)
+  }
+
+  /// Rows of a tensor in another element type; `destination` holds just them.
+  private func read(
+    _ name: String, as type: ElementType, from source: any WeightSource, rank: Int, rows: Range<Int>,
+    into destination: UnsafeMutableRawBufferPointer
+  ) throws {
+    guard let description = source.description(of: name, rank: rank) else {
+      preconditionFailure("\(name): checked to be there before anything is made")
+    }
+    guard description.elementType != type else {
+      return unsafe try source.read(name, rank: rank, rows: rows, into: destination)
+    }
+    let input = unsafe raw.bytes(rows.count * description.rowByteCount)
+    unsafe try source.read(name, rank: rank, rows: rows, into: input)
+    unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(input), description.elementType, to: destination, type)
+  }
+
+  /// Row-major rows of the result in the engine's element type, before packing.
+  private func tile(
+    _ program: RecipeProgram, _ type: ElementType, from source: any WeightSource, rank: Int, rows: Range<Int>
+  ) throws -> UnsafeRawBufferPointer {
+    let rowBytes = program.columns * type.bitWidth / 8
     let result = unsafe staging.bytes(rows.count * rowBytes)
     for part in program.parts {
       let wanted = rows.clamped(to: part.rows)
@@ -63,25 +113,14 @@ import WeightSources
       let partRows = wanted.lowerBound - part.rows.lowerBound..<wanted.upperBound - part.rows.lowerBound
       let first = (wanted.lowerBound - rows.lowerBound) * rowBytes
       let destination = unsafe UnsafeMutableRawBufferPointer(rebasing: result[first..<first + wanted.count * rowBytes])
-      guard let description = source.description(of: part.name, rank: rank) else {
-        preconditionFailure("\(part.name): checked to be there before anything is made")
-      }
-      let type = description.elementType
-      if type == program.elementType && program.constant == 0 {
-        unsafe try source.read(part.name, rank: rank, rows: partRows, into: destination)
-        continue
-      }
-      let count = wanted.count * program.columns
-      let input = unsafe raw.bytes(count * type.bitWidth / 8)
-      unsafe try source.read(part.name, rank: rank, rows: partRows, into: input)
       if program.constant == 0 {
-        unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(input), type, to: destination, program.elementType)
+        unsafe try read(part.name, as: type, from: source, rank: rank, rows: partRows, into: destination)
       } else {
-        let floats = unsafe wide.bytes(count * 4)
-        unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(input), type, to: floats, .float32)
+        let floats = unsafe wide.bytes(wanted.count * program.columns * 4)
+        unsafe try read(part.name, as: .float32, from: source, rank: rank, rows: partRows, into: floats)
         let values = unsafe floats.bindMemory(to: Float.self)
         for index in values.indices { unsafe values[index] += program.constant }
-        unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(floats), .float32, to: destination, program.elementType)
+        unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(floats), .float32, to: destination, type)
       }
     }
     return UnsafeRawBufferPointer(result)

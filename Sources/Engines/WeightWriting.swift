@@ -1,5 +1,6 @@
 import Files
 import Safetensors
+import Schemes
 import Tensors
 import WeightSources
 
@@ -61,13 +62,13 @@ struct WeightWriting: DigestedJob {
       if measures, previous != nil { written.movement = movement }
       return nil
     }
-    unsafe written.nonFiniteCount += NonFinite.count(bytes, program.elementType)
+    unsafe written.nonFiniteCount += NonFinite.count(bytes, program)
     written.byteCount += bytes.count
     progress?.add(bytes.count)
     if let previous, matches || measures {
       let old = unsafe maker.held.bytes(bytes.count)
       unsafe try previous.tensors.read(name, rows: rows, into: old)
-      if measures { unsafe maker.measure(&movement, UnsafeRawBufferPointer(old), bytes, program.elementType) }
+      if measures { unsafe maker.measure(&movement, UnsafeRawBufferPointer(old), bytes, program) }
       if matches {
         if unsafe sameBytes(bytes, UnsafeRawBufferPointer(old)) {
           matched = rows.upperBound
@@ -119,13 +120,34 @@ struct WeightReading: DigestedJob {
 
 extension WeightMaker {
   fileprivate func measure(
-    _ movement: inout WeightMovement, _ old: UnsafeRawBufferPointer, _ new: UnsafeRawBufferPointer, _ type: ElementType
+    _ movement: inout WeightMovement, _ old: UnsafeRawBufferPointer, _ new: UnsafeRawBufferPointer, _ program: RecipeProgram
   ) {
-    let count = old.count * 8 / type.bitWidth
+    let count = unsafe program.valueCount(old.count)
     let (before, after) = unsafe (oldWide.bytes(count * 4), newWide.bytes(count * 4))
-    unsafe NumberFormat.convert(from: old, type, to: before, .float32)
-    unsafe NumberFormat.convert(from: new, type, to: after, .float32)
+    unsafe program.values(old, into: before)
+    unsafe program.values(new, into: after)
     unsafe movement.add(old: UnsafeRawBufferPointer(before), new: UnsafeRawBufferPointer(after))
+  }
+}
+
+extension RecipeProgram {
+  /// Values in so many bytes of a tile as it is stored, those that fill up the last panel among them.
+  fileprivate func valueCount(_ byteCount: Int) -> Int {
+    guard let coding = scheme.coding else { return byteCount * 8 / (scheme.elementType ?? .float32).bitWidth }
+    return byteCount / coding.panelByteCount(columns: columns) * WeightLayout.panelRows * columns
+  }
+
+  /// The values of a tile as it is stored, in float32 and in any order.
+  fileprivate func values(_ stored: UnsafeRawBufferPointer, into floats: UnsafeMutableRawBufferPointer) {
+    guard let coding = scheme.coding else {
+      return unsafe NumberFormat.convert(from: stored, scheme.elementType ?? .float32, to: floats, .float32)
+    }
+    let rows = unsafe valueCount(stored.count) / columns
+    unsafe ScratchPool().with(coding.byteCount(rows: rows, columns: columns)) { memory in
+      let parts = unsafe coding.split(memory, rows: rows, columns: columns)
+      unsafe coding.unpack(stored, rows: rows, columns: columns, into: parts)
+      unsafe coding.decode(parts, rows: rows, columns: columns, into: floats)
+    }
   }
 }
 

@@ -22,7 +22,7 @@ struct RankShape {
     let t = mapping.tensorParallel
     guard rank >= 0, rank < mapping.worldSize else { throw .rank(rank, worldSize: mapping.worldSize) }
     guard mapping.contextParallel == 1 else { throw .setting("mapping.cp_size", "\(mapping.contextParallel)") }
-    if let algorithm = config.quantization.algorithm { throw .quantization(algorithm.rawValue) }
+    if let algorithm = config.quantization.algorithm, config.quantization.scheme == nil { throw .quantization(algorithm.rawValue) }
     if let algorithm = config.quantization.cacheAlgorithm { throw .quantization("of the KV cache, \(algorithm.rawValue),") }
     guard config.headCount % t == 0 else { throw .indivisible("num_attention_heads", config.headCount, by: t) }
     guard config.intermediateSize % t == 0 else { throw .indivisible("intermediate_size", config.intermediateSize, by: t) }

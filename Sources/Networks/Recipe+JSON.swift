@@ -1,5 +1,6 @@
 public import JSON
 import OrderedCollections
+import Schemes
 import Tensors
 
 extension Recipe {
@@ -9,6 +10,7 @@ extension Recipe {
     case .concatenate(let inputs): ["concatenate": .array(inputs.map(\.json))]
     case .add(let constant, let input): ["add": .double(Double(constant)), "to": input.json]
     case .cast(let type, let input): ["cast": .string(type.rawValue), "of": input.json]
+    case .encode(let scheme, let input): ["encode": .string(scheme.name), "of": input.json]
     case .pack(let layout, let input): ["pack": .string(layout.rawValue), "of": input.json]
     }
   }
@@ -25,6 +27,9 @@ extension Recipe {
     } else if let name = json["cast"]?.string {
       guard let type = ElementType(rawValue: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }
       self = .cast(type, try Recipe(json: try json.member("of")))
+    } else if let name = json["encode"]?.string {
+      guard let scheme = NumberScheme(name: name), scheme.coding != nil else { throw PlanFormatError("unknown number scheme \"\(name)\"") }
+      self = .encode(scheme, try Recipe(json: try json.member("of")))
     } else if let name = json["pack"]?.string {
       guard let layout = WeightLayout(rawValue: name) else { throw PlanFormatError("unknown weight layout \"\(name)\"") }
       self = .pack(layout, try Recipe(json: try json.member("of")))

@@ -3,6 +3,7 @@ import Dispatch
 import Files
 import Safetensors
 import Synchronization
+public import Schemes
 public import SystemPackage
 public import Tensors
 
@@ -15,6 +16,10 @@ public struct CheckpointConverter: Sendable {
   public let weights: ConvertedWeights
   public let mapping: Mapping
   public let elementType: ElementType
+  /// Of the linear layers of attention and MLP; nil: plain numbers.
+  public let scheme: NumberScheme?
+  /// What is written.
+  private let written: any WeightSource
   /// Tokenizer, chat templates and generation settings, which the checkpoint gets too.
   public let companions: CompanionFiles
   /// Threads; 0 for one a core.
@@ -27,7 +32,7 @@ public struct CheckpointConverter: Sendable {
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
   /// - Throws: ``WeightSourceError`` for anything in the source that does not fit, before anything is written.
-  public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil) throws {
+  public init(_ source: ModelSource, mapping: Mapping, elementType: ElementType? = nil, scheme: NumberScheme? = nil) throws {
     guard mapping.contextParallel == 1 else {
       throw WeightSourceError(source.path.string, .sharding("context parallelism does not change weights. Convert with cp_size 1."))
     }
@@ -35,7 +40,11 @@ public struct CheckpointConverter: Sendable {
     self.mapping = mapping
     self.elementType = elementType ?? source.model.automaticElementType
     companions = try source.companions()
-    weights = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: self.elementType)
+    self.scheme = scheme
+    let floats = try ConvertedWeights(source.tensors, model: source.model, mapping: mapping, elementType: self.elementType)
+    weights = floats
+    let config = try CheckpointConfig(parsing: source.checkpointConfig(elementType: self.elementType, mapping: mapping, scheme: scheme))
+    written = scheme.map { EncodedWeights(floats, scheme: $0) { config.quantization.covers($0) } } ?? floats
   }
 
   /// Some rows of one rank's tensor.
@@ -69,8 +78,8 @@ public struct CheckpointConverter: Sendable {
     var tiles: [Tile] = []
     var tensorCount = 0
     for rank in 0..<mapping.worldSize {
-      let tensors = weights.names(rank: rank).compactMap { name in
-        weights.description(of: name, rank: rank).map { (name, $0) }
+      let tensors = written.names(rank: rank).compactMap { name in
+        written.description(of: name, rank: rank).map { (name, $0) }
       }
       tensorCount += tensors.count
       files.append(
@@ -86,7 +95,7 @@ public struct CheckpointConverter: Sendable {
     }
     let total = tiles.reduce(0) { $0 + $1.byteCount }
     try run(tiles, files, total: total, progress)
-    try output.write("config.json", text: source.checkpointConfig(elementType: elementType, mapping: mapping).serialized(indent: 4))
+    try output.write("config.json", text: source.checkpointConfig(elementType: elementType, mapping: mapping, scheme: scheme).serialized(indent: 4))
     return Summary(tensorCount: tensorCount, byteCount: total)
   }
 
@@ -107,7 +116,7 @@ public struct CheckpointConverter: Sendable {
           if scratch.count < tile.byteCount { scratch = [UInt8](repeating: 0, count: tile.byteCount) }
           try unsafe scratch.withUnsafeMutableBytes { buffer in
             let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[0..<tile.byteCount])
-            try unsafe weights.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
+            try unsafe written.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
             try unsafe files[tile.rank].write(tile.name, rows: tile.rows, UnsafeRawBufferPointer(bytes))
           }
           state.withLock {

@@ -1,5 +1,6 @@
 public import Checkpoints
 import Safetensors
+public import Schemes
 public import Tensors
 
 /// The weights of a TensorRT-LLM checkpoint, as they stand in its rank files.
@@ -16,6 +17,16 @@ public final class CheckpointWeights: WeightSource {
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
     has(rank) ? checkpoint.file(ofRank: rank).header[name]?.description : nil
+  }
+  public func scheme(of name: String, rank: Int) -> NumberScheme? {
+    guard let description = description(of: name, rank: rank) else { return nil }
+    let config = checkpoint.config
+    if let scheme = config.quantization.scheme, let codes = scheme.coding?.parts.first, config.hasCodesInRows,
+      codes.accepted.contains(description.elementType), config.quantization.covers(name)
+    {
+      return scheme
+    }
+    return .plain(description.elementType)
   }
   public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
     try unsafe checkpoint.file(ofRank: rank).read(name, rows: rows, into: destination)

@@ -1,13 +1,23 @@
 public import Checkpoints
 public import JSON
+public import Schemes
 public import Tensors
 
 extension ModelSource {
   /// `config.json` of the checkpoint that the model is converted to.
-  public func checkpointConfig(elementType: ElementType, mapping: Mapping) -> JSONValue {
+  ///
+  /// - Parameter scheme: Of the weights that a quantisation covers; nil: plain numbers.
+  public func checkpointConfig(elementType: ElementType, mapping: Mapping, scheme: NumberScheme? = nil) -> JSONValue {
     var config = model.checkpointConfig(elementType: elementType, mapping: mapping).object ?? [:]
     // So that an adapter for another model can be told later.
-    if !names.isEmpty { config[ModelNames.section] = names.json }
+    var own: JSONObject = names.isEmpty ? [:] : names.json.object ?? [:]
+    if let scheme, scheme.coding != nil {
+      var quantization = config["quantization"]?.object ?? [:]
+      quantization["quant_algo"] = .string(scheme.name)
+      config["quantization"] = .object(quantization)
+      own[Quantization.orderKey] = .string(Quantization.rowOrder)
+    }
+    if !own.isEmpty { config[ModelNames.section] = .object(own) }
     return .object(config)
   }
 }

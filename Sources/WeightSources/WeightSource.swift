@@ -1,3 +1,4 @@
+public import Schemes
 public import Tensors
 
 /// Answers for one rank under TensorRT-LLM's names, whatever stands behind it.
@@ -14,6 +15,10 @@ public protocol WeightSource: Sendable {
   /// Shape and element type in which rows are delivered, or nil where the rank has no such tensor.
   func description(of name: String, rank: Int) -> TensorDescription?
 
+  /// How the tensor's numbers are kept, or nil where the rank has no such tensor. Of an encoded weight, `name` is that of
+  /// its codes, and its other parts are tensors of their own (``CodedPart/name(of:)``).
+  func scheme(of name: String, rank: Int) -> NumberScheme?
+
   /// Writes rows `rows` of dimension 0 (a vector has one row per element), in the described element type.
   ///
   /// - Parameter destination: Exactly `rows.count * rowByteCount` bytes; needs no alignment.
@@ -21,6 +26,8 @@ public protocol WeightSource: Sendable {
 }
 
 extension WeightSource {
+  public func scheme(of name: String, rank: Int) -> NumberScheme? { description(of: name, rank: rank).map { .plain($0.elementType) } }
+
   /// All bytes of one tensor. For small tensors and tests; work on tiles otherwise.
   public func bytes(of name: String, rank: Int) throws -> [UInt8] {
     guard let description = description(of: name, rank: rank) else {

@@ -135,7 +135,7 @@ struct EngineInspection {
     var weights: [[String]] = [["weight", "shape", "type", "layout", "bytes", "a refit"]]
     for (name, weight) in shownWeights(plan).filter({ layer != nil || Self.layer(of: $0.name) == nil || Self.layer(of: $0.name) == operations.lazy.compactMap(\.layer).first }) {
       weights.append([
-        short(name), weight.shape.map(String.init).joined(separator: " × "), weight.elementType.configName ?? weight.elementType.rawValue,
+        short(name), weight.shape.map(String.init).joined(separator: " × "), weight.scheme.title,
         weight.layout.rawValue, Format.bytes(weight.stored.byteCount),
         file.contains(name) ? (weight.isRefittable ? "changes it" : "keeps it") : "fills it",
       ])
@@ -143,7 +143,7 @@ struct EngineInspection {
     lines += Self.aligned(weights)
     if !plan.tactics.isEmpty {
       lines.append("")
-      lines += Self.aligned([["kernels for", "one token", "many"]] + plan.tactics.map { ["\($0.outputs) × \($0.inputs) \($0.elementType.configName ?? $0.elementType.rawValue)", $0.decode, $0.prefill] })
+      lines += Self.aligned([["kernels for", "one token", "many"]] + plan.tactics.map { ["\($0.outputs) × \($0.inputs) \($0.scheme.title)", $0.decode, $0.prefill] })
     }
     return lines
   }

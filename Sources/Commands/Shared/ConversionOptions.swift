@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Schemes
 import Tensors
 import WeightSources
 
@@ -17,10 +18,19 @@ struct ConversionOptions: ParsableArguments {
   @Option(name: .customLong("pp_size"), help: ArgumentHelp("Pipeline stages; 1 by default.", valueName: "n"))
   var pipelineParallel: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "none, or W8A16: the linear layers of attention and MLP as 8-bit whole numbers with a scale for each output.",
+      valueName: "scheme"))
+  var quantization: String?
+
   /// What is wrong with the values.
   var problems: [String] {
     var problems: [String] = []
     do { _ = try Self.elementType(dtype) } catch { problems.append("\(error)") }
+    if let quantization, quantization != Self.noQuantization, scheme == nil {
+      problems.append("--quantization is \"\(quantization)\"; give \(Self.noQuantization) or \(NumberScheme.coded.map(\.name).joined(separator: ", "))")
+    }
     for (name, value) in [("tp_size", tensorParallel ?? 1), ("pp_size", pipelineParallel ?? 1)] where !(1...1024).contains(value) {
       problems.append("--\(name) is \(value); it must be from 1 to 1024")
     }
@@ -36,6 +46,8 @@ struct ConversionOptions: ParsableArguments {
     return type
   }
 
+  private static let noQuantization = "none"
+  var scheme: NumberScheme? { quantization.flatMap { name in NumberScheme.coded.first { $0.name == name } } }
   var elementType: ElementType? { try? Self.elementType(dtype) }
   var mapping: Mapping { Mapping(tensorParallel: tensorParallel ?? 1, pipelineParallel: pipelineParallel ?? 1) }
 
@@ -44,6 +56,9 @@ struct ConversionOptions: ParsableArguments {
     var different: [String] = []
     if let elementType, elementType != config.elementType {
       different.append("--dtype is \(dtype ?? ""), and it is \(config.elementType.configName ?? "")")
+    }
+    if let quantization, scheme != config.quantization.scheme {
+      different.append("--quantization is \(quantization), and it is \(config.quantization.algorithm?.rawValue ?? Self.noQuantization)")
     }
     for (name, asked, found) in [
       ("tp_size", tensorParallel, config.mapping.tensorParallel), ("pp_size", pipelineParallel, config.mapping.pipelineParallel),

@@ -246,7 +246,7 @@ private struct LiveWeightMaking: DigestedJob {
   mutating func next() throws -> UnsafeRawBufferPointer? {
     try Task.checkCancellation()
     guard let bytes = unsafe try maker.next(program, from: source, rank: rank, row: &row)?.bytes else { return nil }
-    unsafe nonFiniteCount += NonFinite.count(bytes, program.elementType)
+    unsafe nonFiniteCount += NonFinite.count(bytes, program)
     unsafe memory.write(bytes, at: offset)
     offset += bytes.count
     progress?.add(bytes.count)

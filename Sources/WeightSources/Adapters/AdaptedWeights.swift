@@ -1,3 +1,4 @@
+public import Schemes
 public import Tensors
 
 /// Any weights with a LoRA adapter on top: `W + scale · B·A` in float32, row by row, nothing stored.
@@ -61,6 +62,10 @@ public final class AdaptedWeights: WeightSource {
         guard let tensor = touched[rank][name]?.tensor else { continue }
         guard let found = base.description(of: name, rank: rank) else { missing.append("rank \(rank): \(name)"); continue }
         if found.elementCount == 0 { emptied.append("rank \(rank): \(name)"); continue }
+        if let scheme = base.scheme(of: name, rank: rank), scheme.coding != nil {
+          throw WeightSourceError(base.origin, .found(
+            "holds \(scheme.title) weights, and an adapter is added to float weights", remedy: "Give those that it was trained on with --base_checkpoint_dir."))
+        }
         guard found.shape == tensor.shape else {
           throw WeightSourceError(base.origin, .shape(tensor: name, found: found.shape, expected: tensor.shape, why: "rank \(rank), from the configuration"))
         }
@@ -87,6 +92,10 @@ public final class AdaptedWeights: WeightSource {
   public func description(of name: String, rank: Int) -> TensorDescription? {
     guard let tensor = touched[rank][name]?.tensor else { return base.description(of: name, rank: rank) }
     return TensorDescription(shape: tensor.shape, elementType: .float32)
+  }
+
+  public func scheme(of name: String, rank: Int) -> NumberScheme? {
+    touched[rank][name] == nil ? base.scheme(of: name, rank: rank) : .plain(.float32)
   }
 
   public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {

@@ -1,9 +1,8 @@
 import CPUKernels
-import Networks
-import Tensors
+public import Tensors
 
 /// Between row-major rows and panels of 16. The C functions move the elements; this knows sizes.
-enum PanelPacking {
+public enum PanelPacking {
   private static func kernelType(_ type: ElementType) -> dk_type {
     switch type {
     case .float16: DK_F16
@@ -12,14 +11,14 @@ enum PanelPacking {
     }
   }
 
-  static func byteCount(panels: Int, columns: Int, _ type: ElementType) -> Int {
+  public static func byteCount(panels: Int, columns: Int, _ type: ElementType) -> Int {
     panels * Int(dk_panel_bytes(kernelType(type), Int64(columns)))
   }
 
   /// - Parameters:
   ///   - source: `[rows, columns]`, row-major.
   ///   - destination: `⌈rows/16⌉` panels; rows beyond `rows` become zero.
-  static func pack(
+  public static func pack(
     _ source: UnsafeRawBufferPointer, rows: Int, columns: Int, _ type: ElementType,
     into destination: UnsafeMutableRawBufferPointer
   ) {
@@ -37,7 +36,7 @@ enum PanelPacking {
   /// - Parameters:
   ///   - source: Panels that hold rows `rows`, counted from the first panel's first row.
   ///   - destination: `[rows.count, columns]`, row-major.
-  static func unpack(
+  public static func unpack(
     _ source: UnsafeRawBufferPointer, rows: Range<Int>, columns: Int, _ type: ElementType,
     into destination: UnsafeMutableRawBufferPointer
   ) {
@@ -45,7 +44,6 @@ enum PanelPacking {
     let panelBytes = byteCount(panels: 1, columns: columns, type)
     let rowBytes = columns * type.bitWidth / 8
     guard let input = source.baseAddress, let output = destination.baseAddress else { return }
-    var partial = Scratch()
     var row = rows.lowerBound
     while row < rows.upperBound {
       let panel = row / unit
@@ -55,11 +53,12 @@ enum PanelPacking {
         unsafe dk_unpack_panel(
           kernelType(type), target, Int64(columns), input + panel * panelBytes, Int64(within.count), Int64(columns))
       } else {  // only the first panel of a tile can start in its middle
-        let whole = unsafe partial.bytes(within.upperBound * rowBytes)
-        guard let wholeStart = whole.baseAddress else { return }
-        unsafe dk_unpack_panel(
-          kernelType(type), wholeStart, Int64(columns), input + panel * panelBytes, Int64(within.upperBound), Int64(columns))
-        unsafe target.copyMemory(from: wholeStart + within.lowerBound * rowBytes, byteCount: within.count * rowBytes)
+        unsafe withUnsafeTemporaryAllocation(byteCount: within.upperBound * rowBytes, alignment: 64) { whole in
+          guard let start = whole.baseAddress else { return }
+          unsafe dk_unpack_panel(
+            kernelType(type), start, Int64(columns), input + panel * panelBytes, Int64(within.upperBound), Int64(columns))
+          unsafe target.copyMemory(from: start + within.lowerBound * rowBytes, byteCount: within.count * rowBytes)
+        }
       }
       row += within.count
     }
