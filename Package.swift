@@ -129,7 +129,7 @@ let package = Package(
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       // A back end that computes nothing and checks everything.
       .target(
-        name: "RecordingBackend", dependencies: ["Execution", "Engines", "Networks", "Safetensors", "Files", "Tensors", system],
+        name: "RecordingBackend", dependencies: ["Execution", "Engines", "Networks", "Schemes", "Safetensors", "Files", "Tensors", system],
         path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
       tests("BackendTests", [
         "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
@@ -150,7 +150,7 @@ let package = Package(
         exclude: ["Expected"]),
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
-        "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
+        "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Files", "JSON", "Tensors",
         "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),

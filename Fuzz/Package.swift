@@ -33,17 +33,18 @@ let package = Package(
     library("Tensors", ["CPUKernels"]),
     library("Files", ["CSystemCalls", system]),
     library("Digests", ["CSHA256"]),
+    library("Schemes", ["CPUKernels", "Tensors"]),
     library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "JSON", "Tensors", "Files", "Digests", system, ordered]),
+    library("Checkpoints", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
     library("Tokenizers", ["JSON", ordered]),
-    library("Networks", ["JSON", "Tensors", ordered]),
+    library("Networks", ["JSON", "Tensors", "Schemes", ordered]),
     library("Families", ["Networks", "Checkpoints", "JSON", "Tensors"]),
-    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system]),
+    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
     library("Engines", [
-      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
+      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     library("Execution", ["Engines", "Tensors", system]),
-    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Tensors", "Files", system, ordered]),
+    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
     library("Inference", ["Execution", "Engines", "Files"]),
     // The server's readers of requests, which know no HTTP.
     .target(
@@ -57,7 +58,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "CFuzzer", "CPUKernels", "Serving", "Tokenizers", "CPUBackend", "Execution", "Inference", "Engines", "Networks", "WeightSources", "Checkpoints",
-        "Safetensors", "JSON", "Tensors", "Files", system, ordered,
+        "Safetensors", "Schemes", "JSON", "Tensors", "Files", system, ordered,
       ], path: "FuzzTargets", swiftSettings: swiftSettings),
   ]
 )

@@ -4,6 +4,7 @@ import Checkpoints
 import Engines
 import JSON
 import Networks
+import Schemes
 import OrderedCollections
 import Tensors
 
@@ -81,6 +82,8 @@ struct PlanScript {
     planned(["use_parallel_embedding": true, "embedding_sharding_dim": 1, "attn_bias": true, "num_hidden_layers": 1], tensorParallel: 2),
     planned(["dtype": "float16"], pipelineParallel: 2),
     planned(["use_parallel_embedding": true], tensorParallel: 2, pipelineParallel: 2),
+    planned(["dtype": "bfloat16", "quantization": ["quant_algo": "W8A16"], "num_hidden_layers": 1], shares: true),
+    planned(["quantization": ["quant_algo": "W8A16"], "attn_bias": true, "hidden_size": 33, "num_attention_heads": 3, "num_key_value_heads": 3], tensorParallel: 3),
     planned(["architecture": "Qwen3ForCausalLM", "dtype": "bfloat16", "num_hidden_layers": 1], shares: true),
   ]
 
@@ -155,7 +158,7 @@ struct PlanScript {
     case 21:
       let weight = choose(plan.weights.count)
       plan.weights.values[weight].layout = WeightLayout.allCases[choose(WeightLayout.allCases.count)]
-      plan.weights.values[weight].elementType = [ElementType.float32, .float16, .bfloat16, .uint8][choose(4)]
+      plan.weights.values[weight].scheme = ([.plain(.float32), .plain(.float16), .plain(.bfloat16), .plain(.uint8)] + NumberScheme.coded)[choose(4 + NumberScheme.coded.count)]
     case 22:
       let value = choose(plan.values.count)
       plan.values[value].rows = plan.values[value].rows == .tokens ? .selected : .tokens
@@ -287,7 +290,9 @@ struct PlanScript {
       for (name, shape) in shapes { plan.weights[name]?.shape = shape }
     }
     for (name, weight) in plan.weights {
-      plan.weights[name]?.recipe = .pack(weight.layout, .cast(weight.elementType, .take(name: name, shape: weight.shape)))
+      plan.weights[name]?.recipe = .pack(
+        weight.layout,
+        weight.scheme.elementType.map { .cast($0, .take(name: name, shape: weight.shape)) } ?? .encode(weight.scheme, .take(name: name, shape: weight.shape)))
     }
   }
 
@@ -360,7 +365,7 @@ struct PlanScript {
     for plan in plans {
       var bytes = 0
       for weight in plan.weights.values {
-        guard let count = TensorDescription.checkedByteCount(shape: weight.stored.shape, elementType: weight.elementType), count <= 1 << 20 else { return false }
+        guard let count = TensorDescription.checkedByteCount(shape: weight.stored.shape, elementType: weight.stored.elementType), count <= 1 << 20 else { return false }
         bytes += count + 64
       }
       guard bytes <= 1 << 21, plan.slots.widths.reduce(0, { $0 + min($1, 1 << 20) }) <= 1 << 18, plan.operations.count <= 200 else { return false }

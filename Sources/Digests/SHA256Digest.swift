@@ -1,5 +1,6 @@
 /// The 32 bytes of a SHA-256.
 package struct SHA256Digest: Hashable, Sendable {
+  package static let byteCount = 32
   package let bytes: [UInt8]
 
   /// 64 lower-case digits.

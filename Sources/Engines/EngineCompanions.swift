@@ -214,6 +214,13 @@ struct EngineCompanions: Sendable {
   private static func configuration(_ engine: EngineDirectory, _ source: RefitSource) -> String? {
     guard var model = source.config?.json.object, var all = engine.configuration.object else { return nil }
     if let type = engine.pretrained.elementType.configName, model["dtype"]?.string != type { model["dtype"] = .string(type) }
+    // Floats were encoded on the way.
+    if engine.pretrained.quantization.scheme != nil, source.config?.quantization.algorithm == nil {
+      model["quantization"] = engine.pretrained.json["quantization"]
+      var own = model[ModelNames.section]?.object ?? [:]
+      own[Quantization.orderKey] = engine.pretrained.json[ModelNames.section]?[Quantization.orderKey]
+      if !own.isEmpty { model[ModelNames.section] = .object(own) }
+    }
     if model["is_pruned"]?.bool == true { model["is_pruned"] = nil }
     all["pretrained_config"] = .object(model)
     // Whatever was stripped is filled now.

@@ -41,10 +41,12 @@ public struct EngineVerifier: Sendable {
       throw EngineError(
         engine.path, .source(reason: "there is no lineage.json, so nothing says what the engine should hold. Build or refit it again."))
     }
-    return try await verify(engine.ranks, against: lineage.ranks, progress: progress)
+    return try await verify(engine.ranks, against: lineage.ranks, kind: lineage.digestKind, progress: progress)
   }
 
-  func verify(_ files: [EngineFile], against digests: [RankDigest], progress: ProgressCounter? = nil) async throws -> Result {
+  func verify(
+    _ files: [EngineFile], against digests: [RankDigest], kind: DigestKind = .tree, progress: ProgressCounter? = nil
+  ) async throws -> Result {
     struct Job: Sendable {
       let file: EngineFile
       let name: String
@@ -72,7 +74,7 @@ public struct EngineVerifier: Sendable {
     result.weightCount = jobs.count
     result.byteCount = jobs.reduce(0) { $0 + $1.cost }
     let found = Mutex<[Difference]>([])
-    try await Work.runDigested(jobs, workers: workers) { maker, job in
+    try await Work.runDigested(jobs, workers: workers, kind: kind) { maker, job in
       guard let entry = job.file.tensors.header[job.name] else { return nil }
       return WeightReading(maker, job.name, entry.description, of: job.file, progress: progress) { digest in
         guard digest != job.wanted else { return }

@@ -94,6 +94,8 @@ public struct Lineage: Sendable, Equatable {
   /// Root digests of the engine that was refitted.
   public var parent: [String]
   public var ranks: [RankDigest]
+  /// How the digests of weights were made; plain in files of earlier versions.
+  public var digestKind = DigestKind.tree
   /// The files beside the weights, by name; nil in files of earlier versions.
   public var files: OrderedDictionary<String, File>?
   /// Of a build that had something to say.
@@ -125,11 +127,12 @@ public struct Lineage: Sendable, Equatable {
     if let sourceCoverage { source["sha256_covers"] = .string(sourceCoverage.rawValue) }
     if let sourceRead { source["read"] = ["sha256": .string(sourceRead.digest), "tensors": .int(sourceRead.tensorCount)] }
     var members: JSONObject = [
-      "formatVersion": 1, "action": .string(action), "tool": .string(tool), "created": .string(created),
+      "formatVersion": .int(digestKind == .plain ? 1 : 2), "action": .string(action), "tool": .string(tool), "created": .string(created),
       "source": .object(source),
       "adapters": .array(adapters.map(\.json)), "parent": .strings(parent),
       "ranks": .array(ranks.map(\.json)),
     ]
+    if digestKind != .plain { members["digests"] = .string(digestKind.rawValue) }
     if let files {
       members["files"] = .object(files.mapValues { ["sha256": .string($0.digest), "source": .string($0.source)] })
     }
@@ -141,9 +144,11 @@ public struct Lineage: Sendable, Equatable {
   }
 
   public init?(json: JSONValue) {
-    guard json["formatVersion"]?.int == 1, let action = json["action"]?.string, let ranks = json["ranks"]?.array else {
+    guard let version = json["formatVersion"]?.int, let kind = version == 1 ? .plain : (json["digests"]?.string).flatMap(DigestKind.init),
+      version == 1 || version == 2, let action = json["action"]?.string, let ranks = json["ranks"]?.array else {
       return nil
     }
+    digestKind = kind
     self.action = action
     tool = json["tool"]?.string ?? ""
     created = json["created"]?.string ?? ""

@@ -13,8 +13,9 @@ struct RecordedTarget: PlanTarget {
 
   var name: String { plan.target }
   var device: String { "" }
+  /// Where the plan has no such weight, one that is none of the plan's either: any layout makes another plan.
   func linearLayout(_ scheme: NumberScheme) -> WeightLayout? {
-    plan.weights.values.first { $0.layout != .rows && $0.scheme == scheme }?.layout
+    plan.weights.values.first { $0.layout != .rows && $0.scheme == scheme }?.layout ?? scheme.coding?.layout ?? .panel16
   }
   func cacheElementType(_ elementType: ElementType) -> ElementType { plan.caches.first?.elementType ?? elementType }
   func obstacles(to plan: Plan) -> [String] { [] }

@@ -147,8 +147,10 @@ public struct Refitter: Sendable {
 
   private func parent(_ lineage: Lineage?) -> [String] { lineage?.ranks.map(\.root) ?? [] }
 
+  /// Digests of another kind are of no use: what is kept is read and hashed again, so that equal engines stay equal files.
   private func known(_ rank: Int, _ lineage: Lineage?) -> OrderedDictionary<String, String> {
-    lineage?.ranks.first { $0.file == EngineDirectory.fileName(rank: rank) }?.weights ?? [:]
+    guard lineage?.digestKind == .tree else { return [:] }
+    return lineage?.ranks.first { $0.file == EngineDirectory.fileName(rank: rank) }?.weights ?? [:]
   }
 
   /// Equal for processes that do parts of one refit, and for no others: a digest of what is asked for, and one of the

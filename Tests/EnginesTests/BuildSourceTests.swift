@@ -5,6 +5,7 @@ import Engines
 import Files
 import JSON
 import Networks
+import Schemes
 import SystemPackage
 import Tensors
 import TestSupport
@@ -16,12 +17,12 @@ struct Unmeasured: PlanTarget {
   private let target = CPUTarget(isa: dk_best_isa(), threadCount: 2)
   var name: String { target.name }
   var device: String { target.device }
-  func linearLayout(_ elementType: ElementType) -> WeightLayout? { target.linearLayout(elementType) }
+  func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { target.linearLayout(scheme) }
   func cacheElementType(_ elementType: ElementType) -> ElementType { target.cacheElementType(elementType) }
   func obstacles(to plan: Plan) -> [String] { target.obstacles(to: plan) }
   func hasKernels(for tactics: LinearTactics) -> Bool { target.hasKernels(for: tactics) }
-  func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: "first", prefill: "first")
+  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
+    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "first", prefill: "first")
   }
 }
 

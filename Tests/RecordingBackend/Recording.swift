@@ -1,6 +1,7 @@
 public import Engines
 public import Execution
 public import Networks
+public import Schemes
 public import SystemPackage
 public import Tensors
 
@@ -25,12 +26,14 @@ public struct RecordingTarget: PlanTarget {
   public init() {}
   public var name: String { Recording.name }
   public var device: String { "recording" }
-  public func linearLayout(_ elementType: ElementType) -> WeightLayout? { elementType == .bfloat16 ? .panel16x2 : .panel16 }
+  public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? {
+    scheme.coding?.layout ?? (scheme == .plain(.bfloat16) ? .panel16x2 : .panel16)
+  }
   public func cacheElementType(_ elementType: ElementType) -> ElementType { elementType == .float32 ? .float32 : .bfloat16 }
   public func obstacles(to plan: Plan) -> [String] { [] }
   public func hasKernels(for tactics: LinearTactics) -> Bool { tactics.decode == "only" && tactics.prefill == "only" }
-  public func measure(outputs: Int, inputs: Int, elementType: ElementType) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, elementType: elementType, decode: "only", prefill: "only")
+  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
+    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "only", prefill: "only")
   }
 }
 

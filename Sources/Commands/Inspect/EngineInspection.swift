@@ -84,7 +84,7 @@ struct EngineInspection {
     let model = engine.pretrained
     let targets = Set(engine.ranks.map(\.plan.target)).sorted().joined(separator: ", ")
     var lines = [
-      "\(engine.path.inMessage): \(model.architecture), \(model.elementType.configName ?? model.elementType.rawValue), "
+      "\(engine.path.inMessage): \(model.architecture), \(model.elementType.configName ?? model.elementType.rawValue)\(model.quantization.scheme.map { ", \($0.title)" } ?? ""), "
         + "\(engine.ranks.count) rank(s) (tp \(model.mapping.tensorParallel), pp \(model.mapping.pipelineParallel)), for \(targets)",
       "  model    \(model.layerCount) layers, hidden \(model.hiddenSize), \(model.headCount) heads of \(model.headSize) "
         + "(\(model.keyValueHeadCount) for keys and values), MLP \(model.intermediateSize), vocabulary \(model.vocabularySize)",

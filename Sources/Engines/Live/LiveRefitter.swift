@@ -29,7 +29,7 @@ public struct LiveRefitter: Sendable {
 
   public init(_ engine: EngineDirectory) async throws {
     self.engine = engine
-    if let lineage = try Lineage(directory: engine.path), lineage.ranks.count == engine.ranks.count {
+    if let lineage = try Lineage(directory: engine.path), lineage.ranks.count == engine.ranks.count, lineage.digestKind == .tree {
       digests = lineage.ranks
     } else {
       digests = try await Self.computeDigests(engine)

@@ -3,6 +3,7 @@ import Files
 import JSON
 import Networks
 import Safetensors
+import Schemes
 import SystemPackage
 import Tensors
 import TestSupport
