@@ -155,9 +155,10 @@ let package = Package(
       ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),
       // Uses the libraries as another package would.
-      tests("ProductsTests", [
-        "Backends", "Execution", "Checkpoints", "Engines", "Inference", "Tokenizers", "WeightSources", "TestSupport", system,
-      ]),
+      .target(
+        name: "Examples", dependencies: ["Backends", "Execution", "Engines", "Inference", "Tokenizers", system], path: "Examples",
+        exclude: ["README.md"], swiftSettings: swiftSettings),
+      tests("ProductsTests", ["Examples", "Engines", "TestSupport", system]),
       tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "WeightSources", "JSON", "TestSupport", system], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [

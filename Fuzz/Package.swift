@@ -51,8 +51,7 @@ let package = Package(
       name: "Serving", dependencies: ["Inference", "Tokenizers", "JSON"], path: "Sources/Serving",
       sources: [
         "Requests/ChatRequest.swift", "Requests/CompletionRequest.swift", "Requests/FieldReader.swift",
-        "Requests/SamplingFields.swift", "Requests/TokenizeRequest.swift", "Engine/CompletionEngine.swift",
-        "Engine/CompletionEvent.swift", "Engine/CompletionParameters.swift", "Engine/EngineStatistics.swift", "HTTP/APIError.swift",
+        "Requests/SamplingFields.swift", "Requests/TokenizeRequest.swift", "Engine/CompletionEngine.swift", "HTTP/APIError.swift",
       ], swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",

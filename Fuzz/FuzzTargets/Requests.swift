@@ -14,13 +14,13 @@ extension FuzzTarget {
       precondition((0...2).contains(parameters.temperature) && parameters.topP > 0 && parameters.topP <= 1 && parameters.topK >= 0)
       precondition(parameters.logitBias.allSatisfy { (0..<1000).contains($0.key) && (-100...100).contains($0.value) })
       precondition(parameters.stopTokenIDs.allSatisfy { (0..<1000).contains($0) })
-      precondition((0...RequestLimits.maximumAlternatives).contains(parameters.logProbabilityCount ?? 0))
+      precondition((0...RequestLimits.maximumAlternatives).contains(parameters.logProbabilities ?? 0))
       precondition(!fields.stopStrings.contains("") && fields.stopStrings.count <= RequestLimits.maximumStopStrings)
       var settled = fields
       for length in [0, 1, 99, 100, 101] {
         guard (try? settled.settle(promptLength: length, limits: engine)) != nil else { continue }
-        precondition(settled.parameters.maximumTokens + length <= engine.maximumSequenceLength)
-        precondition(settled.parameters.minimumTokens <= settled.parameters.maximumTokens)
+        precondition((settled.maximumTokens ?? 0) + length <= engine.maximumSequenceLength)
+        precondition(settled.parameters.minimumTokens <= settled.parameters.maximumTokens ?? 0)
       }
       precondition(fields.truncated([1, 2, 3]).count <= 3)
     }

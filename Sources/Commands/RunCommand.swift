@@ -167,7 +167,7 @@ public struct RunCommand: DrydockCommand {
     var usage: Usage?
     for try await event in try loop.submit(request) {
       switch event {
-      case .promptScored: break
+      case .promptScored, .weightsChanged: break
       case .token(let token):
         outputs.append(token.id)
         if let top = token.top {

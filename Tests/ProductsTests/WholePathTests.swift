@@ -1,68 +1,35 @@
-import Backends
-import Checkpoints
 import Engines
-import Execution
-import Inference
+import Examples
 import SystemPackage
 import TestSupport
 import Testing
-import Tokenizers
-import WeightSources
 
-/// What a Swift program does with the libraries, from a model's directory to an answer and on to a refitted engine.
+/// What a Swift program does with the libraries (`Examples`), from a model's directory to an answer and on to other weights.
 ///
-/// Imports are plain, so only what is public can be used; the target's dependencies are products of the package.
+/// Imports are plain there, so only what is public can be used; the target's dependencies are products of the package.
 @Suite struct WholePathTests {
   private let models = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().appending("Models")
+  private let question = "What is the capital of France?"
+  private let (plain, adapted) = ("The capital of France is Paris.", "Ahoy! The capital of France be Paris, matey.")
 
-  @Test func `a Swift program converts, builds, refits and runs with the libraries alone`() async throws {
+  @Test func `a Swift program builds, refits, runs and changes weights with the libraries alone`() async throws {
     let directory = TemporaryDirectory()
-    let (checkpoint, engine, refitted) = (directory.path.appending("c"), directory.path.appending("e"), directory.path.appending("r"))
-
-    let source = try ModelSource(models.appending("tiny"))
-    try CheckpointConverter(source, mapping: Mapping(), elementType: .float32).write(to: checkpoint)
-
-    let opened = BuildSource(try Checkpoint(directory: checkpoint))
-    let builder = EngineBuilder(options: .init(), target: BackendRegistry.all().standard.planTarget(threadCount: 1))
-    _ = try await builder.write(try builder.prepare(opened), of: opened, to: engine)
-    #expect(try await answer(engine) == "The capital of France is Paris.")
-
-    let base = try EngineDirectory(engine)
-    let adapter = try RefitSource(models.appending("tiny-lora"), for: base)
-    let refitter = Refitter(engine: base)
-    try await refitter.write(try await refitter.prepare(adapter), from: adapter, to: refitted)
-    #expect(try await answer(refitted) == "Ahoy! The capital of France be Paris, matey.")
-  }
-
-  private func answer(_ path: FilePath) async throws -> String {
-    let tokenizer = try Tokenizer(
-      files: TokenizerFiles(contents: try Dictionary(
-        uniqueKeysWithValues: ["tokenizer.json", "tokenizer_config.json", "generation_config.json"].map {
-          ($0, try bytes(path.appending($0)))
-        })))
-    let loop = try EngineLoop(executor: try BackendRegistry.all().open(EngineDirectory(path)))
-    let text = try tokenizer.applyChatTemplate(messages: [["role": "user", "content": "What is the capital of France?"]])
-    var sampling = SamplingParameters()
-    sampling.temperature = 0
-    sampling.maximumTokens = 32
-    let request = GenerationRequest(
-      promptIDs: tokenizer.encode(text, addSpecialTokens: false), sampling: sampling,
-      endOfSequenceIDs: tokenizer.endOfSequenceIDs)
-    var ids: [Int32] = []
-    for try await event in try loop.submit(request) {
-      if case .token(let token) = event { ids.append(token.id) }
+    let (engine, refitted) = (directory.path.appending("e"), directory.path.appending("r"))
+    try await buildAndRefit(
+      model: models.appending("tiny"), adapter: models.appending("tiny-lora"), engine: engine, refitted: refitted)
+    for (path, wanted) in [(engine, plain), (refitted, adapted)] {
+      let chat = try Chat(engine: path)
+      #expect(try await chat.answer(question) == wanted)
+      await chat.loop.stop(drain: true)
     }
-    await loop.stop(drain: true)
-    return tokenizer.decode(ids)
-  }
 
-  private func bytes(_ path: FilePath) throws -> [UInt8] {
-    let file = try FileDescriptor.open(path, .readOnly)
-    return try file.closeAfter {
-      var bytes: [UInt8] = []
-      var piece = [UInt8](repeating: 0, count: 1 << 16)
-      while case let count = unsafe try piece.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }), count > 0 { bytes += piece[..<count] }
-      return bytes
-    }
+    let changing = try await ChangingChat(engine: engine)
+    #expect(try await changing.chat.answer(question) == plain)
+    let change = try await changing.change(to: models.appending("tiny-lora"))
+    #expect(try await changing.chat.answer(question) == adapted)
+    let undone = try await changing.undo()
+    #expect(undone.to == change.from && undone.from == change.to)
+    #expect(try await changing.chat.answer(question) == plain)
+    await changing.chat.loop.stop(drain: true)
   }
 }

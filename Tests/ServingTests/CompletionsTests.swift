@@ -1,3 +1,4 @@
+import Inference
 import JSON
 import Serving
 import Testing
@@ -114,7 +115,7 @@ import Tokenizers
           ("presence_penalty", 0.25), ("frequency_penalty", -0.5), ("logit_bias", ["5": -100, "7": 2.5]), ("seed", 42),
           ("max_tokens", 9), ("min_tokens", 2), ("ignore_eos", true), ("stop_token_ids", [1, 2]), ("logprobs", 3)))
     }
-    var wanted = CompletionParameters(maximumTokens: 9)
+    var wanted = SamplingParameters(maximumTokens: 9)
     wanted.temperature = 0.5
     wanted.topP = 0.9
     wanted.topK = 40
@@ -125,9 +126,9 @@ import Tokenizers
     wanted.logitBias = [5: -100, 7: 2.5]
     wanted.seed = 42
     wanted.minimumTokens = 2
-    wanted.ignoresEndOfSequence = true
+    wanted.ignoreEndOfSequence = true
     wanted.stopTokenIDs = [1, 2]
-    wanted.logProbabilityCount = 3
+    wanted.logProbabilities = 3
     #expect(engine.submissions.map(\.parameters) == [wanted])
   }
 
@@ -144,7 +145,7 @@ import Tokenizers
       _ = try await $0.post("/v1/completions", given)
     }
     try await withServer(engine) { _ = try await $0.post("/v1/completions", request(("max_tokens", 9))) }
-    let plain = CompletionParameters(maximumTokens: 9)
+    let plain = SamplingParameters(maximumTokens: 9)
     var (published, greedy) = (plain, plain)
     (published.temperature, published.topK, published.topP, published.minP, published.repetitionPenalty) = (0.6, 20, 0.95, 0.02, 1.1)
     greedy.temperature = 0
@@ -166,7 +167,7 @@ import Tokenizers
           ("suffix", nil), ("response_format", nil), ("stream", nil), ("stream_options", nil), ("seed", nil)))
     }
     #expect(reply.status == 200)
-    #expect(engine.submissions.first?.parameters == CompletionParameters(maximumTokens: 996))
+    #expect(engine.submissions.first?.parameters == SamplingParameters(maximumTokens: 996))
   }
 
   @Test func `prompts come as text or as ids, one or many`() async throws {
@@ -338,5 +339,12 @@ import Tokenizers
       #expect(reply.error["message"]?.string?.contains("rank 1 stopped") == true)
       #expect(try await $0.post("/v1/completions", request(("prompt", [2]))).status == 200)
     }
+  }
+}
+
+extension SamplingParameters {
+  fileprivate init(maximumTokens: Int) {
+    self.init()
+    self.maximumTokens = maximumTokens
   }
 }

@@ -1,3 +1,5 @@
+import Execution
+import Inference
 import JSON
 import Serving
 import Synchronization
@@ -8,7 +10,7 @@ final class ScriptedEngine: CompletionEngine {
   struct Script: Sendable {
     var tokens: [Int32]
     /// Ends with the end-of-sequence token unless the request stops it before.
-    var end: CompletionEnd = .stopToken(257)
+    var end = FinishReason.stop(tokenID: 257)
     /// Before each token.
     var delay: Duration = .zero
     var error: ScriptedFailure?
@@ -19,7 +21,8 @@ final class ScriptedEngine: CompletionEngine {
   }
   struct Submission: Sendable {
     var promptIDs: [Int32]
-    var parameters: CompletionParameters
+    var parameters: SamplingParameters
+    var promptScores: PromptScores
   }
   private struct State {
     var submissions: [Submission] = []
@@ -39,12 +42,13 @@ final class ScriptedEngine: CompletionEngine {
 
   let limits = EngineLimits(maximumSequenceLength: 1000, vocabularySize: 300)
   let weightVersion = "weights-1"
-  var statistics: EngineStatistics {
-    var statistics = EngineStatistics()
-    statistics.runningSequences = running
-    statistics.generatedTokens = delivered
-    statistics.cacheBlocks = 8
-    statistics.freeCacheBlocks = 6
+  let memoryReadShare: Double? = nil
+  var statistics: LoopStatistics {
+    var statistics = LoopStatistics()
+    statistics.running = running
+    statistics.generatedTokens = UInt64(delivered)
+    statistics.totalBlocks = 8
+    statistics.freeBlocks = 6
     return statistics
   }
   var health: EngineHealth {
@@ -89,15 +93,15 @@ final class ScriptedEngine: CompletionEngine {
     return turns.joined() + extra + (conversation.addGenerationPrompt ? "[assistant]" : "")
   }
 
-  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {
-    let submission = Submission(promptIDs: promptIDs, parameters: parameters)
+  func generate(promptIDs: [Int32], sampling: SamplingParameters, promptScores: PromptScores) throws -> CompletionEvents {
+    let submission = Submission(promptIDs: promptIDs, parameters: sampling, promptScores: promptScores)
     try state.withLock {
       if let refusal = $0.refusal { throw refusal }
       $0.submissions.append(submission)
       $0.running += 1
     }
     let script = script(submission)
-    return AsyncThrowingStream<CompletionEvent, any Error> { continuation in
+    return AsyncThrowingStream<GenerationEvent, any Error> { continuation in
       let work = Task {
         await self.play(script, submission, continuation)
         self.state.withLock { $0.running -= 1 }
@@ -110,21 +114,21 @@ final class ScriptedEngine: CompletionEngine {
     }
   }
 
-  private static func scored(_ id: Int32, count: Int) -> ChosenToken {
-    ChosenToken(
+  private static func scored(_ id: Int32, count: Int) -> GeneratedToken {
+    GeneratedToken(
       id: id, logProbability: Float(id) / -128,
-      alternatives: (0..<count).map { TokenProbability(id: Int32($0) + 97, logProbability: Float(-$0)) })
+      top: (0..<count).map { TokenLogProbability(id: Int32($0) + 97, logProbability: Float(-$0)) })
   }
 
   private func play(
-    _ script: Script, _ submission: Submission, _ continuation: AsyncThrowingStream<CompletionEvent, any Error>.Continuation
+    _ script: Script, _ submission: Submission, _ continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
   ) async {
-    var usage = CompletionUsage(promptTokens: submission.promptIDs.count, cachedPromptTokens: 3, generatedTokens: 0)
-    if submission.parameters.scoresPrompt {
-      let count = submission.parameters.logProbabilityCount ?? 0
+    var usage = Usage(promptTokens: submission.promptIDs.count, cachedPromptTokens: 3, generatedTokens: 0)
+    if submission.promptScores != .none {
+      let count = submission.parameters.logProbabilities ?? 0
       continuation.yield(
         .promptScored(submission.promptIDs.dropFirst().map { Self.scored($0, count: count) }))
-      if submission.parameters.maximumTokens == 0 {
+      if submission.promptScores == .withoutAnswer {
         continuation.yield(.finished(.length, usage))
         return continuation.finish()
       }
@@ -137,14 +141,14 @@ final class ScriptedEngine: CompletionEngine {
       if Task.isCancelled { return }
       usage.generatedTokens += 1
       if submission.parameters.stopTokenIDs.contains(id) {
-        continuation.yield(.finished(.stopToken(id), usage))
+        continuation.yield(.finished(.stop(tokenID: id), usage))
         return continuation.finish()
       }
-      let count = submission.parameters.logProbabilityCount
+      let count = submission.parameters.logProbabilities
       state.withLock { $0.delivered += 1 }
       continuation.yield(
         .token(
-          count.map { Self.scored(id, count: $0) } ?? ChosenToken(id: id)))
+          count.map { Self.scored(id, count: $0) } ?? GeneratedToken(id: id)))
       if usage.generatedTokens == submission.parameters.maximumTokens {
         continuation.yield(.finished(.length, usage))
         return continuation.finish()

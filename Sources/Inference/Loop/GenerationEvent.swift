@@ -1,10 +1,12 @@
 /// What a request's stream delivers: the prompt's scores where asked for, any number of tokens, one `finished`, the
-/// stream's end.
+/// stream's end; from ``VersionedEvents`` also which weights made the choices.
 public enum GenerationEvent: Sendable, Hashable {
   /// How likely each prompt token after the first was, in order; all by the same weights. Comes once.
   case promptScored([GeneratedToken])
   /// The next token of the answer. A token that ends the sequence is not delivered here but in `finished`.
   case token(GeneratedToken)
+  /// Choices from here on were made by these weights; in the streams of ``VersionedEvents``, the first time too.
+  case weightsChanged(version: String)
   case finished(FinishReason, Usage)
 }
 

@@ -32,8 +32,8 @@ struct CompletionsEndpoint: Sendable {
     var textBytes = 0
     let prompts = try call.prompts.map { try tokens(of: $0, call, &textBytes, budget) }
     var fields = call.sampling
-    if fields.candidateCount > fields.choiceCount, fields.parameters.logProbabilityCount == nil {
-      fields.parameters.logProbabilityCount = 0  // what the candidates are compared by
+    if fields.candidateCount > fields.choiceCount, fields.parameters.logProbabilities == nil {
+      fields.parameters.logProbabilities = 0  // what the candidates are compared by
     }
     try checkScores(call, prompts)
     let reply = CompletionReply(
@@ -48,8 +48,8 @@ struct CompletionsEndpoint: Sendable {
 
   /// Scores of prompts are all kept until they are sent.
   private func checkScores(_ call: CompletionRequest, _ prompts: [[Int32]]) throws(APIError) {
-    guard call.sampling.parameters.scoresPrompt else { return }
-    let each = call.sampling.candidateCount * (1 + (call.sampling.parameters.logProbabilityCount ?? 0))
+    guard call.sampling.scoresPrompt else { return }
+    let each = call.sampling.candidateCount * (1 + (call.sampling.parameters.logProbabilities ?? 0))
     let wanted = prompts.reduce(0) { $0 + $1.count } * each
     guard wanted > RequestLimits.maximumPromptScores else { return }
     throw .invalid(

@@ -17,23 +17,23 @@ struct MetricsEndpoint: Sendable {
     var page = PrometheusText()
     page.gauge("drydock_requests_in_flight", "HTTP requests not yet answered in full.", Double(core.drain.inFlight))
     page.gauge("drydock_answering_requests", "Requests with answers in the making.", Double(core.answers.taken))
-    page.gauge("drydock_sequences_queued", "Sequences that wait for their first step.", Double(engine.queuedSequences))
-    page.gauge("drydock_sequences_running", "Sequences in the batch.", Double(engine.runningSequences))
-    page.gauge("drydock_cache_blocks", "Blocks of the key-value cache.", Double(engine.cacheBlocks))
+    page.gauge("drydock_sequences_queued", "Sequences that wait for their first step.", Double(engine.queued))
+    page.gauge("drydock_sequences_running", "Sequences in the batch.", Double(engine.running))
+    page.gauge("drydock_cache_blocks", "Blocks of the key-value cache.", Double(engine.totalBlocks))
     page.gauge(
       "drydock_cache_use_ratio", "Share of the cache's blocks in use.",
-      engine.cacheBlocks == 0 ? 0 : 1 - Double(engine.freeCacheBlocks) / Double(engine.cacheBlocks))
+      engine.totalBlocks == 0 ? 0 : 1 - Double(engine.freeBlocks) / Double(engine.totalBlocks))
     page.gauge(
       "drydock_weight_version_info", "Always 1; the label names the weights in use.", 1,
       labels: [("model", core.options.modelName), ("version", core.engine.weightVersion)])
-    if let share = engine.memoryReadShare {
+    if let share = core.engine.memoryReadShare {
       page.gauge("drydock_memory_read_share", "Share of the memory-read limit that recent decode steps reached.", share)
     }
-    page.counter("drydock_steps_total", "Engine steps.", engine.steps)
-    page.counter("drydock_preemptions_total", "Sequences that lost their cache to others.", engine.preemptions)
-    page.counter("drydock_prompt_tokens_total", "Prompt tokens taken in.", engine.promptTokens)
-    page.counter("drydock_cached_prompt_tokens_total", "Prompt tokens found in the cache.", engine.cachedPromptTokens)
-    page.counter("drydock_generated_tokens_total", "Tokens generated.", engine.generatedTokens)
+    page.counter("drydock_steps_total", "Engine steps.", Int(engine.steps))
+    page.counter("drydock_preemptions_total", "Sequences that lost their cache to others.", Int(engine.preemptions))
+    page.counter("drydock_prompt_tokens_total", "Prompt tokens taken in.", Int(engine.prefillTokens + engine.cachedPromptTokens))
+    page.counter("drydock_cached_prompt_tokens_total", "Prompt tokens found in the cache.", Int(engine.cachedPromptTokens))
+    page.counter("drydock_generated_tokens_total", "Tokens generated.", Int(engine.generatedTokens))
     page.counters(
       "drydock_requests_total", "HTTP requests answered.",
       core.metrics.requestCounts.map { ([("path", $0.path), ("status", String($0.status))], $1) })

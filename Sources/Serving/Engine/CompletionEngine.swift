@@ -1,3 +1,4 @@
+public import Inference
 public import JSON
 public import Tokenizers
 
@@ -10,7 +11,10 @@ public protocol CompletionEngine: Sendable {
   var health: EngineHealth { get }
   /// Names the weights that the next request will be answered with; clients see it as `system_fingerprint`.
   var weightVersion: String { get }
-  var statistics: EngineStatistics { get }
+  var statistics: LoopStatistics { get }
+  /// Share of the machine's memory-read rate that recent decode steps reached, where measured. 1 is the limit; weights
+  /// that stay in the processor's caches may be read a little faster than they were when it was measured.
+  var memoryReadShare: Double? { get }
 
   /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
   /// - Throws: ``WorkBudget/Exceeded`` soon after the budget is spent.
@@ -26,11 +30,11 @@ public protocol CompletionEngine: Sendable {
   /// next step.
   ///
   /// - Throws: ``EngineRefusal`` where the sequence cannot be taken on.
-  func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents
+  func generate(promptIDs: [Int32], sampling: SamplingParameters, promptScores: PromptScores) throws -> CompletionEvents
 }
 
 /// What happens to one sequence. Whoever lets go of it, or is cancelled while waiting for more, ends the sequence.
-public typealias CompletionEvents = any AsyncSequence<CompletionEvent, any Error> & Sendable
+public typealias CompletionEvents = any AsyncSequence<GenerationEvent, any Error> & Sendable
 
 /// Turns token ids into text one at a time, never giving half a character.
 public protocol TextDecoder: Sendable {

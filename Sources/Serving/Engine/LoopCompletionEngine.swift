@@ -16,7 +16,7 @@ public final class LoopCompletionEngine: CompletionEngine {
   /// - Parameters:
   ///   - versions: What names the loop's weights, step by step; the server hands it out.
   ///   - chatTemplate: Replaces the tokenizer's own.
-  ///   - memoryReadRate: Bytes a second at which the machine reads weights, for ``EngineStatistics/memoryReadShare``.
+  ///   - memoryReadRate: Bytes a second at which the machine reads weights, for ``memoryReadShare``.
   ///   - failure: Why the engine cannot answer now, nil while it can; asked before every answer, so it must be quick.
   public init(
     loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil,
@@ -68,12 +68,11 @@ public final class LoopCompletionEngine: CompletionEngine {
       extra: special.merging(extra) { $1 }, budget: budget)
   }
 
-  public func generate(promptIDs: [Int32], parameters: CompletionParameters) throws -> CompletionEvents {
+  public func generate(promptIDs: [Int32], sampling: SamplingParameters, promptScores: PromptScores) throws -> CompletionEvents {
     let request = GenerationRequest(
-      promptIDs: promptIDs, sampling: SamplingParameters(parameters), endOfSequenceIDs: tokenizer.endOfSequenceIDs,
-      promptScores: !parameters.scoresPrompt ? .none : parameters.maximumTokens == 0 ? .withoutAnswer : .beforeAnswer)
+      promptIDs: promptIDs, sampling: sampling, endOfSequenceIDs: tokenizer.endOfSequenceIDs, promptScores: promptScores)
     do {
-      return VersionedEvents(events: try loop.submit(request), versions: versions)
+      return VersionedEvents(try loop.submit(request), versions: versions)
     } catch {
       switch error {
       case .queueFull: throw EngineRefusal.queueFull(retryAfter: 1)
@@ -83,20 +82,10 @@ public final class LoopCompletionEngine: CompletionEngine {
     }
   }
 
-  public var statistics: EngineStatistics {
-    let loop = loop.statistics
-    var statistics = EngineStatistics()
-    statistics.queuedSequences = loop.queued
-    statistics.runningSequences = loop.running
-    statistics.cacheBlocks = loop.totalBlocks
-    statistics.freeCacheBlocks = loop.freeBlocks
-    statistics.steps = Int(loop.steps)
-    statistics.preemptions = Int(loop.preemptions)
-    statistics.promptTokens = Int(loop.prefillTokens + loop.cachedPromptTokens)
-    statistics.cachedPromptTokens = Int(loop.cachedPromptTokens)
-    statistics.generatedTokens = Int(loop.generatedTokens)
-    if let limit = memoryReadRate, limit > 0 { statistics.memoryReadShare = loop.decodeReadRate.map { $0 / limit } }
-    return statistics
+  public var statistics: LoopStatistics { loop.statistics }
+  public var memoryReadShare: Double? {
+    guard let limit = memoryReadRate, limit > 0 else { return nil }
+    return loop.statistics.decodeReadRate.map { $0 / limit }
   }
 }
 
@@ -104,25 +93,4 @@ private struct TokenizerDecoder: TextDecoder {
   var decoder: IncrementalDecoder
   mutating func append(_ id: Int32) -> String { decoder.feed(id) }
   mutating func finish() -> String { decoder.finish() }
-}
-
-extension SamplingParameters {
-  fileprivate init(_ parameters: CompletionParameters) {
-    self.init()
-    temperature = parameters.temperature
-    topK = parameters.topK
-    topP = parameters.topP
-    minP = parameters.minP
-    repetitionPenalty = parameters.repetitionPenalty
-    presencePenalty = parameters.presencePenalty
-    frequencyPenalty = parameters.frequencyPenalty
-    logitBias = parameters.logitBias
-    seed = parameters.seed
-    choice = parameters.choice
-    maximumTokens = max(1, parameters.maximumTokens)  // 0 says that only the prompt is scored, which the request says
-    minimumTokens = parameters.minimumTokens
-    stopTokenIDs = parameters.stopTokenIDs
-    ignoreEndOfSequence = parameters.ignoresEndOfSequence
-    logProbabilities = parameters.logProbabilityCount
-  }
 }

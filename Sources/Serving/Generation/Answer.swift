@@ -1,3 +1,4 @@
+import Inference
 import JSON
 import Synchronization
 
@@ -5,7 +6,6 @@ import Synchronization
 struct Answer: Sendable {
   /// Its place among the request's answers.
   var index: Int
-  var promptLength: Int
   var events: AnswerEvents
   var fields: SamplingFields
   /// False gives token ids and no text.
@@ -26,9 +26,9 @@ struct AnswerPiece: Sendable {
   var index: Int
   var text = ""
   /// How likely the prompt's tokens after the first were; in the first piece, where asked for.
-  var promptScores: [ChosenToken]?
+  var promptScores: [GeneratedToken]?
   /// The tokens behind the text, and those that gave no text.
-  var tokens: [ChosenToken] = []
+  var tokens: [GeneratedToken] = []
   /// The weights that chose the tokens, all of them; nil before the engine has said.
   var weightVersion: String?
   /// Set in the last piece.
@@ -40,7 +40,10 @@ struct AnswerEnd: Sendable {
   var reason: String
   /// Upstream's `stop_reason`: the stop string, or the id of a stop token that the request named, else null.
   var stop: JSONValue = nil
-  var usage: CompletionUsage
+  /// Tokens chosen, one that ended the answer included.
+  var generatedTokens = 0
+  /// Prompt tokens whose keys and values were still in the cache; nil where the engine did not get to say.
+  var cachedPromptTokens: Int?
 }
 
 extension Answer {
@@ -73,8 +76,7 @@ extension Answer {
         }
         piece.text += text.append(token.id)
         if let stop = text.stop {
-          let usage = CompletionUsage(promptTokens: promptLength, generatedTokens: generated)
-          piece.end = AnswerEnd(reason: "stop", stop: .string(stop), usage: usage)
+          piece.end = AnswerEnd(reason: "stop", stop: .string(stop), generatedTokens: generated)
           return emit(piece)
         }
         // A token may end within a character, or within what may become a stop string: nothing to show yet.
@@ -91,13 +93,13 @@ extension Answer {
   }
 
   private func finished(
-    _ end: CompletionEnd, _ usage: CompletionUsage, _ text: inout AnswerText, _ piece: inout AnswerPiece
+    _ reason: FinishReason, _ usage: Usage, _ text: inout AnswerText, _ piece: inout AnswerPiece
   ) throws -> AnswerEnd {
-    var answer = AnswerEnd(reason: "length", usage: usage)
-    switch end {
+    var answer = AnswerEnd(reason: "length", generatedTokens: usage.generatedTokens, cachedPromptTokens: usage.cachedPromptTokens)
+    switch reason {
     case .cancelled: throw APIError.draining
     case .length: break
-    case .stopToken(let id):
+    case .stop(let id):
       answer.reason = "stop"
       guard let id else { break }
       if fields.parameters.stopTokenIDs.contains(id) { answer.stop = .int(Int(id)) }

@@ -14,13 +14,14 @@ struct AnswerGroup: Sendable {
     for (place, prompt) in prompts.enumerated() {
       var fields = fields
       try fields.settle(promptLength: prompt.count, limits: engine.limits)
-      guard fields.parameters.maximumTokens > 0 || fields.parameters.scoresPrompt else { continue }
+      guard fields.maximumTokens != 0 || fields.scoresPrompt else { continue }
       for candidate in 0..<fields.candidateCount {
         // An answer that is not kept drops its stream, which ends its sequence.
-        let events = try engine.generate(promptIDs: prompt, parameters: fields.parameters(candidate: candidate))
+        let events = try engine.generate(
+          promptIDs: prompt, sampling: fields.parameters(candidate: candidate), promptScores: fields.promptScores)
         answers.append(
           Answer(
-            index: place * fields.candidateCount + candidate, promptLength: prompt.count, events: AnswerEvents(events),
+            index: place * fields.candidateCount + candidate, events: AnswerEvents(events),
             fields: fields, makesText: makesText))
       }
     }

@@ -1,11 +1,12 @@
+import Inference
 import JSON
 
 /// Gathers the pieces of a reply that is sent whole.
 struct AnswerSheet {
   struct Entry {
     var text = ""
-    var tokens: [ChosenToken] = []
-    var promptScores: [ChosenToken]?
+    var tokens: [GeneratedToken] = []
+    var promptScores: [GeneratedToken]?
     var end: AnswerEnd?
     var versions = WeightVersions()
     /// Mean log-probability of a token; what `best_of` compares.
@@ -23,8 +24,8 @@ struct AnswerSheet {
   var entryCount: Int {
     entries.reduce(0) { sum, entry in
       let scored = entry.promptScores ?? []
-      return sum + entry.text.utf8.count / 256 + entry.tokens.reduce(0) { $0 + 1 + $1.alternatives.count }
-        + scored.reduce(0) { $0 + 1 + $1.alternatives.count }
+      return sum + entry.text.utf8.count / 256 + entry.tokens.reduce(0) { $0 + 1 + ($1.top?.count ?? 0) }
+        + scored.reduce(0) { $0 + 1 + ($1.top?.count ?? 0) }
     }
   }
 

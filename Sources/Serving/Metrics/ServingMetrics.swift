@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What the server counts by itself; the engine's own numbers are in ``EngineStatistics``.
+/// What the server counts by itself; the engine's own numbers are in `LoopStatistics`.
 final class ServingMetrics: Sendable {
   struct Key: Hashable, Sendable, Comparable {
     var path: String

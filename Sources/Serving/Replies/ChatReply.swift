@@ -1,3 +1,4 @@
+import Inference
 import JSON
 
 /// Puts together what `/v1/chat/completions` answers.
@@ -10,16 +11,16 @@ struct ChatReply: Sendable {
   /// What `echo` puts in front of an answer: the assistant's last message, which the answer continues.
   var echo: String { call.echo ? call.conversation.messages.last?["content"]?.string ?? "" : "" }
 
-  func logProbabilities(_ tokens: [ChosenToken]) -> JSONValue {
-    guard let count = call.sampling.parameters.logProbabilityCount else { return nil }
+  func logProbabilities(_ tokens: [GeneratedToken]) -> JSONValue {
+    guard let count = call.sampling.parameters.logProbabilities else { return nil }
     return LogProbabilities(engine: core.engine, count: count).chat(tokens)
   }
 
   /// The whole reply, and its counts.
-  func whole(_ sheet: AnswerSheet) -> (JSONValue, Usage) {
-    var usage = Usage(prompts: [promptLength])
+  func whole(_ sheet: AnswerSheet) -> (JSONValue, TokenCounts) {
+    var usage = TokenCounts(prompts: [promptLength])
     let choices = sheet.entries.enumerated().map { index, entry -> JSONValue in
-      if let end = entry.end { usage.add(end.usage, isFirstOfPrompt: index == 0) }
+      if let end = entry.end { usage.add(end, isFirstOfPrompt: index == 0) }
       var choice: JSONObject = [
         "index": .int(index),
         "message": ["role": "assistant", "content": .string(echo + entry.text), "refusal": nil],
@@ -39,7 +40,7 @@ struct ChatReply: Sendable {
 struct ChatStreamWriter {
   private var reply: ChatReply
   private let fields: StreamFields
-  private(set) var usage: Usage
+  private(set) var usage: TokenCounts
   private(set) var finishReasons: [String] = []
   private(set) var versions = WeightVersions()
   private var generated: [Int]
@@ -47,7 +48,7 @@ struct ChatStreamWriter {
   init(reply: ChatReply, fields: StreamFields) {
     self.reply = reply
     self.fields = fields
-    usage = Usage(prompts: [reply.promptLength])
+    usage = TokenCounts(prompts: [reply.promptLength])
     generated = Array(repeating: 0, count: reply.call.sampling.choiceCount)
   }
 
@@ -90,12 +91,12 @@ struct ChatStreamWriter {
     generated[piece.index] += piece.tokens.count
     guard let end = piece.end else { return }
     finishReasons.append(end.reason)
-    usage.add(end.usage, isFirstOfPrompt: piece.index == 0)
+    usage.add(end, isFirstOfPrompt: piece.index == 0)
     generated[piece.index] = 0
   }
 
   /// With the tokens of answers that have not ended.
-  var usageSoFar: Usage {
+  var usageSoFar: TokenCounts {
     var sum = usage
     sum.completionTokens += generated.reduce(0, +)
     return sum

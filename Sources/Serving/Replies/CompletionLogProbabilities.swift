@@ -1,3 +1,4 @@
+import Inference
 import JSON
 
 /// Log-probabilities in the older shape, which completions have: parallel arrays.
@@ -26,13 +27,13 @@ struct CompletionLogProbabilities {
   /// - Parameter offset: Characters (Unicode scalars) of text before the token.
   /// - Returns: Characters of the token.
   @discardableResult
-  mutating func add(_ token: ChosenToken, at offset: Int) -> Int {
+  mutating func add(_ token: GeneratedToken, at offset: Int) -> Int {
     let name = text(token.id)
     names.append(.string(name))
     values.append(LogProbabilities.number(token.logProbability))
     offsets.append(.int(offset))
     var most = JSONObject()
-    for other in token.alternatives.prefix(count) { most[text(other.id)] = LogProbabilities.number(other.logProbability) }
+    for other in (token.top ?? []).prefix(count) { most[text(other.id)] = LogProbabilities.number(other.logProbability) }
     // The choice itself is always shown, likely or not.
     most[name] = LogProbabilities.number(token.logProbability)
     alternatives.append(.object(most))

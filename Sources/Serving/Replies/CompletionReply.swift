@@ -1,3 +1,4 @@
+import Inference
 import JSON
 
 /// Puts together what `/v1/completions` answers.
@@ -29,10 +30,10 @@ struct CompletionReply: Sendable {
 
   /// - Parameter promptScores: Where the prompt's own tokens come first.
   func choice(
-    _ index: Int, text: String, tokens: [ChosenToken], end: AnswerEnd?, versions: WeightVersions? = nil,
-    promptScores: [ChosenToken]? = nil, textOffset: inout Int
+    _ index: Int, text: String, tokens: [GeneratedToken], end: AnswerEnd?, versions: WeightVersions? = nil,
+    promptScores: [GeneratedToken]? = nil, textOffset: inout Int
   ) -> JSONValue {
-    let logProbabilities = call.sampling.parameters.logProbabilityCount.map { count -> JSONValue in
+    let logProbabilities = call.sampling.parameters.logProbabilities.map { count -> JSONValue in
       var lists = CompletionLogProbabilities(engine: core.engine, count: count)
       if let promptScores { addPrompt(index / call.sampling.choiceCount, promptScores, to: &lists, textOffset: &textOffset) }
       for token in tokens { textOffset += lists.add(token, at: textOffset) }
@@ -49,7 +50,7 @@ struct CompletionReply: Sendable {
 
   /// Each prompt token at its place in the text that `echo` gives; the answer's follow behind all of it.
   private func addPrompt(
-    _ index: Int, _ scores: [ChosenToken], to lists: inout CompletionLogProbabilities, textOffset: inout Int
+    _ index: Int, _ scores: [GeneratedToken], to lists: inout CompletionLogProbabilities, textOffset: inout Int
   ) {
     let ids = prompts[index]
     // A text prompt's special tokens are part of the text; those that the tokenizer put in front of it are not.
@@ -70,17 +71,17 @@ struct CompletionReply: Sendable {
   }
 
   /// The whole reply, and its counts.
-  func whole(_ sheet: AnswerSheet) -> (JSONValue, Usage) {
+  func whole(_ sheet: AnswerSheet) -> (JSONValue, TokenCounts) {
     let candidates = call.sampling.candidateCount
-    var usage = Usage(prompts: prompts.map(\.count))
+    var usage = TokenCounts(prompts: prompts.map(\.count))
     for (index, entry) in sheet.entries.enumerated() {
-      if let end = entry.end { usage.add(end.usage, isFirstOfPrompt: index % candidates == 0) }
+      if let end = entry.end { usage.add(end, isFirstOfPrompt: index % candidates == 0) }
     }
     let choices = sheet.best(call.sampling.choiceCount, of: candidates).enumerated().map { index, entry in
       var offset = 0
       let start = echo(index / call.sampling.choiceCount)
       // No tokens were asked for: only the prompt comes back.
-      let end = entry.end ?? AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
+      let end = entry.end ?? AnswerEnd(reason: "length")
       return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions,
         promptScores: entry.promptScores, textOffset: &offset)
     }
@@ -94,7 +95,7 @@ struct CompletionReply: Sendable {
 struct CompletionStreamWriter: Sendable {
   var reply: CompletionReply
   let fields: StreamFields
-  private(set) var usage: Usage
+  private(set) var usage: TokenCounts
   private(set) var finishReasons: [String] = []
   private(set) var versions = WeightVersions()
   private var offsets: [Int]
@@ -103,19 +104,19 @@ struct CompletionStreamWriter: Sendable {
   init(reply: CompletionReply, fields: StreamFields) {
     self.reply = reply
     self.fields = fields
-    usage = Usage(prompts: reply.prompts.map(\.count))
+    usage = TokenCounts(prompts: reply.prompts.map(\.count))
     let count = reply.prompts.count * reply.call.sampling.choiceCount
     offsets = Array(repeating: 0, count: count)
     generated = Array(repeating: 0, count: count)
   }
 
   /// How many chunks come first: the prompts, where they are to come back. Scored ones come with their scores.
-  var openingCount: Int { reply.call.echo && !reply.call.sampling.parameters.scoresPrompt ? offsets.count : 0 }
+  var openingCount: Int { reply.call.echo && !reply.call.sampling.scoresPrompt ? offsets.count : 0 }
 
   mutating func opening(_ index: Int) -> JSONValue {
     let isAll = reply.call.sampling.maximumTokens == 0
     let text = reply.echo(index / reply.call.sampling.choiceCount)
-    let end = AnswerEnd(reason: "length", usage: CompletionUsage(promptTokens: 0, generatedTokens: 0))
+    let end = AnswerEnd(reason: "length")
     return reply.head.json(
       choices: [reply.choice(index, text: text, tokens: [], end: isAll ? end : nil, textOffset: &offsets[index])],
       usage: currentUsage)
@@ -142,13 +143,13 @@ struct CompletionStreamWriter: Sendable {
     generated[piece.index] += piece.tokens.count
     if let end = piece.end {
       finishReasons.append(end.reason)
-      usage.add(end.usage, isFirstOfPrompt: piece.index % reply.call.sampling.choiceCount == 0)
+      usage.add(end, isFirstOfPrompt: piece.index % reply.call.sampling.choiceCount == 0)
       generated[piece.index] = 0
     }
   }
 
   /// With the tokens of answers that have not ended.
-  var usageSoFar: Usage {
+  var usageSoFar: TokenCounts {
     var sum = usage
     sum.completionTokens += generated.reduce(0, +)
     return sum

@@ -1,3 +1,4 @@
+import Inference
 import JSON
 
 /// Log-probabilities of chosen tokens as the chat endpoint shows them.
@@ -7,11 +8,11 @@ struct LogProbabilities {
   let count: Int
 
   /// `{content: [{token, logprob, bytes, top_logprobs}]}`.
-  func chat(_ tokens: [ChosenToken]) -> JSONValue {
+  func chat(_ tokens: [GeneratedToken]) -> JSONValue {
     let content = tokens.map { token -> JSONValue in
       var entry = describe(token.id, token.logProbability)
       entry["top_logprobs"] = .array(
-        token.alternatives.prefix(count).map { .object(describe($0.id, $0.logProbability)) })
+        (token.top ?? []).prefix(count).map { .object(describe($0.id, $0.logProbability)) })
       return .object(entry)
     }
     return ["content": .array(content)]

@@ -62,7 +62,7 @@ extension ChatRequest {
     if let count, count > 0, !wanted {
       throw .invalid("top_logprobs", "top_logprobs is \(count), which is only allowed with \"logprobs\": true.")
     }
-    sampling.parameters.logProbabilityCount = wanted ? count ?? 0 : nil
+    sampling.parameters.logProbabilities = wanted ? count ?? 0 : nil
   }
 
   private static func refuseTools(_ reader: inout FieldReader) throws(APIError) {

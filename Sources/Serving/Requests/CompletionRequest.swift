@@ -28,8 +28,8 @@ extension CompletionRequest {
     sampling = try SamplingFields(&reader, limits: limits)
     // 0 tokens only make sense where the prompt comes back.
     sampling.maximumTokens = try reader.integer("max_tokens", in: (echo ? 0 : 1)...Int.max)
-    sampling.parameters.logProbabilityCount = try reader.integer("logprobs", in: 0...RequestLimits.maximumAlternatives)
-    sampling.parameters.scoresPrompt = echo && sampling.parameters.logProbabilityCount != nil
+    sampling.parameters.logProbabilities = try reader.integer("logprobs", in: 0...RequestLimits.maximumAlternatives)
+    sampling.scoresPrompt = echo && sampling.parameters.logProbabilities != nil
     if let best = try reader.integer("best_of", in: sampling.choiceCount...max(limits.maximumChoices, sampling.choiceCount)) {
       sampling.candidateCount = best
     }

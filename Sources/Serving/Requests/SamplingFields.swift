@@ -1,11 +1,15 @@
+import Inference
 import JSON
 import Tokenizers
 
 /// The fields that both completion endpoints share: how tokens are chosen, when an answer ends, how it is sent.
 struct SamplingFields: Sendable {
   /// `maximumTokens` is filled in once the prompt's length is known.
-  var parameters = CompletionParameters(maximumTokens: 1)
+  var parameters = SamplingParameters()
+  /// As asked for, 0 among them; after ``settle(promptLength:limits:)`` as many as there can be.
   var maximumTokens: Int?
+  /// Whether to report first how likely the prompt's own tokens were.
+  var scoresPrompt = false
   var stopStrings: [String] = []
   var includesStopInOutput = false
   var skipsSpecialTokens = true
@@ -53,7 +57,7 @@ extension SamplingFields {
     parameters.logitBias = try Self.logitBias(&reader, vocabularySize: limits.engine.vocabularySize)
     parameters.seed = try reader.seed("seed")
     parameters.minimumTokens = try reader.integer("min_tokens", in: 0...Int.max) ?? 0
-    parameters.ignoresEndOfSequence = try reader.bool("ignore_eos")
+    parameters.ignoreEndOfSequence = try reader.bool("ignore_eos")
     let stopTokens = try reader.tokens("stop_token_ids", vocabularySize: limits.engine.vocabularySize) ?? []
     parameters.stopTokenIDs = Set(stopTokens.prefix(RequestLimits.maximumTokenRules))
     if stopTokens.count > RequestLimits.maximumTokenRules {
@@ -145,13 +149,17 @@ extension SamplingFields {
           + " \(limits.maximumSequenceLength) tokens. Shorten it, or set truncate_prompt_tokens.",
         code: "context_length_exceeded")
     }
-    parameters.maximumTokens = min(maximumTokens ?? room, room)
-    if parameters.minimumTokens > parameters.maximumTokens {
+    let most = min(maximumTokens ?? room, room)
+    if parameters.minimumTokens > most {
       throw .invalid(
-        "min_tokens",
-        "min_tokens is \(parameters.minimumTokens), more than the \(parameters.maximumTokens) tokens that the answer may have.")
+        "min_tokens", "min_tokens is \(parameters.minimumTokens), more than the \(most) tokens that the answer may have.")
     }
+    maximumTokens = most
+    parameters.maximumTokens = max(1, most)  // none is what ``promptScores`` says
   }
+
+  /// Of a request whose lengths are settled.
+  var promptScores: PromptScores { !scoresPrompt ? .none : maximumTokens == 0 ? .withoutAnswer : .beforeAnswer }
 
   func truncated(_ prompt: [Int32]) -> [Int32] {
     guard let limit = truncatesPromptTo, prompt.count > limit else { return prompt }
@@ -159,7 +167,7 @@ extension SamplingFields {
   }
 
   /// The parameters of candidate `index`: the same, but for what it draws.
-  func parameters(candidate index: Int) -> CompletionParameters {
+  func parameters(candidate index: Int) -> SamplingParameters {
     var parameters = parameters
     parameters.choice = UInt32(index)
     return parameters

@@ -44,6 +44,7 @@ func collect(_ stream: AsyncThrowingStream<GenerationEvent, any Error>) async th
   for try await event in stream {
     switch event {
     case .promptScored(let scores): answer.promptScores = scores
+    case .weightsChanged: break
     case .token(let token): answer.tokens.append(token)
     case .finished(let reason, let usage):
       answer.reason = reason

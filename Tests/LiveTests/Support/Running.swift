@@ -60,7 +60,7 @@ struct Running {
       var answer = Answer()
       for try await event in stream {
         switch event {
-        case .promptScored: break
+        case .promptScored, .weightsChanged: break
         case .token(let token):
           answer.ids.append(token.id)
           answer.steps.append(token.step)

@@ -1,7 +1,7 @@
 import JSON
 
 /// Token counts of a whole request.
-struct Usage: Sendable, Hashable {
+struct TokenCounts: Sendable, Hashable {
   var promptTokens = 0
   var completionTokens = 0
   /// Nil where no answer's engine said.
@@ -21,7 +21,7 @@ struct Usage: Sendable, Hashable {
   /// Counts an answer that has ended.
   ///
   /// - Parameter isFirstOfPrompt: Cached tokens count once for each prompt; later answers to it find it cached by the first.
-  mutating func add(_ end: CompletionUsage, isFirstOfPrompt: Bool) {
+  mutating func add(_ end: AnswerEnd, isFirstOfPrompt: Bool) {
     completionTokens += end.generatedTokens
     if isFirstOfPrompt, let cached = end.cachedPromptTokens { cachedTokens = (cachedTokens ?? 0) + cached }
   }
