@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Layers: each target imports only targets that stand above it in this list.
+// Layers: each target imports only targets that stand above it in this list. Rooms, the folders of Sources, follow it.
 let swiftSettings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
@@ -14,8 +14,9 @@ let ordered = Target.Dependency.product(name: "OrderedCollections", package: "sw
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+/// - Parameter room: The folder of `Sources` that the module lies in; nil where it is a folder of its own.
+func library(_ name: String, in room: String? = nil, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Sources/" + (room.map { "\($0)/" } ?? "") + name, swiftSettings: swiftSettings)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
   .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
@@ -63,37 +64,37 @@ let package = Package(
   ],
   targets: [
     // C: only arithmetic and system calls, no policy.
-    .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
-    .target(name: "CUDADriver"),
+    .target(name: "CPUKernels", path: "Sources/C/CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CUDADriver", path: "Sources/C/CUDADriver"),
     // CUDA C++ that is compiled at run time; here it is text.
-    .target(name: "CUDAKernels", exclude: ["kernels"]),
-    .target(name: "CSystemCalls"),
-    .target(name: "CSHA256"),
+    .target(name: "CUDAKernels", path: "Sources/C/CUDAKernels", exclude: ["kernels"]),
+    .target(name: "CSystemCalls", path: "Sources/C/CSystemCalls"),
+    .target(name: "CSHA256", path: "Sources/C/CSHA256"),
     // Foundations.
-    .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
-    library("Tensors", ["CPUKernels"]),
-    library("Files", ["CSystemCalls", system]),
-    library("Digests", ["CSHA256"]),
+    .target(name: "JSON", dependencies: [ordered], path: "Sources/Foundations/JSON", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
+    library("Tensors", in: "Foundations", ["CPUKernels"]),
+    library("Files", in: "Foundations", ["CSystemCalls", system]),
+    library("Digests", in: "Foundations", ["CSHA256"]),
     // How the numbers of weights are kept: one folder a scheme.
-    library("Schemes", ["CPUKernels", "Tensors"]),
+    library("Schemes", in: "Weights", ["CPUKernels", "Tensors"]),
     // Formats.
-    library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
-    library("Tokenizers", ["JSON", ordered]),
-    library("Networks", ["JSON", "Tensors", "Schemes", ordered]),
-    library("Families", ["Networks", "Checkpoints", "JSON", "Tensors"]),
-    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
+    library("Safetensors", in: "Formats", ["JSON", "Tensors", "Files", system, ordered]),
+    library("Checkpoints", in: "Formats", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
+    library("Tokenizers", in: "Text", ["JSON", ordered]),
+    library("Networks", in: "Models", ["JSON", "Tensors", "Schemes", ordered]),
+    library("Families", in: "Models", ["Networks", "Checkpoints", "JSON", "Tensors"]),
+    library("WeightSources", in: "Weights", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
     // Engines.
     library("Engines", [
       "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
-    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
-    library("CUDABackend", [
+    library("CPUBackend", in: "Backends", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
+    library("CUDABackend", in: "Backends", [
       "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Schemes", "Tensors", "Files", "Digests", system, ordered,
     ]),
-    library("Backends", ["CPUBackend", "CUDABackend", "Execution"]),
+    library("Backends", in: "Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
     library("Inference", ["Execution", "Engines", "Files"]),
     library("Serving", [
@@ -117,7 +118,7 @@ let package = Package(
     ]),
   ]
     // All commands in one file, under their names; and each alone, as `swift build` gives them.
-    + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], swiftSettings: swiftSettings) }
+    + (commands + ["drydock"]).map { .executableTarget(name: $0, dependencies: ["Commands"], path: "Sources/Executables/\($0)", swiftSettings: swiftSettings) }
     + [
       // Checks and measures an NVIDIA card: see docs/cuda.md.
       .executableTarget(
@@ -125,7 +126,7 @@ let package = Package(
         dependencies: [
           "Backends", "CUDABackend", "Inference", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered,
         ],
-        swiftSettings: swiftSettings),
+        path: "Sources/Executables/drydock-gpu-check", swiftSettings: swiftSettings),
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
       // A back end that computes nothing and checks everything.
       .target(

@@ -12,8 +12,8 @@ let swiftSettings: [SwiftSetting] = [
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func library(_ name: String, in room: String? = nil, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Sources/" + (room.map { "\($0)/" } ?? "") + name, swiftSettings: swiftSettings)
 }
 
 let package = Package(
@@ -26,25 +26,25 @@ let package = Package(
   ],
   targets: [
     .target(name: "CFuzzer", path: "CFuzzer"),
-    .target(name: "CPUKernels", linkerSettings: [.linkedLibrary("m")]),
-    .target(name: "CSystemCalls"),
-    .target(name: "CSHA256"),
-    .target(name: "JSON", dependencies: [ordered], swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
-    library("Tensors", ["CPUKernels"]),
-    library("Files", ["CSystemCalls", system]),
-    library("Digests", ["CSHA256"]),
-    library("Schemes", ["CPUKernels", "Tensors"]),
-    library("Safetensors", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
-    library("Tokenizers", ["JSON", ordered]),
-    library("Networks", ["JSON", "Tensors", "Schemes", ordered]),
-    library("Families", ["Networks", "Checkpoints", "JSON", "Tensors"]),
-    library("WeightSources", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
+    .target(name: "CPUKernels", path: "Sources/C/CPUKernels", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CSystemCalls", path: "Sources/C/CSystemCalls"),
+    .target(name: "CSHA256", path: "Sources/C/CSHA256"),
+    .target(name: "JSON", dependencies: [ordered], path: "Sources/Foundations/JSON", swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("m")]),
+    library("Tensors", in: "Foundations", ["CPUKernels"]),
+    library("Files", in: "Foundations", ["CSystemCalls", system]),
+    library("Digests", in: "Foundations", ["CSHA256"]),
+    library("Schemes", in: "Weights", ["CPUKernels", "Tensors"]),
+    library("Safetensors", in: "Formats", ["JSON", "Tensors", "Files", system, ordered]),
+    library("Checkpoints", in: "Formats", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
+    library("Tokenizers", in: "Text", ["JSON", ordered]),
+    library("Networks", in: "Models", ["JSON", "Tensors", "Schemes", ordered]),
+    library("Families", in: "Models", ["Networks", "Checkpoints", "JSON", "Tensors"]),
+    library("WeightSources", in: "Weights", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
     library("Engines", [
       "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
     ]),
     library("Execution", ["Engines", "Tensors", system]),
-    library("CPUBackend", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
+    library("CPUBackend", in: "Backends", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
     library("Inference", ["Execution", "Engines", "Files"]),
     // The server's readers of requests, which know no HTTP.
     .target(

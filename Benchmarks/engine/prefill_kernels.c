@@ -1,7 +1,7 @@
 // Speed of one thread's bfloat16 prefill kernel on every instruction set of this machine, in GFLOP/s, and whether the
 // AMX kernel's bits are those of the same code over emulated tiles.
 //
-//   clang -O2 -ISources/CPUKernels/include Benchmarks/engine/prefill_kernels.c Sources/CPUKernels/*.c -lm -lpthread -o prefill_kernels
+//   clang -O2 -ISources/C/CPUKernels/include Benchmarks/engine/prefill_kernels.c Sources/C/CPUKernels/*.c -lm -lpthread -o prefill_kernels
 //   ./prefill_kernels
 #include <stdio.h>
 #include <stdlib.h>

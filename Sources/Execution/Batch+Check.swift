@@ -17,7 +17,7 @@ extension Batch {
     for token in tokens {
       try require(token >= 0 && token < vocabularySize, "token \(token) is outside the vocabulary of \(vocabularySize)")
     }
-    let selected = sequences.reduce(0) { $0 + max(0, $1.logitRows) }
+    let selected = sequences.reduce(0) { min($0 + min(max(0, $1.logitRows), 1 << 32), 1 << 32) }
     try require(selected <= limits.maximumLogitRows, "a step wants logits of \(selected) rows, at most \(limits.maximumLogitRows) fit")
     var next = 0
     for slice in sequences {

@@ -10,18 +10,28 @@ import Testing
     return Set(manifest.matches(of: /\.library\(name: "(\w+)"/).map { String($0.1) })
   }
 
+  /// Where each module lies: in a room, or in a folder of its own.
+  private func folders() throws -> [String: URL] {
+    let manifest = try String(contentsOf: root.appendingPathComponent("Package.swift"), encoding: .utf8)
+    var found: [String: URL] = [:]
+    for match in manifest.matches(of: /library\("(\w+)"(?:, in: "(\w+)")?, \[/) {
+      found[String(match.1)] = root.appendingPathComponent("Sources/" + (match.2.map { "\($0)/" } ?? "") + match.1)
+    }
+    for match in manifest.matches(of: /path: "(Sources\/(?:C|Foundations)\/(\w+))"/) { found[String(match.2)] = root.appendingPathComponent(String(match.1)) }
+    return found
+  }
+
   /// Modules of this package that the sources of `module` import publicly.
   private func publicImports(_ module: String) throws -> Set<String> {
-    let folder = root.appendingPathComponent("Sources/\(module)")
-    let sources = root.appendingPathComponent("Sources")
+    let folders = try folders()
     var found: Set<String> = []
-    let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+    let files = FileManager.default.enumerator(at: try #require(folders[module]), includingPropertiesForKeys: nil)
     while let file = files?.nextObject() as? URL {
       guard file.pathExtension == "swift" else { continue }
       let text = try String(contentsOf: file, encoding: .utf8)
       found.formUnion(text.matches(of: /(?m)^public import (\w+)/).map { String($0.1) })
     }
-    return found.filter { FileManager.default.fileExists(atPath: sources.appendingPathComponent($0).path) }
+    return found.filter { folders[$0] != nil }
   }
 
   @Test func `every module in a library's public interface is a library`() throws {
@@ -36,26 +46,31 @@ import Testing
 
   /// Names of modules that the sources of `module` import, of this package.
   private func imports(_ module: String) throws -> Set<String> {
-    let sources = root.appendingPathComponent("Sources")
+    let folders = try folders()
     var found: Set<String> = []
-    let files = FileManager.default.enumerator(at: sources.appendingPathComponent(module), includingPropertiesForKeys: nil)
+    let files = FileManager.default.enumerator(at: try #require(folders[module]), includingPropertiesForKeys: nil)
     while let file = files?.nextObject() as? URL {
       guard file.pathExtension == "swift" else { continue }
       let text = try String(contentsOf: file, encoding: .utf8)
       found.formUnion(text.matches(of: /(?m)^(?:public |package |@\w+(?:\(\w+\))? )*import (\w+)/).map { String($0.1) })
     }
-    return found.filter { FileManager.default.fileExists(atPath: sources.appendingPathComponent($0).path) }
+    return found.filter { folders[$0] != nil }
   }
 
   @Test func `arrows between modules go one way, as the manifest has them, and no module above the registry knows a back end`() throws {
     let manifest = try String(contentsOf: root.appendingPathComponent("Package.swift"), encoding: .utf8)
     // Targets of the package's own in the order of the list, with what each depends on.
     let declared = manifest.components(separatedBy: "\n    library(\"").dropFirst().map { piece -> (name: String, dependencies: Set<String>) in
-      let names = (piece.components(separatedBy: "])").first ?? "").matches(of: /(\w+)"/).map { String($0.1) }
+      let names = (piece.components(separatedBy: "])").first ?? "").replacing(/, in: "\w+"/, with: "").matches(of: /(\w+)"/).map { String($0.1) }
       return (names.first ?? "", Set(names.dropFirst()))
     }
-    let modules = try FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent("Sources").path)
-      .filter { !$0.hasPrefix("trtllm-") && !$0.hasPrefix("drydock") && !$0.hasPrefix(".") }
+    let folders = try folders()
+    let modules = folders.keys.sorted()
+    for (module, folder) in folders { #expect(FileManager.default.fileExists(atPath: folder.path), "\(module)") }
+    // Every folder is a room, or a module that the manifest has.
+    let rooms = try FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent("Sources").path).filter { !$0.hasPrefix(".") }
+    let known = Set(folders.values.map { $0.path.dropFirst(root.appendingPathComponent("Sources").path.count + 1).split(separator: "/")[0] }.map(String.init))
+    #expect(Set(rooms) == known.union(["Executables"]), "\(rooms)")
     #expect(declared.count > 12)
     var above = Set(["CPUKernels", "CUDADriver", "CUDAKernels", "CSystemCalls", "CSHA256", "JSON"])
     for (name, all) in declared {

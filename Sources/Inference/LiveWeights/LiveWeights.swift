@@ -234,7 +234,9 @@ public actor LiveWeights {
     guard name != active else { throw LiveWeightsError.inUse(name, reason: "it is active. Activate another first.") }
     guard !isChanging else { throw LiveWeightsError.busy("A change of weights") }
     versions.remove(at: index)
-    history.removeAll { $0 == name }
+    // What is undone is a change: of neighbours that have become equal one counts, and none that is active.
+    history = history.filter { $0 != name }.reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+    if history.last == active { history.removeLast() }
   }
 
   public func overview() -> Overview {

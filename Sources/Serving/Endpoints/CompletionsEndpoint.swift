@@ -82,7 +82,7 @@ struct CompletionsEndpoint: Sendable {
       defer { context.record.note(writer.usageSoFar, writer.finishReasons, writer.versions) }
       for index in 0..<writer.openingCount { try await events.send(writer.opening(index)) }
       try await group.run(interruptions: interruptions) { piece in
-        let scored = (piece.promptScores ?? []).reduce(0) { $0 + 1 + $1.alternatives.count }
+        let scored = (piece.promptScores ?? []).reduce(0) { $0 + 1 + ($1.top?.count ?? 0) }
         let (next, text) = try await core.reply(context, entries: scored) { [writer] in
           var writer = writer
           let text = writer.chunk(piece).serialized()

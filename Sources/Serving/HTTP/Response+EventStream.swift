@@ -36,14 +36,14 @@ extension Response {
 }
 
 extension RequestRecord {
-  func note(_ usage: Usage, _ finishReasons: [String], _ versions: WeightVersions) {
+  func note(_ usage: TokenCounts, _ finishReasons: [String], _ versions: WeightVersions) {
     note {
       if let versions = versions.description { $0.weightVersion = versions }
       $0.completionTokens = usage.completionTokens
       $0.finishReasons = finishReasons
     }
   }
-  func note(_ usage: Usage, _ sheet: AnswerSheet) {
+  func note(_ usage: TokenCounts, _ sheet: AnswerSheet) {
     note(usage, sheet.entries.compactMap { $0.end?.reason }, sheet.versions)
   }
 }

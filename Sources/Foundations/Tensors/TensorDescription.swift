@@ -30,10 +30,12 @@ public struct TensorDescription: Sendable, Hashable, CustomStringConvertible {
     var bits = elementType.bitWidth
     for extent in shape {
       guard extent >= 0 else { return nil }
-      let (product, overflow) = bits.multipliedReportingOverflow(by: extent)
+      // Beside an extent of 0, too: rows, whose bytes are asked for alone, leave it out.
+      let (product, overflow) = bits.multipliedReportingOverflow(by: max(1, extent))
       guard !overflow else { return nil }
       bits = product
     }
+    if shape.contains(0) { return 0 }
     return bits % 8 == 0 ? bits / 8 : nil
   }
 

@@ -10,8 +10,8 @@ public enum InstructionSet {
       switch environment {
       case "portable": DK_PORTABLE
       case "avx2": DK_AVX2
-      case "avx512": DK_AVX512
-      case "amx": DK_AMX
+      case "avx512", "avx512-bf16": DK_AVX512
+      case "amx", "amx-bf16": DK_AMX
       default: nil
       }
     guard let wanted else { return best }

@@ -10,7 +10,7 @@ extension Plan {
     let view = PlanView(
       values: values, caches: caches, rotaries: rotaries, tensorParallel: tensorParallel, isFirstStage: pipelineRank == 0,
       isLastStage: pipelineRank == pipelineParallel - 1,
-      weight: { name in weights[name].map { PlanView.Weight(shape: $0.shape, isPacked: $0.layout != .rows) } })
+      weight: { name in weights[name].map { PlanView.Weight(shape: $0.shape, isPacked: $0.layout != .rows, isPlain: $0.scheme.coding == nil) } })
     for (index, operation) in operations.enumerated() {
       do {
         try checkUses(of: operation, &holders)

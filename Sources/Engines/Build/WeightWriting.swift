@@ -122,7 +122,7 @@ extension WeightMaker {
   fileprivate func measure(
     _ movement: inout WeightMovement, _ old: UnsafeRawBufferPointer, _ new: UnsafeRawBufferPointer, _ program: RecipeProgram
   ) {
-    let count = unsafe program.valueCount(old.count)
+    let count = program.valueCount(old.count)
     let (before, after) = unsafe (oldWide.bytes(count * 4), newWide.bytes(count * 4))
     unsafe program.values(old, into: before)
     unsafe program.values(new, into: after)
@@ -142,7 +142,7 @@ extension RecipeProgram {
     guard let coding = scheme.coding else {
       return unsafe NumberFormat.convert(from: stored, scheme.elementType ?? .float32, to: floats, .float32)
     }
-    let rows = unsafe valueCount(stored.count) / columns
+    let rows = valueCount(stored.count) / columns
     unsafe ScratchPool().with(coding.byteCount(rows: rows, columns: columns)) { memory in
       let parts = unsafe coding.split(memory, rows: rows, columns: columns)
       unsafe coding.unpack(stored, rows: rows, columns: columns, into: parts)

@@ -39,7 +39,9 @@ public struct PlanView {
     public var shape: [Int]
     /// In panels, as products and gathers read it, not in rows.
     public var isPacked: Bool
-    public init(shape: [Int], isPacked: Bool) { (self.shape, self.isPacked) = (shape, isPacked) }
+    /// Each element by itself, not codes that have scales.
+    public var isPlain: Bool
+    public init(shape: [Int], isPacked: Bool, isPlain: Bool = true) { (self.shape, self.isPacked, self.isPlain) = (shape, isPacked, isPlain) }
   }
   public var values: [Value]
   public var caches: [CacheFormat]

@@ -70,7 +70,8 @@ import WeightSources
           rebasing: part[(wanted.lowerBound - rows.lowerBound) * size..<(wanted.upperBound - rows.lowerBound) * size])
       }
       if source.scheme(of: input.name, rank: rank) == program.scheme {
-        for (part, place) in unsafe zip(coding.parts, places) {
+        for (index, part) in coding.parts.enumerated() {
+          let place = unsafe places[index]
           unsafe try read(part.name(of: input.name), as: part.elementType, from: source, rank: rank, rows: inputRows, into: place)
         }
       } else {

@@ -54,6 +54,7 @@ extension Plan {
   }
 
   private func check(_ name: String, _ weight: PlannedWeight) throws(PlanFormatError) {
+    guard !EngineFile.isPadding(name) else { throw PlanFormatError("a weight is called \"\(name)\", as what fills up a file is") }
     guard weight.recipe.shape == weight.shape, weight.shape.count == 1 || weight.shape.count == 2,
       weight.shape.allSatisfy({ $0 >= 1 })
     else { throw PlanFormatError("the recipe of \"\(name)\" does not give its shape") }

@@ -86,7 +86,7 @@ public final class EngineFile: Sendable {
     [EngineSeal.key: EngineSeal.placeholder, formatKey: formatName, planKey: planText]
   }
 
-  /// The version an NVIDIA plan file names, or nil where the file is none. Such files start with "ftrt".
+  /// The version an NVIDIA plan file names, or nil where the file is none. Such files start with "ftrt" or "ptrt".
   private static func tensorrtVersion(_ path: FilePath) throws(FileError) -> String? {
     let file = try ReadableFile(path)
     guard file.byteCount >= 28 else { return nil }

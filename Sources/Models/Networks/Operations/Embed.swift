@@ -36,7 +36,9 @@ public struct Embed: OperationBody {
 
   public func check(_ plan: PlanView) throws(PlanFormatError) {
     try plan.requireTokenRows(output)
-    let table = try plan.found(weight).shape
+    let weight = try plan.found(weight)
+    try plan.require(weight.isPlain, "the embedding table is in fewer bits, and rows are looked up in plain numbers")
+    let table = weight.shape
     try plan.require(
       table.count == 2 && table[1] == plan.width(output) && firstToken >= 0 && scale.isFinite, "the embedding does not fit")
   }

@@ -74,6 +74,11 @@ extension RotaryEmbedding {
       case .linear(let factor): [factor]
       case .llama3(let factor, let low, let high, let original): [factor, low, high, original]
       }
+    // Frequencies are powers of it in float32.
+    guard Float(base) > 1e-30 else { throw PlanFormatError("the base of the rotary embedding is \(base), which no frequency can be made of") }
+    if case .llama3(_, let low, let high, _) = scaling, low == high {
+      throw PlanFormatError("the factors of low and high frequencies are both \(low)")
+    }
     guard ([base] + factors).allSatisfy({ $0 > 0 && $0.isFinite }) else {
       throw PlanFormatError("a number of the rotary embedding is not above 0")
     }

@@ -77,6 +77,7 @@ public enum Operation: Sendable, Hashable {
     case Attention.name: self = .attention(try Attention(json: json))
     case Gated.name: self = .gated(try Gated(json: json))
     case Unary.name: self = .unary(try Unary(json: json))
+    case ActivatedProduct.name: self = .activatedProduct(try ActivatedProduct(json: json))
     case Add.name: self = .add(try Add(json: json))
     case Select.name: self = .select(try Select(json: json))
     case AllReduce.name: self = .allReduce(try AllReduce(json: json))

@@ -77,7 +77,8 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 
 extension JSONValue {
   public static func int(_ value: Int) -> JSONValue { .number(JSONNumber(value)) }
-  public static func double(_ value: Double) -> JSONValue { .number(JSONNumber(value)) }
+  /// JSON has no word for NaN and infinity: they are null.
+  public static func double(_ value: Double) -> JSONValue { value.isFinite ? .number(JSONNumber(value)) : .null }
   public static func ints(_ values: some Sequence<Int>) -> JSONValue { .array(values.map { .int($0) }) }
   public static func strings(_ values: some Sequence<String>) -> JSONValue { .array(values.map { .string($0) }) }
 }
