@@ -20,12 +20,14 @@ public struct ExecutorOptions: Sendable {
   public var cacheMemoryFraction: Double?
   /// What is kept free, for other weights beside those in use, of a device's memory.
   public var weightRoom = WeightRoom.none
+  /// The values above: no limit of its own on sequences' length, and a half of the free memory for the cache.
   public init() {}
 }
 
 /// How much of a device's memory is kept for versions of weights beside the engine's. The cache gets what is left, but always
 /// what one sequence needs.
 public enum WeightRoom: Sendable, Hashable {
+  /// Nothing is kept for them.
   case none
   /// As much as the engine's weights take.
   case oneCopy
@@ -34,8 +36,9 @@ public enum WeightRoom: Sendable, Hashable {
 
 /// An engine that a back end has opened: steps are computed, and weights replaced, until it is let go.
 public protocol OpenedEngine: Executor, WeightStore {
-  /// How keys and values are kept, and their bytes when the cache is full.
+  /// How keys and values are kept, the same on all ranks.
   var cacheElementType: ElementType { get }
+  /// Bytes of keys and values when the cache is full, over all ranks.
   var cacheByteCount: Int { get }
   /// What the cache may take of memory that others may need, as found when the engine was opened; a line each.
   var memoryWarnings: [String] { get }

@@ -11,7 +11,9 @@ public struct BackendRegistry: Sendable {
     self.backends = backends
   }
 
+  /// The first of ``backends``.
   public var standard: any Backend { backends[0] }
+  /// The back end for a target such as `cpu`; nil where this program has none.
   public subscript(target: String) -> (any Backend)? { backends.first { $0.target == target } }
 
   /// Opens an engine by the back end that its plans are for.

@@ -1,5 +1,6 @@
 /// A batch that does not fit an executor.
 public struct BatchError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What does not fit, with the number and its limit: a clause without a full stop.
   public let description: String
 }
 

@@ -8,6 +8,7 @@ public struct Batch: Sendable, Hashable {
   /// Which rows belong to which sequence. The row ranges are disjoint, ascending, and cover `tokens`.
   public var sequences: [SequenceSlice]
 
+  /// Checks nothing: every executor asks ``check(_:)`` first.
   public init(tokens: [Int32], sequences: [SequenceSlice]) {
     self.tokens = tokens
     self.sequences = sequences
@@ -33,19 +34,23 @@ public struct SequenceSlice: Sendable, Hashable {
   /// Cache blocks of the sequence in order of position; covers every position up to the last row's. Block ids index
   /// every layer's pool.
   public var blockTable: [Int32]
+  /// A prompt's tokens are always prefill and generated ones decode, also when they are computed again: see ``Phase``.
   public var phase: Phase
   /// How many of the slice's last rows want an answer: none, the last where a token is to be chosen, more where tokens that
   /// are known are to be scored.
   public var logitRows: Int
   /// The least that each of those rows is to be answered.
   public var wanted: LogitsWanted
+  /// Whether any row wants an answer, of whatever kind.
   public var wantsLogits: Bool { logitRows > 0 }
 
+  /// A slice whose last row wants all logits, or that wants no answer.
   public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, wantsLogits: Bool) {
     self.init(
       rows: rows, firstPosition: firstPosition, blockTable: blockTable, phase: phase, logitRows: wantsLogits ? 1 : 0)
   }
 
+  /// A slice whose last `logitRows` rows want an answer each, of at least the kind `wanted`.
   public init(rows: Range<Int>, firstPosition: Int, blockTable: [Int32], phase: Phase, logitRows: Int, wanted: LogitsWanted = .all) {
     self.rows = rows
     self.firstPosition = firstPosition

@@ -1,5 +1,6 @@
 /// Names a step that was begun.
 public struct StepID: Sendable, Hashable {
+  /// No two steps of one executor have the same.
   public let number: UInt64
   public init(_ number: UInt64) { self.number = number }
 }
@@ -35,7 +36,9 @@ public protocol Executor: AnyObject, Sendable {
 }
 
 extension Executor {
+  /// nil, where an executor does not say otherwise.
   public var failure: String? { nil }
+  /// nil, where an executor does not say otherwise.
   public func bytesRead(_ batch: Batch) -> Int? { nil }
 
   /// Computes one step and waits for it, with the logits of all rows that want any, `[vocabularySize]` each.

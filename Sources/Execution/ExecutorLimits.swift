@@ -17,6 +17,7 @@ public struct ExecutorLimits: Sendable, Hashable {
   /// Blocks in the cache; block ids are `0..<cacheBlockCount`.
   public var cacheBlockCount: Int
 
+  /// - Parameter maximumLogitRows: nil: as many as sequences.
   public init(
     vocabularySize: Int, maximumSequenceLength: Int, maximumBatchRows: Int, maximumSequences: Int,
     maximumLogitRows: Int? = nil, stepsInFlight: Int = 1, cacheBlockTokens: Int = 16, cacheBlockCount: Int

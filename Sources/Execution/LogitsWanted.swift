@@ -17,6 +17,7 @@ public enum LogitsWanted: Sendable, Hashable {
     case .all: .max
     }
   }
+  /// Whether an answer of this kind does for one that is wanted: all logits for any, the best n for the best n or fewer.
   public func suffices(for wanted: LogitsWanted) -> Bool { rank >= wanted.rank }
 }
 
@@ -37,6 +38,7 @@ public enum RowAnswer {
     }
   }
 
+  /// What kind of answer it is. One that is ``notFinite`` is of a smaller kind than was wanted: look at that first.
   public var kind: LogitsWanted {
     switch self {
     case .token: .token
@@ -56,7 +58,9 @@ public enum RowAnswer {
 
 /// A token and its natural-log probability.
 public struct TokenLogProbability: Sendable, Hashable {
+  /// At least 0 and below the vocabulary size.
   public var id: Int32
+  /// Natural logarithm of the probability among all tokens; NaN for a token whose logit is NaN or +∞.
   public var logProbability: Float
 
   public init(id: Int32, logProbability: Float) {

@@ -29,6 +29,8 @@ public protocol WeightStore: AnyObject, Sendable {
 }
 
 extension WeightStore {
+  /// nil, where a store does not say otherwise: a version is the host memory that it was made in.
   public var freeWeightByteCount: Int? { nil }
+  /// Nothing, where a store does not say otherwise.
   public func makeReady(_ version: any WeightVersion) throws {}
 }

@@ -12,15 +12,19 @@ public struct CPU: Backend {
   /// - Parameter instructionSet: Lowers what the processor offers; see ``InstructionSet/detect(environment:)``.
   public init(instructionSet: String? = nil) { isa = InstructionSet.detect(environment: instructionSet) }
 
+  /// `cpu`.
   public var target: String { Self.name }
+  /// See ``InstructionSet/name(_:)``.
   public var machine: String { InstructionSet.name(isa) }
 
+  /// Measures with as many threads as there are processors where nobody says.
   public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(isa: isa, threadCount: threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
     _ = try EngineSizes(plans, options: options, path: path)
   }
 
+  /// Maps the files: weights are used where they lie.
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
     try CPUEngine(engine, options: options, isa: isa)
   }

@@ -85,8 +85,12 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
   // MARK: Weights
 
   private let ranks: CPUWeights
+  /// The mapped files themselves.
   public var fileWeights: any WeightVersion { ranks }
 
+  /// Pointers to what was made, which stays where it is.
+  ///
+  /// - Precondition: There is an element for each rank, and weights are as large as the plan says.
   public func makeVersion(_ made: [[String: WeightMemory]]) -> any WeightVersion {
     precondition(made.count == workers.count, "weights for each of the \(workers.count) ranks")
     return CPUWeights(zip(workers, made).map { $0.executor.resolve(made: $1) })

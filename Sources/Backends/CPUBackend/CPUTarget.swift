@@ -6,19 +6,24 @@ public import Tensors
 
 /// What this machine's kernels want of a plan.
 public struct CPUTarget: PlanTarget {
+  /// Decides which tactics there are, and what is measured.
   public let isa: dk_isa
   /// Threads that measurements use, as inference will.
   public let threadCount: Int
 
+  /// Checks nothing: to measure with an instruction set that the machine lacks ends the process.
   public init(isa: dk_isa, threadCount: Int) {
     self.isa = isa
     self.threadCount = threadCount
   }
 
+  /// `cpu`.
   public var name: String { CPU.name }
+  /// `cpu amx-bf16 threads=8`: measured tactics hold for an instruction set and a number of threads.
   public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
 
   public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { CPULimits.layout(scheme) }
+  /// Sizes beyond the kernels' limits, and weights in types or layouts that they do not read.
   public func obstacles(to plan: Plan) -> [String] { CPULimits.obstacles(to: plan) }
   /// Bfloat16, which takes half of the memory and of the time to read it. With float32 weights float32: who keeps those
   /// wants exact answers.
@@ -28,6 +33,7 @@ public struct CPUTarget: PlanTarget {
     TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.scheme)).contains(tactics.prefill)
   }
 
+  /// Times at most 4,096 outputs and 32,768 inputs in the place of a larger weight; of equals the first wins.
   public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
     TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, scheme: scheme).run()
   }

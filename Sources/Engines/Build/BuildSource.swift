@@ -8,10 +8,13 @@ public import WeightSources
 /// A whole model, opened for building: a checkpoint as it stands, or a model in its author's format, which is converted
 /// on the way and never stored in between.
 public struct BuildSource: Sendable {
+  /// A checkpoint, a Hugging Face directory or a GGUF file.
   public let kind: WeightSourceKind
+  /// The directory or the GGUF file.
   public let path: FilePath
   /// As a checkpoint's `config.json` would say it.
   public let config: CheckpointConfig
+  /// Tensors of each rank of the mapping, under TensorRT-LLM's names.
   public let weights: any WeightSource
   /// Under which names the model is known.
   public let names: ModelNames
@@ -22,6 +25,9 @@ public struct BuildSource: Sendable {
   private let sharing = Sharing()
   private let companions: @Sendable () throws -> CompanionFiles
 
+  /// A checkpoint, with its own mapping and element type.
+  ///
+  /// - Parameter warnings: What was found on the way to it; what its configuration says twice is added.
   public init(_ checkpoint: Checkpoint, warnings: [SourceWarning] = []) {
     kind = .checkpoint
     path = checkpoint.directory

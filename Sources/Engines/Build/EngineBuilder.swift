@@ -10,32 +10,48 @@ public import WeightSources
 
 /// Makes an engine directory from a model: a plan for every rank, then its recipes.
 public struct EngineBuilder: Sendable {
+  /// What an engine is built for, and how.
   public struct Options: Sendable {
     /// Nil: the model's longest sequence.
     public var maximumSequenceLength: Int?
+    /// `max_batch_size`: sequences in a step, from 1 to 2^24.
     public var maximumBatchSize = 2048
+    /// `max_input_len`: tokens of a prompt; no more than a sequence's are taken.
     public var maximumInputLength = 1024
+    /// `max_num_tokens`: rows in a step, from 1 to 2^24.
     public var maximumTokens = 8192
     /// Leave refittable weights out.
     public var strip = false
+    /// Which weights a refit may change.
     public var scope = RefitScope.standard
     /// How keys and values are kept, float32 or bfloat16; nil: as the target would beside weights of the model's type.
     public var cacheElementType: ElementType?
+    /// Choices of kernels that are not measured again.
     public var timingCache = TimingCache()
+    /// Threads that make weights.
     public var workers = 1
+    /// Upstream's defaults, for a sequence as long as the model allows.
     public init() {}
   }
+  /// What was built.
   public struct Result: Sendable {
+    /// By rank, with tactics.
     public var plans: [Plan]
+    /// What was given, with what was measured.
     public var timingCache: TimingCache
+    /// Whether refittable weights are left out: asked for, or since the checkpoint is pruned.
     public var isStripped: Bool
+    /// Of the weights that were written.
     public var byteCount: Int
     /// What the values gave cause to say: NaN and infinity, with counts.
     public var warnings: [String]
   }
+  /// Read when a model is prepared; ``Options/workers`` when it is written.
   public var options: Options
+  /// What is planned for.
   public var target: any PlanTarget
 
+  /// Checks nothing; ``prepare(_:)`` does.
   public init(options: Options, target: any PlanTarget) {
     self.options = options
     self.target = target
@@ -49,13 +65,17 @@ public struct EngineBuilder: Sendable {
     public var fileWarnings: [String]
     /// What may surprise, and is as it should be.
     public var fileRemarks: [String]
+    /// What was given, with what was measured.
     public var timingCache: TimingCache
+    /// Whether refittable weights are left out: asked for, or since the checkpoint is pruned.
     public var isStripped: Bool
+    /// The engine's `config.json`.
     public var configuration: JSONValue
     /// What the configuration gave cause to say.
     public var warnings: [SourceWarning]
     /// Tensors that no weight is made of, a line for each rank.
     public var tensorWarnings: [String]
+    /// By rank, with tactics.
     public var plans: [Plan] { ranks.map(\.plan) }
     /// All that is to be said of the model before it is built, each line once.
     func allWarnings(of source: BuildSource) -> Lineage.Warnings {

@@ -2,6 +2,7 @@ import Synchronization
 
 /// What became of one weight of one rank.
 public struct WrittenWeight: Sendable, Equatable {
+  /// How a weight came to its bytes.
   public enum Fate: String, Sendable {
     /// New bytes in the place of others.
     case refitted
@@ -12,9 +13,13 @@ public struct WrittenWeight: Sendable, Equatable {
     /// Not computed: nothing in the source concerns it, or the engine does not let a refit change it.
     case kept
   }
+  /// Whose file it is in.
   public var rank: Int
+  /// Engine name.
   public var name: String
+  /// How it came to its bytes.
   public var fate: Fate
+  /// As it is stored.
   public var byteCount: Int
   /// NaN and infinite values.
   public var nonFiniteCount = 0

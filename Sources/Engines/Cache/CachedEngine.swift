@@ -3,6 +3,7 @@ public import SystemPackage
 
 /// An engine of a cache, which no process removes from there until ``end()``.
 public struct CachedEngine: Sendable {
+  /// Its directory, within the cache.
   public let path: FilePath
   /// What was said of the model when the engine was built.
   let warnings: Lineage.Warnings

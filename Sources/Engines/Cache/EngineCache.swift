@@ -8,12 +8,14 @@ public import Tensors
 /// changed gets another. Any number of processes may use one cache: one builds an engine while the others wait for it,
 /// it appears complete or not at all, and none that is in use is removed to make room.
 public struct EngineCache: Sendable {
+  /// Made when something is built, with what is missing above it, for its owner alone.
   public let directory: FilePath
   /// Bytes that all engines together may take; nil: a fifth of what is free and what they take, but always one.
   public let limit: Int?
 
   static let prefix = "engine-"
 
+  /// Looks at nothing and makes nothing.
   public init(directory: FilePath, limit: Int? = nil) {
     self.directory = directory
     self.limit = limit
@@ -21,11 +23,13 @@ public struct EngineCache: Sendable {
 
   /// Which engine is wanted, beside the builder's options.
   public struct Request: Sendable {
+    /// A Hugging Face directory, a GGUF file or a checkpoint.
     public var model: FilePath
     /// nil: as the model is published.
     public var elementType: ElementType?
     /// The instruction set that kernels are chosen for.
     public var machine: String
+    /// - Parameter machine: `Backend.machine`: engines of another are not taken.
     public init(model: FilePath, elementType: ElementType? = nil, machine: String) {
       self.model = model
       self.elementType = elementType
@@ -33,6 +37,7 @@ public struct EngineCache: Sendable {
     }
   }
 
+  /// What happens on the way to an engine, as it happens.
   public enum Event: Sendable {
     /// Another process is building the engine.
     case waiting

@@ -3,6 +3,7 @@ public import SystemPackage
 
 /// Why an engine cannot be kept in a cache.
 public struct EngineCacheError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Why an engine cannot be kept. All sizes are bytes.
   public enum Problem: Equatable, Sendable {
     /// The engine is larger than the cache may be. All in bytes.
     case tooLarge(needed: Int, limit: Int)
@@ -13,7 +14,9 @@ public struct EngineCacheError: Error, Equatable, Sendable, CustomStringConverti
     /// What was built is gone or damaged at once.
     case lost
   }
+  /// The cache's.
   public let directory: FilePath
+  /// What stands in the way.
   public let problem: Problem
 
   init(_ directory: FilePath, _ problem: Problem) {

@@ -7,10 +7,13 @@ import WeightSources
 
 /// A directory with `config.json` and one `rank{r}.engine` for each rank.
 public struct EngineDirectory: Sendable {
+  /// As it was given.
   public let path: FilePath
   /// `config.json` as written: `version`, `pretrained_config`, `build_config`, and ours beside them.
   public let configuration: JSONValue
+  /// The model's configuration: `pretrained_config` of ``configuration``.
   public let pretrained: CheckpointConfig
+  /// One for each rank of the mapping, by rank.
   public let ranks: [EngineFile]
   /// Other regular files (tokenizer and such), which travel through every refit.
   public let auxiliaryFiles: [String]
@@ -70,6 +73,7 @@ public struct EngineDirectory: Sendable {
     }.sorted()
   }
 
+  /// `rank{rank}.engine`.
   public static func fileName(rank: Int) -> String { "rank\(rank).engine" }
 
   /// The rank in `rank{r}.engine`, or nil.

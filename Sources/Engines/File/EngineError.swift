@@ -3,25 +3,34 @@ import Tensors
 
 /// An engine that cannot be read, built or refitted, with where and how to mend it.
 public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What is wrong. A reason is a clause, or sentences that say how to mend it.
   public enum Problem: Equatable, Sendable {
     /// No `rank*.engine` where an engine directory was expected.
     case noEngine
+    /// The first rank file of `config.json`'s mapping that is not there.
     case missingRank(Int, expected: Int)
     /// The file is neither ours nor one that another back end knows.
     case notAnEngine(reason: String)
+    /// A file of TensorRT itself; the version as ` of version 10.7.0`.
     case tensorrtPlan(version: String)
+    /// A plan that contradicts itself, its file, `config.json` or the other ranks.
     case invalidPlan(reason: String)
     /// Weights that must be present are not.
     case stripped(missing: [String])
+    /// What neither this version nor this machine can do, with what to do instead.
     case unsupported(reason: String)
+    /// A `config.json` or another JSON file of ours that does not read as one.
     case invalidConfiguration(reason: String)
+    /// What a build or refit takes its weights from cannot be used.
     case source(reason: String)
     /// Rank files that are not of the engine that `lineage.json` was written for.
     case strangers([String])
     /// Another run put another engine in place after this one was opened.
     case replaced
   }
+  /// The file or directory that it is about.
   public let path: FilePath
+  /// What is wrong there.
   public let problem: Problem
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path

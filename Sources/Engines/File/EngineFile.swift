@@ -10,10 +10,13 @@ import Tensors
 ///
 /// Everything in it has been checked against everything else once this exists.
 public final class EngineFile: Sendable {
+  /// As it was given.
   public let path: FilePath
+  /// Checked: a back end may walk it without asking again.
   public let plan: Plan
   /// The plan as it stands in the file, byte for byte: a refit writes it again unchanged.
   public let planText: String
+  /// Weights lie in it as the plan stores them; its other tensors are padding.
   public let tensors: SafetensorsFile
   /// One digest over plan and weights, as the file itself says; nil in files of earlier versions. Whether the weights
   /// are those is what ``EngineVerifier`` finds out.
@@ -27,6 +30,9 @@ public final class EngineFile: Sendable {
   /// Every weight starts at a multiple of it.
   static let weightAlignment = 64
 
+  /// Opens a rank file and checks plan and weights against each other; weights are not read.
+  ///
+  /// - Throws: ``EngineError`` where it is no engine file or its plan cannot be trusted; `FileError` where it cannot be read.
   public init(_ path: FilePath) throws {
     self.path = path
     if let version = try Self.tensorrtVersion(path) { throw EngineError(path, .tensorrtPlan(version: version)) }
@@ -64,7 +70,9 @@ public final class EngineFile: Sendable {
 
   /// Weights that the plan needs and the file lacks, in plan order.
   public var missingWeights: [String] { plan.weights.keys.filter { tensors.header[$0] == nil } }
+  /// Whether any weight of the plan is absent, refittable or not.
   public var isStripped: Bool { plan.weights.keys.contains { tensors.header[$0] == nil } }
+  /// Whether the file holds the weight of this engine name.
   public func contains(_ name: String) -> Bool { tensors.header[name] != nil }
 
   static func isPadding(_ name: String) -> Bool { name.hasSuffix(".padding") }

@@ -16,17 +16,23 @@ public struct MadeWeights: Sendable {
   public var unchanged: Int
   /// Weights that were not touched.
   public var kept: Int
+  /// What may surprise and stopped nothing, a line each.
   public var warnings: [String]
 
+  /// Memory that ``ranks`` takes, a weight of the base that it shares included.
   public var byteCount: Int { ranks.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
 }
 
 /// Makes new weights for an engine whose files stay as they are, with the checks and recipes of a refit.
 public struct LiveRefitter: Sendable {
+  /// What runs; its files are only read.
   public let engine: EngineDirectory
   /// Of the engine's files: those of its lineage, or computed where it has none.
   public let digests: [RankDigest]
 
+  /// Reads the engine's lineage, or hashes all of its weights where that has no digests of the newest kind.
+  ///
+  /// - Throws: ``EngineError`` where `lineage.json` cannot be read, or what reading weights throws.
   public init(_ engine: EngineDirectory) async throws {
     self.engine = engine
     if let lineage = try Lineage(directory: engine.path), lineage.ranks.count == engine.ranks.count, lineage.digestKind == .tree {

@@ -44,5 +44,6 @@
 }
 
 extension WeightMemory {
+  /// Whether both hold the same bytes.
   public func isEqual(to other: WeightMemory) -> Bool { self === other || (unsafe sameBytes(bytes, other.bytes)) }
 }

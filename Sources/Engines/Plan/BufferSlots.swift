@@ -7,6 +7,7 @@ public struct BufferSlots: Sendable, Hashable {
   /// Elements per row of each buffer.
   public var widths: [Int]
 
+  /// Checks nothing; a plan's check does.
   public init(slot: [Int], widths: [Int]) {
     self.slot = slot
     self.widths = widths

@@ -5,6 +5,7 @@ import Schemes
 import Tensors
 
 extension Plan {
+  /// What the engine file's metadata hold, in this order of members; always in the newest format.
   public var json: JSONValue {
     var members: JSONObject = [
       "formatVersion": .int(Self.formatVersion),

@@ -11,10 +11,15 @@ public struct Plan: Sendable, Equatable {
   /// Grows when an older reader could not run the plan rightly.
   public static let formatVersion = 2
 
+  /// The back end that can run it, such as `cpu`.
   public var target: String
+  /// Below tensor-parallel size times pipeline-parallel size.
   public var rank: Int
+  /// Ranks that share each layer; at least 1.
   public var tensorParallel: Int
+  /// Stages of consecutive layers; at least 1.
   public var pipelineParallel: Int
+  /// The same on every rank.
   public var limits: PlanLimits
   /// Element type of weights that are not encoded in fewer bits.
   public var elementType: ElementType
@@ -24,24 +29,32 @@ public struct Plan: Sendable, Equatable {
   public var rotaries: [RotaryEmbedding]
   /// Which attentions name by index: a kind of layer each.
   public var caches: [CacheFormat]
+  /// Activations, by ``ValueID``.
   public var values: [Value]
   /// Which activation buffer each value lives in, and the width of each buffer.
   public var slots: BufferSlots
+  /// In the order in which they run.
   public var operations: [Operation]
   /// By the shape of a linear weight, which kernel variants run it.
   public var tactics: [LinearTactics]
+  /// By engine name, in the order of first use: the order of the tensors in the file.
   public var weights: OrderedDictionary<String, PlannedWeight>
 
+  /// The rank's place in its stage.
   public var tensorRank: Int { rank % tensorParallel }
+  /// The rank's stage.
   public var pipelineRank: Int { rank / tensorParallel }
   /// Layers with keys and values, on this rank.
   public var cacheLayerCount: Int { caches.reduce(0) { $0 + $1.layers } }
 }
 
-/// The sizes an engine was built for (upstream's names without `max_`).
+/// The sizes an engine was built for (upstream's names without `max_`): each from 1 to 2^24 in what is built.
 public struct PlanLimits: Sendable, Hashable {
+  /// Sequences in one step.
   public var batchSize: Int
+  /// Tokens of a prompt.
   public var inputLength: Int
+  /// Tokens of a sequence, prompt and answer together.
   public var sequenceLength: Int
   /// Rows in one step.
   public var tokens: Int
@@ -53,14 +66,19 @@ public struct PlanLimits: Sendable, Hashable {
   }
 }
 
+/// A weight of an engine: what it is, how it is stored, and how it is made.
 public struct PlannedWeight: Sendable, Hashable {
   /// Logical shape; the file holds ``stored``.
   public var shape: [Int]
+  /// How its numbers are kept.
   public var scheme: NumberScheme
+  /// In which order they lie.
   public var layout: WeightLayout
+  /// What it is for.
   public var role: WeightRole
   /// Whether a refit may change it. An absent weight may always be filled.
   public var isRefittable: Bool
+  /// How it is made; ends in ``Recipe/pack(_:_:)`` of ``layout``.
   public var recipe: Recipe
 
   /// As the engine file's header declares it.
@@ -74,10 +92,15 @@ public struct PlannedWeight: Sendable, Hashable {
 
 /// Kernel variants for all linear weights `[outputs, inputs]` of one number scheme.
 public struct LinearTactics: Sendable, Hashable {
+  /// Rows of the weight.
   public var outputs: Int
+  /// Columns of the weight.
   public var inputs: Int
+  /// How the weight's numbers are kept.
   public var scheme: NumberScheme
+  /// The kernel variant for tokens that are being generated, by the target's name for it.
   public var decode: String
+  /// The kernel variant for prompts, by the target's name for it.
   public var prefill: String
   public init(outputs: Int, inputs: Int, scheme: NumberScheme, decode: String, prefill: String) {
     self.outputs = outputs
@@ -88,11 +111,12 @@ public struct LinearTactics: Sendable, Hashable {
   }
 }
 
-/// Which linear weights a refit may change.
+/// Which weights a refit may change.
 public enum RefitScope: String, Sendable, CaseIterable {
   /// All but embedding and position tables.
   case standard = "default"
   case all
 
+  /// Whether a refit may change a weight of this role.
   public func includes(_ role: WeightRole) -> Bool { self == .all || role != .embedding }
 }

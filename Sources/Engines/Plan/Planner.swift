@@ -7,13 +7,18 @@ public import Tensors
 
 /// Makes a plan of a network for one target.
 public struct Planner {
+  /// Says what kernels read, and measures them.
   public var target: any PlanTarget
+  /// Taken over into every plan.
   public var limits: PlanLimits
+  /// Which weights a refit may change.
   public var scope: RefitScope
   /// How keys and values are kept; nil: as the target would.
   public var cacheElementType: ElementType?
+  /// Grows with what is measured.
   public var timingCache: TimingCache
 
+  /// Checks nothing; the plan's own check does.
   public init(
     target: any PlanTarget, limits: PlanLimits, scope: RefitScope = .standard, cacheElementType: ElementType? = nil,
     timingCache: TimingCache = .init()

@@ -7,23 +7,32 @@ public import Tensors
 /// Any nesting of ``Recipe`` steps that means the same is accepted; one that does not (a cast inside a
 /// concatenation, say) gives nil, and the plan's check refuses it.
 public struct RecipeProgram: Sendable {
+  /// A checkpoint tensor that makes some rows of the result.
   public struct Part: Sendable {
+    /// The tensor's name in the checkpoint of the engine's rank.
     public let name: String
     /// Shape of the checkpoint tensor.
     public let shape: [Int]
     /// Which rows of the result it makes.
     public let rows: Range<Int>
   }
+  /// In the order of their rows, which they cover without gaps.
   public let parts: [Part]
+  /// Added to every element in float32; 0: nothing is added, as always for encoded weights.
   public let constant: Float
+  /// What the numbers become.
   public let scheme: NumberScheme
+  /// In which order they are put.
   public let layout: WeightLayout
+  /// Logical shape of the result, `[N, K]` or `[N]`.
   public let shape: [Int]
 
   /// Elements in a row: 1 for a vector.
   public var columns: Int { shape.count == 2 ? shape[1] : 1 }
+  /// N: rows of the result, without those that fill up a last panel.
   public var rowCount: Int { shape[0] }
 
+  /// nil for a recipe that this version cannot run; a plan that was checked has none.
   public init?(_ weight: PlannedWeight) {
     guard case .pack(weight.layout, let numbers) = weight.recipe else { return nil }
     let rest: Recipe

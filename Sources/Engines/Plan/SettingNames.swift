@@ -12,6 +12,7 @@ public struct SettingNames: Sendable, Equatable {
 
   init(file: String, positions: String, window: String) { (self.file, self.positions, self.window) = (file, positions, window) }
 
+  /// As a GGUF file spells them, with its architecture's prefix, or a Hugging Face configuration.
   public init(of source: ModelSource) {
     guard let architecture = source.gguf?.metadata["general.architecture"]?.string else { self = .config; return }
     self.init(file: "metadata", positions: "\(architecture).context_length", window: "\(architecture).attention.sliding_window")

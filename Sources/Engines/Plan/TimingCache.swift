@@ -10,12 +10,17 @@ public import Tensors
 public struct TimingCache: Sendable, Equatable {
   /// By device, then by shape.
   public private(set) var entries: OrderedDictionary<String, [LinearTactics]> = [:]
+  /// Nothing was measured yet.
   public init() {}
 
+  /// What was measured for such a weight on such a device; nil where nothing was.
+  ///
+  /// - Parameter device: ``PlanTarget/device``, compared to the letter.
   public func tactics(device: String, outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics? {
     entries[device]?.first { $0.outputs == outputs && $0.inputs == inputs && $0.scheme == scheme }
   }
 
+  /// Adds a measurement, in the place of one for the same shape and scheme on the same device. Entries stay sorted.
   public mutating func add(_ tactics: LinearTactics, device: String) {
     entries[device, default: []].removeAll {
       $0.outputs == tactics.outputs && $0.inputs == tactics.inputs && $0.scheme == tactics.scheme
@@ -27,6 +32,7 @@ public struct TimingCache: Sendable, Equatable {
 
   static let formatName = "drydock-timing-cache"
 
+  /// What a cache file holds: `format`, `formatVersion`, and `devices`, each with a list of tactics.
   public var json: JSONValue {
     [
       "format": .string(Self.formatName), "formatVersion": 1,
@@ -34,6 +40,9 @@ public struct TimingCache: Sendable, Equatable {
     ]
   }
 
+  /// Reads what ``json`` writes. Whether a machine has the kernels is ``PlanTarget/hasKernels(for:)``.
+  ///
+  /// - Throws: ``PlanFormatError`` for another format or version, and for tactics with a member missing or of the wrong kind.
   public init(json: JSONValue) throws(PlanFormatError) {
     guard json["format"]?.string == Self.formatName, json["formatVersion"]?.int == 1,
       let devices = json["devices"]?.object

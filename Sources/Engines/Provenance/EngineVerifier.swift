@@ -5,6 +5,7 @@ import SystemPackage
 
 /// Compares an engine with its own lineage: every weight's bytes, every plan.
 public struct EngineVerifier: Sendable {
+  /// A way in which the files are not what was written.
   public enum Difference: Sendable, Equatable, CustomStringConvertible {
     /// The bytes of a weight are not those that were written.
     case weight(String, file: String)
@@ -27,12 +28,18 @@ public struct EngineVerifier: Sendable {
       }
     }
   }
+  /// What was compared, and what differs.
   public struct Result: Sendable, Equatable {
+    /// Weights whose bytes were read.
     public var weightCount: Int
+    /// Bytes of those.
     public var byteCount: Int
+    /// Files and plans first, then weights by file and name; none: all is as it was written.
     public var differences: [Difference]
   }
+  /// Threads that read and hash.
   public var workers: Int
+  /// - Parameter workers: At least one is taken.
   public init(workers: Int = 1) { self.workers = workers }
 
   /// - Throws: ``EngineError`` where there is no engine, or none with a lineage.
@@ -88,6 +95,7 @@ public struct EngineVerifier: Sendable {
 
 /// A refitted engine that is not what it should be; it was not put in place.
 public struct VerificationError: Error, Sendable, CustomStringConvertible {
+  /// A line each; the message shows the first 20.
   public let differences: [String]
   public var description: String {
     "verification failed, and the new engine was not put in place:\n  " + differences.prefix(20).joined(separator: "\n  ")

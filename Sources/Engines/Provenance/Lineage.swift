@@ -7,11 +7,16 @@ public import SystemPackage
 ///
 /// It stands beside the rank files, not in them, so that two engines with the same plan and weights are the same files.
 public struct Lineage: Sendable, Equatable {
+  /// Its name in the engine directory.
   public static let fileName = "lineage.json"
 
+  /// An adapter that was put on the weights.
   public struct Adapter: Sendable, Equatable {
+    /// Absolute (as it was given, in files of earlier versions).
     public var path: String
+    /// SHA-256 of all of its files, one after the other.
     public var digest: String
+    /// What its change was multiplied by, beside its own scaling.
     public var scale: Double
     /// The model that its configuration says it was trained on, as written there; nil where it says nothing.
     public var trainedOn: String?
@@ -24,7 +29,9 @@ public struct Lineage: Sendable, Equatable {
   }
   /// Weights that adapters were put on, where they were not the engine's own.
   public struct Base: Sendable, Equatable {
+    /// `checkpoint`, `huggingFace`, `gguf` or `engine`.
     public var kind: String
+    /// Absolute.
     public var path: String
     /// See ``SourceFingerprint``.
     public var digest: String
@@ -46,6 +53,7 @@ public struct Lineage: Sendable, Equatable {
   public struct Read: Sendable, Equatable {
     /// SHA-256 of the lines `<rank> <name> <type> <shape> <SHA-256 of the rows>`, by rank and name.
     public var digest: String
+    /// Tensors of all ranks.
     public var tensorCount: Int
   }
   /// A file beside the weights: tokenizer, chat template, generation settings and such.
@@ -69,15 +77,18 @@ public struct Lineage: Sendable, Equatable {
       self.model = model
       self.files = files
     }
+    /// Nothing was said.
     public var isEmpty: Bool { model.isEmpty && files.isEmpty }
   }
   /// `build`, `refit` or `strip`.
   public var action: String
+  /// Name and version of the program, such as `drydock 0.1.0`.
   public var tool: String
   /// UTC, `2026-11-21T21:12:00Z`.
   public var created: String
-  /// `checkpoint`, `huggingface`, `gguf`, `engine`; and its absolute path (as it was given, in files of earlier versions).
+  /// `checkpoint`, `huggingFace`, `gguf`, `engine`; `adapter` or `ggufAdapter` where one was named as the source.
   public var sourceKind: String
+  /// Absolute (as it was given, in files of earlier versions).
   public var sourcePath: String
   /// See ``SourceFingerprint``; empty in files of earlier versions.
   public var sourceDigest: String
@@ -85,6 +96,7 @@ public struct Lineage: Sendable, Equatable {
   public var sourceCoverage: Coverage?
   /// All bytes of the source that went into the engine, where it was verified.
   public var sourceRead: Read?
+  /// In the order in which they were put on; those that the source carried come first.
   public var adapters: [Adapter]
   /// nil where adapters were put on the source itself or on the engine's own weights.
   public var base: Base?
@@ -93,6 +105,7 @@ public struct Lineage: Sendable, Equatable {
   public var model: [String]?
   /// Root digests of the engine that was refitted.
   public var parent: [String]
+  /// Digests of each rank file, by rank.
   public var ranks: [RankDigest]
   /// How the digests of weights were made; plain in files of earlier versions.
   public var digestKind = DigestKind.tree
@@ -103,6 +116,7 @@ public struct Lineage: Sendable, Equatable {
   /// What several processes did together, so that one that comes late knows that it is done; nil for one process.
   public var job: String?
 
+  /// The time and all digests are the caller's; how much the source's digest covers is looked up at `sourcePath`.
   public init(
     action: String, tool: String, created: String, sourceKind: String, sourcePath: String, sourceDigest: String = "",
     adapters: [Adapter], base: Base? = nil, model: [String]? = nil, parent: [String], ranks: [RankDigest], job: String? = nil
@@ -122,6 +136,7 @@ public struct Lineage: Sendable, Equatable {
     self.ranks = ranks
   }
 
+  /// What `lineage.json` holds: of format 1 with plain digests, of format 2 with others.
   public var json: JSONValue {
     var source: JSONObject = ["kind": .string(sourceKind), "path": .string(sourcePath), "sha256": .string(sourceDigest)]
     if let sourceCoverage { source["sha256_covers"] = .string(sourceCoverage.rawValue) }
@@ -143,6 +158,7 @@ public struct Lineage: Sendable, Equatable {
     return .object(members)
   }
 
+  /// Reads what ``json`` writes; nil for another format, and without action, ranks or, in format 2, the kind of digests.
   public init?(json: JSONValue) {
     guard let version = json["formatVersion"]?.int, let kind = version == 1 ? .plain : (json["digests"]?.string).flatMap(DigestKind.init),
       version == 1 || version == 2, let action = json["action"]?.string, let ranks = json["ranks"]?.array else {

@@ -8,7 +8,9 @@
 
 /// What this program calls itself in files and answers.
 public enum Tool {
+  /// Of this program, `config.json`'s `version`: engines of one version are planned alike.
   public static let version = "0.1.0"
+  /// `drydock` and the version: what lineages name, and what tells cached engines of versions apart.
   public static let name = "drydock \(version)"
 
   /// The time in UTC to the second, `2026-11-21T21:12:00Z`.

@@ -9,16 +9,20 @@ import WeightSources
 
 /// What a refit does to the files beside an engine's weights.
 public struct CompanionChanges: Sendable, Equatable {
-  /// Files that get other bytes, that are new, and that go.
+  /// Names of files that get other bytes.
   public var replaced: [String] = []
+  /// Names of files that are new.
   public var added: [String] = []
+  /// Names of files that go.
   public var removed: [String] = []
   /// `tokenizer and chat template from PATH`; nil where nothing changes that matters.
   public var summary: String?
   /// Why files of the source, or the lack of them, change nothing; nil where there is nothing to say.
   public var note: String?
 
+  /// All files stay.
   public init() {}
+  /// Whether all files stay as they are.
   public var isEmpty: Bool { replaced.isEmpty && added.isEmpty && removed.isEmpty }
 }
 

@@ -99,6 +99,7 @@ public enum RefitProblem: Sendable, Equatable {
     }
   }
 
+  /// What to do about it, in a sentence or two.
   public var remedy: String {
     switch self {
     case .missing: "Give the complete checkpoint the engine was built for, converted with the same --tp_size and --pp_size."
@@ -133,6 +134,7 @@ public enum RefitProblem: Sendable, Equatable {
 
 /// Everything that is wrong with a source, found before anything was written.
 public struct RefitError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// At least one; the message shows them under their headings.
   public let problems: [RefitProblem]
   public var description: String { RefitProblem.report(problems) + "\nNothing was written." }
 }

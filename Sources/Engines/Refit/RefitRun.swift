@@ -3,7 +3,9 @@ public import SystemPackage
 
 /// How far a refit has come, in bytes of the engine's weights.
 public struct RefitProgress: Sendable, Equatable {
+  /// Bytes done so far: made and written, or taken from the engine.
   public let completed: Int
+  /// Bytes of all weights of the ranks that are written.
   public let total: Int
   /// 0 to 1.
   public var fraction: Double { total > 0 ? Double(completed) / Double(total) : 1 }
@@ -43,6 +45,7 @@ public final class RefitRun: Sendable {
   /// Any number of tasks may read, each from where the work is; cancelling one ends its reading only.
   public var progress: Progress { Progress(run: self) }
 
+  /// States of progress, looked at when they are asked for; a slow reader misses some.
   public struct Progress: AsyncSequence, Sendable {
     public typealias Element = RefitProgress
     public typealias Failure = Never

@@ -18,6 +18,7 @@ extension RefitSource {
     public var adapters: [FilePath] = []
     /// What the path is named for: an adapter where it must be one, also where a model lies beside it.
     public var role = SourceRole.weights
+    /// The path's own weights, on the engine's own where it is an adapter.
     public init() {}
   }
 

@@ -4,11 +4,13 @@ public import WeightSources
 
 /// New weights for an engine, whatever they come from.
 public struct RefitSource: Sendable {
+  /// For each rank of the engine, under TensorRT-LLM's names, with adapters put on.
   public var weights: any WeightSource
   /// The source's structure; nil where it has none of its own (an adapter).
   public var config: CheckpointConfig?
-  /// For the lineage: `checkpoint`, `huggingface`, `gguf`, `adapter`, `engine`.
+  /// For the lineage: `checkpoint`, `huggingFace`, `gguf`, `adapter`, `ggufAdapter`, `engine`.
   public var kind: String
+  /// The model, or the adapter where that is all that was named.
   public var path: FilePath
   /// Base weights for an adapter, where they are not the engine's own.
   public var basePath: FilePath?
@@ -16,6 +18,7 @@ public struct RefitSource: Sendable {
   var baseKind: String?
   /// Under which names the model is known that adapters are put on, or that the source is.
   public var model = ModelNames()
+  /// Adapters that are put on, in their order; not those that the weights carry already.
   public var adapters: [Lineage.Adapter]
   /// What the source's files gave cause to say.
   public var warnings: [SourceWarning] = []
@@ -46,6 +49,7 @@ public struct RefitSource: Sendable {
   /// How many ranks the weights are sharded for.
   var rankCount: Int { config?.mapping.worldSize ?? .max }
 
+  /// Weights that are ready to be read, without files beside them; `init(_:for:options:)` opens a path.
   public init(
     weights: any WeightSource, config: CheckpointConfig?, kind: String, path: FilePath,
     adapters: [Lineage.Adapter] = [], usesEngineWeights: Bool = false,

@@ -1,5 +1,6 @@
 /// What a refit did.
 public struct RefitSummary: Sendable {
+  /// By rank, in the order of the plan; of the ranks that this process wrote.
   public var weights: [WrittenWeight] = []
   /// Tensors of the source that no weight of the engine uses.
   public var ignored = 0
@@ -10,8 +11,10 @@ public struct RefitSummary: Sendable {
   /// Ranks that other processes have yet to write; the output appears when the last of them is there.
   public var pendingRanks: [Int] = []
 
+  /// Nothing was done.
   public init() {}
 
+  /// How many weights came to their bytes in this way.
   public func count(_ fate: WrittenWeight.Fate) -> Int { weights.count { $0.fate == fate } }
   /// Bytes of the output's weights.
   public var byteCount: Int { weights.reduce(0) { $0 + $1.byteCount } }

@@ -20,7 +20,9 @@ import WeightSources
 ///
 /// ``RefitRun/cancel()``, or cancelling the task that waits, ends the work at the next tile; the target is then as it was.
 public struct Refitter: Sendable {
+  /// What a refit may do, and how.
   public struct Options: Sendable {
+    /// Threads that make weights; each takes up to ``Refitter/workerByteCount``.
     public var workers = 1
     /// Keep the engine's frozen weights where the source's differ, instead of refusing.
     public var ignoresFrozen = false
@@ -36,6 +38,7 @@ public struct Refitter: Sendable {
     public var ranks: Set<Int>?
     /// Tells runs of several processes apart, such as a batch system's number of the job.
     public var runName = ""
+    /// All weights that the source gives, and its files, with one thread; warnings are no errors.
     public init() {}
   }
   /// What was found, before anything is written.
@@ -45,11 +48,15 @@ public struct Refitter: Sendable {
     var companions: EngineCompanions
     /// What becomes of tokenizer, chat template and generation settings.
     public var files: CompanionChanges { companions.changes }
+    /// Weights, of the ranks that are written, that the engine has and that will be made anew.
     public var refitted: Int { outcome.refitted }
+    /// Weights that the engine lacks and the source gives.
     public var filled: Int { outcome.filled }
+    /// Weights that stay as they are.
     public var kept: Int { outcome.kept }
     /// Tensors of the source that no weight uses.
     public var ignored: Int { outcome.ignored }
+    /// What may surprise and stops nothing, a line each; none where they are errors.
     public var warnings: [String] { outcome.warnings }
     /// Whether the source gives a weight that the engine does not let a refit change, whatever its values: without one,
     /// ``Options/ignoresFrozen`` makes no difference.
@@ -64,9 +71,12 @@ public struct Refitter: Sendable {
   /// What a worker's buffers take at most, for choosing ``Options/workers``: tiles before and after each step.
   public static let workerByteCount = 16 << 20
 
+  /// The engine that is refitted; its files are only read.
   public var engine: EngineDirectory
+  /// Read when a source is prepared, and again when it is written.
   public var options: Options
 
+  /// Checks nothing; ``prepare(_:)`` does.
   public init(engine: EngineDirectory, options: Options = Options()) {
     self.engine = engine
     self.options = options

@@ -9,6 +9,7 @@ public struct WeightMovement: Sendable, Equatable {
   /// The largest change of one element, without its sign.
   public private(set) var largest = 0.0
 
+  /// Nothing moved, of no values.
   public init() {}
 
   /// Frobenius norm of the change divided by that of the values before; nil where either is no number or all was zero.

@@ -1,6 +1,7 @@
 /// The architecture names of the release that last had the engine path; they are Hugging Face's own, and upper and
 /// lower case matter.
 public enum Architecture {
+  /// What `architecture` of a checkpoint's `config.json` can be; far fewer can be built here.
   public static let known: Set<String> = Set(
     (gpt + llama + qwen + gemma + phi + others + encoders + multimodal).split(separator: " ").map(String.init))
 

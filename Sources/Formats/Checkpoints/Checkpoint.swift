@@ -5,14 +5,20 @@ public import SystemPackage
 
 /// A checkpoint: configuration and rank files, all read and checked, no weight touched yet.
 public final class Checkpoint: Sendable {
+  /// Its files, and `config.json` as it is written.
   public let files: CheckpointDirectory
+  /// Of `MIXED_PRECISION`, with what `quant_cfg.json` says of each layer.
   public let config: CheckpointConfig
+  /// As it was given.
   public var directory: FilePath { files.path }
   /// By file index; see ``Mapping/fileIndex(_:)``.
   public var ranks: [SafetensorsFile] { files.ranks }
   /// Other files of the directory, to be carried along.
   public var auxiliaryFiles: [String] { files.auxiliaryFiles }
 
+  /// Opens all rank files and reads `config.json`; no values are read.
+  ///
+  /// - Throws: ``CheckpointError`` where a file is missing or cannot be read, or a field has no usable value.
   public init(directory: FilePath) throws(CheckpointError) {
     files = try CheckpointDirectory(directory)
     config = try Self.config(of: files)

@@ -8,36 +8,57 @@ public import Tensors
 public struct CheckpointConfig: Sendable {
   /// The whole document as written.
   public let json: JSONValue
+  /// `architecture`, such as `LlamaForCausalLM`; any text, known here or not.
   public let architecture: String
   /// Type of weights and activations that are not quantised.
   public let elementType: ElementType
+  /// `logits_dtype`; float32 where nothing says.
   public let logitsElementType: ElementType
+  /// `hidden_size`: width of the residual stream.
   public let hiddenSize: Int
+  /// `num_hidden_layers`, of all pipeline stages together; from 1 to ``maximumLayerCount``.
   public let layerCount: Int
+  /// `num_attention_heads`: query heads of the whole model.
   public let headCount: Int
   /// The model's own number, however often a KV head is repeated over ranks.
   public let keyValueHeadCount: Int
+  /// `head_size`; the hidden size over the number of heads where nothing says.
   public let headSize: Int
+  /// `intermediate_size` of the MLP; four times the hidden size where nothing says.
   public let intermediateSize: Int
   /// Without padding; 0 where the file gives none.
   public let vocabularySize: Int
+  /// `norm_epsilon`; 1e-5 where nothing says.
   public let normEpsilon: Double
+  /// `hidden_act` as upstream spells it, such as `silu`; `gelu` where nothing says.
   public let hiddenActivation: String
+  /// `position_embedding_type` as upstream spells it, such as `rope_gpt_neox`; `learned_absolute` where nothing says.
   public let positionEmbeddingType: String
+  /// `max_position_embeddings`, in tokens; nil where nothing says.
   public let maximumPositions: Int?
+  /// `rotary_base`, or `rotary_emb_base` of older files; 10,000 where nothing says.
   public let rotaryBase: Double
   /// How many of a head's numbers are rotated.
   public let rotaryDimension: Int
+  /// `rotary_scaling` as written; nil where there is none or null.
   public let rotaryScaling: JSONValue?
+  /// `qk_layernorm`; false where nothing says. Which norms a network has is its family's to say.
   public let usesQueryKeyNorm: Bool
+  /// `attn_bias`: queries, keys and values have biases.
   public let attentionBias: Bool
+  /// `mlp_bias`; false where nothing says.
   public let mlpBias: Bool
+  /// `tie_word_embeddings`: the head is the embedding table. nil where nothing says.
   public let tieWordEmbeddings: Bool?
+  /// `use_parallel_embedding`: the embedding table is shared out over tensor-parallel ranks. False where nothing says.
   public let useParallelEmbedding: Bool
   /// 0: vocabulary rows are shared out; 1: columns.
   public let embeddingShardingDimension: Int
+  /// `is_pruned`: tensors may have no values. False where nothing says.
   public let isPruned: Bool
+  /// One rank where nothing says.
   public let mapping: Mapping
+  /// What `quantization` says. Layers of `MIXED_PRECISION` are there once a ``Checkpoint`` has read them.
   public internal(set) var quantization: Quantization
 
   /// Tables are made with entries for every layer, so their number is bounded: the deepest published models have a few hundred.

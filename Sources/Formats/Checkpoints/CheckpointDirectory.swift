@@ -7,10 +7,13 @@ public import SystemPackage
 ///
 /// Pruning needs no more than this, so it works for architectures that nothing else knows.
 public final class CheckpointDirectory: Sendable {
+  /// As it was given.
   public let path: FilePath
+  /// `config.json` as a tree: an object.
   public let json: JSONValue
   /// `config.json` byte for byte.
   public let configText: [UInt8]
+  /// One rank where `config.json` has none.
   public let mapping: Mapping
   /// One for each file that the mapping asks for, in order. Ranks that share a file find it by ``Mapping/fileIndex(_:)``.
   public let ranks: [SafetensorsFile]
@@ -21,6 +24,9 @@ public final class CheckpointDirectory: Sendable {
   /// Sub-directories, which no checkpoint has.
   public let directories: [String]
 
+  /// Reads `config.json`, opens the rank files and checks their headers.
+  ///
+  /// - Throws: ``CheckpointError`` where a file is missing or cannot be read, or `mapping` is impossible.
   public init(_ path: FilePath) throws(CheckpointError) {
     self.path = path
     (json, configText) = try Self.readConfig(path)
@@ -53,6 +59,7 @@ public final class CheckpointDirectory: Sendable {
     self.ranks = ranks
   }
 
+  /// - Parameter file: Of a file, not of a rank; see ``Mapping/fileIndex(_:)``.
   public static func rankName(_ file: Int) -> String { "rank\(file).safetensors" }
 
   private static func isRankFile(_ name: String) -> Bool { RankFile.isOne(name, ".safetensors") }

@@ -6,22 +6,29 @@ import Tensors
 
 /// Why a directory is not a checkpoint that can be used.
 public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What is wrong with the directory, by how it can be mended.
   public enum Problem: Equatable, Sendable {
     case file(FileError)
     case safetensors(SafetensorsError)
     case json(JSONError)
+    /// Also for a path at which there is a file.
     case notADirectory
+    /// There is no `config.json`: perhaps a model in another format.
     case missingConfig
+    /// Rank files that the mapping needs, out of so many.
     case missingFiles([String], expected: Int)
     /// A field of `config.json` has no usable value.
     case field(String, reason: String)
     /// Several fields, each with why it cannot be used.
     case fields([String])
+    /// Sizes that contradict each other or are too large: a clause without a full stop.
     case mapping(reason: String)
     /// Anything else, with its remedy.
     case refused(reason: String)
   }
+  /// The file or directory that it is about.
   public let path: FilePath
+  /// What is wrong there.
   public let problem: Problem
 
   public init(_ path: FilePath, _ problem: Problem) {

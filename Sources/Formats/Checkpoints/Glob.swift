@@ -1,6 +1,7 @@
 /// A shell pattern over a whole tensor name: `*` stands for any text (dots too), `?` for one character, `[a-c]` and
 /// `[!a-c]` for one of a set.
 public struct Glob: Sendable, Hashable {
+  /// As it was given.
   public let pattern: String
   private let parts: [Part]
 
@@ -11,6 +12,7 @@ public struct Glob: Sendable, Hashable {
     case set([ClosedRange<UnicodeScalar>], negated: Bool)
   }
 
+  /// Takes any text: a bracket that is never closed stands for itself.
   public init(_ pattern: String) {
     self.pattern = pattern
     var parts: [Part] = []

@@ -7,8 +7,10 @@ public import SystemPackage
 public struct ModelNames: Sendable, Equatable {
   /// Best first, none of them twice.
   public let all: [String]
+  /// Whether nothing is known, so that no name can be told from the model's.
   public var isEmpty: Bool { all.isEmpty }
 
+  /// In the given order, without repetitions and names that say nothing once path, ending and number format are taken away.
   public init(_ names: [String] = []) {
     var found: [String] = []
     for name in names where !Self.key(name).isEmpty && !found.contains(name) { found.append(name) }
@@ -22,6 +24,7 @@ public struct ModelNames: Sendable, Equatable {
   /// The member of a checkpoint's configuration that holds what only this program knows.
   public static let section = "drydock"
   private static let field = "model_names"
+  /// What a checkpoint's configuration holds under ``section``.
   public var json: JSONValue { [Self.field: .strings(all)] }
 
   /// The names that a path gives: its last component, and the repository where it lies in Hugging Face's cache.

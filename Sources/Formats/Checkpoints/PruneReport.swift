@@ -3,16 +3,24 @@ public import Tensors
 
 /// What pruning does, rank file by rank file.
 public struct PruneReport: Sendable {
+  /// A tensor that loses its values.
   public struct Tensor: Sendable {
+    /// As in the file, before and after.
     public let name: String
     /// Before.
     public let description: TensorDescription
   }
+  /// A rank file, before and after.
   public struct Rank: Sendable {
+    /// Its name, such as `rank0.safetensors`.
     public let file: String
+    /// All that it names, emptied or not.
     public let tensorCount: Int
+    /// In the order of their data.
     public let emptied: [Tensor]
+    /// Size of the file.
     public let bytesBefore: Int
+    /// Size of the new file; with digests it is known once they have been taken.
     public internal(set) var bytesAfter: Int
     /// Of a skeleton with digests, once it has been made.
     public internal(set) var rootDigest: String?
@@ -22,11 +30,16 @@ public struct PruneReport: Sendable {
       rootDigest = plan.notes?.root
     }
   }
+  /// A rank file each, in order.
   public internal(set) var ranks: [Rank]
+  /// What is odd about the input, a line each.
   public let warnings: [String]
 
+  /// Of all rank files.
   public var bytesBefore: Int { ranks.reduce(0) { $0 + $1.bytesBefore } }
+  /// Of all rank files.
   public var bytesAfter: Int { ranks.reduce(0) { $0 + $1.bytesAfter } }
+  /// Of all rank files.
   public var emptiedCount: Int { ranks.reduce(0) { $0 + $1.emptied.count } }
 
   /// For programs: sizes in bytes, one entry for each rank file and emptied tensor.

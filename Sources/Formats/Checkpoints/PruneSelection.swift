@@ -13,6 +13,7 @@ public struct PruneSelection: Sendable {
     self.keep = keep
   }
 
+  /// Whether a tensor of this name is emptied. What ``keep`` matches is not, whatever else says.
   public func selects(_ name: String) -> Bool {
     if keep.contains(where: { $0.matches(name) }) { return false }
     return all || Self.isPrunable(name) || prune.contains { $0.matches(name) }

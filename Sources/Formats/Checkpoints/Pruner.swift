@@ -8,17 +8,23 @@ public import SystemPackage
 /// digests are asked for); values that stay are copied by the kernel, not through this process. Memory is a constant
 /// and the headers, whatever the checkpoint's size.
 public struct Pruner: Sendable {
+  /// What to take out, and what to record of it.
   public struct Options: Sendable {
+    /// Which tensors are emptied; by default the weights of attention and MLP.
     public var selection = PruneSelection()
     /// Record in every rank file what is needed to prove and restore the original; see ``SkeletonVerifier``.
     public var skeleton = false
     /// Record a SHA-256 of every tensor, too. Implies `skeleton`. Reads everything.
     public var digests = false
+    /// Threads that copy and hash.
     public var workers = Parallel.defaultWorkers
+    /// Weights of attention and MLP go, and nothing is recorded.
     public init() {}
   }
 
+  /// What is copied; not changed.
   public let checkpoint: CheckpointDirectory
+  /// As they were given; `digests` alone makes a skeleton, too.
   public let options: Options
   /// What is odd about the input, though it does not stop anything.
   public let warnings: [String]

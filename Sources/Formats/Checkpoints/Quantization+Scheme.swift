@@ -19,6 +19,7 @@ extension Quantization {
   /// What a checkpoint of ours says of its codes in ``ModelNames/section``: they lie in rows, `[N, K]`. Upstream's int8
   /// weights lie in an order that depends on the GPU model they were converted for, which their files do not name.
   public static let orderKey = "codes"
+  /// The one order of codes that has a name: `[N, K]`, row-major.
   public static let rowOrder = "rows"
 }
 

@@ -8,17 +8,22 @@ public struct Quantization: Sendable, Hashable {
   public var cacheAlgorithm: Algorithm?
   /// Weights that share a scale in the group-wise algorithms.
   public var groupSize: Int
+  /// `smoothquant_val`, α of SmoothQuant (arXiv:2211.10438); 0.5 where nothing says.
   public var smoothQuantValue: Double
   /// Lowest and highest activation.
   public var clampValue: [Double]?
+  /// `use_meta_recipe`: Meta's recipe for FP8 by rows. False where nothing says.
   public var usesMetaRecipe: Bool
+  /// `has_zero_point`: groups have a zero point beside their scale. False where nothing says.
   public var hasZeroPoint: Bool
+  /// `pre_quant_scale`: activations are multiplied by a vector before the product, as in AWQ. False where nothing says.
   public var hasPreQuantScale: Bool
   /// Modules left as they are: names or patterns with `*`.
   public var excludedModules: [String]?
   /// Of `MIXED_PRECISION`: what each layer has, from `quant_cfg.json`.
   public var layers: [String: Algorithm]
 
+  /// What a configuration without a `quantization` object means.
   public init() {
     (algorithm, cacheAlgorithm, clampValue, excludedModules) = (nil, nil, nil, nil)
     (groupSize, smoothQuantValue, layers) = (128, 0.5, [:])

@@ -5,6 +5,7 @@ import Tensors
 
 /// A pruned checkpoint that records what it was made from, and so can say whether a checkpoint is that one.
 public struct Skeleton: Sendable {
+  /// The pruned checkpoint itself.
   public let checkpoint: CheckpointDirectory
   let notes: [SkeletonNotes]
 
@@ -31,9 +32,11 @@ public struct Skeleton: Sendable {
     public let file: String
     /// A tensor or a field; nil for the file as a whole.
     public let name: String?
+    /// A clause without a full stop: `missing`, `other values`, `F16 [4, 8] instead of BF16 [4, 8]`.
     public let reason: String
     public var description: String { file + (name.map { ": \($0)" } ?? "") + ": " + reason }
 
+    /// `file`, `name` (null for the file as a whole) and `reason`.
     public var json: JSONValue {
       ["file": .string(file), "name": name.map { .string($0) } ?? .null, "reason": .string(reason)]
     }

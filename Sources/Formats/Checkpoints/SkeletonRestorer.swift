@@ -5,8 +5,11 @@ public import SystemPackage
 /// Rebuilds the checkpoint that a skeleton was made from, its rank files byte for byte, taking the values that are
 /// gone from a full checkpoint.
 public struct SkeletonRestorer: Sendable {
+  /// What is rebuilt, and where values that were kept come from.
   public let skeleton: Skeleton
+  /// Where values that are gone come from.
   public let full: CheckpointDirectory
+  /// Threads that copy and hash.
   public var workers = Parallel.defaultWorkers
 
   /// - Throws: ``CheckpointError`` where the full checkpoint cannot be the original, naming each difference.

@@ -5,16 +5,22 @@ import SystemPackage
 
 /// Says whether a checkpoint is the one that a skeleton was made from.
 public struct SkeletonVerifier: Sendable {
+  /// What says how the original was.
   public let skeleton: Skeleton
+  /// What may be the original.
   public let full: CheckpointDirectory
+  /// Threads that read and hash.
   public var workers = Parallel.defaultWorkers
 
+  /// Reads nothing; that is ``run(progress:)``'s.
   public init(_ skeleton: Skeleton, against full: CheckpointDirectory) {
     self.skeleton = skeleton
     self.full = full
   }
 
+  /// What was found; no differences mean that all that could be compared is equal.
   public struct Outcome: Sendable {
+    /// Of structure first, then of values, in the order of files and data.
     public let differences: [Skeleton.Difference]
     /// Tensors whose values were compared, by digest or byte by byte.
     public let comparedCount: Int

@@ -4,6 +4,7 @@ public import SystemPackage
 
 /// Why a file is not safetensors, or why a tensor cannot be read from or written to one.
 public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What is wrong with a file or its header, or with what was asked of it. Its ``description`` is the message without the path.
   public enum Problem: Equatable, Sendable {
     /// Too short for the 8 bytes that give the header's size.
     case tooShort(byteCount: Int)

@@ -5,11 +5,18 @@ import Tensors
 
 /// An open safetensors file whose header has been checked. Any number of threads may read from it.
 public final class SafetensorsFile: Sendable {
+  /// Open as long as this object lives.
   public let file: ReadableFile
+  /// Checked against the file's size.
   public let header: SafetensorsHeader
+  /// As it was given.
   public var path: FilePath { file.path }
+  /// Of all tensors, in the order of their data.
   public var names: [String] { header.names }
 
+  /// Opens a file and checks its header; values are not read.
+  ///
+  /// - Throws: ``SafetensorsError`` where the file cannot be opened or read, is of another kind, or has a header that the format forbids.
   public init(_ path: FilePath) throws(SafetensorsError) {
     do throws(FileError) { file = try ReadableFile(path) } catch { throw SafetensorsError(path, .file(error)) }
     let bytes = try Self.headerBytes(file)

@@ -6,8 +6,11 @@ public import Tensors
 /// A value of this type has been checked: extents follow each other without holes or overlaps, fill the data
 /// exactly, and agree with shapes and types.
 public struct SafetensorsHeader: Sendable {
+  /// One tensor of the file.
   public struct Entry: Sendable, Hashable {
+    /// Any text but `__metadata__`, also an empty one; no two tensors have the same.
     public let name: String
+    /// Type and shape; its values take exactly the bytes of ``range``.
     public let description: TensorDescription
     /// Bytes of the values, counted from the start of the data.
     public let range: Range<Int>
@@ -40,7 +43,9 @@ public struct SafetensorsHeader: Sendable {
   public var metadata: OrderedDictionary<String, String> { optionalMetadata ?? [:] }
   /// Bytes of all tensors together.
   public var dataByteCount: Int { entries.last?.range.upperBound ?? 0 }
+  /// Of all tensors, in the order of their data.
   public var names: [String] { entries.map(\.name) }
 
+  /// The tensor of a name, in constant time; nil where there is none.
   public subscript(name: String) -> Entry? { places[name].map { entries[$0] } }
 }

@@ -7,7 +7,9 @@ public import Tensors
 ///
 /// Nothing checks that every tensor is written; what is not reads as zeros.
 public final class SafetensorsWriter: Sendable {
+  /// Stays open: who created it closes it.
   public let file: WritableFile
+  /// As it was written; says where each tensor's values lie.
   public let header: SafetensorsHeader
 
   /// Writes the header and gives the file its size.
@@ -25,6 +27,10 @@ public final class SafetensorsWriter: Sendable {
     try self.init(file: file, header: header)
   }
 
+  /// Writes a header that was made elsewhere and gives the file its size.
+  ///
+  /// - Parameter file: A new file.
+  /// - Throws: ``SafetensorsError/Problem/file(_:)`` where it cannot be written.
   public init(file: WritableFile, header: SafetensorsHeader) throws(SafetensorsError) {
     self.file = file
     self.header = header

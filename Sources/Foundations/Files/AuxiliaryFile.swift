@@ -2,14 +2,17 @@ public import SystemPackage
 
 /// A file that travels with a model's weights, such as its tokenizer: one that exists, or one that was made.
 public struct AuxiliaryFile: Sendable, Equatable {
+  /// Where its bytes are: on the disk, from where they are read when they are needed, or in memory.
   public enum Contents: Sendable, Equatable {
     case file(FilePath)
     case bytes([UInt8])
   }
   /// A plain file name.
   public var name: String
+  /// What is written under ``name``.
   public var contents: Contents
 
+  /// - Parameter path: Not looked at before the bytes are wanted.
   public init(_ name: String, at path: FilePath) {
     self.name = name
     contents = .file(path)
@@ -37,6 +40,9 @@ public struct AuxiliaryFile: Sendable, Equatable {
 }
 
 extension OutputDirectory {
+  /// Writes all of it under its name; a file on the disk is copied, symbolic links followed.
+  ///
+  /// - Throws: ``FileError`` where the name is not a plain one or is there already, and where the file cannot be read or written.
   public func write(_ file: AuxiliaryFile) throws(FileError) {
     switch file.contents {
     case .file(let path): try copyFile(from: path, name: file.name)

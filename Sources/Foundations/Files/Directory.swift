@@ -12,6 +12,7 @@ public enum Directory {
     return names
   }
 
+  /// Sockets, devices and pipes are `other`; a symbolic link counts as what it leads to.
   public enum Kind: Sendable { case file, directory, other }
 
   /// What a path leads to, links followed; nil where there is nothing or it cannot be looked at.

@@ -2,6 +2,7 @@ public import SystemPackage
 
 /// What went wrong with a file or directory, and how to mend it.
 public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What went wrong, by how it can be mended.
   public enum Problem: Equatable, Sendable {
     /// A system call failed.
     case system(call: String, Errno)
@@ -16,7 +17,9 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The output would touch something that must stay as it is.
     case refused(reason: String)
   }
+  /// What it is about; while an output is written, that may lie in the hidden directory beside the target.
   public let path: FilePath
+  /// See ``reason`` for it in words.
   public let problem: Problem
 
   public init(_ path: FilePath, _ problem: Problem) {

@@ -5,9 +5,13 @@ public import SystemPackage
 /// Replace such a file by rename, never in place: cutting it short under a live mapping kills the reader.
 @safe public final class MappedFile: @unchecked Sendable {  // immutable after init
   public let path: FilePath
+  /// As large as the file was when it was opened. Of an empty file nothing is mapped.
   public let byteCount: Int
   private let base: UnsafeRawPointer?
 
+  /// Opens a file and maps it; the descriptor is closed again.
+  ///
+  /// - Throws: ``FileError`` where it cannot be opened or mapped, or is no regular file.
   public convenience init(_ path: FilePath) throws(FileError) { try self.init(ReadableFile(path)) }
 
   /// Maps an open file, as large as it was when it was opened; the mapping outlives the descriptor.

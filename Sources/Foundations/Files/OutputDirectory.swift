@@ -93,6 +93,7 @@ public final class OutputDirectory: Sendable {
     try file.write(at: 0, bytes)
     try file.close()
   }
+  /// Writes a whole file in UTF-8.
   public func write(_ name: String, text: String) throws(FileError) { try write(name, bytes: Array(text.utf8)) }
   /// Copies a whole file, following symbolic links.
   public func copyFile(from source: FilePath, name: String) throws(FileError) {

@@ -7,6 +7,8 @@ public enum RankFile {
     guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), digits.count == 1 || digits.first != "0" else { return nil }
     return Int(digits) ?? .max
   }
+  /// Whether a name is `rank{n}{ending}`; the ending begins with its dot.
   public static func isOne(_ name: String, _ ending: String) -> Bool { number(name, ending) != nil }
+  /// The first name in the given order that is `rank{n}{ending}`; nil where none is.
   public static func first(in names: some Sequence<String>, _ ending: String) -> String? { names.first { isOne($0, ending) } }
 }

@@ -10,11 +10,15 @@ public import SystemPackage
 ///
 /// Nothing is mapped: a file cut short while it is read gives ``FileError``, not a signal.
 public final class ReadableFile: Sendable {
+  /// As it was given; it may lead elsewhere by now.
   public let path: FilePath
   /// The size when the file was opened.
   public let byteCount: Int
   let descriptor: Int32
 
+  /// Opens a file, symbolic links followed.
+  ///
+  /// - Throws: ``FileError`` where it cannot be opened; ``FileError/Problem/notARegularFile`` for a directory, pipe or device.
   public init(_ path: FilePath) throws(FileError) {
     let descriptor = try SystemCalls.open(path)
     do throws(FileError) {

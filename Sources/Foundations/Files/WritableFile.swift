@@ -24,6 +24,7 @@ public import SystemPackage
     if bytes.count >= Self.promptByteCount { SystemCalls.startWriting(descriptor, at: offset, count: bytes.count) }
   }
   private static let promptByteCount = 256 << 10
+  /// Writes all of `bytes` from `offset` on, growing the file as needed.
   public func write(at offset: Int, _ bytes: [UInt8]) throws(FileError) {
     var failure: FileError?
     unsafe bytes.withUnsafeBytes { buffer in

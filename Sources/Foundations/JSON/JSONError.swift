@@ -1,19 +1,31 @@
 /// Why bytes are not the JSON that was expected, and where.
 public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What is wrong with the text: the first fault that was met. Nothing after it was looked at.
   public enum Problem: Equatable, Sendable {
+    /// Inside a value, or before the first.
     case unexpectedEnd
+    /// Another byte than one that can stand here; `expected` is for people, such as `':'`.
     case unexpectedByte(UInt8, expected: String)
+    /// A spelling that RFC 8259 does not have, such as `01` or `1.`.
     case invalidNumber
+    /// An unknown letter after a backslash, digits that are none, or half of a surrogate pair.
     case invalidEscape
     case invalidUTF8
+    /// A byte below 0x20, which can stand in a string as an escape only.
     case controlCharacterInString(UInt8)
     case duplicateKey(String)
+    /// Arrays and objects inside each other.
     case tooDeep(limit: Int)
+    /// Values of any kind in the whole document.
     case tooManyValues(limit: Int)
+    /// A member's name, without its quotes.
     case keyTooLong(bytes: Int, limit: Int)
+    /// Combining marks in a row, in a name or a string; see ``CombiningMarks``.
     case tooManyMarks(limit: Int)
+    /// Anything but white space behind the document's value.
     case trailingBytes
   }
+  /// What was met at ``offset``.
   public let problem: Problem
   /// Byte offset from the start of the text.
   public let offset: Int

@@ -23,6 +23,7 @@ extension JSONValue {
     self = try parser.document()
   }
 
+  /// Reads one JSON document that fills `bytes`; parameters and errors as above.
   public init(
     parsing bytes: [UInt8], maximumDepth: Int = 128, allowsNonFinite: Bool = false, maximumValues: Int = .max,
     maximumKeyBytes: Int = 1 << 16, maximumMarks: Int = CombiningMarks.limit, takesLast: Bool = false
@@ -32,6 +33,9 @@ extension JSONValue {
       maximumKeyBytes: maximumKeyBytes, maximumMarks: maximumMarks, takesLast: takesLast)
   }
 
+  /// Reads one JSON document that fills `text`, with the limits above where none is given here.
+  ///
+  /// - Throws: ``JSONError``, whose offset counts bytes of UTF-8.
   public init(parsing text: String, maximumDepth: Int = 128, allowsNonFinite: Bool = false) throws(JSONError) {
     try self.init(parsing: Array(text.utf8), maximumDepth: maximumDepth, allowsNonFinite: allowsNonFinite)
   }

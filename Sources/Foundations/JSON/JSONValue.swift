@@ -18,10 +18,12 @@ public typealias JSONObject = OrderedDictionary<String, JSONValue>
 
 /// A number as its author spelled it.
 public struct JSONNumber: Sendable, Hashable {
+  /// As spelled, such as `1e-05`. Where the parser allowed them also `NaN`, `Infinity` and `-Infinity`.
   public let text: String
 
+  /// In decimal digits.
   public init(_ value: Int) { text = String(value) }
-  /// The shortest spelling that reads back as the same value; a whole number keeps its `.0`.
+  /// The shortest spelling that reads back as the same value; a whole number keeps its `.0`. NaN and infinity have no spelling in JSON.
   public init(_ value: Double) { text = value.description }
   init(checked text: String) { self.text = text }
 
@@ -31,16 +33,24 @@ public struct JSONNumber: Sendable, Hashable {
     guard let value = Double(text), value.rounded(.towardZero) == value, abs(value) < 0x1p53 else { return nil }
     return Int(value)
   }
+  /// The nearest float64: infinite beyond its range, NaN for `NaN`.
   public var double: Double? { Double(text) }
 }
 
 extension JSONValue {
+  /// nil for a value of another kind.
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  /// A whole number that fits, however it is spelled (`3`, `3.0`, `3e0`); nil for any other value.
   public var int: Int? { if case .number(let value) = self { value.int } else { nil } }
+  /// The nearest float64; nil for a value of another kind.
   public var double: Double? { if case .number(let value) = self { value.double } else { nil } }
+  /// nil for a value of another kind.
   public var string: String? { if case .string(let value) = self { value } else { nil } }
+  /// The elements in order; nil for a value of another kind.
   public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+  /// The members in order; nil for a value of another kind.
   public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
+  /// Whether the value is `null`. A member that is missing is no value at all, which ``subscript(_:)`` gives as nil.
   public var isNull: Bool { self == .null }
 
   /// The member called `key`, or nil where this is no object or has no such member.
@@ -65,6 +75,7 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 {
   public init(stringLiteral value: String) { self = .string(value) }
   public init(integerLiteral value: Int) { self = .number(JSONNumber(value)) }
+  /// In the shortest spelling, see ``JSONNumber``.
   public init(floatLiteral value: Double) { self = .number(JSONNumber(value)) }
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
@@ -76,9 +87,12 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONValue {
+  /// A number in decimal digits.
   public static func int(_ value: Int) -> JSONValue { .number(JSONNumber(value)) }
-  /// JSON has no word for NaN and infinity: they are null.
+  /// A number in its shortest spelling. JSON has no word for NaN and infinity: they are null.
   public static func double(_ value: Double) -> JSONValue { value.isFinite ? .number(JSONNumber(value)) : .null }
+  /// An array of numbers, in order.
   public static func ints(_ values: some Sequence<Int>) -> JSONValue { .array(values.map { .int($0) }) }
+  /// An array of strings, in order.
   public static func strings(_ values: some Sequence<String>) -> JSONValue { .array(values.map { .string($0) }) }
 }

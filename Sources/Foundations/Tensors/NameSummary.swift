@@ -8,6 +8,7 @@ public struct NameSummary: Sendable, Equatable, CustomStringConvertible {
   /// Characters of one name; a longer one loses its middle.
   public static let nameLimit = 90
 
+  /// Such as `model.layers.*.mlp.up_proj.weight (32), … and 32 more`; empty for no names.
   public let description: String
   /// How many names there were.
   public let count: Int

@@ -12,6 +12,7 @@ public enum NumberFormat {
     return UInt16(truncatingIfNeeded: (bits & 0x7FFF_FFFF) > 0x7F80_0000 ? quiet : rounded)
   }
   @inlinable @inline(always)
+  /// The float32 with these upper 16 bits, which has the same value.
   public static func float(fromBFloat16 bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
 
   #if arch(arm64) || os(Linux)
@@ -19,6 +20,7 @@ public enum NumberFormat {
     @inlinable @inline(always)
     public static func float16(from value: Float) -> UInt16 { Float16(value).bitPattern }
     @inlinable @inline(always)
+    /// The float32 with the same value, which every binary16 number has.
     public static func float(fromFloat16 bits: UInt16) -> Float { Float(Float16(bitPattern: bits)) }
   #endif
 

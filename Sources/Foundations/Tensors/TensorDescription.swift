@@ -2,8 +2,10 @@
 public struct TensorDescription: Sendable, Hashable, CustomStringConvertible {
   /// Extents, outermost first; empty for a scalar.
   public var shape: [Int]
+  /// Elements may be narrower than a byte.
   public var elementType: ElementType
 
+  /// Checks nothing: a shape out of a file goes through ``checkedByteCount(shape:elementType:)`` first.
   public init(shape: [Int], elementType: ElementType) {
     self.shape = shape
     self.elementType = elementType

@@ -16,23 +16,32 @@ public actor LiveWeights {
   }
   /// What is known of a version.
   public struct Facts: Sendable {
+    /// `fp_` and digits of its digests; see ``LiveWeights/name(of:)``.
     public var name: String
+    /// Whether it chooses the tokens now.
     public var isActive: Bool
     /// The weights of the engine's files.
     public var isEngineFile: Bool
+    /// Where its weights came from; nil for the engine file's where there is no `lineage.json`.
     public var lineage: Lineage?
+    /// By rank.
     public var digests: [RankDigest]
-    /// Weights that differ from the engine file's, that came out as the file has them, and that were not touched.
+    /// Weights of all ranks that differ from the engine file's; 0 for those themselves, as the two counts below.
     public var made: Int
+    /// Weights that were made and came out as the engine file has them.
     public var unchanged: Int
+    /// Weights that were not touched.
     public var kept: Int
+    /// What making it gave cause to say, a line each; none for the engine file's.
     public var warnings: [String]
     /// Memory beside the engine file's, in bytes.
     public var byteCount: Int
   }
   /// What a change did.
   public struct Change: Sendable {
+    /// The version that chose tokens before; equal to `to` where nothing changed.
     public var from: String
+    /// The version that chooses tokens now.
     public var to: String
     /// The first step with the new weights; see ``GeneratedToken/step``.
     public var firstStep: UInt64
@@ -43,8 +52,11 @@ public actor LiveWeights {
     /// What goes for the version that chooses the tokens now, such as that its model has another chat template.
     public var warnings: [String] = []
   }
+  /// All versions, and what is under way.
   public struct Overview: Sendable {
+    /// By age; the engine file's first.
     public var versions: [Facts]
+    /// The version that chooses the tokens.
     public var active: String
     /// What ``undo(_:)`` would go back to.
     public var previous: String?
@@ -239,6 +251,7 @@ public actor LiveWeights {
     if history.last == active { history.removeLast() }
   }
 
+  /// A snapshot. Memory that several versions share counts once.
   public func overview() -> Overview {
     var seen: Set<ObjectIdentifier> = []
     var bytes = 0

@@ -10,7 +10,9 @@ public import Execution
 /// Between steps, and only there, the thread runs what is given to ``perform(running:forgettingPrefixes:_:)``; that is
 /// where weights change.
 public final class EngineLoop: Sendable {
+  /// The executor's.
   public let limits: ExecutorLimits
+  /// As they were given.
   public let options: EngineLoopOptions
   private let core: LoopCore
 

@@ -10,6 +10,7 @@ public enum GenerationEvent: Sendable, Hashable {
   case finished(FinishReason, Usage)
 }
 
+/// Why an answer ended without an error.
 public enum FinishReason: Sendable, Hashable {
   /// A stop token or the end of sequence was chosen; `nil` where something else ended the text, as a stop string.
   case stop(tokenID: Int32?)
@@ -21,6 +22,7 @@ public enum FinishReason: Sendable, Hashable {
 
 /// What a request took.
 public struct Usage: Sendable, Hashable {
+  /// Tokens of the whole prompt, found in the cache or computed.
   public var promptTokens: Int
   /// Prompt tokens whose keys and values an earlier request had left in the cache.
   public var cachedPromptTokens: Int

@@ -2,11 +2,14 @@
 public struct GenerationRequest: Sendable {
   /// For messages only; need not be unique.
   public var id: String
+  /// At least one; each at least 0 and below the vocabulary size.
   public var promptIDs: [Int32]
+  /// Checked when the request is submitted.
   public var sampling: SamplingParameters
   /// Token ids that end a sequence unless `sampling.ignoreEndOfSequence`.
   public var endOfSequenceIDs: Set<Int32>
 
+  /// A prompt that is scored is computed from its first token on, with the logits of every row.
   public var promptScores: PromptScores
 
   public init(

@@ -12,6 +12,7 @@ public enum InFlightRequests: Sendable, Hashable {
 
 /// Why a request ended that was being answered when weights changed.
 public struct WeightsReplaced: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The weights that took the old ones' place, see ``LiveWeights/name(of:)``.
   public var version: String
   public init(version: String) { self.version = version }
   public var description: String {

@@ -6,12 +6,14 @@ public struct LatencyHistogram: Sendable, Hashable {
   ]
   /// Durations at most ``bounds``, each bucket with those of the smaller ones.
   public private(set) var cumulativeCounts = [UInt64](repeating: 0, count: bounds.count)
+  /// Of all durations, also of those above the last of ``bounds``.
   public private(set) var count: UInt64 = 0
   /// Of all durations, in seconds.
   public private(set) var sum = 0.0
 
   public init() {}
 
+  /// Counts one duration.
   public mutating func record(_ seconds: Double) {
     count += 1
     sum += seconds

@@ -13,6 +13,7 @@ public struct VersionedEvents: AsyncSequence, Sendable {
 
   public func makeAsyncIterator() -> Iterator { Iterator(events: events.makeAsyncIterator(), versions: versions) }
 
+  /// Where one reader is in the events.
   public struct Iterator: AsyncIteratorProtocol {
     private var events: AsyncThrowingStream<GenerationEvent, any Error>.Iterator
     private let versions: WeightVersionLog

@@ -11,6 +11,7 @@ public final class WeightVersionLog: Sendable {
   }
   private let entries: Mutex<[Entry]>
 
+  /// - Parameter version: The weights of all steps until the first change.
   public init(_ version: String) { entries = Mutex([Entry(step: 0, version: version)]) }
 
   /// What chooses tokens now.

@@ -25,6 +25,7 @@ public struct SamplingScratch: Sendable {
   package var blockSums: [Double] = []
   package var rawLogits: [Float] = []
 
+  /// Takes no memory yet; grows to what a vocabulary needs.
   public init() {}
 
   /// Fills `weights` with `exp(logit - best logit)` of the candidates, which are sorted.

@@ -2,6 +2,7 @@ public import Execution
 
 /// A chosen token.
 public struct GeneratedToken: Sendable, Hashable {
+  /// At least 0 and below the vocabulary size.
   public var id: Int32
   /// Its natural-log probability under the model, before penalties, bias, temperature and filters; `nil` if not asked.
   public var logProbability: Float?

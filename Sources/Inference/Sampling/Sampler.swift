@@ -6,6 +6,7 @@ public import Execution
 /// prompt and the logits it was shown. The steps, in order, a file each: penalties, bias, minimum length, temperature,
 /// top-k, top-p, min-p, draw.
 public struct Sampler: Sendable {
+  /// As they were given, and valid.
   public let parameters: SamplingParameters
   /// What draws are made from: `parameters.seed`, or what took its place.
   public let seed: UInt64

@@ -15,6 +15,7 @@ public struct SamplingParameterError: Error, Hashable, CustomStringConvertible {
     case stopTokenIDs = "stop_token_ids"
     case logProbabilities = "logprobs"
   }
+  /// The first that was found to be outside.
   public let parameter: Parameter
   /// The value as given.
   public let value: String
@@ -26,6 +27,7 @@ public struct SamplingParameterError: Error, Hashable, CustomStringConvertible {
 
 /// Logits from which no token can be chosen.
 public struct SamplingError: Error, Hashable, CustomStringConvertible {
+  /// Why nothing can be chosen.
   public enum Problem: Sendable, Hashable {
     /// A logit is NaN or +infinity.
     case notFinite(tokenID: Int)
@@ -36,6 +38,7 @@ public struct SamplingError: Error, Hashable, CustomStringConvertible {
     /// The executor gave another number of logits than it announced.
     case wrongCount(Int)
   }
+  /// Of the next token of the answer.
   public let problem: Problem
   /// How many tokens the request had generated.
   public let generatedTokens: Int

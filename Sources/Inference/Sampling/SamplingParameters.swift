@@ -37,6 +37,7 @@ public struct SamplingParameters: Sendable, Hashable {
   /// Temperatures below this are taken as 0: the quotients would leave float32's range.
   public static let greedyBelow = 1e-5
 
+  /// Samples from the model's own distribution until an end of sequence, or until the engine can hold no more.
   public init() {}
 
   /// The most likely token, always.

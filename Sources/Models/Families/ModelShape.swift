@@ -1,12 +1,18 @@
 /// The extents from which every weight's shape follows.
 public struct ModelShape: Sendable, Hashable {
+  /// Width of the residual stream.
   public var hiddenSize: Int
+  /// Query heads of the whole model.
   public var headCount: Int
+  /// Key-value heads of the whole model; fewer than query heads with grouped queries (arXiv:2305.13245).
   public var keyValueHeadCount: Int
+  /// Elements of a head. Query heads together need not be as wide as the hidden size.
   public var headSize: Int
+  /// Width of an MLP between its projections.
   public var intermediateSize: Int
   /// Unpadded.
   public var vocabularySize: Int
+  /// Of all pipeline stages together.
   public var layerCount: Int
 
   public init(

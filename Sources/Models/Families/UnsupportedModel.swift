@@ -1,11 +1,16 @@
 /// A model that cannot be built, and why.
 public enum UnsupportedModel: Error, Equatable, Sendable, CustomStringConvertible {
+  /// `architecture` of a configuration, and those that there are.
   case architecture(String, supported: [String])
+  /// A field of the configuration, and its value.
   case setting(String, String)
   /// A setting whose value says nothing that could be meant: what it is, and what to do.
   case unclear(String, String, String)
+  /// What cannot be divided, how many there are, and the tensor-parallel size.
   case indivisible(String, Int, by: Int)
+  /// Upstream's name of an algorithm, or that of a scheme and for what it lacks.
   case quantization(String)
+  /// A rank below 0, or not below the world size.
   case rank(Int, worldSize: Int)
 
   public var description: String {

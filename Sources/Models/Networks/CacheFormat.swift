@@ -2,11 +2,16 @@ public import Tensors
 
 /// Keys and values of the attentions of one kind on one rank: layers whose heads are of one number and size.
 public struct CacheFormat: Sendable, Hashable {
+  /// Attentions of this rank that keep keys and values in it; ``Attention/layer`` is below it.
   public var layers: Int
+  /// Of this rank: the model's own number, or its share of them where heads are spread over tensor-parallel ranks.
   public var keyValueHeads: Int
+  /// Elements of one key, and of one value.
   public var headSize: Int
+  /// float32 or bfloat16: a plan's check refuses others, and caches of several types in one plan.
   public var elementType: ElementType
 
+  /// Checks nothing: a plan's check bounds all four.
   public init(layers: Int, keyValueHeads: Int, headSize: Int, elementType: ElementType) {
     self.layers = layers
     self.keyValueHeads = keyValueHeads

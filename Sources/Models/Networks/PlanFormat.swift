@@ -2,6 +2,7 @@ public import JSON
 
 /// A recipe, operation or plan that does not read as one.
 public struct PlanFormatError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// A clause without a full stop, such as `"heads" is missing`.
   public let reason: String
   public init(_ reason: String) { self.reason = reason }
   public var description: String { reason }

@@ -4,6 +4,7 @@ import Schemes
 import Tensors
 
 extension Recipe {
+  /// The outermost step first: `{"pack": "panel16x2", "of": {"cast": "BF16", "of": {"take": "lm_head.weight", "shape": [32000, 576]}}}`.
   public var json: JSONValue {
     switch self {
     case .take(let name, let shape): ["take": .string(name), "shape": .ints(shape)]
@@ -15,6 +16,9 @@ extension Recipe {
     }
   }
 
+  /// Reads what ``json`` writes. Whether shapes fit together is ``shape``.
+  ///
+  /// - Throws: ``PlanFormatError`` for a step, element type, scheme or layout that this version does not know, and for members missing.
   public init(json: JSONValue) throws(PlanFormatError) {
     if let name = json["take"]?.string {
       self = .take(name: name, shape: try json.shape("shape"))

@@ -2,12 +2,14 @@ public import JSON
 
 /// Rotary position embedding (arXiv:2104.09864) with the frequency scaling that the configuration names.
 public struct RotaryEmbedding: Sendable, Hashable {
+  /// Which two elements of a head are turned as one plane.
   public enum Style: String, Sendable, Hashable {
     /// Element i turns with element i + dimension/2 (GPT-NeoX, Llama).
     case halves
     /// Element 2i turns with element 2i + 1 (GPT-J).
     case pairs
   }
+  /// What is done to the frequencies of a model that was made to go beyond the positions it was first trained on.
   public enum Scaling: Sendable, Hashable {
     case none
     /// Positions divided by `factor`.
@@ -15,11 +17,15 @@ public struct RotaryEmbedding: Sendable, Hashable {
     /// Llama 3.1: low frequencies divided by `factor`, high ones kept, a ramp between.
     case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaximum: Double)
   }
+  /// The same for queries and keys.
   public var style: Style
   /// How many elements of a head turn; even, at most the head size.
   public var dimension: Int
+  /// Plane i turns by `base^(-2i / dimension)` radians a position, before ``scaling``; 10,000 in the paper. Above 0.
   public var base: Double
+  /// Of the frequencies alone: no kind changes the scale of the scores.
   public var scaling: Scaling
+  /// Checks nothing; ``check()`` does.
   public init(style: Style, dimension: Int, base: Double, scaling: Scaling) {
     self.style = style
     self.dimension = dimension
@@ -29,6 +35,7 @@ public struct RotaryEmbedding: Sendable, Hashable {
 }
 
 extension RotaryEmbedding {
+  /// `style`, `dimension`, `base`, and `scaling`: null, or an object with its `kind`.
   public var json: JSONValue {
     let scalingJSON: JSONValue =
       switch scaling {
@@ -41,6 +48,9 @@ extension RotaryEmbedding {
     return ["style": .string(style.rawValue), "dimension": .int(dimension), "base": .double(base), "scaling": scalingJSON]
   }
 
+  /// Reads what ``json`` writes. Whether the numbers are ones to turn by is ``check()``.
+  ///
+  /// - Throws: ``PlanFormatError`` for a member that is missing or of the wrong kind, and for an unknown style or scaling.
   public init(json: JSONValue) throws(PlanFormatError) {
     guard let style = Style(rawValue: try json.text("style")) else { throw PlanFormatError("unknown rotary style") }
     let scalingJSON = try json.member("scaling")

@@ -28,6 +28,7 @@ public enum NumberScheme: Sendable, Hashable {
     }
   }
 
+  /// The scheme of a ``name``; nil where this version has none of it.
   public init?(name: String) {
     if let type = ElementType(rawValue: name) {
       self = .plain(type)

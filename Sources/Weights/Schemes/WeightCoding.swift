@@ -2,7 +2,9 @@ public import Tensors
 
 /// A part of an encoded weight, as checkpoints keep it: a tensor of its own.
 public struct CodedPart: Sendable {
+  /// What a part is to the values: the codes, what codes are multiplied by, or the codes that stand for 0.
   public enum Kind: String, Sendable { case codes, scales, zeros }
+  /// Of the parts of a scheme, one alone holds the codes.
   public let kind: Kind
   /// What stands in the place of `weight` at the end of the tensor's name.
   public let suffix: String
@@ -15,6 +17,7 @@ public struct CodedPart: Sendable {
   /// Whether the tensor has a dimension of columns; otherwise it is `[N]`.
   public let isMatrix: Bool
 
+  /// - Parameter columns: For a number of inputs K, how many the part has in each row.
   public init(
     _ kind: Kind, suffix: String, elementType: ElementType, accepted: [ElementType], isMatrix: Bool, columns: @escaping @Sendable (Int) -> Int
   ) {
@@ -43,12 +46,13 @@ public struct CodedPart: Sendable {
 /// A weight is encoded row by row (one output of a linear layer), so rows of several tensors can stand below each other,
 /// and a tile of rows is encoded without the rest. In an engine all parts of a weight lie together, panel by panel.
 public protocol WeightCoding: Sendable {
-  /// TensorRT-LLM's `quant_algo`.
+  /// TensorRT-LLM's `quant_algo`, such as `W8A16`.
   static var name: String { get }
+  /// How its panels lie in an engine's file.
   static var layout: WeightLayout { get }
-  /// As checkpoints keep them: codes first.
+  /// As checkpoints keep them: codes first. Every method takes memory for them in this order.
   static var parts: [CodedPart] { get }
-  /// Bytes of a panel of ``WeightLayout/panelRows`` rows.
+  /// Bytes of a panel of ``WeightLayout/panelRows`` rows, of which each has so many columns.
   static func panelByteCount(columns: Int) -> Int
 
   /// Encodes rows.
@@ -61,9 +65,9 @@ public protocol WeightCoding: Sendable {
   static func decode(_ parts: [UnsafeMutableRawBufferPointer], rows: Int, columns: Int, into destination: UnsafeMutableRawBufferPointer)
   /// Puts encoded rows into panels; rows up to the end of the last panel become zero.
   static func pack(_ parts: [UnsafeMutableRawBufferPointer], rows: Int, columns: Int, into destination: UnsafeMutableRawBufferPointer)
-  /// Takes the first `rows` rows of panels apart again.
+  /// Takes the first `rows` rows of panels apart again, as they were given to ``pack(_:rows:columns:into:)``.
   static func unpack(_ source: UnsafeRawBufferPointer, rows: Int, columns: Int, into parts: [UnsafeMutableRawBufferPointer])
-  /// How many rows of whole panels stand for NaN or infinity.
+  /// How many rows of whole panels stand for NaN or infinity; a row of codes does so as a whole.
   static func nonFiniteRows(_ source: UnsafeRawBufferPointer, columns: Int) -> Int
 }
 

@@ -3,7 +3,9 @@ public import JSON
 /// `target += value`.
 public struct Add: OperationBody {
   public static let name = "add"
+  /// Changed in place: the sum afterwards.
   public var target: ValueID
+  /// As wide, with the same kind of rows; stays as it is.
   public var value: ValueID
 
   public init(target: ValueID, value: ValueID) { (self.target, self.value) = (target, value) }

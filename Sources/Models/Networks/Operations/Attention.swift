@@ -9,31 +9,43 @@ public import JSON
 public struct Attention: OperationBody {
   /// `head = head / sqrt(mean(head²) + epsilon) * weight`; weight `[headSize]`, the same for all heads.
   public struct HeadNorm: Sendable, Hashable {
+    /// Engine name, `[headSize]`, in rows.
     public var weight: String
+    /// Added to the mean square, under the root. Finite.
     public var epsilon: Float
     public init(weight: String, epsilon: Float) { (self.weight, self.epsilon) = (weight, epsilon) }
   }
   public static let name = "attention"
+  /// Token rows: query heads, then key heads, then value heads. Holds normed and turned queries and keys afterwards.
   public var qkv: ValueID
+  /// Token rows, query head beside query head.
   public var output: ValueID
-  /// Index into the plan's caches, and the layer within it; both by ``Network/assignCaches(_:)``.
+  /// Index into the plan's caches, by ``Network/assignCaches(_:)``.
   public var cache: Int
+  /// The attention's place in its cache, from 0 in the order of operations; no two attentions of a cache have the same.
   public var layer: Int
+  /// Query heads of this rank; head h reads key-value head `h · keyValueHeads / heads`.
   public var heads: Int
+  /// Of this rank, as many as the cache has; divides `heads`.
   public var keyValueHeads: Int
+  /// Elements of a query, a key or a value; the cache's.
   public var headSize: Int
   /// Factor of the scores, usually 1/√headSize.
   public var scale: Float
   /// Index into the plan's rotary embeddings; nil: positions are not turned.
   public var rotary: Int?
+  /// Norm of each query head before it is turned; nil: none.
   public var queryNorm: HeadNorm?
+  /// Norm of each key head before it is turned and stored; nil: none.
   public var keyNorm: HeadNorm?
   /// Positions that a query sees, its own among them; nil: all before it.
   public var window: Int?
+  /// Bound of the scores, within ``Unary/caps``; nil: they are taken as they are.
   public var softCap: Float?
   /// A logit for every query head, `[heads]`.
   public var sinks: String?
 
+  /// `cache` and `layer` may stay at 0: ``Network/assignCaches(_:)`` sets both.
   public init(
     qkv: ValueID, output: ValueID, cache: Int = 0, layer: Int = 0, heads: Int, keyValueHeads: Int, headSize: Int, scale: Float,
     rotary: Int? = nil, queryNorm: HeadNorm? = nil, keyNorm: HeadNorm? = nil, window: Int? = nil, softCap: Float? = nil, sinks: String? = nil

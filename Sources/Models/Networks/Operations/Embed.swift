@@ -5,10 +5,13 @@ public import JSON
 /// Weight `[rows, output width]`: the table, or a tensor-parallel rank's rows of it.
 public struct Embed: OperationBody {
   public static let name = "embed"
+  /// Engine name. The table lies in rows, or in panels where it is the head's weight too.
   public var weight: String
   /// The id of the table's first row.
   public var firstToken: Int
+  /// 1 for most families; the square root of the width for Gemma 3. Finite.
   public var scale: Float
+  /// Token rows.
   public var output: ValueID
 
   public init(weight: String, firstToken: Int, scale: Float, output: ValueID) {

@@ -3,6 +3,7 @@ public import JSON
 /// Sums a value over the tensor-parallel group, in place, in the order of ranks.
 public struct AllReduce: OperationBody {
   public static let name = "allReduce"
+  /// Rows of either kind, and as wide on every rank of the group.
   public var value: ValueID
   public init(value: ValueID) { self.value = value }
 
@@ -18,7 +19,9 @@ public struct AllReduce: OperationBody {
 /// Puts the group's rows beside each other in the order of ranks; `output` is as many times as wide as there are ranks.
 public struct AllGather: OperationBody {
   public static let name = "allGather"
+  /// The rank's own part, as wide on every rank of the group.
   public var input: ValueID
+  /// In each row rank r's part begins at element `r · input width`; in a buffer of its own.
   public var output: ValueID
   public init(input: ValueID, output: ValueID) { (self.input, self.output) = (input, output) }
 
@@ -37,6 +40,7 @@ public struct AllGather: OperationBody {
 /// Hands a value to the next pipeline stage.
 public struct Send: OperationBody {
   public static let name = "send"
+  /// Whole rows. A rank sends to the rank with its tensor-parallel rank in the next stage, which waits for it.
   public var value: ValueID
   public init(value: ValueID) { self.value = value }
 
@@ -53,6 +57,7 @@ public struct Send: OperationBody {
 /// Takes a value from the previous pipeline stage.
 public struct Receive: OperationBody {
   public static let name = "receive"
+  /// Whole rows, as wide as what the rank with the same tensor-parallel rank sends.
   public var value: ValueID
   public init(value: ValueID) { self.value = value }
 

@@ -7,16 +7,23 @@ public import JSON
 public struct Gated: OperationBody {
   /// Limits of a gate; only with ``Activation/silu``.
   public struct Limits: Sendable, Hashable {
+    /// Above 0. Bounds the activated half from above, and the factor on both sides.
     public var limit: Float
+    /// Inside the sigmoid; 1.702 in gpt-oss.
     public var alpha: Float
     /// Added to the factor.
     public var offset: Float
+    /// gpt-oss has 7, 1.702 and 1.
     public init(limit: Float, alpha: Float, offset: Float) { (self.limit, self.alpha, self.offset) = (limit, alpha, offset) }
   }
   public static let name = "gated"
+  /// Rows of either kind, twice as wide as the output.
   public var input: ValueID
+  /// The function f.
   public var activation: Activation
+  /// nil: the first formula above.
   public var limits: Limits?
+  /// In a buffer of its own.
   public var output: ValueID
 
   public init(input: ValueID, activation: Activation, limits: Limits? = nil, output: ValueID) {
@@ -62,10 +69,15 @@ public struct Gated: OperationBody {
 /// `output = f(activated) * factor`: what ``Gated`` is before fusion; no plan holds it.
 public struct ActivatedProduct: OperationBody {
   public static let name = "activatedProduct"
+  /// What f is applied to: `gate_proj` of Hugging Face's names, `fc` of TensorRT-LLM's.
   public var activated: ValueID
+  /// `up_proj` of Hugging Face's names, `gate` of TensorRT-LLM's; as wide.
   public var factor: ValueID
+  /// The function f.
   public var activation: Activation
+  /// What becomes ``Gated/limits``.
   public var limits: Gated.Limits?
+  /// As wide as each of the two.
   public var output: ValueID
 
   public init(activated: ValueID, factor: ValueID, activation: Activation, limits: Gated.Limits? = nil, output: ValueID) {
@@ -89,6 +101,8 @@ public struct ActivatedProduct: OperationBody {
   public func check(_ plan: PlanView) throws(PlanFormatError) { throw PlanFormatError("a gated activation that was not fused") }
 }
 
+/// A function of an MLP, element by element: `silu` is x · sigmoid(x), `gelu` x · Φ(x) with the normal distribution's Φ
+/// (arXiv:1606.08415), `relu` max(x, 0).
 public enum Activation: String, Sendable, Hashable, CaseIterable {
   case silu, gelu
   /// The tanh approximation (`gelu_new`, `gelu_pytorch_tanh`).

@@ -3,9 +3,13 @@ public import JSON
 /// `output = input · weightᵀ + bias`; weight `[output width, input width]`, bias `[output width]`.
 public struct Linear: OperationBody {
   public static let name = "linear"
+  /// Rows of either kind.
   public var input: ValueID
+  /// Engine name; the weight lies in panels.
   public var weight: String
+  /// Engine name; nil: nothing is added.
   public var bias: String?
+  /// As many rows as the input, in a buffer of its own.
   public var output: ValueID
 
   public init(input: ValueID, weight: String, bias: String? = nil, output: ValueID) {

@@ -5,15 +5,22 @@ public import JSON
 /// RMS (arXiv:1910.07467): `x / sqrt(mean(x²) + epsilon) * weight`. Layer (arXiv:1607.06450):
 /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias`. Weight and bias `[width]`; all values are as wide.
 public struct Norm: OperationBody {
+  /// Root mean square or layer norm; the formulas are above.
   public enum Kind: String, Sendable, Hashable { case rms, layer }
   public static let name = "norm"
+  /// Of what fusion makes of an ``Add``, always ``Kind/rms``.
   public var kind: Kind
+  /// Rows of either kind; with a residual, what is added to that.
   public var input: ValueID
+  /// Changed in place: the sum afterwards. nil: the input is normed as it is.
   public var residual: ValueID?
+  /// Engine name, `[width]`, in rows.
   public var weight: String
   /// Layer norms only.
   public var bias: String?
+  /// Added to the mean square or the variance, under the root. Finite.
   public var epsilon: Float
+  /// In a buffer of its own, apart from input and residual.
   public var output: ValueID
 
   public init(_ kind: Kind = .rms, input: ValueID, residual: ValueID? = nil, weight: String, bias: String? = nil, epsilon: Float, output: ValueID) {

@@ -18,6 +18,7 @@ public enum Operation: Sendable, Hashable {
   case send(Send)
   case receive(Receive)
 
+  /// What its kind says of it, whatever the kind is.
   public var body: any OperationBody {
     switch self {
     case .embed(let body): body
@@ -43,6 +44,7 @@ public enum Operation: Sendable, Hashable {
     let body = body
     return (body.reads, body.writes)
   }
+  /// Engine names of the weights it reads, in the order of their use.
   public var weightNames: [String] { body.weightNames }
 
   /// With other numbers for its values.
@@ -64,6 +66,7 @@ public enum Operation: Sendable, Hashable {
     }
   }
 
+  /// An object whose first member is called ``name``: an element of a plan's `operations`.
   public var json: JSONValue { .object(body.json) }
 
   /// - Throws: ``PlanFormatError`` for an unknown operation or a member that is missing or of the wrong kind.

@@ -5,30 +5,39 @@ public import Tensors
 ///
 /// An operation works on all rows of its input values. Widths are elements a row.
 public protocol OperationBody: Sendable, Hashable {
-  /// What its JSON object begins with.
+  /// What its JSON object begins with, such as `linear`; no two kinds have the same.
   static var name: String { get }
-  /// Values read, and values written; one that is changed in place is in both.
+  /// Values read; one that is changed in place is written, too.
   var reads: [ValueID] { get }
+  /// Values written. The last operation of a last pipeline stage writes one alone: the logits.
   var writes: [ValueID] { get }
   /// The value that is changed in place: the only one whose buffer an output may share.
   var inPlace: ValueID? { get }
   /// Values read whose buffers hold something else afterwards.
   var consumes: [ValueID] { get }
-  /// Engine names, in the order of their use.
+  /// Engine names of the weights it reads, in the order of their use; without optional ones that are absent.
   var weightNames: [String] { get }
-  /// With other numbers for its values.
+  /// The same operation with other numbers for its values: `new` is asked for each.
   func renumbered(_ new: (ValueID) -> ValueID) -> Self
+  /// As a plan holds it: the first member is called ``name``, what is nil is left out.
   var json: JSONObject { get }
+  /// Reads what ``json`` writes.
+  ///
   /// - Throws: ``PlanFormatError`` for a member that is missing or of the wrong kind. Whether values and weights exist and fit is
   ///   ``check(_:)``.
   init(json: JSONValue) throws(PlanFormatError)
-  /// Proves that rows, widths and weights fit each other. Values have been found to exist.
+  /// Proves that rows, widths and weights fit each other. Values have been found to exist; weights have not.
+  ///
+  /// - Throws: ``PlanFormatError`` with the first thing that does not fit.
   func check(_ plan: PlanView) throws(PlanFormatError)
 }
 
 extension OperationBody {
+  /// Nothing, where a kind does not say otherwise.
   public var inPlace: ValueID? { nil }
+  /// Nothing, where a kind does not say otherwise.
   public var consumes: [ValueID] { [] }
+  /// None, where a kind does not say otherwise.
   public var weightNames: [String] { [] }
 }
 
@@ -36,6 +45,7 @@ extension OperationBody {
 public struct PlanView {
   /// A weight as the plan has it.
   public struct Weight {
+    /// Logical, `[N, K]` or `[N]`, however it is stored.
     public var shape: [Int]
     /// In panels, as products and gathers read it, not in rows.
     public var isPacked: Bool
@@ -43,11 +53,17 @@ public struct PlanView {
     public var isPlain: Bool
     public init(shape: [Int], isPacked: Bool, isPlain: Bool = true) { (self.shape, self.isPacked, self.isPlain) = (shape, isPacked, isPlain) }
   }
+  /// The plan's, by ``ValueID``.
   public var values: [Value]
+  /// The plan's, by ``Attention/cache``.
   public var caches: [CacheFormat]
+  /// The plan's, by ``Attention/rotary``.
   public var rotaries: [RotaryEmbedding]
+  /// Ranks that share each layer: the group of ``AllReduce`` and ``AllGather``. At least 1.
   public var tensorParallel: Int
+  /// Of the pipeline: it receives nothing.
   public var isFirstStage: Bool
+  /// Of the pipeline: it gives the logits and sends nothing.
   public var isLastStage: Bool
   /// nil where the plan has no weight of this name.
   public var weight: (_ name: String) -> Weight?

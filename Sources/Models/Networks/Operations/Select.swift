@@ -1,9 +1,11 @@
 public import JSON
 
-/// Keeps the rows that want logits.
+/// Keeps the rows that want logits, in the order of the batch.
 public struct Select: OperationBody {
   public static let name = "select"
+  /// Token rows.
   public var input: ValueID
+  /// Selected rows, as wide.
   public var output: ValueID
 
   public init(input: ValueID, output: ValueID) { (self.input, self.output) = (input, output) }

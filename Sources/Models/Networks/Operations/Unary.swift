@@ -2,15 +2,21 @@ public import JSON
 
 /// Changes every element of a value in place: `x · factor`, `cap · tanh(x / cap)`, or `f(x)`.
 public struct Unary: OperationBody {
+  /// What every element x becomes.
   public enum Kind: Sendable, Hashable {
+    /// `x · factor`.
     case scale(Float)
+    /// `cap · tanh(x / cap)`, with a cap within ``Unary/caps``.
     case softCap(Float)
+    /// `f(x)`.
     case activation(Activation)
   }
   public static let name = "unary"
   /// Caps that kernels compute to float32's accuracy: their error grows with the cap.
   public static let caps: ClosedRange<Float> = 1e-2...1e4
+  /// Rows of either kind.
   public var value: ValueID
+  /// Its numbers are finite in a plan.
   public var kind: Kind
 
   public init(value: ValueID, kind: Kind) { (self.value, self.kind) = (value, kind) }

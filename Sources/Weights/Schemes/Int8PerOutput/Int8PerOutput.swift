@@ -9,11 +9,13 @@ public import Tensors
 public enum Int8PerOutput: WeightCoding {
   public static let name = "W8A16"
   public static let layout = WeightLayout.panel16x4
+  /// `weight` is the codes, `[N, K]`; `per_channel_scale` the scales, `[N]`, which upstream keeps in the model's type.
   public static let parts = [
     CodedPart(.codes, suffix: "weight", elementType: .int8, accepted: [.int8], isMatrix: true) { $0 },
     CodedPart(.scales, suffix: "per_channel_scale", elementType: .float32, accepted: [.bfloat16, .float16, .float32], isMatrix: false) { _ in 1 },
   ]
 
+  /// 64 of scales, and 64 for each four columns.
   public static func panelByteCount(columns: Int) -> Int { Int(dk_panel_bytes(DK_I8, Int64(columns))) }
 
   public static func encode(_ source: UnsafeRawBufferPointer, rows: Int, columns: Int, into parts: [UnsafeMutableRawBufferPointer]) {
@@ -53,6 +55,7 @@ public enum Int8PerOutput: WeightCoding {
     }
   }
 
+  /// A row counts where its scale is NaN or infinite.
   public static func nonFiniteRows(_ source: UnsafeRawBufferPointer, columns: Int) -> Int {
     let panelBytes = panelByteCount(columns: columns)
     var count = 0

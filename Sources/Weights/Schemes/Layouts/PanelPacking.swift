@@ -11,6 +11,7 @@ public enum PanelPacking {
     }
   }
 
+  /// Bytes of so many panels. An odd last column of bfloat16 takes as much as two.
   public static func byteCount(panels: Int, columns: Int, _ type: ElementType) -> Int {
     panels * Int(dk_panel_bytes(kernelType(type), Int64(columns)))
   }
