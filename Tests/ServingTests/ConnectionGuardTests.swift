@@ -165,6 +165,29 @@ import Testing
     #expect(connection.requests.heads == 1001 && connection.requests.errors.isEmpty)
   }
 
+  @Test("of a client that sends nothing more it is found out whether it is there, before the engine works for it", arguments: [
+    ("POST /x HTTP/1.1", true), ("GET /x HTTP/1.1", false), ("POST /x HTTP/1.0", false),
+  ])
+  func probe(line: String, isAsked: Bool) throws {
+    for leaves in [true, false] {
+      let connection = try Connection(rate)
+      let pipeline = connection.channel.pipeline
+      // Both in one turn, as where a client has left before anybody looks.
+      pipeline.fireChannelRead(ByteBuffer(string: "\(line)\r\nHost: x\r\nContent-Length: 1\r\n\r\na"))
+      pipeline.fireChannelReadComplete()
+      pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+      connection.loop.run()
+      let text = try connection.channel.readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }
+      #expect(text == (isAsked ? "HTTP/1.1 100 Continue\r\n\r\n" : nil), "\(String(describing: text))")
+      #expect(connection.requests.heads == (isAsked ? 0 : 1))
+      if leaves { connection.channel.close(promise: nil) }
+      connection.loop.advanceTime(by: .milliseconds(2))
+      #expect(connection.requests.heads == (isAsked && leaves ? 0 : 1))
+      if !leaves { #expect(connection.requests.ends == 1 && connection.requests.bytesAtEndOfInput == 1) }
+      #expect(try connection.channel.readOutbound(as: ByteBuffer.self) == nil)
+    }
+  }
+
   @Test("a body that is nearly all framing is an error, once", arguments: ["1;" + block + block, String(repeating: "0000000000001\r\nx\r\n", count: 8000)])
   func framing(body: String) throws {
     let connection = try Connection(InputRate(bytesPerSecond: 1 << 30, largestBody: 8 << 20))

@@ -7,6 +7,10 @@ import NIOHTTP1
 /// go on with the rest, and everybody else would wait. So the next one is passed on once the answer before it has been written, and
 /// not in the same turn; meanwhile nothing more is decoded (``ConnectionIntake/isHeld``).
 ///
+/// A client may also be gone before its request is looked at. Where nothing more will come of one that could take the engine, the client
+/// is therefore sent a 100 (Continue), which everybody must be able to read before an answer and which has no meaning; where the socket
+/// was closed, rather than only its sending half, the system at its other end refuses that, and the request is never passed on.
+///
 /// It stands next to the HTTP decoder and encoder, so it knows what is lost behind them: the version, and whether HEAD was asked.
 /// Used on its event loop only.
 final class RequestPipelining: ChannelDuplexHandler, RemovableChannelHandler {
@@ -27,10 +31,15 @@ final class RequestPipelining: ChannelDuplexHandler, RemovableChannelHandler {
   private var isComing = false
   private var isAnswered = true
   private var discards = false
+  private var peerHasFinished = false
+  private var isProbed = false
   private var isHead = false
   /// Of the last request: whether it is of HTTP/1.0, and whether its connection may serve another.
   private(set) var isOld = false
   private(set) var mayPersist = true
+
+  /// What a refusal takes to come back from the same machine or the next. From further away it ends a request that has begun.
+  private static let probeTime: TimeAmount = .milliseconds(1)
 
   init(intake: ConnectionIntake) { self.intake = intake }
 
@@ -46,6 +55,7 @@ final class RequestPipelining: ChannelDuplexHandler, RemovableChannelHandler {
   }
   func errorCaught(context: ChannelHandlerContext, error: any Error) { take(.error(error), context) }
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is ConnectionIntake.PeerHasFinished { peerHasFinished = true }
     guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
     take(.endOfInput, context)
   }
@@ -55,9 +65,14 @@ final class RequestPipelining: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func take(_ event: Event, _ context: ChannelHandlerContext) {
-    if waiting.isEmpty, isDue(event) { return pass(event, context) }
+    if waiting.isEmpty, isDue(event), !mayTakeEngine(event) { return pass(event, context) }
     waiting.append(event)
     intake.isHeld = true
+    // In a later turn, in which it is known whether more will come.
+    if waiting.count == 1 { goOnLater(context) }
+  }
+  private func mayTakeEngine(_ event: Event) -> Bool {
+    if case .part(.head(let head)) = event { head.method == .POST && !RequestRules.isOld(head) } else { false }
   }
 
   private func isDue(_ event: Event) -> Bool {
@@ -114,7 +129,20 @@ final class RequestPipelining: ChannelDuplexHandler, RemovableChannelHandler {
       own.goOn(context)
     }
   }
+  /// Whether the next request waits for what comes of a probe.
+  private func probes(_ context: ChannelHandlerContext) -> Bool {
+    guard peerHasFinished, !isProbed, let next = waiting.first, isDue(next), mayTakeEngine(next) else { return false }
+    isProbed = true
+    context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    context.eventLoop.scheduleTask(in: Self.probeTime) {
+      let (own, context) = bound.value
+      own.goOn(context)
+    }
+    return true
+  }
   private func goOn(_ context: ChannelHandlerContext) {
+    if discards || probes(context) { return }
     let count = waiting.count
     while let event = waiting.first, isDue(event) {
       waiting.removeFirst()
