@@ -6,8 +6,8 @@
 Needs the executable (one with --static-swift-stdlib runs anywhere), a built engine of a chat model, and Python's standard
 library. Each kind of request is sent by so many clients at once, again and again, then all kinds together; the senders have the
 lowest priority, since their own work is not the server's. Beside them one process asks /health every 10 ms, each time over
-a new connection, and another reads streams, one after another. With --limit_ms the exit code is 1 where any /health, or any gap of
-a stream, took longer. Figures mean something on a machine that does nothing else.
+a new connection, and another reads streams, one after another: a gap is the time between two arrivals of one. With --limit_ms the
+exit code is 1 where any /health, or any gap, took longer. Figures mean something on a machine that does nothing else.
 """
 import argparse
 import json
@@ -33,6 +33,14 @@ def complete(prompt, **more):
     return "/v1/completions", {"model": "m", "prompt": prompt, "max_tokens": 1, **more}
 
 
+class Exchange:
+    """Bytes that a client sends over a connection of its own before it waits for the answer's beginning (`answer`), reads all of it
+    (`end`), or closes the connection (`leave`)."""
+
+    def __init__(self, data: bytes, until: str = "answer"):
+        self.data, self.until = data, until
+
+
 class Flood:
     """Bytes that a client sends over one connection: a beginning, then the same again and again, whatever is answered."""
 
@@ -49,6 +57,38 @@ def floods() -> dict[str, Flood]:
         "chunks of one byte": Flood(chunked, b"1\r\nx\r\n" * (MEGABYTE // 6)),
         "an endless chunk extension": Flood(chunked + b"1;", b"a" * MEGABYTE),
         "unwanted bodies of 64 KiB, pipelined": Flood(b"", unwanted * 16),
+        "GET /health, pipelined": Flood(b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 500),
+        "paths of 8 KB, pipelined": Flood(b"", b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "paths of 8 KB in parts, pipelined": Flood(b"", b"GET " + b"/a" * 4000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    }
+
+
+def exchanges() -> dict[str, Exchange]:
+    """What no client library sends."""
+    def get(target: bytes, fields: bytes = b"") -> bytes:
+        return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + b"\r\n"
+
+    def bytewise(head: bytes, count: int) -> bytes:
+        return head[:-2] + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * count + b"0\r\n\r\n"
+
+    post = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
+    many = complete("Hi", n=128, max_tokens=40, ignore_eos=True, stream=True, logprobs=20)
+    long = request(*complete("Hi", n=4, max_tokens=400, ignore_eos=True))
+    return {
+        "path of 78 KB": Exchange(get(b"/" + b"a" * 78_000)),
+        "path of 78 KB in parts": Exchange(get(b"/a" * 39_000)),
+        "query of 78 KB": Exchange(get(b"/health?" + b"a" * 78_000)),
+        "no host": Exchange(b"GET /health HTTP/1.1\r\n\r\n"),
+        "1,000 headers": Exchange(get(b"/health", b"".join(b"x%d: y\r\n" % i for i in range(990)))),
+        "38,000 commas in Connection": Exchange(get(b"/health", b"Connection: " + b"a," * 38_000 + b"\r\n")),
+        "body of 60 KB in chunks of one byte": Exchange(bytewise(post, 60_000)),
+        "body of 600 KB in chunks of one byte": Exchange(bytewise(post, 600_000)),
+        "the same to GET /health": Exchange(bytewise(get(b"/health"), 600_000)),
+        "no HTTP": Exchange(b"GARBAGE\r\n\r\n"),
+        "leaves after its request": Exchange(long, "leave"),
+        "leaves within its body": Exchange(long[:-20], "leave"),
+        "leaves after 500 requests": Exchange(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n" * 500, "leave"),
+        "stream of 128 answers with 20 log-probabilities a token": Exchange(request(*many), "end"),
     }
 
 
@@ -142,6 +182,9 @@ def attack(port: int, clients: list[int], requests, end: float, results):
                 with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
                     if isinstance(data, Flood):
                         status = pour(s, data, end)
+                    elif isinstance(data, Exchange) and data.until == "leave":
+                        s.sendall(data.data)
+                        status = "left"
                     elif data is None:
                         s.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n".encode())
                         while time.time() < end:
@@ -149,8 +192,10 @@ def attack(port: int, clients: list[int], requests, end: float, results):
                             time.sleep(0.05)
                         status = "slow"
                     else:
-                        s.sendall(data)
+                        s.sendall(data.data if isinstance(data, Exchange) else data)
                         status = s.recv(64).split(b" ")[1].decode()
+                        while isinstance(data, Exchange) and data.until == "end" and s.recv(1 << 16):
+                            pass
             except OSError as error:
                 status = type(error).__name__
             except IndexError:
@@ -231,6 +276,12 @@ def measure(port: int, tokens: int, requests, options):
     return health, gaps, refused, counts
 
 
+def shares(times: list[float]) -> list[float]:
+    """The median, the 99th of a hundred, and the largest."""
+    times = sorted(times) or [float("nan")]
+    return [times[min(len(times) - 1, int(len(times) * share))] for share in (0.5, 0.99, 1)]
+
+
 def start(options, log):
     server = Path(options.server)
     if server.is_dir():
@@ -278,21 +329,19 @@ def main():
         tokens = max(1, min(2000, length - 32))
         made = {name: (path, None if body is None else request(path, body)) for name, (path, body) in kinds().items()
                 if not options.only or any(text in name for text in options.only)}
-        made |= {name: ("", flood) for name, flood in floods().items() if not options.only or any(text in name for text in options.only)}
+        made |= {name: ("", sent) for name, sent in (exchanges() | floods()).items() if not options.only or any(text in name for text in options.only)}
         runs = {"nothing": []} | ({} if options.together else {name: [job] for name, job in made.items()})
         runs["all kinds together"] = list(made.values())
         print(f"{options.at_once} clients, {options.seconds:g} s a row, {os.cpu_count()} processors\n")
-        print("| beside | requests | /health p50, ms | p99 | max | stream's largest gap, ms | answers |")
-        print("|---|---:|---:|---:|---:|---:|---|", flush=True)
+        print("| beside | requests | /health p50, ms | p99 | max | stream's gap p50, ms | p99 | max | answers |")
+        print("|---|---:|---:|---:|---:|---:|---:|---:|---|", flush=True)
         for name, requests in runs.items():
             health, gaps, refused, counts = measure(port, tokens, requests, options)
-            health.sort()
-            at = [health[min(len(health) - 1, int(len(health) * share))] for share in (0.5, 0.99, 1)]
-            gap = max(gaps, default=float("nan"))
+            at, gap = shares(health), shares(gaps)
             text = ", ".join(f"{count} × {status}" for status, count in sorted(counts.items()))
             text += f"; {refused} streams not begun" if refused else ""
-            print(f"| {name} | {sum(counts.values())} | {at[0]:.1f} | {at[1]:.1f} | {at[2]:.1f} | {gap:.1f} | {text} |", flush=True)
-            if options.limit_ms and not max(at[2], gap) <= options.limit_ms:
+            print(f"| {name} | {sum(counts.values())} | {' | '.join(f'{ms:.1f}' for ms in at + gap)} | {text} |", flush=True)
+            if options.limit_ms and not max(at[2], gap[2]) <= options.limit_ms:
                 beyond.append(name)
             if server.poll() is not None:
                 sys.exit(f"the server ended with {server.returncode}")

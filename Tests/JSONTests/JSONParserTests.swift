@@ -155,4 +155,10 @@ struct JSONParserTests {
     #expect(error?.description.hasPrefix("at byte") == true && error?.remedy == "Take one of the two out.")
     #expect(try JSONValue(parsing: text, takesLast: true) == ["a": 4, "b": ["c": 3]])
   }
+
+  @Test("half of a surrogate pair is named, and where", arguments: [#""x\uD83D""#, #""x\uDC00""#, #""x\ud83d\ud83d""#, #""x\uD800\n""#, #""x\uD800A""#])
+  func loneSurrogates(text: String) {
+    let error = #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+    #expect(error?.description == "invalid JSON at byte 2: an escape is half of a surrogate pair, which alone is no character", "\(String(describing: error))")
+  }
 }

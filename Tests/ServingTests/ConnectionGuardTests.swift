@@ -35,6 +35,7 @@ import Testing
     func send(_ text: String) throws {
       channel.pipeline.fireChannelRead(ByteBuffer(string: text))
       channel.pipeline.fireChannelReadComplete()
+      loop.run()
     }
     /// Whether the server reads on at once.
     func reads() -> Bool {
@@ -73,16 +74,22 @@ import Testing
   /// What gets through to the endpoints.
   private final class Requests: ChannelInboundHandler {
     typealias InboundIn = HTTPRequestPart
+    typealias OutboundOut = HTTPResponsePart
     var (heads, bodyParts, bodyBytes, ends) = (0, 0, 0, 0)
     var bytesAtEndOfInput: Int?
     var errors: [any Error] = []
+    var answersAll = false
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       switch unwrapInboundIn(data) {
       case .head: heads += 1
       case .body(let bytes):
         bodyParts += 1
         bodyBytes += bytes.readableBytes
-      case .end: ends += 1
+      case .end:
+        ends += 1
+        guard answersAll else { return }
+        context.write(wrapOutboundOut(.head(HTTPResponse(status: .ok))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
       }
     }
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -103,6 +110,7 @@ import Testing
   @Test("whatever a client sends, it is read at the rate once it is more than a body may be", arguments: openings)
   func held(opening: String, rest: String) throws {
     let connection = try Connection(rate)
+    connection.requests.answersAll = true
     if !opening.isEmpty { try connection.send(opening) }
     let count = try connection.sent(rest)
     #expect(count > 4 && count < 8, "64 KiB were read \(count) times")
@@ -134,6 +142,50 @@ import Testing
     connection.loop.advanceTime(by: .seconds(10))
     #expect(connection.requests.bodyBytes == 10_000 && connection.requests.ends == 1 && connection.requests.bytesAtEndOfInput == 10_000)
     #expect(connection.requests.bodyParts < 40 && connection.requests.errors.isEmpty, "\(connection.requests.bodyParts)")
+  }
+
+  @Test func `of requests that come at once one is passed on at a time, each on its turn`() throws {
+    let connection = try Connection(InputRate(bytesPerSecond: 1 << 30, largestBody: 8 << 20))
+    func answer() {
+      connection.channel.pipeline.write(HTTPResponsePart.head(HTTPResponse(status: .ok, headerFields: [.contentLength: "0"])), promise: nil)
+      connection.channel.pipeline.writeAndFlush(HTTPResponsePart.end(nil), promise: nil)
+    }
+    try connection.send(String(repeating: "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", count: 1000) + "GET")
+    for count in 1...1000 {
+      #expect(connection.requests.heads == count && connection.requests.ends == count)
+      // Nor is more read than was sent already.
+      if count < 900 { #expect(!connection.reads()) }
+      answer()
+      // Not in the same turn.
+      #expect(connection.requests.heads == count)
+      connection.loop.run()
+    }
+    #expect(connection.requests.heads == 1000 && connection.reads())
+    try connection.send(" /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    #expect(connection.requests.heads == 1001 && connection.requests.errors.isEmpty)
+  }
+
+  @Test("of a client that sends nothing more it is found out whether it is there, before the engine works for it", arguments: [
+    ("POST /x HTTP/1.1", true), ("GET /x HTTP/1.1", false), ("POST /x HTTP/1.0", false),
+  ])
+  func probe(line: String, isAsked: Bool) throws {
+    for leaves in [true, false] {
+      let connection = try Connection(rate)
+      let pipeline = connection.channel.pipeline
+      // Both in one turn, as where a client has left before anybody looks.
+      pipeline.fireChannelRead(ByteBuffer(string: "\(line)\r\nHost: x\r\nContent-Length: 1\r\n\r\na"))
+      pipeline.fireChannelReadComplete()
+      pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+      connection.loop.run()
+      let text = try connection.channel.readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }
+      #expect(text == (isAsked ? "HTTP/1.1 100 Continue\r\n\r\n" : nil), "\(String(describing: text))")
+      #expect(connection.requests.heads == (isAsked ? 0 : 1))
+      if leaves { connection.channel.close(promise: nil) }
+      connection.loop.advanceTime(by: .milliseconds(2))
+      #expect(connection.requests.heads == (isAsked && leaves ? 0 : 1))
+      if !leaves { #expect(connection.requests.ends == 1 && connection.requests.bytesAtEndOfInput == 1) }
+      #expect(try connection.channel.readOutbound(as: ByteBuffer.self) == nil)
+    }
   }
 
   @Test("a body that is nearly all framing is an error, once", arguments: ["1;" + block + block, String(repeating: "0000000000001\r\nx\r\n", count: 8000)])

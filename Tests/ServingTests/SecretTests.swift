@@ -96,6 +96,17 @@ import Testing
     #expect(lines.text.withLock { $0.contains("50%") && $0.contains("/v1/a%20b%2Fc") && !$0.contains("bytes)") })
   }
 
+  @Test func `a path is cut to 200 bytes, and shows no part of a secret there`() {
+    let lines = Lines()
+    let logger = Logger(label: "test") { _ in MaskingLogHandler(Collecting(lines: lines), hiding: [secret]) }
+    logger.info("request", metadata: ["path": .string("/" + String(repeating: "a", count: 190) + Self.text + String(repeating: "b", count: 78_000))])
+    let text = lines.text.withLock { $0 }
+    #expect(text.utf8.count < 400 && text.contains("a(secret)b…") && !text.contains("sk-"), "\(text)")
+    lines.text.withLock { $0 = "" }
+    logger.info("request", metadata: ["path": .string(String(repeating: "c", count: 200))])
+    #expect(lines.text.withLock { $0.contains(String(repeating: "c", count: 200)) && !$0.contains("…") })
+  }
+
   @Test("no text begins a line of the log", arguments: [true, false])
   func oneLine(hasSecrets: Bool) {
     struct Failure: Error, CustomStringConvertible { let description: String }

@@ -10,6 +10,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalidNumber
     /// An unknown letter after a backslash, digits that are none, or half of a surrogate pair.
     case invalidEscape
+    case loneSurrogate
     case invalidUTF8
     /// A byte below 0x20, which can stand in a string as an escape only.
     case controlCharacterInString(UInt8)
@@ -42,6 +43,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
       case .unexpectedByte(let byte, let expected): "found \(Self.show(byte)), expected \(expected)"
       case .invalidNumber: "not a JSON number"
       case .invalidEscape: "invalid escape sequence in a string"
+      case .loneSurrogate: "an escape is half of a surrogate pair, which alone is no character"
       case .invalidUTF8: "the text is not valid UTF-8"
       case .controlCharacterInString(let byte): "control character \(Self.show(byte)) inside a string"
       case .duplicateKey(let key): "the key \"\(key.prefix(100))\" appears twice in one object"

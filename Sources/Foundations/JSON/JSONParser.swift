@@ -262,14 +262,14 @@ private struct JSONParser: ~Escapable {
       let first = try hexadecimal(start)
       if let scalar = UnicodeScalar(first) { return scalar }
       // A surrogate: only a high one followed by a low one is text.
-      guard first < 0xDC00, current == UInt8(ascii: "\\") else { throw JSONError(problem: .invalidEscape, offset: start) }
+      guard first < 0xDC00, current == UInt8(ascii: "\\") else { throw JSONError(problem: .loneSurrogate, offset: start) }
       offset += 1
-      guard current == UInt8(ascii: "u") else { throw JSONError(problem: .invalidEscape, offset: start) }
+      guard current == UInt8(ascii: "u") else { throw JSONError(problem: .loneSurrogate, offset: start) }
       offset += 1
       let second = try hexadecimal(start)
       guard (0xDC00..<0xE000).contains(second),
         let scalar = UnicodeScalar(0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) - 0xDC00))
-      else { throw JSONError(problem: .invalidEscape, offset: start) }
+      else { throw JSONError(problem: .loneSurrogate, offset: start) }
       return scalar
     default: throw JSONError(problem: .invalidEscape, offset: start)
     }

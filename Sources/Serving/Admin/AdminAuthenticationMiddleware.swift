@@ -15,5 +15,7 @@ struct AdminAuthenticationMiddleware: RouterMiddleware {
   }
 
   /// The router forgives doubled and trailing slashes, so this does.
-  static func guards(_ path: String) -> Bool { path.split(separator: "/").first == "admin" }
+  static func guards(_ path: String) -> Bool {
+    path.utf8.drop { $0 == UInt8(ascii: "/") }.prefix { $0 != UInt8(ascii: "/") }.elementsEqual("admin".utf8)
+  }
 }

@@ -53,7 +53,7 @@ extension APIError {
   }
   static func unknownPath(_ path: String, known: [String]) -> APIError {
     APIError(
-      status: 404, message: "No such path: \(path). Known paths: \(known.joined(separator: ", ")).",
+      status: 404, message: "No such path: \(FieldReader.brief(path)). Known paths: \(known.joined(separator: ", ")).",
       type: "invalid_request_error", code: "not_found")
   }
   static func wrongMethod(_ method: String, path: String, allowed: [String]) -> APIError {
@@ -82,6 +82,14 @@ extension APIError {
       type: "invalid_request_error", code: "request_too_large")
     error.closesConnection = true
     return error
+  }
+  static func targetTooLong(limit: Int) -> APIError {
+    .refused(414, "The request's path and query have more than \(limit) bytes together.", code: "target_too_long")
+  }
+  static func notImplemented(_ message: String) -> APIError { .refused(501, message, code: "not_implemented") }
+  static func wrongHead(_ message: String) -> APIError { .refused(400, message) }
+  private static func refused(_ status: Int, _ message: String, code: String? = nil) -> APIError {
+    APIError(status: status, message: message, type: "invalid_request_error", code: code)
   }
   static var headerTooLarge: APIError {
     APIError(

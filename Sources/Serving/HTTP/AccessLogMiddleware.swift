@@ -37,7 +37,8 @@ struct AccessLogMiddleware: RouterMiddleware {
 
   /// The path as metrics count it.
   private func path(_ request: Request) -> String {
-    routes.first { $0.matches(request.uri.path) }?.path ?? "other"
+    let path = request.uri.path
+    return routes.first { $0.matches(path) }?.path ?? "other"
   }
 
   /// A client's own id, where it is short and printable: it goes into headers and logs.

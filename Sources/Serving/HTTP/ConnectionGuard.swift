@@ -4,10 +4,10 @@ package import NIOHTTPTypes
 import HTTPTypes
 
 /// Watches one connection: cuts off clients that are too slow or whose bodies are nearly all framing, notices those that have gone,
-/// and ends a connection whose last answer said `Connection: close`.
+/// answers what is no request, and ends a connection after an answer that says `Connection: close`.
 ///
 /// Used on its event loop only. It stands behind the HTTP decoder, so it sees whole heads and body parts, and puts a
-/// ``ConnectionIntake`` before it.
+/// ``ConnectionIntake`` before it and a ``RequestPipelining`` behind it.
 package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   package typealias InboundIn = HTTPRequestPart
   package typealias InboundOut = HTTPRequestPart
@@ -18,9 +18,11 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
     package var header: Duration
     package var body: Duration
     package var writeStall: Duration
+    /// In bytes: nobody is told to go on who announces a larger one.
+    package var largestBody: Int
 
-    package init(header: Duration, body: Duration, writeStall: Duration) {
-      (self.header, self.body, self.writeStall) = (header, body, writeStall)
+    package init(header: Duration, body: Duration, writeStall: Duration, largestBody: Int = .max) {
+      (self.header, self.body, self.writeStall, self.largestBody) = (header, body, writeStall, largestBody)
     }
   }
   /// A client may close its sending half and still wait for a short answer; one that is generated for longer than this
@@ -38,12 +40,14 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
 
   private let limits: Limits
   private let intake: ConnectionIntake
+  private let pipelining: RequestPipelining
   /// Opens when the connection has ended, or soon will.
   let clientGone = Latch()
   private var requestsInProgress = 0
   private var readDeadline: Scheduled<Void>?
   private var stallDeadline: Scheduled<Void>?
   private var graceDeadline: Scheduled<Void>?
+  private var peerHasFinished = false
   private var closesAfterResponse = false
   private var isLingering = false
   /// Of the request that is being read: payload, and what the intake had passed on before it. Nil between requests.
@@ -54,6 +58,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
   package init(limits: Limits, inputRate: InputRate) {
     self.limits = limits
     intake = ConnectionIntake(rate: inputRate)
+    pipelining = RequestPipelining(intake: intake)
   }
 
   package func handlerAdded(context: ChannelHandlerContext) {
@@ -61,6 +66,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
       let pipeline = context.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(intake, position: .before(decoder))
+      try pipeline.addHandler(pipelining, position: .after(decoder))
       // So that a connection that has to wait holds little.
       try context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
     } catch {
@@ -104,7 +110,6 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
   }
 
   package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    intake.decodedParts += 1
     if isLingering { return }
     let part = unwrapInboundIn(data)
     switch part {
@@ -112,9 +117,8 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
       reading = (0, intake.passedBytes)
       requestsInProgress += 1
       // Clients that ask before they send a large body wait for this.
-      if head.headerFields[.expect]?.lowercased() == "100-continue", requestsInProgress == 1 {
-        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
-      }
+      if asksToGoOn(head) { context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil) }
+      if peerHasFinished { awaitHalfClosed(context) }
       let seconds = Int(limits.body.components.seconds)
       // The endpoint that reads the body gets this, and answers 408.
       limitReading(to: limits.body, context) { $0.fireErrorCaught(APIError.bodyTooSlow(seconds: seconds)) }
@@ -126,6 +130,17 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
       readDeadline = nil
     }
     context.fireChannelRead(data)
+  }
+
+  private func asksToGoOn(_ head: HTTPRequest) -> Bool {
+    guard !pipelining.isOld, head.headerFields[.expect]?.lowercased() == "100-continue" else { return false }
+    return head.headerFields[.contentLength].map { (Int($0) ?? .max) <= limits.largestBody } ?? true
+  }
+
+  /// Only answers of the engine end by this; what needs no engine is still sent.
+  private func awaitHalfClosed(_ context: ChannelHandlerContext) {
+    graceDeadline?.cancel()
+    graceDeadline = context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { [clientGone] in clientGone.open() }
   }
 
   private func gather(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -153,28 +168,27 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
   }
 
   package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is ConnectionIntake.PeerHasFinished {
+      peerHasFinished = true
+      if requestsInProgress > 0 { awaitHalfClosed(context) }
+      return
+    }
     if case ChannelEvent.inputClosed = event {
       passOnGathered(context)
-      if isLingering {
-        context.close(promise: nil)
-      } else if requestsInProgress > 0 {
-        // Only answers of the engine end by this; what needs no engine is still sent.
-        graceDeadline = context.eventLoop.scheduleTask(in: Self.halfCloseGrace) { [clientGone] in clientGone.open() }
-      }
+      if isLingering { context.close(promise: nil) }
     }
     context.fireUserInboundEventTriggered(event)
   }
 
   package func errorCaught(context: ChannelHandlerContext, error: any Error) {
     passOnGathered(context)
-    guard error is HTTPParserError, requestsInProgress == 0, !isLingering else {
+    guard requestsInProgress == 0, !isLingering, let failure = Self.refusal(error) else {
       return context.fireErrorCaught(error)
     }
-    let failure: APIError =
-      error as? HTTPParserError == .headerOverflow ? .headerTooLarge : .invalid(nil, "This is no HTTP/1.1 request: \(error).")
     let text = failure.json.serialized()
     let fields: HTTPFields = [
       .contentType: "application/json", .contentLength: String(text.utf8.count), .connection: "close",
+      .requestID: "req_" + RandomID.hexadecimal(),
     ]
     requestsInProgress = 1
     write(
@@ -183,13 +197,30 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
     write(context: context, data: wrapOutboundOut(.end(nil)), promise: nil)
   }
 
+  private static func refusal(_ error: any Error) -> APIError? {
+    switch error {
+    case let error as RefusedRequest: error.reason
+    case HTTPParserError.headerOverflow: .headerTooLarge
+    case is HTTPParserError: .invalid(nil, "This is no HTTP/1.1 request: \(error).")
+    default: nil
+    }
+  }
+
   package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
-    case .head(let head) where head.headerFields[.connection] == "close":
-      closesAfterResponse = true
-      context.write(data, promise: promise)
+    case .head(var head) where head.status.kind != .informational:
+      // Where no length says where an answer ends, and there are no chunks, the connection's end does.
+      let isOld = pipelining.isOld
+      if !pipelining.mayPersist || (isOld && head.headerFields[.contentLength] == nil) { head.headerFields[.connection] = "close" }
+      if head.headerFields[.connection] == "close" {
+        closesAfterResponse = true
+      } else if isOld {
+        head.headerFields[.connection] = "keep-alive"
+      }
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .end:
       requestsInProgress -= 1
+      graceDeadline?.cancel()
       if closesAfterResponse {
         context.writeAndFlush(data, promise: promise)
         linger(context)
@@ -206,6 +237,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
     isLingering = true
     gathered = nil
     reading = nil
+    pipelining.discard()
     intake.discard()
     context.close(mode: .output, promise: nil)
     readDeadline?.cancel()

@@ -4,7 +4,7 @@ package import NIOCore
 ///
 /// It stands before the decoder, so everything counts: headers, framing of chunks, bodies that nobody wants. What the decoder makes of
 /// the bytes has a cost too, each part as much as ``partCost`` bytes, which whoever stands behind it counts for it. Bytes are passed
-/// on in small pieces, so that a thread is never long with one connection, whatever they hold.
+/// on in small pieces, so that a thread is never long with one connection, whatever they hold, and not at all while it is held.
 ///
 /// Used on its event loop only.
 package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHandler {
@@ -13,18 +13,23 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
   package typealias OutboundIn = ByteBuffer
   package typealias OutboundOut = ByteBuffer
 
-  /// In bytes: what is decoded between two looks at its cost.
-  private static let piece = 4 << 10
+  /// In bytes: what is decoded between two looks at its cost; little after what gave more than so many parts, of which each takes
+  /// much more memory than its bytes.
+  private static let pieces = (smallest: 512, largest: 4 << 10, manyParts: 8)
   /// In bytes of cost: when others are to have their turn.
   private static let turn = 64 << 10
   /// In bytes: of a decoded part, beyond the first of a piece.
   static let partCost = 256
+
+  /// Said to whoever stands behind as soon as the client's sending half is closed, whatever is still to be passed on.
+  struct PeerHasFinished {}
 
   private let rate: InputRate
   private var usage = InputRate.Usage()
   private var context: ChannelHandlerContext?
   /// Read, and not yet passed on.
   private var waiting = CircularBuffer<ByteBuffer>(initialCapacity: 1)
+  private var nextPiece = ConnectionIntake.pieces.largest
   private var inputHasEnded = false
   private var wantsRead = false
   private var discards = false
@@ -38,6 +43,8 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
   /// Parts that the decoder has made; counted by who gets them.
   var decodedParts = 0
   private(set) var passedBytes = 0
+  /// Set by who has as much as there is use for now: nothing is passed on or read until ``release()``.
+  var isHeld = false
 
   init(rate: InputRate) { self.rate = rate }
 
@@ -53,6 +60,7 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
   /// From now on nothing is passed on; it is still read, no faster than before.
   func discard() {
     discards = true
+    isHeld = false
     waiting.removeAll()
     if let context { endIfDone(context) }
   }
@@ -66,16 +74,18 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
   }
 
   private func passOn(_ context: ChannelHandlerContext) {
-    while pause == nil, !waiting.isEmpty {
+    while pause == nil, !isHeld, !waiting.isEmpty {
       var cost = 0
-      while cost < Self.turn, var first = waiting.popFirst() {
-        let length = min(Self.piece, first.readableBytes)
+      while cost < Self.turn, !isHeld, var first = waiting.popFirst() {
+        let length = min(nextPiece, first.readableBytes)
         guard let piece = first.readSlice(length: length) else { break }
         if first.readableBytes > 0 { waiting.prepend(first) }
         let before = decodedParts
         passedBytes += length
         context.fireChannelRead(wrapInboundOut(piece))
-        cost += length + max(0, decodedParts - before - 1) * Self.partCost
+        let parts = decodedParts - before
+        nextPiece = parts > Self.pieces.manyParts ? Self.pieces.smallest : min(Self.pieces.largest, nextPiece * 2)
+        cost += length + max(0, parts - 1) * Self.partCost
       }
       charge(cost, context)
     }
@@ -96,7 +106,14 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
     guard let context, pause != nil else { return }
     waitedBefore = waited(at: context.eventLoop.now)
     pause = nil
-    if !waiting.isEmpty {
+    resume(context)
+  }
+  func release() {
+    isHeld = false
+    if let context { resume(context) }
+  }
+  private func resume(_ context: ChannelHandlerContext) {
+    if !waiting.isEmpty, pause == nil, !isHeld {
       passOn(context)
       context.fireChannelReadComplete()
     }
@@ -105,7 +122,7 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
 
   /// Whoever wants to read waits until this connection may.
   package func read(context: ChannelHandlerContext) {
-    wantsRead = pause != nil
+    wantsRead = pause != nil || isHeld
     if !wantsRead { context.read() }
   }
 
@@ -113,6 +130,7 @@ package final class ConnectionIntake: ChannelDuplexHandler, RemovableChannelHand
   package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
     inputHasEnded = true
+    context.fireUserInboundEventTriggered(PeerHasFinished())
     endIfDone(context)
   }
   private func endIfDone(_ context: ChannelHandlerContext) {

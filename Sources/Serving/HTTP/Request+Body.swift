@@ -42,7 +42,8 @@ extension Request {
       throw .unsupportedMediaType("\(headers[.contentType] ?? "application/json"), compressed as \(encoding)")
     }
     // Said before reading: a client that announces too much need not send it.
-    if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw .bodyTooLarge(limit: limit) }
+    // (The decoder sees to it that it is a number, though perhaps one that does not fit.)
+    if let length = headers[.contentLength], (Int(length) ?? .max) > limit { throw .bodyTooLarge(limit: limit) }
     let share = memory.share()
     var bytes: [UInt8] = []
     do {

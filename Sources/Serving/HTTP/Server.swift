@@ -66,7 +66,7 @@ public struct Server: Service {
   package func application() throws -> some ApplicationProtocol {
     let options = core.options
     let limits = ConnectionGuard.Limits(
-      header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit)
+      header: options.headerTimeLimit, body: options.bodyTimeLimit, writeStall: options.writeStallLimit, largestBody: options.maximumBodyBytes)
     let inputRate = InputRate(bytesPerSecond: options.maximumInputRate, largestBody: options.maximumBodyBytes)
     // At this level the framework says no more than that it listens, which ``onListening`` says better.
     var quiet = logger

@@ -34,6 +34,11 @@ package enum LogText {
     return kept + "... (\(text.utf8.count) bytes)"
   }
 
+  /// At most about so many bytes, with an ellipsis for what is left out.
+  package static func beginning(_ text: String, _ byteCount: Int) -> String {
+    text.utf8.count > byteCount ? String(decoding: text.utf8.prefix(byteCount), as: UTF8.self) + "…" : text
+  }
+
   /// Nil where nothing is encoded.
   package static func percentDecoded(_ text: String) -> String? {
     let bytes = Array(text.utf8)

@@ -9,6 +9,8 @@ public struct MaskingLogHandler: LogHandler {
   private let secrets: [Secret]
   /// Of a value, in bytes.
   private static let longest = 1024
+  /// Of a request's path, in bytes.
+  private static let longestPath = 200
 
   public init(_ inner: any LogHandler, hiding secrets: [Secret]) {
     self.inner = inner
@@ -25,7 +27,7 @@ public struct MaskingLogHandler: LogHandler {
   }
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { inner[metadataKey: key] }
-    set { inner[metadataKey: key] = newValue.map(masked) }
+    set { inner[metadataKey: key] = newValue.map { masked($0, of: key) } }
   }
 
   public func log(event: LogEvent) {
@@ -56,7 +58,11 @@ public struct MaskingLogHandler: LogHandler {
     return result
   }
   private func masked(_ metadata: Logger.Metadata) -> Logger.Metadata {
-    Dictionary(metadata.map { (short($0.key), masked($0.value)) }, uniquingKeysWith: { first, _ in first })
+    Dictionary(metadata.map { (short($0.key), masked($0.value, of: $0.key)) }, uniquingKeysWith: { first, _ in first })
+  }
+  private func masked(_ value: Logger.MetadataValue, of key: String) -> Logger.MetadataValue {
+    if key == "path", case .string(let path) = value { return .string(LogText.beginning(shown(path), Self.longestPath)) }
+    return masked(value)
   }
   private func masked(_ value: Logger.MetadataValue) -> Logger.MetadataValue {
     switch value {
