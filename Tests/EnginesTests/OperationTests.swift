@@ -14,6 +14,7 @@ import Testing
     weight: { name in
       switch name {
       case "table": .init(shape: [20, 8], isPacked: true)
+      case "codes": .init(shape: [20, 8], isPacked: true, isPlain: false)
       case "gains", "bias8": .init(shape: [8], isPacked: false)
       case "head4", "bias4": .init(shape: [4], isPacked: false)
       case "sinks": .init(shape: [2], isPacked: false)
@@ -64,7 +65,7 @@ import Testing
   static let unsound: [Operation] = [
     .embed(Embed(weight: "table", firstToken: -1, scale: 1, output: v(0))), .embed(Embed(weight: "gains", firstToken: 0, scale: 1, output: v(0))),
     .embed(Embed(weight: "table", firstToken: 0, scale: .infinity, output: v(0))), .embed(Embed(weight: "table", firstToken: 0, scale: 1, output: v(4))),
-    .embed(Embed(weight: "table", firstToken: 0, scale: 1, output: v(2))),
+    .embed(Embed(weight: "table", firstToken: 0, scale: 1, output: v(2))), .embed(Embed(weight: "codes", firstToken: 0, scale: 1, output: v(0))),
     .norm(Norm(input: v(0), weight: "head4", epsilon: 1e-5, output: v(1))), .norm(Norm(input: v(0), weight: "none", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), residual: v(0), weight: "gains", epsilon: 1e-5, output: v(1))),
     .norm(Norm(input: v(0), weight: "gains", bias: "bias8", epsilon: 1e-5, output: v(1))),

@@ -94,6 +94,19 @@ import Testing
     await scene.running.loop.stop(drain: true)
   }
 
+  @Test func `of a version that was deleted nothing is undone`() async throws {
+    let scene = try await Scene(SmallModel(tied: false))
+    let weights = scene.weights
+    let b = try await weights.prepare(LiveSource(path: scene.b.string))
+    try await weights.activate(b.name)
+    try await weights.activate(scene.names.a)
+    try await weights.delete(b.name)
+    // There and back, and what was between is gone: no change is left.
+    #expect(await weights.overview().previous == nil)
+    await #expect(throws: LiveWeightsError.nothingToUndo) { try await weights.undo() }
+    await scene.running.loop.stop(drain: true)
+  }
+
   @Test func `an adapter costs the weights that it touches, equal weights cost nothing, and deleting gives all back`() async throws {
     let scene = try await Scene(SmallModel(tied: false))
     let weights = scene.weights

@@ -20,6 +20,9 @@ struct TensorDescriptionTests {
     #expect(TensorDescription.checkedByteCount(shape: [Int.max, 2], elementType: .uint8) == nil)
     #expect(TensorDescription.checkedByteCount(shape: [1 << 40, 1 << 40], elementType: .float4) == nil)
     #expect(TensorDescription.checkedByteCount(shape: [-1], elementType: .uint8) == nil)
+    // Nothing takes no bytes, but its rows would.
+    #expect(TensorDescription.checkedByteCount(shape: [0, 1 << 62], elementType: .float32) == nil)
+    #expect(TensorDescription.checkedByteCount(shape: [0, 5], elementType: .float4) == 0)
     #expect(TensorDescription.checkedByteCount(shape: [3], elementType: .float4) == nil)
     #expect(TensorDescription.checkedByteCount(shape: [2, 3], elementType: .float32) == 24)
     #expect(TensorDescription.checkedByteCount(shape: [], elementType: .complex64) == 8)

@@ -4,7 +4,7 @@ public enum RankFile {
   public static func number(_ name: String, _ ending: String) -> Int? {
     guard name.hasPrefix("rank"), name.hasSuffix(ending), name.utf8.count > 4 + ending.utf8.count else { return nil }
     let digits = name.dropFirst(4).dropLast(ending.count)
-    guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), digits.count == 1 || digits.first != "0" else { return nil }
+    guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
     return Int(digits) ?? .max
   }
   /// Whether a name is `rank{n}{ending}`; the ending begins with its dot.

@@ -62,7 +62,7 @@ struct AnswerGroup: Sendable {
       for try await piece in pieces {
         try await onPiece(piece)
         // Pieces that wait are taken without a pause; there may be thousands, and others use this thread, too.
-        entries += piece.tokens.reduce(1) { $0 + $1.alternatives.count }
+        entries += piece.tokens.reduce(1) { $0 + ($1.top?.count ?? 0) }
         if entries >= Self.entriesOfTurn {
           entries = 0
           await Task.yield()
