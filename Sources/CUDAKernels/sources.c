@@ -12,9 +12,13 @@ static const char source[] = {
     ,
 #embed "kernels/linear.cu"
     ,
+#embed "kernels/linear_row.cu"
+    ,
 #embed "kernels/linear_wide.cu"
     ,
 #embed "kernels/attention.cu"
+    ,
+#embed "kernels/attention_row.cu"
     ,
 #embed "kernels/attention_prompt.cu"
     , 0};

@@ -11,7 +11,7 @@ import CUDAKernels
 @safe final class Kernels: @unchecked Sendable {  // immutable
   private let device: Device
   private let module: dk_cuda_module
-  let embed, norm, pack, gated, add, select, choose, turn, attend, merge, tile, read: Kernel
+  let embed, norm, pack, gated, add, select, choose, turn, attend, attendRow, attendRowSplits, merge, tile, read: Kernel
   /// Of many rows of a sequence; nil where the card or the size of heads does not allow it.
   let attendPrompt: Kernel?
   /// Products, by name.
@@ -35,12 +35,18 @@ import CUDAKernels
       (gated, add, select) = (try find("dk_gated"), try find("dk_add"), try find("dk_select"))
       (choose, turn, attend) = (try find("dk_choose"), try find("dk_turn"), try find("dk_attend"))
       (merge, read) = (try find("dk_merge"), try find("dk_read"))
+      (attendRow, attendRowSplits) = (try find("dk_attend_row"), try find("dk_attend_row_splits"))
+      // What it has asked for waits in the cache.
+      try check(unsafe dk_cuda_prefer_shared_memory(attendRowSplits.function, Self.attendRowSplitsSharedPercent), "sharing memory out")
       attendPrompt = device.hasWarpGroupProducts ? try? find("dk_attend_prompt", sharedMemory: Self.promptSharedMemory(128)) : nil
       tile = try find("dk_linear_tile", sharedMemory: Int(DK_CUDA_TILE_BYTES))
       var products: [String: Kernel] = [:]
       for name in ProductShape.kernels(device) { products[name] = try find(name) }
       if device.hasWarpGroupProducts {
         for name in WideProductShape.kernels { products[name] = try find(name, sharedMemory: WideProductShape.mostSharedMemory) }
+      }
+      if device.hasRunCopies {
+        for name in RowProductShape.kernels { products[name] = try find(name, sharedMemory: min(RowProductShape.mostSharedMemory, device.sharedMemory)) }
       }
       self.products = products
     } catch {
@@ -50,6 +56,9 @@ import CUDAKernels
     unsafe self.module = unsafe module
     self.device = device
   }
+
+  /// Enough for two blocks.
+  private static let attendRowSplitsSharedPercent: Int32 = 25
 
   /// Keys and values of a split, and queries.
   static func promptSharedMemory(_ headSize: Int) -> Int {

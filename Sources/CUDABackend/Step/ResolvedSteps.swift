@@ -18,6 +18,13 @@ package struct ResolvedStep {
   package var hasPackedInput = false
   /// Of a product.
   var gating: Gating?
+  /// Of a product that `dk_linear_row` can compute.
+  package var row: RowFusion?
+  /// Of the norm in that.
+  var gain: dk_cuda_pointer = 0
+  /// With one row a product beside this one does it, or the sum that it begins with.
+  package var isDoneInRow = false
+  package var isSummedInRow = false
 }
 
 /// A product, the gated activation of it, and a product of that, each read by nothing else: the first two can be one kernel.
@@ -49,6 +56,7 @@ extension ResolvedStep {
   package static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
     let packed = packedValues(plan)
     let gatings = Gating.all(in: plan)
+    let rows = RowFusion.all(in: plan)
     return plan.operations.enumerated().map { index, operation in
       var step = ResolvedStep(operation: operation)
       let names = operation.weightNames
@@ -62,6 +70,14 @@ extension ResolvedStep {
       if case .linear(let linear) = operation {
         step.hasPackedInput = packed.contains(linear.input)
         step.gating = gatings[index]
+        step.row = rows[index]
+        step.gain = rows[index]?.norm.map { address($0.weight) } ?? 0
+      }
+      let isSummed = rows[index - 1]?.sum != nil
+      switch operation {
+      case .norm: (step.isDoneInRow, step.isSummedInRow) = (rows[index + 1]?.norm != nil, isSummed)
+      case .add: step.isDoneInRow = isSummed
+      default: break
       }
       return step
     }

@@ -29,8 +29,24 @@ struct Merged {
   }
 };
 
+// Cosines and sines of a row's position, which no kernel writes: may be asked for before the kernel before has ended.
+struct Angles {
+  static constexpr int each = (D / 2 + 31) / 32;
+  float c[each], s[each];
+  INLINE void load(const dk_turn_arguments &a, int row) {
+    const int half = a.rotary / 2;
+    const u64 position = u64(at<int>(a.positions)[row]) * half;
+#pragma unroll
+    for (int j = 0; j < each; ++j) {
+      const int i = threadIdx.x % 32 + 32 * j;
+      c[j] = i < half ? load_strong(at<float>(a.cosines) + position + i) : 0.0f;
+      s[j] = i < half ? load_strong(at<float>(a.sines) + position + i) : 0.0f;
+    }
+  }
+};
+
 // A warp's part of dk_turn: norm and rotary embedding of a head, which is put into shared memory for it.
-INLINE void turn_head(const dk_turn_arguments &a, float *x, int row, int head) {
+INLINE void turn_head(const dk_turn_arguments &a, const Angles &angles, float *x, int row, int head) {
   const int lane = threadIdx.x % 32, all = a.heads + 2 * a.kv_heads;
   const float *input = at<float>(a.qkv) + (u64(row) * all + head) * DK_HEAD;
   for (int d = lane; d < DK_HEAD; d += 32) x[d] = input[d];
@@ -45,10 +61,12 @@ INLINE void turn_head(const dk_turn_arguments &a, float *x, int row, int head) {
   __syncwarp();
   if (!is_value) {
     const int half = a.rotary / 2;
-    const u64 position = u64(at<int>(a.positions)[row]) * half;
-    for (int i = lane; i < half; i += 32) {
+#pragma unroll
+    for (int j = 0; j < Angles::each; ++j) {
+      const int i = lane + 32 * j;
+      if (i >= half) continue;
       const int one = a.is_paired ? 2 * i : i, other = a.is_paired ? 2 * i + 1 : i + half;
-      const float c = at<float>(a.cosines)[position + i], s = at<float>(a.sines)[position + i], p = x[one], q = x[other];
+      const float c = angles.c[j], s = angles.s[j], p = x[one], q = x[other];
       x[one] = fmaf(p, c, -(q * s));
       x[other] = fmaf(q, c, p * s);
     }
@@ -71,11 +89,13 @@ INLINE void store_cell(const dk_turn_arguments &a, const float *x, int row, int 
 KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
   __shared__ float heads[8][DK_HEAD];
   let_next_start();
-  await_previous();
   const int row = blockIdx.x, head = blockIdx.y * 8 + threadIdx.x / 32;
+  Angles angles;
+  angles.load(a, row);
+  await_previous();
   if (head >= a.heads + 2 * a.kv_heads) return;
   float *x = heads[threadIdx.x / 32];
-  turn_head(a, x, row, head);
+  turn_head(a, angles, x, row, head);
   if (head < a.heads) store_query(at<u16>(a.queries) + (u64(row) * a.heads + head) * D, x);
   else store_cell(a, x, row, (head - a.heads) % a.kv_heads, head >= a.heads + a.kv_heads);
 }
@@ -272,15 +292,17 @@ KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
     const int d = start + threadIdx.x;
     Merged merged;
     float result = 0.0f;
-    for (int i = 0; i < splits; i += 32) {
-      // 32 splits at a time: their results on the way, and a lane has the scales of one of them.
-      const int count = min(32, splits - i);
-      float part[32];
-#pragma unroll
-      for (int j = 0; j < 32; ++j) part[j] = d < D && j < count ? at<float>(a.results)[(first + u64(i + j) * a.heads) * D + d] : 0.0f;
+    // 32 splits at a time, those after them on the way; a lane has the scales of one of them.
+    float part[2][32], sum[2], own[2];
+    auto load = [&](int i, int which) {
       const u64 index = first + u64(i + lane) * a.heads;
-      const float sum = lane < count ? at<float>(a.sums)[index] : 0.0f, own = lane < count ? at<float>(a.peaks)[index] : -DK_INFINITY;
-      float largest = fmaxf(own, merged.peak);  // of all up to the lane's
+      sum[which] = i + lane < splits ? at<float>(a.sums)[index] : 0.0f, own[which] = i + lane < splits ? at<float>(a.peaks)[index] : -DK_INFINITY;
+#pragma unroll
+      for (int j = 0; j < 32; ++j) part[which][j] = d < D && i + j < splits ? at<float>(a.results)[(first + u64(i + j) * a.heads) * D + d] : 0.0f;
+    };
+    auto merge = [&](int i, int which) {
+      const int count = min(32, splits - i);
+      float largest = fmaxf(own[which], merged.peak);  // of all up to the lane's
 #pragma unroll
       for (int o = 1; o < 32; o *= 2) {
         const float other = __shfl_up_sync(~0u, largest, o);
@@ -288,16 +310,23 @@ KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
       }
       float before = __shfl_up_sync(~0u, largest, 1);
       if (lane == 0) before = merged.peak;
-      const float2 scale = Merged::scales(before, own, largest);
+      const float2 scale = Merged::scales(before, own[which], largest);
 #pragma unroll
       for (int j = 0; j < 32; ++j) {
         const float2 s = make_float2(__shfl_sync(~0u, scale.x, j), __shfl_sync(~0u, scale.y, j));
-        const float split_sum = __shfl_sync(~0u, sum, j);
+        const float split_sum = __shfl_sync(~0u, sum[which], j);
         if (j >= count) continue;
         merged.sum = fmaf(s.y, split_sum, merged.sum * s.x);
-        result = fmaf(s.y, part[j], result * s.x);
+        result = fmaf(s.y, part[which][j], result * s.x);
       }
       merged.peak = __shfl_sync(~0u, largest, 31);
+    };
+    load(0, 0);
+    for (int i = 0; i < splits; i += 64) {
+      if (i + 32 < splits) load(i + 32, 1);
+      merge(i, 0);
+      if (i + 64 < splits) load(i + 64, 0);
+      if (i + 32 < splits) merge(i + 32, 1);
     }
     if (d >= DK_HEAD) continue;
     const float y = __fdiv_rn(result, merged.sum);

@@ -28,6 +28,13 @@ INLINE void await_previous() {
 #endif
 }
 
+// Not moved below a wait that comes after it, as an ordinary load may be.
+INLINE float load_strong(const float *from) {
+  float x;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(x) : "l"(from) : "memory");
+  return x;
+}
+
 INLINE float wide(u16 x) { return __uint_as_float(u32(x) << 16); }
 // To nearest even; NaN stays NaN.
 INLINE u32 pair(float low, float high) {
@@ -117,10 +124,14 @@ INLINE void await_barrier(u32 barrier, u32 parity) {
     if (tries > 4000000u) __trap();
   }
 }
-// A multiple of 16 bytes, read once.
-INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier) {
+// Of what is read once.
+INLINE u64 once_policy() {
   u64 once;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once));
+  return once;
+}
+// A multiple of 16 bytes, read once.
+INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier, u64 once) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(barrier), "l"(once)

@@ -151,6 +151,7 @@ INLINE void linear_ring_of(const dk_linear_arguments &a, Finish finish) {
   const Panels p = panels(a);
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, first_group = threadIdx.x / 32 * N;
   const u32 barriers = shared_address(shared);
+  const u64 once = once_policy();
   u8 *ring = shared + 128;
   const u8 *source = p.weight + blockIdx.x * p.bytes;
   const u64 half = p.count / 2 * p.bytes;
@@ -172,7 +173,7 @@ INLINE void linear_ring_of(const dk_linear_arguments &a, Finish finish) {
       expect_bytes(barriers + 8 * into, P * bytes);
 #pragma unroll
       for (int q = 0; q < P; ++q)
-        copy_run(shared_address(ring + into * stage_bytes + q * run_bytes), source + q * half + offset, bytes, barriers + 8 * into);
+        copy_run(shared_address(ring + into * stage_bytes + q * run_bytes), source + q * half + offset, bytes, barriers + 8 * into, once);
     }
     into = into + 1 == a.stages ? 0 : into + 1;
   };
