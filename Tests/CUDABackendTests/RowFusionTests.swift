@@ -5,7 +5,7 @@ import Testing
 
 import CUDABackend
 
-/// What becomes one kernel with a product of one row.
+/// What becomes one kernel with a product of few rows.
 @Suite struct RowFusionTests {
   private func plan(_ model: SmallModel) async throws -> Plan {
     var life = Lifecycle()
@@ -33,9 +33,9 @@ import CUDABackend
     for (index, step) in steps.enumerated() {
       switch step.operation {
       // The last one stands behind a selection of rows.
-      case .norm: #expect(step.isDoneInRow == (index + 2 < steps.count) && step.isSummedInRow == (index > 1 && index + 2 < steps.count))
-      case .add: #expect(step.isDoneInRow)
-      default: #expect(!step.isDoneInRow && !step.isSummedInRow)
+      case .norm: #expect(step.isNormedInRow == (index + 2 < steps.count) && step.isSummedInRow == (index > 1 && index + 2 < steps.count))
+      case .add: #expect(step.isSummedInRow)
+      default: #expect(!step.isNormedInRow && !step.isSummedInRow)
       }
     }
   }
@@ -68,11 +68,14 @@ import CUDABackend
     for multiprocessors in [1, 7, 78, 132] {
       for limit in [99 << 10, 163 << 10, 227 << 10] {
         for (panels, inputs) in [(384, 4096), (256, 4096), (256, 14336), (896, 4096), (8016, 4096), (3, 16), (1, 32768), (36, 1536)] {
-          for isGated in [false, true] {
-            let shape = RowProductShape(panels: panels, inputs: inputs, isGated: isGated, multiprocessors: multiprocessors, sharedMemory: limit)
-            let stage = shape.own * (isGated ? 2 * 16 : 32) * 512
-            #expect(RowProductShape.kernels.contains(shape.kernel) && (1...8).contains(shape.own) && (2...32).contains(shape.stages))
-            #expect(1024 + (inputs * 2 + 127) / 128 * 128 + shape.stages * stage == shape.sharedMemory && shape.sharedMemory <= limit)
+          for (isGated, rows) in [(false, 1), (true, 1), (false, 2), (true, 8)] {
+            let shape = RowProductShape(
+              panels: panels, inputs: inputs, rows: rows, isGated: isGated, multiprocessors: multiprocessors, sharedMemory: limit)
+            let tiles = isGated ? 16 : 32, stage = shape.own * (isGated ? 2 : 1) * tiles * 512 + (rows == 1 ? 0 : tiles * 256)
+            let before = 1024 + (rows == 1 ? (inputs * 2 + 127) / 128 * 128 : 0)
+            #expect(RowProductShape.kernels.contains(shape.kernel) && shape.kernel.contains("rows") == (rows > 1))
+            #expect((1...8).contains(shape.own) && (2...32).contains(shape.stages))
+            #expect(before + shape.stages * stage == shape.sharedMemory && shape.sharedMemory <= limit)
           }
         }
       }
@@ -81,9 +84,10 @@ import CUDABackend
 
   @Test func `those that were measured are chosen as then`() {
     func shape(_ outputs: Int, _ inputs: Int, isGated: Bool = false) -> RowProductShape {
-      RowProductShape(panels: outputs / 16, inputs: inputs, isGated: isGated, multiprocessors: 132, sharedMemory: 227 << 10)
+      RowProductShape(
+        panels: outputs / 16 / (isGated ? 2 : 1), inputs: inputs, rows: 1, isGated: isGated, multiprocessors: 132, sharedMemory: 227 << 10)
     }
-    let (gate, down) = (shape(14336, 4096, isGated: true), shape(2048, 8192))
+    let (gate, down) = (shape(28672, 4096, isGated: true), shape(2048, 8192))
     #expect(gate.own == 4 && gate.stages == 3 && gate.sharedMemory > 200 << 10)
     #expect(down.own == 1 && down.sharedMemory <= 86 << 10)
     #expect(RowProductShape.fits(inputs: 4096, outputs: 6144, isGated: false, isNormed: true))

@@ -203,18 +203,18 @@ static void linear_wide_gated(const struct launch *l) {
   if (check_wide(l, &a, 1)) product_gated(l, &a.linear, a.activated, a.activation);
 }
 
-/* A product of one row, what stands before it and what behind. As the kernel, it reads all that it needs before it writes. */
+/* A product of few rows, what stands before it and what behind. As the kernel, it reads all that it needs before it writes. */
 static void linear_row(const struct launch *l) {
   ARGUMENT(dk_linear_row);
   const int is_gated = l->kernel == LINEAR_ROW_GATED, width = is_gated ? a.linear.outputs / 2 : a.linear.outputs, inputs = a.linear.inputs;
-  const char *tiles = strrchr(l->name, '_') + 1;
-  const uint32_t stage = (is_gated ? 2 : 1) * a.own * 512 * atoi(tiles);
-  if (a.linear.rows != 1 || inputs % 16 || a.linear.outputs % (is_gated ? 32 : 2) || (a.residual && inputs > DK_CUDA_ROW_NORM_INPUTS) ||
-      a.own < 1 || a.own > DK_CUDA_ROW_WARPS || a.linear.stages < 2 || a.linear.stages > 32 || a.window < 1 || a.linear.early < 1 ||
-      l->threads != 32 * (DK_CUDA_ROW_WARPS + 1) || 1024 + (inputs * 2 + 127) / 128 * 128 + a.linear.stages * stage > l->shared)
-    double_note("%s: %d by %d, %d stages of %u in %u bytes", l->name, a.linear.outputs, inputs, a.linear.stages, stage, l->shared);
+  const int is_one = !strncmp(l->name, "dk_linear_row_", 14), tiles = atoi(strrchr(l->name, '_') + 1), rows = a.linear.rows;
+  const uint32_t stage = (is_gated ? 2 : 1) * a.own * 512 * tiles + (is_one ? 0 : 256 * tiles);
+  if ((is_one ? rows != 1 : rows < 2 || rows > 8 || a.residual) || inputs % 16 || a.linear.outputs % (is_gated ? 32 : 2) ||
+      (a.residual && inputs > DK_CUDA_ROW_NORM_INPUTS) || a.own < 1 || a.own > DK_CUDA_ROW_WARPS || a.linear.stages < 2 ||
+      a.linear.stages > 32 || a.window < 1 || a.linear.early < 1 || a.zero || l->threads != 32 * (DK_CUDA_ROW_WARPS + 1) ||
+      1024 + (is_one ? (inputs * 2 + 127) / 128 * 128 : 0) + a.linear.stages * stage > l->shared)
+    double_note("%s: %d rows, %d by %d, %d stages of %u in %u bytes", l->name, rows, a.linear.outputs, inputs, a.linear.stages, stage, l->shared);
   uint16_t packed[packed_index(0, inputs - 16, inputs, 1) + 128];
-  float y[a.linear.outputs];
   if (a.residual) {
     ROWS(const float, x, a.residual, inputs, read);
     ROWS(const uint16_t, gain, a.gain, inputs, read);
@@ -223,17 +223,17 @@ static void linear_row(const struct launch *l) {
     const float scale = 1 / sqrtf((float)sum / inputs + a.epsilon);
     for (int k = 0; k < inputs; k++) packed[packed_index(0, k, inputs, 1)] = narrow(x[k] * scale * wide(gain[k]));
   }
-  if (!product(l, &a.linear, 0, y, a.residual ? packed : NULL)) return;
-  if (is_gated) {
-    for (int k = 0; k < width; k++) y[k] = activate(a.activation, y[width + k]) * y[k];
-    store(l, 0, a.activated, 0, 1, width, y);
-    return;
+  float y[rows][a.linear.outputs];
+  for (int row = 0; row < rows; row++) {
+    if (!product(l, &a.linear, row, y[row], a.residual ? packed : NULL)) return;
+    if (is_gated)
+      for (int k = 0; k < width; k++) y[row][k] = activate(a.activation, y[row][width + k]) * y[row][k];
+    if (a.sum) {
+      ROWS(const float, before, a.sum + (uint64_t)row * width * 4, width, read);
+      for (int k = 0; k < width; k++) y[row][k] += before[k];
+    }
   }
-  if (a.sum) {
-    ROWS(const float, before, a.sum, width, read);
-    for (int k = 0; k < width; k++) y[k] += before[k];
-  }
-  store(l, a.sum ? a.sum : a.linear.output, 0, 0, 1, width, y);
+  for (int row = 0; row < rows; row++) store(l, is_gated ? 0 : a.sum ? a.sum : a.linear.output, is_gated ? a.activated : 0, row, rows, width, y[row]);
 }
 
 static void turn_rows(const struct launch *l, dk_turn_arguments a, uint32_t from, uint32_t end) {

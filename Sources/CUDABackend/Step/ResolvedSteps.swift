@@ -22,8 +22,9 @@ package struct ResolvedStep {
   package var row: RowFusion?
   /// Of the norm in that.
   var gain: dk_cuda_pointer = 0
-  /// With one row a product beside this one does it, or the sum that it begins with.
-  package var isDoneInRow = false
+  /// With one row the product behind this norm makes it.
+  package var isNormedInRow = false
+  /// With few rows the product before does this sum, or the one that this norm begins with.
   package var isSummedInRow = false
 }
 
@@ -73,10 +74,9 @@ extension ResolvedStep {
         step.row = rows[index]
         step.gain = rows[index]?.norm.map { address($0.weight) } ?? 0
       }
-      let isSummed = rows[index - 1]?.sum != nil
       switch operation {
-      case .norm: (step.isDoneInRow, step.isSummedInRow) = (rows[index + 1]?.norm != nil, isSummed)
-      case .add: step.isDoneInRow = isSummed
+      case .norm: (step.isNormedInRow, step.isSummedInRow) = (rows[index + 1]?.norm != nil, rows[index - 1]?.sum != nil)
+      case .add: step.isSummedInRow = rows[index - 1]?.sum != nil
       default: break
       }
       return step

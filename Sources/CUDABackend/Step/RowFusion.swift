@@ -1,10 +1,10 @@
 package import Engines
 package import Networks
 
-/// What a product of one row does of the operations around it: `dk_linear_row` has the norm of its input in front and the sum with the
-/// residual behind, in the arithmetic of the kernels that do nothing else.
+/// What a product of few rows does of the operations around it: `dk_linear_row` has the sum with the residual behind it, and of one row also
+/// the norm of its input in front, in the arithmetic of the kernels that do nothing else.
 package struct RowFusion: Equatable {
-  /// The input is the norm that stands before this operation: it is made of the value that the norm reads.
+  /// With one row the input is the norm that stands before this operation: it is made of the value that the norm reads.
   package var norm: NormSource?
   /// The output is added to this value, and written nowhere else.
   package var sum: ValueID?
@@ -44,6 +44,8 @@ package struct RowFusion: Equatable {
         case .add(let add) where add.value == linear.output: fusion.sum = add.target
         default: break
         }
+        // Other blocks still read it.
+        if let norm = fusion.norm, norm.value == fusion.sum { fusion.norm = nil }
       }
       found[index] = fusion
     }

@@ -27,8 +27,9 @@ final class StepLauncher {
     }
   }
 
-  /// Whether a product of so many rows and what stands around it are one kernel.
-  private func isRow(_ rows: Int) -> Bool { rows == 1 && device.hasRunCopies }
+  /// Whether a product of so many rows and the sum behind it are one kernel, and the norm before it.
+  private func isSummed(_ rows: Int) -> Bool { rows <= RowProductShape.rows && device.hasRunCopies }
+  private func isNormed(_ rows: Int) -> Bool { rows == 1 && device.hasRunCopies }
 
   private func address(_ value: ValueID) -> UInt64 {
     gated.contains(value) ? buffers.gated.address : buffers.slots[plan.slots.slot[value.index]].address
@@ -42,7 +43,6 @@ final class StepLauncher {
     if let output = step.operation.uses.writes.first, rows(output) == 0 { return false }
     func plain(_ value: ValueID) -> UInt64 { step.packsOutput ? 0 : address(value) }
     func packed(_ value: ValueID) -> UInt64 { step.packsOutput ? address(value) : 0 }
-    if step.isDoneInRow, let output = step.operation.uses.writes.first, isRow(rows(output)) { return false }
     switch step.operation {
     case .embed(let body):
       let output = body.output
@@ -51,8 +51,8 @@ final class StepLauncher {
         first_token: Int32(clamping: body.firstToken), table_rows: Int32(step.tableRows), is_panel: step.isPanel ? 1 : 0, scale: body.scale)
       try stream.launch(kernels.embed, grid: (inputs.rowCount, 1, 1), threads: 256, argument)
     case .norm(let body):
-      let isSummed = body.residual == nil || step.isSummedInRow && isRow(rows(body.output))
-      let delta = isSummed ? 0 : address(body.input)
+      if step.isNormedInRow && isNormed(rows(body.output)) { break }
+      let delta = body.residual == nil || step.isSummedInRow && isSummed(rows(body.output)) ? 0 : address(body.input)
       try norm(step, body.residual ?? body.input, delta: delta, body.epsilon, plain(body.output), packed(body.output), rows(body.output))
     case .linear(let body): return try linear(step, body.input, body.output, rows(body.output))
     case .attention(let attention): try attend(step, attention, inputs, splits)
@@ -63,6 +63,7 @@ final class StepLauncher {
         activation: body.activation.kernelNumber)
       try stream.launch(kernels.gated, grid: (rows(output), (width(output) + 1023) / 1024, 1), threads: 256, argument)
     case .add(let body):
+      if step.isSummedInRow && isSummed(rows(body.target)) { break }
       let count = rows(body.target) * width(body.target)
       let argument = dk_add_arguments(target: address(body.target), value: address(body.value), count: UInt64(count))
       try stream.launch(kernels.add, grid: (min(4096, (count + 255) / 256), 1, 1), threads: 256, argument)
@@ -85,7 +86,8 @@ final class StepLauncher {
   }
 
   private func linear(_ step: ResolvedStep, _ input: ValueID, _ output: ValueID, _ rows: Int) throws(CUDAError) -> Bool {
-    let row = isRow(rows) ? step.row : nil
+    var row = isSummed(rows) ? step.row : nil
+    if !isNormed(rows) { row?.norm = nil }
     var packed = address(input)
     if !step.hasPackedInput, row?.norm == nil {
       packed = buffers.packed.address
@@ -138,14 +140,16 @@ final class StepLauncher {
   private func row(_ step: ResolvedStep, _ row: RowFusion, _ linear: dk_linear_arguments) throws(CUDAError) {
     let panels = (Int(linear.outputs) + 15) / 16
     let shape = RowProductShape(
-      panels: step.gating == nil ? panels : panels / 2, inputs: Int(linear.inputs), isGated: step.gating != nil,
-      multiprocessors: device.multiprocessors, sharedMemory: device.sharedMemory)
+      panels: step.gating == nil ? panels : panels / 2, inputs: Int(linear.inputs), rows: Int(linear.rows),
+      isGated: step.gating != nil, multiprocessors: device.multiprocessors, sharedMemory: device.sharedMemory)
     var linear = linear
     (linear.stages, linear.early) = (Int32(shape.stages), Int32(shape.early))
     let argument = dk_linear_row_arguments(
-      linear: linear, residual: row.norm.map { address($0.value) } ?? 0, gain: step.gain, sum: row.sum.map { address($0) } ?? 0,
+      linear: linear, residual: row.norm.map { address($0.value) } ?? 0, gain: row.norm == nil ? 0 : step.gain,
+      sum: row.sum.map { address($0) } ?? 0,
       activated: step.gating.map { address($0.output) } ?? 0, epsilon: row.norm?.epsilon ?? 0,
-      activation: step.gating?.activation.kernelNumber ?? 0, own: Int32(shape.own), window: Int32(shape.window))
+      activation: step.gating?.activation.kernelNumber ?? 0, own: Int32(shape.own), window: Int32(shape.window),
+      zero: 0, padding: 0)
     try stream.launch(
       kernels.product(shape.kernel), grid: (device.multiprocessors, 1, 1), threads: RowProductShape.threads, sharedMemory: shape.sharedMemory, argument)
   }

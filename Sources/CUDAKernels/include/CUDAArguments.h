@@ -99,17 +99,20 @@ typedef struct {
   int own;              /* panels of a block, at most 4 W; of each half, at most 2 W, where it is gated */
 } dk_linear_wide_arguments;
 
-/* dk_linear_row_T, dk_linear_row_gated_T (stages of T tiles): a product of one row, and what stands around it. Inputs are a multiple of
- * 16, outputs of 2. Shared memory: 1024 bytes, 2 bytes an input up to a multiple of 128, stages. */
+/* dk_linear_row_T, dk_linear_row_gated_T (one row), dk_linear_rows_T, dk_linear_rows_gated_T (to 8), stages of T tiles: a product and what
+ * stands around it. Inputs are a multiple of 16, outputs of 2. Shared memory: 1024 bytes, with one row 2 bytes an input up to a multiple
+ * of 128, stages, which with several rows have 256 bytes a tile of them. */
 typedef struct {
   dk_linear_arguments linear; /* `packed` is not used where there is a residual; `early`: stages that may be on their way before the input is there */
-  dk_address residual, gain;  /* f32 [inputs] and bf16 [inputs]: the input is the RMS norm of it; or none */
-  dk_address sum;             /* f32 [outputs]: what the output is added to, instead of `output`; or none */
-  dk_address activated;       /* of dk_linear_row_gated, as of dk_linear_gated_arguments */
+  dk_address residual, gain;  /* f32 [inputs] and bf16 [inputs]: the input is the RMS norm of it; or none; one row only */
+  dk_address sum;             /* f32 [rows, outputs]: what the output is added to, instead of `output`; or none */
+  dk_address activated;       /* of gated ones, as of dk_linear_gated_arguments */
   float epsilon;
   int activation;
   int own;                    /* panels of a block at a time, or pairs, at most 8 */
   int window;                 /* stages that may be on their way */
+  int zero;                   /* 0, which the compiler does not know */
+  int padding;
 } dk_linear_row_arguments;
 
 /* dk_turn: head norms and rotary embedding of queries and keys; queries to bf16, keys and values to the cache. A warp a head. */

@@ -1,4 +1,4 @@
-// Attention where each sequence has one row, in the arithmetic of attention.cu: a block turns the queries that it attends with, and the row's
+// Attention where each sequence has one row, in the arithmetic of heads.cu: a block turns the queries that it attends with, and the row's
 // key and value where they are of its split, so that none waits for another to store them.
 //
 // Keys and values that stood in the cache before the step are asked for before the kernel before has ended.
@@ -196,10 +196,9 @@ template <bool IS_WHOLE> INLINE void attend_row(const dk_attend_row_arguments &b
         }
     }
     if (a.packed && blockIdx.y == 0) finish_packed(at<u16>(a.packed), tile.first_row, width, groups);
-    return;
   }
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < (IS_WHOLE ? 0 : 2); ++i) {
     if (g + 8 * i >= queries) continue;
     const u64 index = u64(tile.partial + split) * a.heads + first_head + g + 8 * i;
     if (warp == 0 && t == 0) at<float>(a.peaks)[index] = peak[i], at<float>(a.sums)[index] = sum[2 * i];

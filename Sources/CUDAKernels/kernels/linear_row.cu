@@ -1,10 +1,10 @@
-// Products of one row, each with what stands before and after it: the norm of its input, and the activation of its outputs or their
-// sum with the residual. Bits are those of the separate kernels.
+// Products of few rows, each with what stands behind it, the activation of its outputs or their sum with the residual; of one row also with
+// the norm of its input in front. Bits are those of the separate kernels.
 //
 // A block a multiprocessor, which has neighbouring units: panels, or pairs of a panel of the first half of the outputs and the one of
-// the second half. `own` of them at a time are a warp's each; a stage of the ring holds T tiles of all of them. One more warp asks for
-// the weights, also while the others wait for the kernel before: few copies are on their way at any time, for what others ask of memory
-// queues behind them.
+// the second half. `own` of them at a time are a warp's each; a stage of the ring holds T tiles of all of them, and the input of several
+// rows; that of one row lies beside the ring. One more warp asks for all that, for weights also while the others wait for the kernel
+// before: few copies are on their way at any time, for what others ask of memory queues behind them.
 #if __CUDA_ARCH__ >= 900
 
 INLINE void meet_consumers() { asm volatile("bar.sync 1, %0;" ::"n"(DK_CUDA_ROW_WARPS * 32) : "memory"); }
@@ -71,20 +71,20 @@ struct RowNorm {
   }
 };
 
-template <int T, int P, class Finish>
+template <int T, int P, bool IS_ONE, class Finish>
 INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
-  constexpr int run_bytes = T * 512;
+  constexpr int run_bytes = T * 512, row_bytes = IS_ONE ? 0 : T * 256;
   let_next_start();
   const Panels p = panels(a.linear);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, stages = a.linear.stages;
   const int units = p.count / P, first = int(u64(units) * blockIdx.x / gridDim.x), end = int(u64(units) * (blockIdx.x + 1) / gridDim.x);
   const int own = min(a.own, end - first), steps = (p.tiles + T - 1) / T;
-  const u32 full = shared_address(shared), empty = full + 256, stage_bytes = P * a.own * run_bytes;
-  volatile int *has_input = reinterpret_cast<volatile int *>(shared + 512);
-  float *sums = reinterpret_cast<float *>(shared + 576);
-  u8 *x = shared + 1024, *ring = x + (a.linear.inputs * 2 + 127) / 128 * 128;
+  const u32 full = shared_address(shared), empty = full + 256, rows_full = full + 512, stage_bytes = P * a.own * run_bytes + row_bytes;
+  volatile int *has_input = reinterpret_cast<volatile int *>(shared + 768);
+  float *sums = reinterpret_cast<float *>(shared + 832);
+  u8 *x = shared + 1024, *ring = x + (IS_ONE ? (a.linear.inputs * 2 + 127) / 128 * 128 : 0);
   if (threadIdx.x == 0) {
-    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 1), make_barrier(empty + 8 * i, max(own, 1));
+    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 1), make_barrier(empty + 8 * i, max(own, 1)), make_barrier(rows_full + 8 * i, 1);
     *has_input = 0;
     publish_barriers();
   }
@@ -92,14 +92,29 @@ INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
   if (warp == DK_CUDA_ROW_WARPS) {
     const u64 half = u64(p.count / 2) * p.bytes;
     const u64 once = once_policy();
-    int slot = 0, landing = 0, under_way = 0, window = a.linear.early;
+    int slot = 0, landing = 0, under_way = 0, window = a.linear.early, asked = 0;
     u32 parity = 1, landing_parity = 0;
+    // The rows' part of a stage; one lane asks for it.
+    auto ask_rows = [&](int stage, int slot) {
+      const int tile = stage % steps * T;
+      const u32 bytes = min(T, p.tiles - tile) * 256;
+      expect_bytes(rows_full + 8 * slot, bytes);
+      copy_plain(shared_address(ring) + slot * stage_bytes + P * a.own * run_bytes, at<u8>(a.linear.packed) + u64(tile) * 256, bytes, rows_full + 8 * slot);
+    };
+    bool is_there = IS_ONE;
     for (int unit = first; unit < end; unit += own) {
       const int runs = P * min(own, end - unit);
       const u8 *from = p.weight + u64(unit + lane / P) * p.bytes + (P == 2 && lane % 2 ? half : 0);
       for (int i = 0; i < steps; ++i) {
         const u32 bytes = i + 1 < steps ? run_bytes : u32(p.bytes) - i * run_bytes;
         if (lane == 0) {
+          if (!is_there && (asked == stages || *has_input)) {
+            while (!*has_input) {}  // nobody empties the ring before
+            await_previous();
+            order_before_reads();
+            for (int j = 0; j < asked; ++j) ask_rows(j, j);
+            is_there = true;
+          }
           await_barrier(empty + 8 * slot, parity);
           if (under_way >= window && *has_input) window = a.window;
           while (under_way >= window) {
@@ -109,6 +124,8 @@ INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
           }
           ++under_way;
           expect_bytes(full + 8 * slot, runs * bytes);
+          if (!IS_ONE && is_there) ask_rows(asked, slot);
+          ++asked;
         }
         __syncwarp();
         if (lane < runs) copy_run(shared_address(ring) + slot * stage_bytes + lane * run_bytes, from, bytes, full + 8 * slot, once);
@@ -116,15 +133,20 @@ INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
         if (++slot == stages) slot = 0, parity ^= 1;
       }
     }
+    if (!is_there && lane == 0 && asked > 0) {  // the ring holds all that there is
+      await_previous();
+      order_before_reads();
+      for (int j = 0; j < asked; ++j) ask_rows(j, j);
+    }
     return;
   }
   RowNorm norm;
-  if (a.residual) norm.load_gain(a);
+  if (IS_ONE && a.residual) norm.load_gain(a);
   await_previous();
-  if (a.residual) norm.load(a, x, sums);
-  else load_row(a, x);
+  if (IS_ONE && a.residual) norm.load(a, x, sums);
+  else if (IS_ONE) load_row(a, x);
   if (threadIdx.x == 0) *has_input = 1;
-  meet_consumers();
+  if (IS_ONE) meet_consumers();
   if (warp >= own) return;
   const int g = lane / 4, t = lane % 4;
   int slot = 0;
@@ -132,13 +154,15 @@ INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
   for (int unit = first; unit < end; unit += own) {
     const bool has = unit + warp < end;
     float acc[P][4] = {};
-    const auto kept = finish.prepare(unit + warp, has && t == 0, g);
+    const auto kept = finish.prepare(unit + warp, has, g, t);
     for (int i = 0; i < steps; ++i) {
       await_barrier(full + 8 * slot, parity);
+      if (!IS_ONE) await_barrier(rows_full + 8 * slot, parity);
       const u8 *w = ring + slot * stage_bytes + warp * P * run_bytes + t * 64 + g * 8;
-      const u8 *input = x + i * T * 32 + t * 8;
+      const u8 *input = IS_ONE ? x + i * T * 32 + t * 8 : ring + slot * stage_bytes + P * a.own * run_bytes + packed_lane(lane);
       auto link = [&](int j) {
-        const uint2 v = g == 0 ? *reinterpret_cast<const uint2 *>(input + j * 32) : make_uint2(0, 0);
+        uint2 v = make_uint2(0, 0);
+        if (!IS_ONE || g == 0) v = *reinterpret_cast<const uint2 *>(input + j * (IS_ONE ? 32 : 256));
 #pragma unroll
         for (int q = 0; q < P; ++q) {
           const u8 *tile = w + q * run_bytes + j * 512;
@@ -155,53 +179,67 @@ INLINE void linear_row(const dk_linear_row_arguments &a, Finish finish) {
         }
       }
       // An arrival does not wait for loads before it; this one needs what was made of them.
-      const u32 zero = __float_as_uint(acc[0][0]) & u32(a.linear.rows - 1);
+      const u32 zero = __float_as_uint(acc[0][0]) & u32(a.zero);
       __syncwarp();
       if (lane == 0) arrive(empty + 8 * slot + zero);
       if (++slot == stages) slot = 0, parity ^= 1;
     }
-    if (has && t == 0) finish(unit + warp, g, acc, kept);
+    if (has) finish(unit + warp, g, t, acc, kept);
   }
 }
 
-// Outputs 2g and 2g + 1 of a panel, as they are or added to the residual.
+// Outputs 2g and 2g + 1 of a panel for rows 2t and 2t + 1, as they are or added to the residual.
 struct RowSum {
   const dk_linear_row_arguments &a;
-  INLINE float2 prepare(int panel, bool has, int g) const {
-    float2 before = make_float2(0.0f, 0.0f);
+  struct Kept { float2 row[2]; };
+  INLINE Kept prepare(int panel, bool has, int g, int t) const {
+    Kept before = {};
     const int n = panel * 16 + 2 * g;
-    if (has && a.sum && n < a.linear.outputs) before = *reinterpret_cast<const float2 *>(at<float>(a.sum) + n);
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      if (has && a.sum && 2 * t + i < a.linear.rows && n < a.linear.outputs)
+        before.row[i] = *reinterpret_cast<const float2 *>(at<float>(a.sum) + u64(2 * t + i) * a.linear.outputs + n);
     return before;
   }
-  INLINE void operator()(int panel, int g, const float (&acc)[1][4], float2 before) const {
+  INLINE void operator()(int panel, int g, int t, const float (&acc)[1][4], const Kept &before) const {
     const int n = panel * 16 + 2 * g;
     if (n >= a.linear.outputs) return;
-    float2 y = make_float2(acc[0][0], acc[0][2]);
-    if (a.linear.bias) y.x += wide(at<u16>(a.linear.bias)[n]), y.y += wide(at<u16>(a.linear.bias)[n + 1]);
-    if (a.sum) y = make_float2(before.x + y.x, before.y + y.y);
-    *reinterpret_cast<float2 *>(at<float>(a.sum ? a.sum : a.linear.output) + n) = y;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (2 * t + i >= a.linear.rows) continue;
+      float2 y = make_float2(acc[0][i], acc[0][2 + i]);
+      if (a.linear.bias) y.x += wide(at<u16>(a.linear.bias)[n]), y.y += wide(at<u16>(a.linear.bias)[n + 1]);
+      if (a.sum) y = make_float2(before.row[i].x + y.x, before.row[i].y + y.y);
+      *reinterpret_cast<float2 *>(at<float>(a.sum ? a.sum : a.linear.output) + u64(2 * t + i) * a.linear.outputs + n) = y;
+    }
   }
 };
 // The activation of a pair of panels.
 struct RowActivation {
   const dk_linear_row_arguments &a;
-  INLINE int prepare(int, bool, int) const { return 0; }
-  INLINE void operator()(int unit, int g, const float (&acc)[2][4], int) const {
+  INLINE int prepare(int, bool, int, int) const { return 0; }
+  INLINE void operator()(int unit, int g, int t, const float (&acc)[2][4], int) const {
     const int n = unit * 16 + 2 * g, width = a.linear.outputs / 2;
     const u16 *bias = at<u16>(a.linear.bias);
-    float y[2];
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      float one = acc[0][2 * c], other = acc[1][2 * c];
-      if (bias) one += wide(bias[n + c]), other += wide(bias[width + n + c]);
-      y[c] = activate(a.activation, other) * one;
+    for (int i = 0; i < 2; ++i) {
+      if (2 * t + i >= a.linear.rows) continue;
+      float y[2];
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        float one = acc[0][2 * c + i], other = acc[1][2 * c + i];
+        if (bias) one += wide(bias[n + c]), other += wide(bias[width + n + c]);
+        y[c] = activate(a.activation, other) * one;
+      }
+      *reinterpret_cast<u32 *>(at<u16>(a.activated) + packed_index(2 * t + i, n, width, 1)) = pair(y[0], y[1]);
     }
-    *reinterpret_cast<u32 *>(at<u16>(a.activated) + packed_index(0, n, width, 1)) = pair(y[0], y[1]);
   }
 };
 
 // Few registers, so that two blocks and one of attention fit a multiprocessor.
 #define ROW_BOUNDS __launch_bounds__(DK_CUDA_ROW_WARPS * 32 + 32, 3)
-KERNEL ROW_BOUNDS dk_linear_row_32(const __grid_constant__ dk_linear_row_arguments a) { linear_row<32, 1>(a, RowSum{a}); }
-KERNEL ROW_BOUNDS dk_linear_row_gated_16(const __grid_constant__ dk_linear_row_arguments a) { linear_row<16, 2>(a, RowActivation{a}); }
+KERNEL ROW_BOUNDS dk_linear_row_32(const __grid_constant__ dk_linear_row_arguments a) { linear_row<32, 1, true>(a, RowSum{a}); }
+KERNEL ROW_BOUNDS dk_linear_row_gated_16(const __grid_constant__ dk_linear_row_arguments a) { linear_row<16, 2, true>(a, RowActivation{a}); }
+KERNEL ROW_BOUNDS dk_linear_rows_32(const __grid_constant__ dk_linear_row_arguments a) { linear_row<32, 1, false>(a, RowSum{a}); }
+KERNEL ROW_BOUNDS dk_linear_rows_gated_16(const __grid_constant__ dk_linear_row_arguments a) { linear_row<16, 2, false>(a, RowActivation{a}); }
 #endif

@@ -137,7 +137,7 @@ extension DriverTests {
       }
       let few = try logits(Array(repeating: 4, count: 75))
       #expect(few.allSatisfy(\.isFinite) && Set(few).count > 10)
-      #expect(launches("dk_linear_wide") == 0 && launches("dk_attend_prompt") == 0 && launches("dk_linear_ring") > 0)
+      #expect(launches("dk_linear_wide") == 0 && launches("dk_attend_prompt") == 0 && launches("dk_linear_rows_") > 0)
       for pieces in [[300], [20, 64, 65, 151], Array(repeating: 30, count: 10), [270, 6, 24]] { #expect(try logits(pieces) == few, "\(pieces)") }
       for kernel in ["dk_linear_wide_1_", "dk_linear_wide_2_", "dk_linear_wide_gated_1_", "dk_linear_wide_gated_2_", "dk_attend_prompt", "dk_merge"] {
         #expect(launches(kernel) > 0, "\(kernel)")
