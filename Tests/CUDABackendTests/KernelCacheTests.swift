@@ -7,8 +7,10 @@ import Testing
 @Suite struct KernelCacheTests {
   let directory = TemporaryDirectory()
 
-  private func code(_ compiled: [UInt8], architecture: String = "sm_90a", headSize: Int = 64, in path: FilePath?) -> [UInt8] {
-    KernelCache(path).code(architecture: architecture, headSize: headSize) { compiled }
+  private func code(
+    _ compiled: [UInt8], program: KernelProgram = .attention, architecture: String = "sm_90a", headSize: Int = 64, in path: FilePath?
+  ) -> [UInt8] {
+    KernelCache(path).code(program, architecture: architecture, headSize: headSize) { compiled }
   }
 
   @Test func `what was compiled is found again, for the same card and head size only`() {
@@ -17,6 +19,8 @@ import Testing
     #expect(code([4], in: path) == [1, 2, 3])
     #expect(code([5], architecture: "sm_80", in: path) == [5] && code([6], headSize: 128, in: path) == [6])
     #expect(code([7], in: nil) == [7])
+    #expect(code([8], program: .rows, in: path) == [8])
+    #expect(code([9], program: .rows, headSize: 128, in: path) == [8], "these do not know the size of heads")
   }
 
   @Test func `a file that was cut short or changed is compiled anew`() throws {

@@ -16,14 +16,20 @@ extension DriverTests {
       .enabled(if: compiler != nil, "NVRTC is not here: pip install nvidia-cuda-nvrtc, and let DRYDOCK_NVRTC name its libnvrtc.so.13"),
       arguments: [("sm_80", 64), ("sm_86", 10), ("sm_89", 80), ("sm_90a", 128), ("sm_100", 128), ("sm_120", 256)])
     func `they compile for every kind of card`(_ kind: (architecture: String, headSize: Int)) throws {
-      let code = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
-      #expect(code.starts(with: [0x7F, 0x45, 0x4C, 0x46]))  // an ELF file
-      let again = try #require(Self.compiler).kernels(architecture: kind.architecture, headSize: kind.headSize)
-      #expect(code == again)
+      for program in KernelProgram.all(for: kind.architecture) {
+        let code = try #require(Self.compiler).code(program, architecture: kind.architecture, headSize: kind.headSize)
+        #expect(code.starts(with: [0x7F, 0x45, 0x4C, 0x46]), "\(program.name)")  // an ELF file
+      }
+    }
+
+    @Test(.enabled(if: compiler != nil, "NVRTC is not here")) func `compiled side by side they are the same bytes`() throws {
+      let together = try RuntimeCompiler.code(architecture: "sm_90a", headSize: 64, cache: KernelCache(nil))
+      #expect(together.map(\.0) == KernelProgram.all(for: "sm_90a"))
+      for (program, code) in together { #expect(try #require(Self.compiler).code(program, architecture: "sm_90a", headSize: 64) == code, "\(program.name)") }
     }
 
     @Test(.enabled(if: compiler != nil, "NVRTC is not here")) func `what the compiler has to say is in the error`() throws {
-      let error = #expect(throws: CUDAError.self) { try #require(Self.compiler).kernels(architecture: "sm_1", headSize: 64) }
+      let error = #expect(throws: CUDAError.self) { try #require(Self.compiler).code(KernelProgram.all(for: "sm_1")[0], architecture: "sm_1", headSize: 64) }
       #expect(error?.description.contains("compiling kernels for sm_1") == true && error?.description.contains("\n") == true)
     }
   }

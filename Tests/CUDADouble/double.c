@@ -247,8 +247,9 @@ CALL(module_load, (struct module **module, const void *image), IF_WELL {
 CALL(module_unload, (struct module *module), free(module); live--;)
 CALL(get_function, (struct function **function, struct module *module, const char *name), IF_WELL {
   static const struct { const char *prefix; enum kernel kernel; } names[] = {
-      {"dk_linear_wide_gated", LINEAR_WIDE_GATED}, {"dk_linear_wide", LINEAR_WIDE}, {"dk_linear_gated", LINEAR_GATED}, {"dk_linear", LINEAR},
-      {"dk_attend_prompt", ATTEND_PROMPT}, {"dk_embed", EMBED}, {"dk_norm", NORM}, {"dk_pack", PACK}, {"dk_gated", GATED},
+      {"dk_linear_wide_gated", LINEAR_WIDE_GATED}, {"dk_linear_wide", LINEAR_WIDE}, {"dk_linear_row_gated", LINEAR_ROW_GATED}, {"dk_linear_rows_gated", LINEAR_ROW_GATED},
+      {"dk_linear_row", LINEAR_ROW}, {"dk_linear_gated", LINEAR_GATED}, {"dk_linear", LINEAR},
+      {"dk_attend_prompt", ATTEND_PROMPT}, {"dk_attend_row", ATTEND_ROW}, {"dk_embed", EMBED}, {"dk_norm", NORM}, {"dk_pack", PACK}, {"dk_gated", GATED},
       {"dk_add", ADD}, {"dk_select", SELECT}, {"dk_turn", TURN}, {"dk_attend", ATTEND}, {"dk_merge", MERGE}, {"dk_choose", CHOOSE}, {"dk_read", READ}};
   code = NOT_FOUND;
   for (size_t i = 0; i < sizeof names / sizeof *names && code; i++) {
@@ -292,6 +293,7 @@ static int32_t program_create(char **program, const char *source, const char *na
 }
 static int32_t program_destroy(char **program) { return free(*program), 0; }
 static int32_t program_compile(char *program, int32_t count, const char *const *options) {
+  snprintf(program, 64, "double 0");
   for (int i = 0; i < count; i++)
     if (!strncmp(options[i], "-DDK_HEAD=", 10)) snprintf(program, 64, "double %s", options[i] + 10);
   return 0;

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static float wide(uint16_t x) {
@@ -130,16 +131,17 @@ static void choose_rows(const struct launch *l) {
   }
 }
 
-/* One row's outputs. */
-static int product(const struct launch *l, const dk_linear_arguments *a, uint64_t row, float *y) {
+/* One row's outputs; its input is `own`, packed, or the argument's. */
+static int product(const struct launch *l, const dk_linear_arguments *a, uint64_t row, float *y, const uint16_t *own) {
   const uint64_t bytes = (uint64_t)((a->inputs + 1) / 2) * 64, tiles = padded(a->inputs) / 16;
   const uint16_t *weight = double_read(l->name, a->weight, (uint64_t)(a->outputs + 15) / 16 * bytes);
   const uint16_t *bias = a->bias ? double_read(l->name, a->bias, 2 * (uint64_t)a->outputs) : NULL;
   if (!weight || (a->bias && !bias)) return 0;
-  if (a->weight % 16 || a->packed % 16) double_note("%s: not aligned to 16 bytes", l->name);
+  if (a->weight % 16 || (!own && a->packed % 16)) double_note("%s: not aligned to 16 bytes", l->name);
   float x[tiles * 16];
   for (uint64_t tile = 0; tile < tiles; tile++) {
-    const uint16_t *packed = double_read(l->name, a->packed + (packed_index(row, tile * 16, a->inputs, a->rows) & ~15ull) * 2, 32);
+    const uint64_t start = packed_index(row, tile * 16, a->inputs, a->rows) & ~15ull;
+    const uint16_t *packed = own ? own + start : double_read(l->name, a->packed + start * 2, 32);
     if (!packed) return 0;
     for (int k = 0; k < 16; k++) x[tile * 16 + k] = wide(packed[packed_index(row, k, 16, a->rows) % 16]);
   }
@@ -160,13 +162,13 @@ static void linear(const struct launch *l) {
   ARGUMENT(dk_linear);
   float y[a.outputs];
   for (int row = 0; row < a.rows; row++)
-    if (product(l, &a, row, y)) store(l, a.output, 0, row, a.rows, a.outputs, y);
+    if (product(l, &a, row, y, NULL)) store(l, a.output, 0, row, a.rows, a.outputs, y);
 }
 static void product_gated(const struct launch *l, const dk_linear_arguments *a, dk_address activated, int activation) {
   const int width = a->outputs / 2;
   float y[a->outputs];
   for (int row = 0; row < a->rows; row++) {
-    if (!product(l, a, row, y)) return;
+    if (!product(l, a, row, y, NULL)) return;
     for (int k = 0; k < width; k++) y[k] = activate(activation, y[width + k]) * y[k];
     store(l, 0, activated, row, a->rows, width, y);
   }
@@ -194,20 +196,52 @@ static void linear_wide(const struct launch *l) {
   float y[a.linear.outputs];
   if (!check_wide(l, &a, 0)) return;
   for (int row = 0; row < a.linear.rows; row++)
-    if (product(l, &a.linear, row, y)) store(l, a.linear.output, 0, row, a.linear.rows, a.linear.outputs, y);
+    if (product(l, &a.linear, row, y, NULL)) store(l, a.linear.output, 0, row, a.linear.rows, a.linear.outputs, y);
 }
 static void linear_wide_gated(const struct launch *l) {
   ARGUMENT(dk_linear_wide);
   if (check_wide(l, &a, 1)) product_gated(l, &a.linear, a.activated, a.activation);
 }
 
-static void turn(const struct launch *l) {
-  ARGUMENT(dk_turn);
+/* A product of few rows, what stands before it and what behind. As the kernel, it reads all that it needs before it writes. */
+static void linear_row(const struct launch *l) {
+  ARGUMENT(dk_linear_row);
+  const int is_gated = l->kernel == LINEAR_ROW_GATED, width = is_gated ? a.linear.outputs / 2 : a.linear.outputs, inputs = a.linear.inputs;
+  const int is_one = !strncmp(l->name, "dk_linear_row_", 14), tiles = atoi(strrchr(l->name, '_') + 1), rows = a.linear.rows;
+  const uint32_t stage = (is_gated ? 2 : 1) * a.own * 512 * tiles + (is_one ? 0 : 256 * tiles);
+  if ((is_one ? rows != 1 : rows < 2 || rows > 8 || a.residual) || inputs % 16 || a.linear.outputs % (is_gated ? 32 : 2) ||
+      (a.residual && inputs > DK_CUDA_ROW_NORM_INPUTS) || a.own < 1 || a.own > DK_CUDA_ROW_WARPS || a.linear.stages < 2 ||
+      a.linear.stages > 32 || a.window < 1 || a.linear.early < 1 || a.zero || l->threads != 32 * (DK_CUDA_ROW_WARPS + 1) ||
+      1024 + (is_one ? (inputs * 2 + 127) / 128 * 128 : 0) + a.linear.stages * stage > l->shared)
+    double_note("%s: %d rows, %d by %d, %d stages of %u in %u bytes", l->name, rows, a.linear.outputs, inputs, a.linear.stages, stage, l->shared);
+  uint16_t packed[packed_index(0, inputs - 16, inputs, 1) + 128];
+  if (a.residual) {
+    ROWS(const float, x, a.residual, inputs, read);
+    ROWS(const uint16_t, gain, a.gain, inputs, read);
+    double sum = 0;
+    for (int k = 0; k < inputs; k++) sum += (double)x[k] * x[k];
+    const float scale = 1 / sqrtf((float)sum / inputs + a.epsilon);
+    for (int k = 0; k < inputs; k++) packed[packed_index(0, k, inputs, 1)] = narrow(x[k] * scale * wide(gain[k]));
+  }
+  float y[rows][a.linear.outputs];
+  for (int row = 0; row < rows; row++) {
+    if (!product(l, &a.linear, row, y[row], a.residual ? packed : NULL)) return;
+    if (is_gated)
+      for (int k = 0; k < width; k++) y[row][k] = activate(a.activation, y[row][width + k]) * y[row][k];
+    if (a.sum) {
+      ROWS(const float, before, a.sum + (uint64_t)row * width * 4, width, read);
+      for (int k = 0; k < width; k++) y[row][k] += before[k];
+    }
+  }
+  for (int row = 0; row < rows; row++) store(l, is_gated ? 0 : a.sum ? a.sum : a.linear.output, is_gated ? a.activated : 0, row, rows, width, y[row]);
+}
+
+static void turn_rows(const struct launch *l, dk_turn_arguments a, uint32_t from, uint32_t end) {
   const int all = a.heads + 2 * a.kv_heads, head_size = l->head, half = a.rotary / 2;
   const uint64_t d_padded = padded(head_size);
-  ROWS(const int32_t, positions, a.positions, l->grid[0], read);
-  ROWS(const int32_t, cells, a.cells, l->grid[0], read);
-  for (uint32_t row = 0; row < l->grid[0]; row++)
+  ROWS(const int32_t, positions, a.positions, end, read);
+  ROWS(const int32_t, cells, a.cells, end, read);
+  for (uint32_t row = from; row < end; row++)
     for (int head = 0; head < all; head++) {
       ROWS(const float, input, a.qkv + ((uint64_t)row * all + head) * head_size * 4, head_size, read);
       float x[d_padded];
@@ -238,6 +272,10 @@ static void turn(const struct launch *l) {
       ROWS(uint16_t, y, to, d_padded, write);
       for (uint64_t d = 0; d < d_padded; d++) y[d] = narrow(x[d]);
     }
+}
+static void turn(const struct launch *l) {
+  ARGUMENT(dk_turn);
+  turn_rows(l, a, 0, l->grid[0]);
 }
 
 /* Splits of a query so far, as docs/cuda.md says: those that the attention kernels merge and those that dk_merge does come to the same bits. */
@@ -284,8 +322,7 @@ static int attend_query(
 }
 
 /* Also of prompts, whose splits are merged here: those of a query in order. */
-static void attend(const struct launch *l) {
-  ARGUMENT(dk_attend);
+static void attend_tiles(const struct launch *l, dk_attend_arguments a) {
   const int is_prompt = l->kernel == ATTEND_PROMPT;
   if (is_prompt && !a.output && !a.packed) double_note("%s: nowhere to put results", l->name);
   const uint64_t d_padded = padded(l->head), width = (uint64_t)a.heads * l->head;
@@ -321,6 +358,23 @@ static void attend(const struct launch *l) {
       if (a.output || a.packed) store(l, a.output, a.packed, tile.first_row + r, a.rows, width, whole);
     }
   }
+}
+
+static void attend(const struct launch *l) {
+  ARGUMENT(dk_attend);
+  attend_tiles(l, a);
+}
+/* The kernel keeps the queries to itself. */
+static void attend_row(const struct launch *l) {
+  ARGUMENT(dk_attend_row);
+  const int is_whole = !strcmp(l->name, "dk_attend_row");
+  if (is_whole != (a.attend.output || a.attend.packed)) double_note("%s: with the other's arguments", l->name);
+  ROWS(const dk_attention_tile, tiles, a.attend.tiles, l->grid[0], read);
+  for (uint32_t t = 0; t < l->grid[0]; t++) {
+    if (tiles[t].rows != 1 || (is_whole && tiles[t].splits != 1)) double_note("%s: a tile of %d rows, %d splits", l->name, tiles[t].rows, tiles[t].splits);
+    turn_rows(l, a.turn, tiles[t].first_row, tiles[t].first_row + 1);
+  }
+  attend_tiles(l, a.attend);
 }
 
 static void merge(const struct launch *l) {
@@ -372,8 +426,9 @@ static const struct {
     [GATED] = {sizeof(dk_gated_arguments), gated}, [ADD] = {sizeof(dk_add_arguments), add}, [SELECT] = {sizeof(dk_select_arguments), choose_rows},
     [LINEAR] = {sizeof(dk_linear_arguments), linear}, [LINEAR_GATED] = {sizeof(dk_linear_gated_arguments), linear_gated},
     [LINEAR_WIDE] = {sizeof(dk_linear_wide_arguments), linear_wide}, [LINEAR_WIDE_GATED] = {sizeof(dk_linear_wide_arguments), linear_wide_gated},
+    [LINEAR_ROW] = {sizeof(dk_linear_row_arguments), linear_row}, [LINEAR_ROW_GATED] = {sizeof(dk_linear_row_arguments), linear_row},
     [TURN] = {sizeof(dk_turn_arguments), turn}, [ATTEND] = {sizeof(dk_attend_arguments), attend},
-    [ATTEND_PROMPT] = {sizeof(dk_attend_arguments), attend}, [MERGE] = {sizeof(dk_merge_arguments), merge},
+    [ATTEND_PROMPT] = {sizeof(dk_attend_arguments), attend}, [ATTEND_ROW] = {sizeof(dk_attend_row_arguments), attend_row}, [MERGE] = {sizeof(dk_merge_arguments), merge},
     [CHOOSE] = {sizeof(dk_choose_arguments), choose}, [READ] = {sizeof(dk_read_arguments), read_words}};
 
 size_t double_argument_size(enum kernel kernel) { return kernels[kernel].size; }

@@ -252,15 +252,13 @@ public import Tensors
     try Parallel.forEach(2, workers: 2) { part in
       try device.use()
       guard part == 1 else { return try file.load(upload) }
-      let code: [UInt8]
+      let code: [(KernelProgram, [UInt8])]
       do {
-        code = try cache.code(architecture: device.architecture, headSize: headSize) {
-          try RuntimeCompiler().kernels(architecture: device.architecture, headSize: headSize)
-        }
+        code = try RuntimeCompiler.code(architecture: device.architecture, headSize: headSize, cache: cache)
       } catch {
         throw EngineError(path, .unsupported(reason: "cannot be run here: \(error)"))
       }
-      let kernels = try Kernels(device, code: code)
+      let kernels = try Kernels(device, code: code, headSize: headSize)
       loaded.withLock { $0 = kernels }
     }
     guard let kernels = loaded.withLock({ $0 }) else { throw CUDAError("no kernels") }

@@ -13,7 +13,7 @@ typedef struct {
     char bytes[64];
   } value;
 } launch_attribute;
-enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1, EVENT_BLOCKING_SYNC = 1,
+enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, PREFERRED_SHARED_MEMORY_CARVEOUT = 9, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1, EVENT_BLOCKING_SYNC = 1,
        EVENT_DISABLE_TIMING = 2 };
 typedef struct {
   uint32_t grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_memory;
@@ -164,6 +164,9 @@ int32_t dk_cuda_find_function(dk_cuda_module module, const char *name, dk_cuda_f
 }
 int32_t dk_cuda_allow_shared_memory(dk_cuda_function function, int32_t count) {
   return cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED_SIZE_BYTES, count);
+}
+int32_t dk_cuda_prefer_shared_memory(dk_cuda_function function, int32_t percent) {
+  return cuFuncSetAttribute(function, PREFERRED_SHARED_MEMORY_CARVEOUT, percent);
 }
 
 int32_t dk_cuda_launch(dk_cuda_function function, const dk_cuda_launch_shape *shape, const void *argument, dk_cuda_stream stream) {

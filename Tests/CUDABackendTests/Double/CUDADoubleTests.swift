@@ -76,6 +76,8 @@ extension DriverTests {
       do {
         let opened = try open(engine)
         found = try run(opened)
+        #expect((launches("dk_linear_row") > 0) == (model.hidden % 16 == 0), "other widths are for other kernels")
+        #expect(launches("dk_attend_row") > 0 && launches("dk_turn") > 0)
         #expect(try run(opened) == found && run(opened, pieces: [1, 28]).suffix(3) == found.suffix(3))
       }
       #expect(problem == nil)
@@ -108,6 +110,9 @@ extension DriverTests {
       }
       let one = try logits(Array(repeating: 40, count: 15))
       #expect(try logits(Array(repeating: 30, count: 20)) == one && one.allSatisfy(\.isFinite))
+      // The last of them one by one.
+      #expect(try logits([40, 40] + Array(repeating: 48, count: 10) + Array(repeating: 1, count: 40)) == one)
+      #expect(launches("dk_attend_row_splits") > 0 && launches("dk_merge") > 0)
       #expect(problem == nil)
     }
 
@@ -132,7 +137,7 @@ extension DriverTests {
       }
       let few = try logits(Array(repeating: 4, count: 75))
       #expect(few.allSatisfy(\.isFinite) && Set(few).count > 10)
-      #expect(launches("dk_linear_wide") == 0 && launches("dk_attend_prompt") == 0 && launches("dk_linear_ring") > 0)
+      #expect(launches("dk_linear_wide") == 0 && launches("dk_attend_prompt") == 0 && launches("dk_linear_rows_") > 0)
       for pieces in [[300], [20, 64, 65, 151], Array(repeating: 30, count: 10), [270, 6, 24]] { #expect(try logits(pieces) == few, "\(pieces)") }
       for kernel in ["dk_linear_wide_1_", "dk_linear_wide_2_", "dk_linear_wide_gated_1_", "dk_linear_wide_gated_2_", "dk_attend_prompt", "dk_merge"] {
         #expect(launches(kernel) > 0, "\(kernel)")

@@ -8,6 +8,8 @@ import CUDADriver
   let major: Int
   let minor: Int
   let multiprocessors: Int
+  /// Bytes of shared memory that a block may be allowed.
+  let sharedMemory: Int
   private let context: dk_cuda_context
 
   /// - Throws: In one sentence what is missing: the driver, a card, or a newer one.
@@ -27,6 +29,7 @@ import CUDADriver
     major = try attribute(Int(DK_CUDA_MAJOR))
     minor = try attribute(Int(DK_CUDA_MINOR))
     multiprocessors = try attribute(Int(DK_CUDA_MULTIPROCESSORS))
+    sharedMemory = try attribute(Int(DK_CUDA_SHARED_MEMORY))
     var text = [CChar](repeating: 0, count: 256)
     try check(unsafe dk_cuda_device_name(index, &text, 255), "asking for the card's name")
     name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -1,5 +1,4 @@
 import CUDADriver
-import CUDAKernels
 import Digests
 import Files
 package import SystemPackage
@@ -32,10 +31,12 @@ package struct KernelCache {
     return KernelCache((path("XDG_CACHE_HOME") ?? path("HOME")?.appending(".cache"))?.appending("drydock/kernels"))
   }
 
-  /// The kernels' code, compiled by `compile` where it is not there. That it cannot be kept is no error.
-  package func code(architecture: String, headSize: Int, compile: () throws -> [UInt8]) rethrows -> [UInt8] {
-    let options = RuntimeCompiler.options(architecture: architecture, headSize: headSize)
-    let key = SHA256.hash(Array((unsafe String(cString: dk_cuda_source()) + "\n" + options.joined(separator: "\n")).utf8)).hexadecimal
+  /// A program's code, compiled by `compile` where it is not there. That it cannot be kept is no error.
+  package func code(
+    _ program: KernelProgram, architecture: String, headSize: Int, compile: () throws -> [UInt8]
+  ) rethrows -> [UInt8] {
+    let options = program.options(architecture: architecture, headSize: headSize)
+    let key = SHA256.hash(Array((program.source + "\n" + options.joined(separator: "\n")).utf8)).hexadecimal
     let path = directory?.appending("\(architecture)-\(key).cubin")
     if let path, let found = try? ReadableFile.contents(of: path) {
       let code = Array(found.dropFirst(Self.digestByteCount))

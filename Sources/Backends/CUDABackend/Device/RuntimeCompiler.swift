@@ -1,5 +1,6 @@
 import CUDADriver
-import CUDAKernels
+import Files
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -17,19 +18,19 @@ package struct RuntimeCompiler {
     if let missing = unsafe dk_nvrtc_load(path) { throw CUDAError(unsafe String(cString: missing)) }
   }
 
-  /// Machine code of all kernels.
+  /// Machine code of a program's kernels. Several threads may compile at the same time.
   ///
   /// - Parameters:
   ///   - architecture: Such as `sm_90a`.
   ///   - headSize: Elements of an attention head.
   /// - Throws: With the compiler's messages.
-  package func kernels(architecture: String, headSize: Int) throws(CUDAError) -> [UInt8] {
-    let options = Self.options(architecture: architecture, headSize: headSize)
+  package func code(_ program: KernelProgram, architecture: String, headSize: Int) throws(CUDAError) -> [UInt8] {
+    let options = program.options(architecture: architecture, headSize: headSize)
     var copies = unsafe options.map { unsafe UnsafePointer(strdup($0)) }
     defer { for unsafe copy in unsafe copies { unsafe free(UnsafeMutablePointer(mutating: copy)) } }
     var output: UnsafeMutablePointer<CChar>?
     var count = 0
-    let code = unsafe dk_nvrtc_compile(dk_cuda_source(), &copies, Int32(options.count), &output, &count)
+    let code = unsafe dk_nvrtc_compile(program.source, &copies, Int32(options.count), &output, &count)
     defer { unsafe free(output) }
     let bytes = unsafe output.map { unsafe Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? []
     guard code == 0 else {
@@ -39,8 +40,19 @@ package struct RuntimeCompiler {
     return bytes
   }
 
-  static func options(architecture: String, headSize: Int) -> [String] {
-    // What is computed must not depend on what a compiler finds to fuse.
-    ["--gpu-architecture=\(architecture)", "--std=c++17", "--fmad=false", "-DDK_HEAD=\(headSize)"]
+  /// Machine code of every program that a card can be given, in their order.
+  ///
+  /// - Parameter cache: What was compiled before is taken from there.
+  package static func code(architecture: String, headSize: Int, cache: KernelCache) throws -> [(KernelProgram, [UInt8])] {
+    let programs = KernelProgram.all(for: architecture)
+    let codes = Mutex<[KernelProgram: [UInt8]]>([:])
+    try Parallel.forEach(programs.count, workers: min(programs.count, Processors.count)) { index in
+      let program = programs[index]
+      let code = try cache.code(program, architecture: architecture, headSize: headSize) {
+        try RuntimeCompiler().code(program, architecture: architecture, headSize: headSize)
+      }
+      codes.withLock { $0[program] = code }
+    }
+    return codes.withLock { codes in programs.compactMap { program in codes[program].map { (program, $0) } } }
   }
 }

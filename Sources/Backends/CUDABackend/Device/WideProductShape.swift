@@ -15,11 +15,14 @@ package struct WideProductShape: Equatable {
   package let sharedMemory: Int
 
   /// Warp groups, rows of a tile, and 64s of inputs a stage.
-  private struct Tile: Equatable {
+  struct Tile: Hashable {
     let groups: Int
     let rows: Int
     let parts: Int
-    func name(isGated: Bool) -> String { "dk_linear_wide\(isGated ? "_gated" : "")_\(groups)_\(rows)_\(parts)" }
+    /// What makes its kernels of linear_wide.cu.
+    var definition: String { "WIDE(\(groups),\(rows),\(parts))" }
+    var names: [String] { [name(isGated: false), name(isGated: true)] }
+    fileprivate func name(isGated: Bool) -> String { "dk_linear_wide\(isGated ? "_gated" : "")_\(groups)_\(rows)_\(parts)" }
   }
   /// Of many rows, with what a tile took relative to the first.
   private static let large = [
@@ -30,11 +33,12 @@ package struct WideProductShape: Equatable {
     Tile(groups: 2, rows: 64, parts: 2), Tile(groups: 2, rows: 32, parts: 2), Tile(groups: 2, rows: 16, parts: 2),
     Tile(groups: 4, rows: 64, parts: 1), Tile(groups: 4, rows: 32, parts: 1), Tile(groups: 4, rows: 16, parts: 1),
   ]
-  package static let kernels: [String] = {
+  static let tiles: [Tile] = {
     var tiles = large.map(\.0)
     for tile in small where !tiles.contains(tile) { tiles.append(tile) }
-    return tiles.flatMap { [$0.name(isGated: false), $0.name(isGated: true)] }
+    return tiles
   }()
+  package static let kernels: [String] = tiles.flatMap(\.names)
   /// What a kernel is allowed to use.
   package static let mostSharedMemory = 227 << 10
   /// More than half of what a multiprocessor has: two blocks on one would be in each other's way.

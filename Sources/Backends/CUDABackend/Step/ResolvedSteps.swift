@@ -18,6 +18,14 @@ package struct ResolvedStep {
   package var hasPackedInput = false
   /// Of a product.
   var gating: Gating?
+  /// Of a product that `dk_linear_row` can compute.
+  package var row: RowFusion?
+  /// Of the norm in that.
+  var gain: dk_cuda_pointer = 0
+  /// With one row the product behind this norm makes it.
+  package var isNormedInRow = false
+  /// With few rows the product before does this sum, or the one that this norm begins with.
+  package var isSummedInRow = false
 }
 
 /// A product, the gated activation of it, and a product of that, each read by nothing else: the first two can be one kernel.
@@ -49,6 +57,7 @@ extension ResolvedStep {
   package static func resolve(_ plan: Plan, address: (String) -> dk_cuda_pointer) -> [ResolvedStep] {
     let packed = packedValues(plan)
     let gatings = Gating.all(in: plan)
+    let rows = RowFusion.all(in: plan)
     return plan.operations.enumerated().map { index, operation in
       var step = ResolvedStep(operation: operation)
       let names = operation.weightNames
@@ -62,6 +71,13 @@ extension ResolvedStep {
       if case .linear(let linear) = operation {
         step.hasPackedInput = packed.contains(linear.input)
         step.gating = gatings[index]
+        step.row = rows[index]
+        step.gain = rows[index]?.norm.map { address($0.weight) } ?? 0
+      }
+      switch operation {
+      case .norm: (step.isNormedInRow, step.isSummedInRow) = (rows[index + 1]?.norm != nil, rows[index - 1]?.sum != nil)
+      case .add: step.isSummedInRow = rows[index - 1]?.sum != nil
+      default: break
       }
       return step
     }

@@ -35,6 +35,8 @@ package struct StepInputs {
   package let rowCount: Int
   package let selectedCount: Int
   package let attention: [AttentionRun]
+  /// Every sequence has one row: the rows' keys and values are attended to where they are made.
+  package let isRowEach: Bool
 
   private static let blockTokens = Int(DK_CUDA_BLOCK_TOKENS)
   package static let splitTokens = Int(DK_CUDA_SPLIT_TOKENS)
@@ -89,6 +91,7 @@ package struct StepInputs {
     }
     if !run.tiles.isEmpty { runs.append(run) }
     attention = runs
+    isRowEach = batch.sequences.allSatisfy { $0.rows.count == 1 }
     rowCount = batch.tokens.count
     selectedCount = selected.count
     var words = batch.tokens

@@ -27,6 +27,10 @@ final class StepLauncher {
     }
   }
 
+  /// Whether a product of so many rows and the sum behind it are one kernel, and the norm before it.
+  private func isSummed(_ rows: Int) -> Bool { rows <= RowProductShape.rows && device.hasRunCopies }
+  private func isNormed(_ rows: Int) -> Bool { rows == 1 && device.hasRunCopies }
+
   private func address(_ value: ValueID) -> UInt64 {
     gated.contains(value) ? buffers.gated.address : buffers.slots[plan.slots.slot[value.index]].address
   }
@@ -47,7 +51,8 @@ final class StepLauncher {
         first_token: Int32(clamping: body.firstToken), table_rows: Int32(step.tableRows), is_panel: step.isPanel ? 1 : 0, scale: body.scale)
       try stream.launch(kernels.embed, grid: (inputs.rowCount, 1, 1), threads: 256, argument)
     case .norm(let body):
-      let delta = body.residual == nil ? 0 : address(body.input)
+      if step.isNormedInRow && isNormed(rows(body.output)) { break }
+      let delta = body.residual == nil || step.isSummedInRow && isSummed(rows(body.output)) ? 0 : address(body.input)
       try norm(step, body.residual ?? body.input, delta: delta, body.epsilon, plain(body.output), packed(body.output), rows(body.output))
     case .linear(let body): return try linear(step, body.input, body.output, rows(body.output))
     case .attention(let attention): try attend(step, attention, inputs, splits)
@@ -58,6 +63,7 @@ final class StepLauncher {
         activation: body.activation.kernelNumber)
       try stream.launch(kernels.gated, grid: (rows(output), (width(output) + 1023) / 1024, 1), threads: 256, argument)
     case .add(let body):
+      if step.isSummedInRow && isSummed(rows(body.target)) { break }
       let count = rows(body.target) * width(body.target)
       let argument = dk_add_arguments(target: address(body.target), value: address(body.value), count: UInt64(count))
       try stream.launch(kernels.add, grid: (min(4096, (count + 255) / 256), 1, 1), threads: 256, argument)
@@ -80,8 +86,10 @@ final class StepLauncher {
   }
 
   private func linear(_ step: ResolvedStep, _ input: ValueID, _ output: ValueID, _ rows: Int) throws(CUDAError) -> Bool {
+    var row = isSummed(rows) ? step.row : nil
+    if !isNormed(rows) { row?.norm = nil }
     var packed = address(input)
-    if !step.hasPackedInput {
+    if !step.hasPackedInput, row?.norm == nil {
       packed = buffers.packed.address
       let argument = dk_pack_arguments(input: address(input), packed: packed, width: Int32(width(input)))
       try stream.launch(kernels.pack, grid: (rows, 1, 1), threads: 256, argument)
@@ -90,6 +98,10 @@ final class StepLauncher {
     var argument = dk_linear_arguments(
       weight: step.weight, bias: step.second, packed: packed, output: address(output), rows: Int32(rows), outputs: Int32(width(output)),
       inputs: Int32(width(input)), stages: 0, early: 0)
+    if let row {
+      try self.row(step, row, argument)
+      return step.gating != nil
+    }
     if device.hasWarpGroupProducts,
       let shape = WideProductShape(
         panels: step.gating == nil ? panels : panels / 2, rows: rows, inputs: width(input), isGated: step.gating != nil,
@@ -125,6 +137,23 @@ final class StepLauncher {
     return false
   }
 
+  private func row(_ step: ResolvedStep, _ row: RowFusion, _ linear: dk_linear_arguments) throws(CUDAError) {
+    let panels = (Int(linear.outputs) + 15) / 16
+    let shape = RowProductShape(
+      panels: step.gating == nil ? panels : panels / 2, inputs: Int(linear.inputs), rows: Int(linear.rows),
+      isGated: step.gating != nil, multiprocessors: device.multiprocessors, sharedMemory: device.sharedMemory)
+    var linear = linear
+    (linear.stages, linear.early) = (Int32(shape.stages), Int32(shape.early))
+    let argument = dk_linear_row_arguments(
+      linear: linear, residual: row.norm.map { address($0.value) } ?? 0, gain: row.norm == nil ? 0 : step.gain,
+      sum: row.sum.map { address($0) } ?? 0,
+      activated: step.gating.map { address($0.output) } ?? 0, epsilon: row.norm?.epsilon ?? 0,
+      activation: step.gating?.activation.kernelNumber ?? 0, own: Int32(shape.own), window: Int32(shape.window),
+      zero: 0, padding: 0)
+    try stream.launch(
+      kernels.product(shape.kernel), grid: (device.multiprocessors, 1, 1), threads: RowProductShape.threads, sharedMemory: shape.sharedMemory, argument)
+  }
+
   private func attend(_ step: ResolvedStep, _ attention: Attention, _ inputs: StepInputs, _ splits: Int) throws(CUDAError) {
     let (heads, keyValueHeads) = (attention.heads, attention.keyValueHeads)
     let start = buffers.inputs.address
@@ -136,7 +165,9 @@ final class StepLauncher {
       cosines: buffers.rotary?.cosines.address ?? 0, sines: buffers.rotary?.sines.address ?? 0, query_norm: step.weight,
       key_norm: step.second, heads: Int32(heads), kv_heads: Int32(keyValueHeads), rotary: Int32(plan.rotary?.dimension ?? 0),
       is_paired: plan.rotary?.style == .pairs ? 1 : 0, epsilon: attention.queryNorm?.epsilon ?? 0)
-    try stream.launch(kernels.turn, grid: (inputs.rowCount, (heads + 2 * keyValueHeads + 7) / 8, 1), threads: 256, turn)
+    if !inputs.isRowEach {
+      try stream.launch(kernels.turn, grid: (inputs.rowCount, (heads + 2 * keyValueHeads + 7) / 8, 1), threads: 256, turn)
+    }
     let tileHeads = attention.tileHeads
     let chunks = (heads / keyValueHeads + tileHeads - 1) / tileHeads
     let output = address(attention.output)
@@ -156,8 +187,14 @@ final class StepLauncher {
           sharedMemory: Kernels.promptSharedMemory(attention.headSize), attend)
         continue
       }
-      try stream.launch(
-        kernels.attend, grid: (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits)), threads: Int(DK_CUDA_ATTEND_THREADS), attend)
+      let grid = (run.tiles.count, keyValueHeads * chunks, max(run.splits, splits))
+      if inputs.isRowEach {
+        try stream.launch(
+          isWhole ? kernels.attendRow : kernels.attendRowSplits, grid: grid, threads: Int(DK_CUDA_ATTEND_THREADS),
+          dk_attend_row_arguments(turn: turn, attend: attend))
+      } else {
+        try stream.launch(kernels.attend, grid: grid, threads: Int(DK_CUDA_ATTEND_THREADS), attend)
+      }
       if isWhole { continue }
       let merge = dk_merge_arguments(
         peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,

@@ -34,8 +34,8 @@ package enum UploadMeasurement {
       return result
     }
     let device = try measure("the card's context") { try Device() }
-    let code = try measure("compiling kernels") { try RuntimeCompiler().kernels(architecture: device.architecture, headSize: 128) }
-    _ = try measure("loading kernels") { try Kernels(device, code: code) }
+    let code = try measure("compiling kernels") { try RuntimeCompiler.code(architecture: device.architecture, headSize: 128, cache: KernelCache(nil)) }
+    _ = try measure("loading kernels") { try Kernels(device, code: code, headSize: 128) }
     _ = try measure("pinning 64 MiB") { try PinnedMemory(device, byteCount: 64 << 20) }
     _ = try measure("16 GiB of its memory") { try DeviceMemory(device, byteCount: 16 << 30, for: "a measurement") }
     return parts

@@ -80,6 +80,8 @@ int32_t dk_cuda_unload_module(dk_cuda_module module);
 int32_t dk_cuda_find_function(dk_cuda_module module, const char *name, dk_cuda_function *function);
 /* Lets it be launched with so much shared memory. */
 int32_t dk_cuda_allow_shared_memory(dk_cuda_function function, int32_t count);
+/* How much of a multiprocessor's memory is shared memory while it runs, rather than a cache; in percent, of what it can have. */
+int32_t dk_cuda_prefer_shared_memory(dk_cuda_function function, int32_t percent);
 
 typedef struct {
   uint32_t grid[3], block[3];

@@ -19,6 +19,8 @@ enum {
   DK_CUDA_PACKED_ROWS = 256,    /* rows of a packed value that lie together */
   DK_CUDA_CHAIN_ROWS = 64,      /* most rows of dk_linear_chain */
   DK_CUDA_STAGE_BYTES = 2048,   /* of weights that a warp copies at once */
+  DK_CUDA_ROW_WARPS = 8,        /* of dk_linear_row that multiply; one more copies */
+  DK_CUDA_ROW_NORM_INPUTS = 8192, /* most inputs of it that are a norm */
   DK_CUDA_TILE_OUTPUTS = 128,   /* outputs and rows of a block of dk_linear_tile, its threads and its shared memory */
   DK_CUDA_TILE_ROWS = 128,
   DK_CUDA_TILE_THREADS = 256,
@@ -97,6 +99,22 @@ typedef struct {
   int own;              /* panels of a block, at most 4 W; of each half, at most 2 W, where it is gated */
 } dk_linear_wide_arguments;
 
+/* dk_linear_row_T, dk_linear_row_gated_T (one row), dk_linear_rows_T, dk_linear_rows_gated_T (to 8), stages of T tiles: a product and what
+ * stands around it. Inputs are a multiple of 16, outputs of 2. Shared memory: 1024 bytes, with one row 2 bytes an input up to a multiple
+ * of 128, stages, which with several rows have 256 bytes a tile of them. */
+typedef struct {
+  dk_linear_arguments linear; /* `packed` is not used where there is a residual; `early`: stages that may be on their way before the input is there */
+  dk_address residual, gain;  /* f32 [inputs] and bf16 [inputs]: the input is the RMS norm of it; or none; one row only */
+  dk_address sum;             /* f32 [rows, outputs]: what the output is added to, instead of `output`; or none */
+  dk_address activated;       /* of gated ones, as of dk_linear_gated_arguments */
+  float epsilon;
+  int activation;
+  int own;                    /* panels of a block at a time, or pairs, at most 8 */
+  int window;                 /* stages that may be on their way */
+  int zero;                   /* 0, which the compiler does not know */
+  int padding;
+} dk_linear_row_arguments;
+
 /* dk_turn: head norms and rotary embedding of queries and keys; queries to bf16, keys and values to the cache. A warp a head. */
 typedef struct {
   dk_address qkv, queries, pool;         /* f32 [rows, (heads + 2 kv_heads) head]; bf16 [rows, heads, padded head]; the layer's cache */
@@ -130,6 +148,13 @@ typedef struct {
   int rows;                                /* of the whole step */
   float scale;                             /* of the scores, times log2(e) */
 } dk_attend_arguments;
+
+/* dk_attend_row (no sequence has more than one split: merged), dk_attend_row_splits (partial): dk_turn of what is needed, and attention, where
+ * each sequence has one row. Grid as of dk_attend. */
+typedef struct {
+  dk_turn_arguments turn;
+  dk_attend_arguments attend; /* `queries` is not used */
+} dk_attend_row_arguments;
 
 /* dk_merge: the splits of each row in order. Grid: rows, heads. */
 typedef struct {

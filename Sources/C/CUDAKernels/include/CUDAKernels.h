@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* The whole program in CUDA C++, zero-terminated: CUDAArguments.h and the files of `kernels`. No header is needed. */
-const char *dk_cuda_source(void);
+/* CUDAArguments.h, or a file of `kernels`: CUDA C++, zero-terminated; null for any other name. No other header is needed. */
+const char *dk_cuda_file(const char *name);
 
 #ifdef __cplusplus
 }

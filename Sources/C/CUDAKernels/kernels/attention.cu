@@ -1,81 +1,15 @@
-// Causal attention over the paged cache. Positions are taken in splits of 256. Within a split a query's arithmetic is
-//   scores     one chain over the head's elements, 16 at a time, on bfloat16, times the scale
-//   weights    2^(score - largest of the split), to bfloat16; zero for positions after the query's own
-//   sum        one chain over the split's positions, 16 at a time, of the weights
-//   result     the same of weight times value
-// and splits are merged in order, see `Merged`. Which queries share a block, and how many splits others have, does not enter.
-//
-// A block of the cache has for each KV head its keys [head / 16][16 positions][16 packed] and its values
-// [head / 8][8][16 positions], in the order of pairs that "packed" has: what a lane needs are 8 neighbouring bytes of both.
-
-constexpr int D = DK_HEAD_PADDED;
-constexpr int block_elements = 2 * DK_CUDA_BLOCK_TOKENS * D;  // of one KV head
-
-INLINE int key_index(int token, int d) { return (d / 16 * 16 + token) * 16 + place(d % 16); }
-INLINE int value_index(int token, int d) { return 16 * D + d * 16 + place(token); }
-
-// What splits so far come to, relative to their largest score: each is brought to the larger of the two.
-struct Merged {
-  float peak = -DK_INFINITY, sum = 0.0f;
-  static __device__ float2 scales(float before, float split, float largest) {
-    return make_float2(exp2_fast(before - largest), exp2_fast(split - largest));
-  }
-  // What results so far, and those of the split, are multiplied by.
-  __device__ float2 take(float split_peak, float split_sum) {
-    const float largest = fmaxf(peak, split_peak);
-    const float2 scale = scales(peak, split_peak, largest);
-    peak = largest, sum = fmaf(scale.y, split_sum, sum * scale.x);
-    return scale;
-  }
-};
-
-// A warp's part of dk_turn: norm and rotary embedding of a head, which is put into shared memory for it.
-INLINE void turn_head(const dk_turn_arguments &a, float *x, int row, int head) {
-  const int lane = threadIdx.x % 32, all = a.heads + 2 * a.kv_heads;
-  const float *input = at<float>(a.qkv) + (u64(row) * all + head) * DK_HEAD;
-  for (int d = lane; d < DK_HEAD; d += 32) x[d] = input[d];
-  const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
-  const u16 *norm = at<u16>(is_query ? a.query_norm : a.key_norm);
-  if (norm && !is_value) {
-    float sum = 0.0f;
-    for (int d = lane; d < DK_HEAD; d += 32) sum = fmaf(x[d], x[d], sum);
-    const float scale = __frcp_rn(__fsqrt_rn(__fdiv_rn(sum_of_warp(sum), float(DK_HEAD)) + a.epsilon));
-    for (int d = lane; d < DK_HEAD; d += 32) x[d] = x[d] * scale * wide(norm[d]);
-  }
-  __syncwarp();
-  if (!is_value) {
-    const int half = a.rotary / 2;
-    const u64 position = u64(at<int>(a.positions)[row]) * half;
-    for (int i = lane; i < half; i += 32) {
-      const int one = a.is_paired ? 2 * i : i, other = a.is_paired ? 2 * i + 1 : i + half;
-      const float c = at<float>(a.cosines)[position + i], s = at<float>(a.sines)[position + i], p = x[one], q = x[other];
-      x[one] = fmaf(p, c, -(q * s));
-      x[other] = fmaf(q, c, p * s);
-    }
-  }
-  __syncwarp();
-}
-INLINE void store_query(u16 *query, const float *x) {
-  for (int d = threadIdx.x % 32; d < D; d += 32) query[d] = d < DK_HEAD ? narrow(x[d]) : 0;
-}
-// A key or a value to its cell of the cache.
-INLINE void store_cell(const dk_turn_arguments &a, const float *x, int row, int kv, bool is_value) {
-  const int cell = at<int>(a.cells)[row];
-  u16 *block = at<u16>(a.pool) + (u64(cell / 16) * a.kv_heads + kv) * block_elements;
-  for (int d = threadIdx.x % 32; d < D; d += 32) {
-    const u16 value = d < DK_HEAD ? narrow(x[d]) : 0;
-    block[is_value ? value_index(cell % 16, d) : key_index(cell % 16, d)] = value;
-  }
-}
+// Attention of rows of any number, in the arithmetic of heads.cu, with the splits of a row side by side.
 
 KERNEL dk_turn(const __grid_constant__ dk_turn_arguments a) {
   __shared__ float heads[8][DK_HEAD];
   let_next_start();
-  await_previous();
   const int row = blockIdx.x, head = blockIdx.y * 8 + threadIdx.x / 32;
+  Angles angles;
+  angles.load(a, row);
+  await_previous();
   if (head >= a.heads + 2 * a.kv_heads) return;
   float *x = heads[threadIdx.x / 32];
-  turn_head(a, x, row, head);
+  turn_head(a, angles, x, row, head);
   if (head < a.heads) store_query(at<u16>(a.queries) + (u64(row) * a.heads + head) * D, x);
   else store_cell(a, x, row, (head - a.heads) % a.kv_heads, head >= a.heads + a.kv_heads);
 }
@@ -272,15 +206,17 @@ KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
     const int d = start + threadIdx.x;
     Merged merged;
     float result = 0.0f;
-    for (int i = 0; i < splits; i += 32) {
-      // 32 splits at a time: their results on the way, and a lane has the scales of one of them.
-      const int count = min(32, splits - i);
-      float part[32];
-#pragma unroll
-      for (int j = 0; j < 32; ++j) part[j] = d < D && j < count ? at<float>(a.results)[(first + u64(i + j) * a.heads) * D + d] : 0.0f;
+    // 32 splits at a time, those after them on the way; a lane has the scales of one of them.
+    float part[2][32], sum[2], own[2];
+    auto load = [&](int i, int which) {
       const u64 index = first + u64(i + lane) * a.heads;
-      const float sum = lane < count ? at<float>(a.sums)[index] : 0.0f, own = lane < count ? at<float>(a.peaks)[index] : -DK_INFINITY;
-      float largest = fmaxf(own, merged.peak);  // of all up to the lane's
+      sum[which] = i + lane < splits ? at<float>(a.sums)[index] : 0.0f, own[which] = i + lane < splits ? at<float>(a.peaks)[index] : -DK_INFINITY;
+#pragma unroll
+      for (int j = 0; j < 32; ++j) part[which][j] = d < D && i + j < splits ? at<float>(a.results)[(first + u64(i + j) * a.heads) * D + d] : 0.0f;
+    };
+    auto merge = [&](int i, int which) {
+      const int count = min(32, splits - i);
+      float largest = fmaxf(own[which], merged.peak);  // of all up to the lane's
 #pragma unroll
       for (int o = 1; o < 32; o *= 2) {
         const float other = __shfl_up_sync(~0u, largest, o);
@@ -288,16 +224,23 @@ KERNEL dk_merge(const __grid_constant__ dk_merge_arguments a) {
       }
       float before = __shfl_up_sync(~0u, largest, 1);
       if (lane == 0) before = merged.peak;
-      const float2 scale = Merged::scales(before, own, largest);
+      const float2 scale = Merged::scales(before, own[which], largest);
 #pragma unroll
       for (int j = 0; j < 32; ++j) {
         const float2 s = make_float2(__shfl_sync(~0u, scale.x, j), __shfl_sync(~0u, scale.y, j));
-        const float split_sum = __shfl_sync(~0u, sum, j);
+        const float split_sum = __shfl_sync(~0u, sum[which], j);
         if (j >= count) continue;
         merged.sum = fmaf(s.y, split_sum, merged.sum * s.x);
-        result = fmaf(s.y, part[j], result * s.x);
+        result = fmaf(s.y, part[which][j], result * s.x);
       }
       merged.peak = __shfl_sync(~0u, largest, 31);
+    };
+    load(0, 0);
+    for (int i = 0; i < splits; i += 64) {
+      if (i + 32 < splits) load(i + 32, 1);
+      merge(i, 0);
+      if (i + 64 < splits) load(i + 64, 0);
+      if (i + 32 < splits) merge(i + 32, 1);
     }
     if (d >= DK_HEAD) continue;
     const float y = __fdiv_rn(result, merged.sum);

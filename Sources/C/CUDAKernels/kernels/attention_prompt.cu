@@ -1,5 +1,5 @@
 // Attention of many rows of a sequence: a block has 128 queries, 16 a warp, and takes one split after the other, keys and values of
-// which lie in shared memory. The arithmetic is that of attention.cu.
+// which lie in shared memory. The arithmetic is that of heads.cu.
 #if __CUDA_ARCH__ >= 900 && DK_HEAD_PADDED <= 128
 
 KERNEL __launch_bounds__(DK_CUDA_PROMPT_THREADS, 1) dk_attend_prompt(const __grid_constant__ dk_attend_arguments a) {

@@ -1,4 +1,4 @@
-// Shared by all kernels. Compiled at run time with DK_HEAD defined, and without fused multiply-adds but where `fmaf` stands:
+// Shared by all kernels. Compiled at run time, in several programs (`KernelProgram`), without fused multiply-adds but where `fmaf` stands:
 // what is computed must not depend on what else a compiler found to combine.
 
 typedef unsigned char u8;
@@ -6,7 +6,6 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#define DK_HEAD_PADDED ((DK_HEAD + 15) / 16 * 16)
 #define KERNEL extern "C" __global__ void
 #define INLINE __device__ __forceinline__
 #define DK_INFINITY __int_as_float(0x7f800000)
@@ -26,6 +25,13 @@ INLINE void await_previous() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+// Not moved below a wait that comes after it, as an ordinary load may be.
+INLINE float load_strong(const float *from) {
+  float x;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(x) : "l"(from) : "memory");
+  return x;
 }
 
 INLINE float wide(u16 x) { return __uint_as_float(u32(x) << 16); }
@@ -64,6 +70,12 @@ INLINE int packed_lane(int lane) { return lane * 8 ^ (lane & 16); }
 INLINE void finish_packed(u16 *packed, int row, int width, int groups) {
   int k = width + threadIdx.x;
   if (k < (width + 15) / 16 * 16) packed[packed_index(row, k, width, groups)] = 0;
+}
+
+INLINE float sum_of_warp(float x) {
+#pragma unroll
+  for (int o = 16; o; o >>= 1) x += __shfl_xor_sync(~0u, x, o);
+  return x;
 }
 
 INLINE u32 shared_address(const void *p) { return u32(__cvta_generic_to_shared(p)); }
@@ -117,10 +129,14 @@ INLINE void await_barrier(u32 barrier, u32 parity) {
     if (tries > 4000000u) __trap();
   }
 }
-// A multiple of 16 bytes, read once.
-INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier) {
+// Of what is read once.
+INLINE u64 once_policy() {
   u64 once;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once));
+  return once;
+}
+// A multiple of 16 bytes, read once.
+INLINE void copy_run(u32 to, const void *from, u32 bytes, u32 barrier, u64 once) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(barrier), "l"(once)

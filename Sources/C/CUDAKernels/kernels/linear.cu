@@ -1,18 +1,4 @@
-// Products with weights in panel16x2. Every output is one chain over its inputs, 16 at a time, in order, in float32, whatever the
-// kernel: so rows of prompts, generated ones and any batch of them agree to the bit.
-//
-// 16 outputs by 16 inputs are 512 bytes of a panel, [8 pairs][16][2]. Row g of an operand is output 2g and row g + 8 output
-// 2g + 1, so that a lane's operand is two times 8 neighbouring bytes.
-
-struct Panels {
-  const u8 *weight;
-  u64 bytes;  // of a panel
-  int tiles;  // of 16 inputs; the last one may lack pairs, which are read as zeros
-  int count;
-};
-INLINE Panels panels(const dk_linear_arguments &a) {
-  return {at<u8>(a.weight), u64((a.inputs + 1) / 2) * 64, (a.inputs + 15) / 16, (a.outputs + 15) / 16};
-}
+// Products of few rows, and of many on cards that have no better kernel for them.
 
 // Outputs 2g and 2g + 1 of a panel for rows 2t and 2t + 1 of 8.
 INLINE void store_outputs(const dk_linear_arguments &a, int panel, int row, const float (&acc)[4], int lane) {
@@ -151,6 +137,7 @@ INLINE void linear_ring_of(const dk_linear_arguments &a, Finish finish) {
   const Panels p = panels(a);
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, first_group = threadIdx.x / 32 * N;
   const u32 barriers = shared_address(shared);
+  const u64 once = once_policy();
   u8 *ring = shared + 128;
   const u8 *source = p.weight + blockIdx.x * p.bytes;
   const u64 half = p.count / 2 * p.bytes;
@@ -172,7 +159,7 @@ INLINE void linear_ring_of(const dk_linear_arguments &a, Finish finish) {
       expect_bytes(barriers + 8 * into, P * bytes);
 #pragma unroll
       for (int q = 0; q < P; ++q)
-        copy_run(shared_address(ring + into * stage_bytes + q * run_bytes), source + q * half + offset, bytes, barriers + 8 * into);
+        copy_run(shared_address(ring + into * stage_bytes + q * run_bytes), source + q * half + offset, bytes, barriers + 8 * into, once);
     }
     into = into + 1 == a.stages ? 0 : into + 1;
   };

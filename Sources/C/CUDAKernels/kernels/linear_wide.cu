@@ -308,7 +308,7 @@ INLINE void store_wide_activated(const dk_linear_wide_arguments &a, const float 
       else store_wide_activated<R, false>(a, acc, panel, output, row, g, t);                                                    \
     });                                                                                                                         \
   }
-WIDE(2, 256, 1) WIDE(2, 128, 2) WIDE(2, 64, 2) WIDE(2, 32, 2) WIDE(2, 16, 2)
-WIDE(1, 64, 2) WIDE(1, 32, 2) WIDE(1, 16, 2) WIDE(1, 8, 2)
-WIDE(4, 64, 1) WIDE(4, 32, 1) WIDE(4, 16, 1)
+
+// Each takes its time to compile, so several programs have some of them: WIDE(2, 256, 1) and the like.
+DK_WIDE
 #endif

@@ -16,12 +16,6 @@ KERNEL dk_embed(const __grid_constant__ dk_embed_arguments a) {
   }
 }
 
-INLINE float sum_of_warp(float x) {
-#pragma unroll
-  for (int o = 16; o; o >>= 1) x += __shfl_xor_sync(~0u, x, o);
-  return x;
-}
-
 // V neighbouring elements at once. Rows of up to 2048 V elements are kept in registers: read once, all loads under way together.
 template <int V>
 INLINE void norm_row(const dk_norm_arguments &a) {
