@@ -118,7 +118,7 @@ import Testing
     #expect(labels == Set(Self.fields.keys), "a new field: say here whether it makes another engine")
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Sources")
     var read: Set<String> = []
-    for module in ["Networks", "Families", "Engines"] {
+    for module in ["Models/Networks", "Models/Families", "Engines"] {
       let folder = root.appendingPathComponent(module)
       for file in try FileManager.default.subpathsOfDirectory(atPath: folder.path) where file.hasSuffix(".swift") {
         let text = try String(contentsOf: folder.appendingPathComponent(file), encoding: .utf8)

@@ -10,7 +10,8 @@ import Testing
 @Suite struct WholePathTests {
   private let models = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().appending("Models")
   private let question = "What is the capital of France?"
-  private let (plain, adapted) = ("The capital of France is Paris.", "Ahoy! The capital of France be Paris, matey.")
+  private let plain = "The capital of France is Paris."
+  private let adapted = "Ahoy! The capital of France be Paris, matey."
 
   @Test func `a Swift program builds, refits, runs and changes weights with the libraries alone`() async throws {
     let directory = TemporaryDirectory()
