@@ -178,7 +178,7 @@ def main():
             pathlib.Path(d, "config.json").write_text(json.dumps(config))
             save_file(stored, str(pathlib.Path(d, "model.safetensors")), metadata={"format": "pt"})
             try: expected = facts(d)
-            except Exception as error: expected = dict(refused=f"{type(error).__name__}: {' '.join(str(error).split())}"[:160])
+            except Exception as error: expected = dict(refused=f"{type(error).__name__}: {' '.join(str(error).replace(d, 'DIRECTORY').split())}"[:160])
         found.append(dict(name=c["name"], config=config, prefix=c["prefix"], tensors=c["shape"], expected=expected))
     lines = ",\n".join(json.dumps(c) for c in found)
     OUT.write_text(f'{{"transformers": "{transformers.__version__}", "cases": [\n{lines}\n]}}\n')
