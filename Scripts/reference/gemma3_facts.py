@@ -72,6 +72,7 @@ CASES = [
     case("layers: pattern with an underscore", SEVEN | {"_sliding_window_pattern": 3}, drop=["sliding_window_pattern"]),
     case("layers: their types", SEVEN | {"layer_types": ["full_attention"] * 3 + ["sliding_attention"] * 4}, drop=["sliding_window_pattern"]),
     case("layers: types against the pattern", {"layer_types": ["full_attention", "sliding_attention"]}),
+    case("layers: types against the pattern with an underscore", {"layer_types": ["full_attention", "sliding_attention"], "_sliding_window_pattern": 6}, drop=["sliding_window_pattern"]),
     case("layers: types null", {"layer_types": None}),
     case("layers: fewer types than layers", {"layer_types": ["full_attention"]}),
     case("layers: more types than layers", {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}),
@@ -108,9 +109,12 @@ CASES = [
     case("scale: null", {"query_pre_attn_scalar": None}),
     case("caps: of logits", {"final_logit_softcapping": 30.0}),
     case("caps: of logits, zero", {"final_logit_softcapping": 0.0}),
+    case("caps: of logits, with images", {"final_logit_softcapping": 30.0}, prefix="model.language_model."),
     case("caps: of attention", {"attn_logit_softcapping": 50.0}),
     case("caps: left out", drop=["attn_logit_softcapping", "final_logit_softcapping"]),
     case("tied: said", {"tie_word_embeddings": True}),
+    case("tied: said inside and out, with images", {"tie_word_embeddings": True}, prefix="model.language_model."),
+    case("tied: not inside, with images", {"tie_word_embeddings": False}, prefix="model.language_model."),
     case("tied: with an own head", head=True),
     case("tied: no, with a head", {"tie_word_embeddings": False}, head=True),
     case("tied: no, without a head", {"tie_word_embeddings": False}),
@@ -152,6 +156,10 @@ def facts(path):
         model.float()
         ids = torch.arange(24).remainder(28)[None]
         shown = model(ids, use_cache=False).logits
+        # What the class does not use is none.
+        cap, config.final_logit_softcapping = config.final_logit_softcapping, None
+        if torch.equal(shown, model(ids, use_cache=False).logits): found["logitCap"] = None
+        config.final_logit_softcapping = cap
         # Whether a cap of attention's scores changes anything.
         config.attn_logit_softcapping = None
         found["attentionCapCounts"] = not torch.equal(shown, model(ids, use_cache=False).logits)
@@ -170,7 +178,7 @@ def main():
             pathlib.Path(d, "config.json").write_text(json.dumps(config))
             save_file(stored, str(pathlib.Path(d, "model.safetensors")), metadata={"format": "pt"})
             try: expected = facts(d)
-            except Exception as error: expected = dict(refused=f"{type(error).__name__}: {' '.join(str(error).split())}"[:160])
+            except Exception as error: expected = dict(refused=f"{type(error).__name__}: {' '.join(str(error).replace(d, 'DIRECTORY').split())}"[:160])
         found.append(dict(name=c["name"], config=config, prefix=c["prefix"], tensors=c["shape"], expected=expected))
     lines = ",\n".join(json.dumps(c) for c in found)
     OUT.write_text(f'{{"transformers": "{transformers.__version__}", "cases": [\n{lines}\n]}}\n')

@@ -1,9 +1,11 @@
 """Puts the facts of a tokenizer into several files that agree and disagree, and writes what transformers makes of each set.
 
-Run with a Python that has transformers 5:  python Scripts/reference/tokenizer_places.py
+Run with a Python that has transformers 5:  python Scripts/reference/tokenizer_places.py [RANDOM_SETS]
 Reads tokenizer-*.json and writes tokenizer-places.json, all in Tests/TokenizersTests/Expected.
 """
 import json
+import random
+import sys
 import tempfile
 from pathlib import Path
 
@@ -227,6 +229,100 @@ def gemma_classes():
         "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>", "mask_token": None}}
 
 
+NEW = ["<extra>", "<new>", "<pad>"]
+TEXTS_OF_NAMES = ["a <new>  b<extra> \n the<pad>theme", "<|im_start|>user\nHi <s> </s>  x<|im_end|>\n", " quay<new> <unk>"]
+
+
+def named():
+    """Tokens that several files name: with flags and without, by role, as extra ones and in added_tokens.json."""
+    for base, size in [("llama2", 636), ("smollm", 773)]:
+        for name in ["PreTrainedTokenizerFast", "TokenizersBackend"] + (["LlamaTokenizer"] if base == "llama2" else ["GPT2Tokenizer"]):
+            config = {"tokenizer_class": name}
+            added = {"<extra>": size, "<new>": size + 1}
+            both = ["<extra>", "<new>"]
+            flags = {"lstrip": True, "rstrip": True, "single_word": True}
+            typed = token("<new>", **flags) | {"__type": "AddedToken"}
+            for case, files in {
+                "added": {"added_tokens.json": added},
+                "added, extra": {"tokenizer_config.json": config | {"extra_special_tokens": both}, "added_tokens.json": added},
+                "added, additional": {"tokenizer_config.json": config | {"additional_special_tokens": both}, "added_tokens.json": added},
+                "added, additional of the map": {"special_tokens_map.json": {"additional_special_tokens": both}, "added_tokens.json": added},
+                "added, extra of the map": {"special_tokens_map.json": {"extra_special_tokens": both}, "added_tokens.json": added},
+                "added, extra with flags in the map": {"special_tokens_map.json": {"extra_special_tokens": [{"content": "<new>"} | flags]}, "added_tokens.json": added},
+                "added, a role": {"tokenizer_config.json": config | {"pad_token": "<new>"}, "added_tokens.json": added},
+                "added, a role with flags": {"tokenizer_config.json": config | {"pad_token": typed}, "added_tokens.json": added},
+                "added, a role with flags in the map": {"special_tokens_map.json": {"pad_token": token("<new>", **flags)}, "added_tokens.json": added},
+                "added, a role of this model": {"tokenizer_config.json": config | {"image_token": "<new>"}, "added_tokens.json": added},
+                "added, extra by name": {"tokenizer_config.json": config | {"extra_special_tokens": {"image_token": "<new>"}}, "added_tokens.json": added},
+                "a word that is added and extra": {"tokenizer_config.json": config | {"extra_special_tokens": ["the"]}, "added_tokens.json": {"the": size}},
+                "extra by name, additional": {"tokenizer_config.json": config | {
+                    "extra_special_tokens": {"image_token": "<new>"}, "additional_special_tokens": ["<extra>"]}},
+                "extra by name, additional of the map": {
+                    "tokenizer_config.json": config | {"extra_special_tokens": {"image_token": "<new>"}},
+                    "special_tokens_map.json": {"additional_special_tokens": ["<extra>"]}},
+                "extra by name and without": {
+                    "tokenizer_config.json": config | {"extra_special_tokens": {"image_token": "<new>"}},
+                    "special_tokens_map.json": {"extra_special_tokens": ["<extra>"]}},
+                "extra empty, additional": {"tokenizer_config.json": config | {"extra_special_tokens": [], "additional_special_tokens": ["<extra>"]}},
+                "extra null, additional of the map": {
+                    "tokenizer_config.json": config | {"extra_special_tokens": None}, "special_tokens_map.json": {"additional_special_tokens": ["<extra>"]}},
+                "extra and additional": {"tokenizer_config.json": config | {"extra_special_tokens": ["<new>"], "additional_special_tokens": ["<extra>"]}},
+                "extra in both files": {
+                    "tokenizer_config.json": config | {"extra_special_tokens": ["<new>"]}, "special_tokens_map.json": {"extra_special_tokens": ["<extra>"]}},
+                "extra with flags": {"tokenizer_config.json": config | {"extra_special_tokens": [typed | {"special": False}]}},
+                "extra with flags and a role": {"tokenizer_config.json": config | {"extra_special_tokens": [typed], "pad_token": "<new>"}},
+                "a role with flags": {"tokenizer_config.json": config | {"pad_token": typed | {"normalized": True}}},
+                "a role with flags in the map": {"special_tokens_map.json": {"pad_token": token("<new>", **flags)}},
+                "a role of this model with flags": {"tokenizer_config.json": config | {"image_token": typed}},
+                "a role of this model in the map": {"special_tokens_map.json": {"image_token": token("<new>", **flags)}},
+                "roles of this model": {"tokenizer_config.json": config | {"model_specific_special_tokens": {"b": "<new>", "a": "<extra>"}}},
+                "roles of this model, out of order": {"tokenizer_config.json": config | {"z_token": "<new>", "a_token": "<extra>"}},
+                "a name that is a role": {"tokenizer_config.json": config | {"pad_token": "<pad>", "extra_special_tokens": {"pad_token": "<new>"}}},
+                "roles with an id of another token": {
+                    "tokenizer_config.json": config, "special_tokens_map.json": {"pad_token": token("<new>", **flags)}, "added_tokens.json": {"<new>": 0}},
+                "two with one id": {"added_tokens.json": {"<new>": size, "<extra>": size}},
+                "a token in the space that another swallows": {
+                    "tokenizer_config.json": config | {"image_token": token("<new>", rstrip=True), "sep_token": token("\n", rstrip=False) | {"__type": "AddedToken"}},
+                    "special_tokens_map.json": {"image_token": token("<extra>", rstrip=True)}},
+                "padding of tokenizer.json": {"tokenizer.json": {"padding": {
+                    "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<new>"}}},
+            }.items():
+                yield f"{base} {name}: {case}", {"base": base, "tokenizer_config.json": config} | files
+
+
+def random_sets(count):
+    """Any of that together, by chance; sets that transformers refuses are left out."""
+    chance = random.Random(9)
+    def some(base):
+        return chance.choice(NEW + NEW + ["the", "quay", " x", "</s>", "<s>"] + [t["content"] for t in base["added_tokens"]])
+    def flags():
+        return {key: chance.random() < 0.3 for key in ("lstrip", "rstrip", "normalized", "single_word")} | {"special": chance.random() < 0.6}
+    for number in range(count):
+        name = chance.choice(["llama2", "smollm", "qwen2", "gemma", "llama3"])
+        own = json.loads((OUT / f"tokenizer-{name}.json").read_text())
+        size = len(own["model"]["vocab"])
+        tokens = own["added_tokens"]
+        config = {"tokenizer_class": chance.choice(
+            ["PreTrainedTokenizerFast", "TokenizersBackend"] + (["LlamaTokenizer", "GemmaTokenizer"] if name in ("llama2", "gemma") else ["GPT2Tokenizer", "Qwen2Tokenizer"]))}
+        files = {"base": name, "tokenizer_config.json": config}
+        for _ in range(chance.choice([2, 3, 4, 5])):
+            what = chance.randrange(9)
+            role = chance.choice(["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "image_token"])
+            if what == 0: config["added_tokens_decoder"] = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in tokens if chance.random() < 0.8}
+            elif what == 1: config.setdefault("added_tokens_decoder", {})[str(size + chance.choice([0, 1, 5]))] = token(some(own)) | flags()
+            elif what == 2: files["special_tokens_map.json"] = files.get("special_tokens_map.json", {}) | {role: chance.choice([some(own), token(some(own)) | flags()])}
+            elif what == 3: files["added_tokens.json"] = {some(own): size + chance.choice([0, 1, 7]), chance.choice(NEW): size + chance.choice([2, 3])}
+            elif what == 4: config["extra_special_tokens"] = chance.choice([[some(own)], [some(own), some(own)], {"image_token": some(own)}, [], {}, [token(some(own)) | flags() | {"__type": "AddedToken"}]])
+            elif what == 5: config["additional_special_tokens"] = chance.choice([[some(own)], [some(own), some(own)], []])
+            elif what == 6: config[role] = chance.choice([some(own), None, token(some(own)) | flags() | {"__type": "AddedToken"}])
+            elif what == 7: files["special_tokens_map.json"] = files.get("special_tokens_map.json", {}) | {
+                chance.choice(["extra_special_tokens", "additional_special_tokens"]): [some(own), some(own)]}
+            elif tokens:
+                changed = [t for t in tokens if chance.random() < 0.7] or tokens
+                files["tokenizer.json"] = {"added_tokens": [t | (flags() if chance.random() < 0.2 else {}) for t in changed]}
+        yield f"by chance, {number}", files
+
+
 def ends(path):
     """As a loaded model's generate() has them."""
     try:
@@ -240,9 +336,10 @@ def ends(path):
 
 
 results = []
-for name, files in list(CASES.items()) + list(classes()) + list(gemma_classes()):
+sets = int(sys.argv[1]) if len(sys.argv) > 1 else 120
+for name, files in list(CASES.items()) + list(classes()) + list(gemma_classes()) + list(named()) + list(random_sets(sets)):
     base = json.loads((OUT / f"tokenizer-{files['base']}.json").read_text()) if "base" in files else BASE
-    texts = TEXTS_OF_CLASSES if files.get("texts") else TEXTS
+    texts = TEXTS_OF_CLASSES if files.get("texts") else TEXTS_OF_NAMES if "base" in files else TEXTS
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         (place / "tokenizer.json").write_text(json.dumps(base | files.get("tokenizer.json", {})))
@@ -252,7 +349,11 @@ for name, files in list(CASES.items()) + list(classes()) + list(gemma_classes())
                 (place / file).write_text(content if isinstance(content, str) else json.dumps(content))
         if "config.json" not in files:
             (place / "config.json").write_text('{"model_type": "llama"}')
-        tokenizer = AutoTokenizer.from_pretrained(place)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(place)
+        except Exception:
+            assert name.startswith("by chance"), name
+            continue
         ids = [tokenizer(text)["input_ids"] for text in texts]
         if "truncation" in files.get("tokenizer.json", {}):
             ids = [tokenizer(text, padding=False, truncation=False)["input_ids"] for text in texts]
@@ -267,5 +368,5 @@ for name, files in list(CASES.items()) + list(classes()) + list(gemma_classes())
             expected["chat"] = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False, **tools)
         results.append({"name": name, "files": files, "expected": expected})
 
-(OUT / "tokenizer-places.json").write_text(json.dumps({"texts": TEXTS, "texts_of_classes": TEXTS_OF_CLASSES, "cases": results}, ensure_ascii=False, separators=(",", ":")).replace('{"name":', '\n{"name":') + "\n")
+(OUT / "tokenizer-places.json").write_text(json.dumps({"texts": TEXTS, "texts_of_classes": TEXTS_OF_CLASSES, "texts_of_names": TEXTS_OF_NAMES, "cases": results}, ensure_ascii=False, separators=(",", ":")).replace('{"name":', '\n{"name":') + "\n")
 print(len(results), "cases")

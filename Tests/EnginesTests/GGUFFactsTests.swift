@@ -147,18 +147,31 @@ struct GGUFFactsTests {
   }
 
   @Test func `a byte-level vocabulary without merges makes no tokenizer, as in llama.cpp`() throws {
-    for (merges, words) in [(nil, "tokenizer.ggml.merges"), (GGUFField.texts([]), "tokenizer.ggml.pre")] as [(GGUFField?, String)] {
-      let companions = try open(["tokenizer.ggml.merges": merges]).companions()
+    for (changes, words) in [
+      (["tokenizer.ggml.merges": nil], "tokenizer.ggml.merges"),
+      (["tokenizer.ggml.merges": .texts([]), "tokenizer.ggml.pre": .text("newest")], "tokenizer.ggml.pre"),
+    ] as [([String: GGUFField?], String)] {
+      let companions = try open(changes).companions()
       #expect(companions.unreadableTokenizer?.contains(words) == true && companions.contents.isEmpty, "\(companions.unreadableTokenizer ?? "")")
       #expect(try companions.findings(modelVocabulary: 32).unusable?.contains(words) == true)
     }
+    // Words are cut by a default rule where none is named, which is told.
+    let unnamed = try open(["tokenizer.ggml.merges": .texts([])]).companions()
+    #expect(unnamed.unreadableTokenizer == nil && unnamed.notes.contains { $0.contains("tokenizer.ggml.pre is missing") }, "\(unnamed.notes)")
+    // An id of no token is told and counts as left out, for the engine as for the tokenizer.
+    let beyond = try open(Self.tokenizer.merging(["tokenizer.ggml.padding_token_id": .u32(32_000), "tokenizer.ggml.eos_token_id": .u32(.max)]) { $1 })
+    #expect(beyond.model.eosTokenIDs.isEmpty)
+    let told = try beyond.companions()
+    #expect(told.unreadableTokenizer == nil && told.notes.count == 2 && told.notes.allSatisfy { $0.contains("as in llama.cpp") }, "\(told.notes)")
     // None at all is no fault.
     let none = try open(["tokenizer.ggml.model": nil, "tokenizer.ggml.tokens": nil]).companions()
     #expect(none.unreadableTokenizer == nil && none.notes.count == 1)
     #expect(try open(["tokenizer.ggml.model": .text("no_vocab"), "tokenizer.ggml.tokens": nil]).companions().unreadableTokenizer == nil)
   }
 
-  private static let tokenizer: [String: GGUFField?] = ["tokenizer.ggml.merges": .texts([]), "tokenizer.ggml.pre": .text("gpt-2")]
+  private static let tokenizer: [String: GGUFField?] = [
+    "tokenizer.ggml.merges": .texts([]), "tokenizer.ggml.pre": .text("gpt-2"), "tokenizer.ggml.eos_token_id": .u32(2),
+  ]
 
   @Test func `how tokens are chosen comes along from a GGUF file, and what does not is told`() throws {
     let companions = try open(Self.tokenizer.merging([

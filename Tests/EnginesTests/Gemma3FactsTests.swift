@@ -39,6 +39,8 @@ struct Gemma3FactsTests {
     "rotary: parameters of all types together": ["rope_parameters.rope_type", "rope_parameters.rope_theta"],
     "rotary: parameters of all types together, linear": ["rope_parameters.rope_type", "rope_parameters.factor", "rope_parameters.rope_theta"],
     "rotary: partial factor": ["partial_rotary_factor"],
+    "caps: of logits, with images": ["text_config.final_logit_softcapping"],
+    "tied: not inside, with images": ["text_config.tie_word_embeddings"],
     "caps: of attention": ["attn_logit_softcapping"],
     "tied: with an own head": ["tie_word_embeddings"],
     "activation: hidden_act beside it": ["hidden_act"],

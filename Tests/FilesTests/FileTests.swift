@@ -20,6 +20,20 @@ struct FileTests {
       #expect(Array(copy.dropFirst(to)) == Array(bytes[from..<from + count]) && told == count)
     }
   }
+  @Test func `of several that write one file at once each is done, and none leaves anything`() async throws {
+    let path = directory("written")
+    // Left by a run that died.
+    directory.write(".written.1a2b.drydock-new", "half")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for writer in 0..<6 {
+        group.addTask { for _ in 0..<40 { try AtomicFile.write(path, bytes: [UInt8](repeating: UInt8(writer), count: 1000 + writer)) } }
+      }
+      try await group.waitForAll()
+    }
+    let bytes = try #require(contents(path))
+    #expect(bytes.count == 1000 + Int(bytes[0]) && bytes.allSatisfy { $0 == bytes[0] })
+    #expect(names(in: directory.path) == ["written"])
+  }
   @Test func `copying beyond the end of the source says so`() throws {
     let source = try ReadableFile(directory.write("source", [1, 2, 3]))
     let file = try WritableFile(creating: directory("copy"))

@@ -112,19 +112,68 @@ import Tokenizers
     #expect(tokenizer.encode("the") == [1] + plain + [0])
   }
 
+  @Test func `special tokens of a GGUF file that it does not name, or that are not there, are llama.cpp's defaults`() throws {
+    let tokens = ["<unk>", "<s>", "</s>", "▁", "a"]
+    func made(_ change: (inout GGUFTokenizer) -> Void) throws -> (ids: [Int32], ends: JSONValue?, notes: [String]) {
+      var metadata = GGUFTokenizer(model: "llama", tokens: tokens, tokenTypes: [2, 3, 3, 1, 1], scores: [0, 0, 0, -1, -2])
+      change(&metadata)
+      let files = try TokenizerFiles.fromGGUF(metadata: metadata)
+      let tokenizer = try Tokenizer(files: TokenizerFiles(contents: files.mapValues { Array($0.serialized().utf8) }))
+      return (tokenizer.encode("a"), files["generation_config.json"]?["eos_token_id"], metadata.notes)
+    }
+    let plain = try made { _ in }
+    #expect(plain.ids == [1, 3, 4] && plain.ends == 2 && plain.notes.isEmpty)
+    #expect(try made { $0.addsBeginning = false }.ids == [3, 4])
+    #expect(try made { $0.beginningID = 2 }.ids == [2, 3, 4])
+    for wrong in [5, 32_000, Int(UInt32.max), -1] {
+      let found = try made { $0.paddingID = wrong; $0.beginningID = wrong; $0.endID = wrong; $0.fillPaddingID = wrong; $0.unknownID = wrong }
+      #expect(found.ids == [1, 3, 4] && found.ends == 2 && found.notes.count == 5, "\(found)")
+      #expect(found.notes[0] == "metadata: tokenizer.ggml.bos_token_id is \(wrong), and there are 5 tokens: 1 ('<s>') counts, as in llama.cpp")
+      #expect(found.notes.contains("metadata: tokenizer.ggml.padding_token_id is \(wrong), and there are 5 tokens: it counts as left out, as in llama.cpp"))
+    }
+    // Of the other kind the end is an ordinary token, which is said.
+    let words = (0..<12).map { "t\($0)" }
+    let other = GGUFTokenizer(model: "gpt2", preTokenizer: "gpt-2", tokens: words)
+    #expect(try TokenizerFiles.fromGGUF(metadata: other)["generation_config.json"]?["eos_token_id"] == 11)
+    #expect(other.notes == ["metadata: tokenizer.ggml.eos_token_id is missing: 11 ('t11') counts, as in llama.cpp"])
+    #expect(GGUFTokenizer(model: "gpt2", preTokenizer: "gpt-2", tokens: ["a"]).notes.isEmpty)
+    #expect(GGUFTokenizer(model: "gpt2", tokens: ["a"]).notes.first?.contains("tokenizer.ggml.pre is missing") == true)
+  }
+
+  @Test func `the name of a template that llama.cpp has itself is no template`() throws {
+    func tokenizer(_ name: String) throws -> (Tokenizer, [String]) {
+      let metadata = GGUFTokenizer(model: "gpt2", preTokenizer: "gpt-2", tokens: ["a"], chatTemplate: name)
+      let files = try TokenizerFiles.fromGGUF(metadata: metadata)
+      return (try Tokenizer(files: TokenizerFiles(contents: files.mapValues { Array($0.serialized().utf8) })), metadata.notes)
+    }
+    let (known, said) = try tokenizer("chatml")
+    #expect(said.isEmpty)
+    let chat: [JSONValue] = [["role": "system", "content": "Be brief."], ["role": "user", "content": "Hi"]]
+    #expect(try known.applyChatTemplate(messages: chat) == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    let (other, notes) = try tokenizer("llama2")
+    #expect(other.chatTemplateNames.isEmpty && notes.count == 1 && notes[0].contains("'llama2', the name of a template that llama.cpp has itself"), "\(notes)")
+  }
+
+  @Test(arguments: ["tekken", "default", "deepseek-coder", "deepseek-v3", "smaug-bpe", "starcoder", nil] as [String?])
+  func `every rule of llama.cpp that is known makes a tokenizer`(name: String?) throws {
+    var metadata = try metadata("llama3", pre: "")
+    metadata.preTokenizer = name
+    let tokenizer = try Tokenizer(files: TokenizerFiles(contents: TokenizerFiles.contents(fromGGUF: metadata)))
+    for text in ["Hello World's 12345 ships\n\n港は静かだった。", " a/b ", "IT'S"] {
+      #expect(tokenizer.decode(tokenizer.encode(text, addSpecialTokens: false)) == text)
+    }
+  }
+
   @Test func `a GGUF tokenizer that is not known is refused by name`() throws {
     var metadata = try metadata("smollm", pre: "newest-model")
     #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
     do { _ = try TokenizerFiles.fromGGUF(metadata: metadata) } catch {
-      #expect(error.description.contains("'newest-model'") && error.description.contains("smollm, gpt-2, llama-bpe, qwen2"))
+      #expect(error.description.contains("'newest-model'") && error.description.contains("gpt-2, llama-bpe, qwen2, smaug-bpe, smollm, tekken"))
     }
     metadata.preTokenizer = "smollm"
     metadata.model = "t5"
     #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
     metadata.model = "gpt2"
-    metadata.endID = 1 << 30
-    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
-    metadata.endID = 0
     metadata.tokenTypes = [1]
     #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
     metadata.tokenTypes = []
@@ -183,9 +232,8 @@ import Tokenizers
     (["model", "dropout"], 0.1, ["dropout", "chance"]),
     (["model", "end_of_word_suffix"], "</w>", ["end_of_word_suffix", "</w>"]),
     (["model", "ignore_merges"], "yes", ["ignore_merges", "true or false"]),
-    (["model", "unk_token"], "<none>", ["<none>"]),
     (["pre_tokenizer"], ["type": "Whitespace"], ["pre_tokenizer", "'Whitespace'"]),
-    (["pre_tokenizer"], ["type": "Split", "pattern": ["Regex": "[a-z]+x"], "behavior": "Isolated"], ["[a-z]+x", "Llama 3"]),
+    (["pre_tokenizer"], ["type": "Split", "pattern": ["Regex": #"\p{Han}+"#], "behavior": "Isolated"], [#"\p{Han}+"#, "the property Han"]),
     (["pre_tokenizer"], ["type": "Split", "pattern": ["String": " "], "behavior": "Odd"], ["Odd"]),
     (
       ["pre_tokenizer"],

@@ -23,7 +23,7 @@ import Tokenizers
   @Test func `facts in several files count as in transformers`() throws {
     let all = try Expected.json("Expected/tokenizer-places.json")
     let cases = try #require(all["cases"]?.array)
-    #expect(cases.count > 400)
+    #expect(cases.count > 650)
     for one in cases {
       let name = one["name"]?.string ?? ""
       do { try check(one, name, all) } catch { Issue.record("\(name): \(error)") }
@@ -31,7 +31,8 @@ import Tokenizers
   }
 
   private func check(_ one: JSONValue, _ name: String, _ all: JSONValue) throws {
-    let texts = try #require(all[one["files"]?["texts"] == nil ? "texts" : "texts_of_classes"]?.array).compactMap(\.string)
+    let kind = one["files"]?["texts"] != nil ? "texts_of_classes" : one["files"]?["base"] != nil ? "texts_of_names" : "texts"
+    let texts = try #require(all[kind]?.array).compactMap(\.string)
     let expected = try #require(one["expected"])
     let tokenizer = try Tokenizer(files: try files(try #require(one["files"]?.object)))
     for (index, text) in texts.enumerated() {
@@ -39,7 +40,7 @@ import Tokenizers
       #expect(JSONValue.ints(ids.map(Int.init)) == expected["ids"]?.array?[index], "\(name): \(text)")
       #expect(.string(tokenizer.decode(ids)) == expected["decoded"]?.array?[index], "\(name): \(text)")
     }
-    for (role, token) in expected["roles"]?.object ?? [:] where role != "pad_token" || one["files"]?["tokenizer.json"] == nil {
+    for (role, token) in expected["roles"]?.object ?? [:] {
       #expect(tokenizer.specialTokens.byName[role] == token.string, "\(name): \(role)")
     }
     if let ends = expected["eos_token_id"], !ends.isNull {
@@ -87,6 +88,19 @@ import Tokenizers
     #expect(begins.notes.count == 1 && begins.notes[0].contains("add_bos_token true, but tokenizer.json does not add '<|im_start|>'"))
     let moved = try notes(["added_tokens.json": ["<new>": 1500]])
     #expect(moved.notes.count == 1 && moved.notes[0].contains("'<new>' the id 1500; it gets the next free one"))
+  }
+
+  @Test func `an unknown token that the vocabulary lacks is told`() throws {
+    let base = try #require(try Expected.json("Expected/tokenizer-smollm.json")["model"]?.object)
+    let found = try notes(["tokenizer.json": ["model": .object(base.merging(["unk_token": "<none>"] as JSONObject) { $1 })]])
+    #expect(found.unusable == nil && found.notes.count == 1 && found.notes[0].hasPrefix("the unknown token '<none>' is not in the vocabulary"), "\(found)")
+  }
+
+  @Test func `tokens for which there is no room are told once, as left out`() throws {
+    let limit = try Tokenizer(files: files([:])).vocabularySize
+    let added = (0..<100).map { ("<m\($0)>", JSONValue.int(limit + $0)) }
+    let found = try notes(["added_tokens.json": .object(JSONObject(uniqueKeysWithValues: added))], vocabulary: limit)
+    #expect(found.notes.count == 1 && found.notes[0].hasSuffix("'<m9>' and 90 more"), "\(found.notes)")
   }
 
   private static func token(_ content: String, _ more: JSONObject = [:]) -> JSONValue {
@@ -215,7 +229,7 @@ import Tokenizers
 
   @Test func `a tokenizer that cannot be used, or that does not fit, is told before anything runs`() throws {
     let small = try notes([:], vocabulary: 100)
-    #expect(small.unusable == nil && small.misfits.count == 1 && small.misfits[0].hasPrefix("tokenizer.json knows"))
+    #expect(small.unusable == nil && small.misfits.isEmpty && small.notes.count == 1 && small.notes[0].hasPrefix("tokenizer.json knows"))
     let outside = try notes(["generation_config.json": ["eos_token_id": [2, 5000]]])
     #expect(outside.misfits == ["generation_config.json: eos_token_id names 5000, but the model has 2000 tokens"])
     #expect(try notes(["tokenizer.json": ["model": ["type": "Unigram", "vocab": []]]]).unusable?.contains("'Unigram'") == true)

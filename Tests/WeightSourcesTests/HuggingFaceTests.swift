@@ -36,12 +36,34 @@ struct HuggingFaceTests {
     #expect(text.contains("model-00007.safetensors, model-00008.safetensors"))
   }
 
-  @Test(arguments: ["../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", "x.bin", ""])
+  @Test(arguments: ["../x.safetensors", "/etc/x.safetensors", "sub/../../x.safetensors", "..", "x.bin", ""])
   func `an index cannot lead out of its directory`(shard: String) throws {
     _ = copy()
     try edit("model.safetensors.index.json") { $0["weight_map"] = ["lm_head.weight": .string(shard)] }
     let text = try #require(message { try convert() })
     #expect(text.contains("not a safetensors file in this directory"))
+  }
+
+  @Test func `an index may name files in any spelling, and a tensor's wrong one of its files, as for transformers`() throws {
+    _ = copy()
+    let (first, second) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    let plain = try ModelSource(directory.path)
+    let bytes = try #require(contents(directory(first)))
+    try edit("model.safetensors.index.json") { members in
+      members["weight_map"] = .object((members["weight_map"]?.object ?? [:]).mapValues { .string($0.string == first ? "./sub/\(first)" : second) })
+    }
+    #expect(message { try convert() }?.contains("sub/\(first)") == true)
+    directory.write("sub/\(first)", bytes)
+    let moved = try ModelSource(directory.path)
+    #expect(try plain.tensors.names.allSatisfy { try plain.tensors.bytes(of: $0) == moved.tensors.bytes(of: $0) })
+    try edit("model.safetensors.index.json") { members in
+      guard var map = members["weight_map"]?.object, let name = map.first(where: { $0.value.string != second })?.key else { return }
+      map[name] = .string(second)
+      members["weight_map"] = .object(map)
+    }
+    let misplaced = try ModelSource(directory.path)
+    #expect(try plain.tensors.names.allSatisfy { try plain.tensors.bytes(of: $0) == misplaced.tensors.bytes(of: $0) })
+    #expect(misplaced.warnings.contains { $0.description.contains("is in another file than the index says") }, "\(misplaced.warnings)")
   }
 
   @Test func `a tensor that is not in the shard the index says is missing`() throws {
@@ -72,6 +94,11 @@ struct HuggingFaceTests {
     _ = copy()
     try edit("config.json") { $0["quantization_config"] = ["quant_method": "gptq"] }
     #expect(message { try convert() }?.contains("gptq") == true)
+    // One that quantises while it loads a model, and is told not to.
+    try edit("config.json") { $0["quantization_config"] = ["quant_method": "bitsandbytes", "load_in_4bit": false, "load_in_8bit": false] }
+    #expect(message { try convert() } == nil)
+    try edit("config.json") { $0["quantization_config"] = ["quant_method": "bitsandbytes", "load_in_4bit": true, "load_in_8bit": false] }
+    #expect(message { try convert() }?.contains("bitsandbytes") == true)
   }
 
   @Test func `a configuration that does not fit the weights is refused with both shapes`() throws {
@@ -117,6 +144,10 @@ struct HuggingFaceTests {
     try edit("config.json") { $0["rope_parameters"] = ["rope_type": "default", "rope_theta": 5.0] }
     let plain = try ModelSource(directory.path).model
     #expect(plain.rotaryScaling == nil && plain.rotaryBase.double == 5)
+    for nothing: JSONValue in [false, [], "", 0] {
+      try edit("config.json") { $0["rope_scaling"] = nothing }
+      #expect(try ModelSource(directory.path).model.rotaryBase.double == 5, "\(nothing)")
+    }
   }
 
   @Test func `of a tensor in two files the copy in the last counts, as in transformers, and that is told`() throws {

@@ -35,11 +35,6 @@ struct OpenedModel {
     // A refit took the directory's place meanwhile: weights and tokenizer must be of one engine.
     if tokenizerPath == nil, !opened.directory.isInPlace { opened = try Self(path, tokenizerPath, options) }
     self = opened
-    guard tokenizer.vocabularySize <= engine.limits.vocabularySize else {
-      throw EngineError(
-        path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(engine.limits.vocabularySize). "
-          + "Give the model's own tokenizer with \(Self.tokenizerFlag)."))
-    }
   }
 
   private init(_ path: FilePath, _ tokenizerPath: FilePath?, _ options: ExecutorOptions) throws {
@@ -48,7 +43,14 @@ struct OpenedModel {
     directory = try EngineDirectory(path)
     engine = try BackendRegistry.here.open(directory, options: options)
     loadTime = clock.now - start
-    (tokenizer, samplingDefaults, warnings) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: engine.limits.vocabularySize)
+    let vocabulary = engine.limits.vocabularySize
+    var warnings: [String]
+    (tokenizer, samplingDefaults, warnings) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: vocabulary)
+    // Of the engine's own its build has told.
+    if let tokenizerPath, tokenizer.vocabularySize > vocabulary {
+      warnings.append("\(tokenizerPath.inMessage): the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(vocabulary): a prompt with one of the others is refused. Check that it is the model's own")
+    }
+    self.warnings = warnings
   }
 
   /// What is wrong with a `--max_seq_len`, for whoever runs an engine.
@@ -85,11 +87,7 @@ struct OpenedModel {
       throw EngineError(source.path, .unsupported(reason: "\(reason) Name a directory that has one with \(flag)."))
     }
     do {
-      let tokenizer = try Tokenizer(files: try files.tokenizerFiles(), modelVocabulary: source.config.vocabularySize)
-      guard tokenizer.vocabularySize <= source.config.vocabularySize else {
-        throw EngineError(
-          source.path, .unsupported(reason: "the tokenizer knows \(tokenizer.vocabularySize) tokens, the model \(source.config.vocabularySize). Give the model's own tokenizer with \(flag)."))
-      }
+      _ = try Tokenizer(files: try files.tokenizerFiles(), modelVocabulary: source.config.vocabularySize)
     } catch let error as TokenizerError {
       throw EngineError(source.path, .unsupported(reason: "\(error) \(flag) names another tokenizer's directory."))
     }

@@ -64,7 +64,7 @@ extension SafetensorsError.Problem: CustomStringConvertible {
       "the header should take \(header) bytes after the first 8, but the file has only \(file). It is cut short. \(again)"
     case .headerNotAnObject: "not a safetensors file: the header does not start with '{'. \(again)"
     case .headerPadding(let byte): "the header is padded with byte 0x\(String(byte, radix: 16)); only spaces are allowed. \(again)"
-    case .json(let error): "the header is \(error). \(again)"
+    case .json(let error): "the header: \(error). \(again)"
     case .field(let tensor, let reason): "tensor '\(tensor)': \(reason). \(again)"
     case .unknownElementType(let tensor, let name):
       "tensor '\(tensor)' has the unknown element type '\(name)'. A newer version of the format may define it."

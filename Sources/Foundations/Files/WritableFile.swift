@@ -106,6 +106,9 @@ public import SystemPackage
   }
 
   /// Waits until everything written so far is on the disk.
+  /// Holds the file for this object alone until it is closed.
+  func lock() throws(FileError) { try SystemCalls.lock(descriptor, waiting: false, path: path) }
+
   public func sync() throws(FileError) { try SystemCalls.sync(descriptor, path: path) }
 
   /// Syncs, then closes; nothing may be written afterwards. A second call does nothing.

@@ -21,7 +21,7 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
           ? "give the cache more memory with --kv_cache_size."
           : "raise --max_seq_len where it was given, here or when the engine was built; a model with a sliding window goes no further than it.")
     case .tokenOutOfRange(let index, let id, let size):
-      "Token \(index) of the prompt is \(id); token ids are at least 0 and below \(size). Use this model's tokenizer."
+      "Token \(index) of the prompt is \(id); the model's token ids are at least 0 and below \(size). Leave that token out, or use the model's own tokenizer."
     case .parameter(let error): error.description
     case .queueFull(let waiting, let limit):
       "\(waiting) requests are waiting, and no more than \(limit) may. Try again later."

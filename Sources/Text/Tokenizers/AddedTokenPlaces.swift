@@ -24,24 +24,29 @@ struct AddedTokenPlaces {
   ///   - own: Those of tokenizer.json, in its order.
   ///   - isRebuilt: A class makes the tokenizer anew. It adds the tokens of tokenizer_config.json, or where that lists none those
   ///     of tokenizer.json and added_tokens.json, in the order of the ids that they are written with.
+  ///   - named: Those with roles and further ones, which are added after them. Tokens that other files have in full take the place of
+  ///     texts there.
   init(
-    own: [AddedToken], isRebuilt: Bool, vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, map: JSONValue?,
-    special: SpecialTokens, limit: Int?
+    own: [AddedToken], isRebuilt: Bool, vocabulary: Vocabulary, files: TokenizerFiles, configuration: JSONValue?, named: NamedTokens, limit: Int?
   ) throws(TokenizerError) {
-    let roles = Set(special.byName.values)
     let ownContents = Set(own.map { Array($0.content.utf8) })
+    var named = named
     var wanted: [Wish] = []
     if let listed = configuration?["added_tokens_decoder"]?.object {
       wanted = try Self.listed(listed)
+      named.resolve(Self.byContent(wanted))
     } else {
-      if let legacy = try files.json("added_tokens.json")?.object { wanted = try legacyTokens(legacy, own, roles) }
-      if isRebuilt {
-        // Of two with one id the last.
-        let last = Dictionary(own.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-        wanted = (wanted + last.values.map { ($0, Self.ownFile) }).sorted { $0.token.id < $1.token.id }
-      }
+      let (legacy, dropped) = try legacyTokens(files, own, named.special)
+      // Of two with one id the last.
+      let last = Dictionary(own.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+      wanted = legacy + last.values.map { ($0, Self.ownFile) }
+      named.resolve(Self.byContent(dropped + wanted))
+      wanted.sort { $0.token.id < $1.token.id }
     }
-    if !isRebuilt { add(own.map { ($0, Self.ownFile) }, vocabulary, roles: [], ownContents, limit) }
+    let roles = Set(named.roles.map { Array($0.value.content.utf8) })
+    for index in wanted.indices where roles.contains(Array(wanted[index].token.content.utf8)) { wanted[index].token.isSpecial = true }
+    if !isRebuilt { add(own.map { ($0, Self.ownFile) }, vocabulary, ownContents, limit) }
+    let known = Set((tokens + wanted.map(\.token)).map { Array($0.content.utf8) })
     // Those that say the same add nothing, but may be written with another id.
     for wish in wanted {
       guard let index = indices[Array(wish.token.content.utf8)], tokens[index].hasSameRules(as: wish.token) else { continue }
@@ -50,17 +55,20 @@ struct AddedTokenPlaces {
     wanted = wanted.filter { wish in
       indices[Array(wish.token.content.utf8)].map { !tokens[$0].hasSameRules(as: wish.token) } ?? true
     }
-    var known = Set((tokens + wanted.map(\.token)).map { Array($0.content.utf8) })
-    // A configuration that lists its tokens is complete.
-    let isComplete = configuration?["added_tokens_decoder"] != nil
-    let extra = Self.extra(configuration)
-    for (name, content) in Self.inOrder(special.byName) + (extra.isEmpty && !isComplete ? Self.extra(map) : extra) where known.insert(Array(content.utf8)).inserted {
-      wanted.append((AddedToken(content: content, id: -1, isSpecial: true), name))
+    var added: [NamedTokens.Value] = []
+    for (name, value) in named.roles + named.extra.map({ ("extra_special_tokens", $0) })
+    where !known.contains(Array(value.content.utf8)) && !added.contains(value) {
+      added.append(value)
+      var token = value.token
+      if roles.contains(Array(token.content.utf8)) { token.isSpecial = true }
+      wanted.append((token, name))
     }
-    add(wanted, vocabulary, roles: roles, ownContents, limit)
-    // Whatever tokenizer.json calls it: a token with a role is special.
-    for index in tokens.indices where roles.contains(tokens[index].content) { tokens[index].isSpecial = true }
+    add(wanted, vocabulary, ownContents, limit)
     if moved.count > Self.toldMoves { notes.append("\(moved.count - Self.toldMoves) more added tokens are written with other ids than they have") }
+  }
+
+  private static func byContent(_ wanted: [Wish]) -> [[UInt8]: AddedToken] {
+    Dictionary(wanted.map { (Array($0.token.content.utf8), $0.token) }, uniquingKeysWith: { $1 })
   }
 
   /// Those of `added_tokens_decoder`, in order of their ids.
@@ -77,45 +85,33 @@ struct AddedTokenPlaces {
     return wanted.sorted { $0.token.id < $1.token.id }
   }
 
-  /// Those of added_tokens.json, in order of their ids.
-  private mutating func legacyTokens(_ legacy: JSONObject, _ own: [AddedToken], _ roles: Set<String>) throws(TokenizerError) -> [Wish] {
+  /// Those of added_tokens.json, in order of their ids, and those whose ids tokenizer.json gives to others.
+  private mutating func legacyTokens(
+    _ files: TokenizerFiles, _ own: [AddedToken], _ special: Set<[UInt8]>
+  ) throws(TokenizerError) -> (wanted: [Wish], dropped: [Wish]) {
     let file = "added_tokens.json"
     let ownByID = Dictionary(own.map { ($0.id, $0.content) }, uniquingKeysWith: { $1 })
     var wanted: [Wish] = []
-    for (content, value) in legacy {
+    var dropped: [Wish] = []
+    var places: [Int32: Int] = [:]
+    for (content, value) in try files.json(file)?.object ?? [:] {
       guard let id = value.int.flatMap(Int32.init(exactly:)) else { throw JSONMembers(file: file).invalid(content, "a token id") }
-      // tokenizer.json's token of that id counts.
-      if let other = ownByID[id] {
-        if !other.utf8.elementsEqual(content.utf8), notes.count < Self.toldMoves {
-          notes.append("\(file) gives '\(content)' the id \(id), which is that of '\(other)' in \(Self.ownFile): it is left out, as in transformers")
-        }
+      let isSpecial = special.contains(Array(content.utf8))
+      let wish: Wish = (AddedToken(content: content, id: id, isSpecial: isSpecial, normalized: !isSpecial), file)
+      // tokenizer.json's token of that id counts, and of two here the last.
+      guard let other = ownByID[id] else {
+        if let index = places[id] { dropped.append(wanted[index]); wanted[index] = wish } else { places[id] = wanted.count; wanted.append(wish) }
         continue
       }
-      let isSpecial = roles.contains(content)
-      wanted.append((AddedToken(content: content, id: id, isSpecial: isSpecial, normalized: !isSpecial), file))
+      dropped.append(wish)
+      if !other.utf8.elementsEqual(content.utf8), notes.count < Self.toldMoves {
+        notes.append("\(file) gives '\(content)' the id \(id), which is that of '\(other)' in \(Self.ownFile): it is left out, as in transformers")
+      }
     }
-    return wanted.sorted { $0.token.id < $1.token.id }
+    return (wanted, dropped)
   }
 
-  /// In the order in which new ones get their ids.
-  private static func inOrder(_ roles: [String: String]) -> [(String, String)] {
-    let first = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
-    let others = roles.keys.filter { !first.contains($0) }.sorted()
-    return (first + others).compactMap { name in roles[name].map { (name, $0) } }
-  }
-
-  /// `extra_special_tokens`, and as it was called before, `additional_special_tokens`: a list, or an object of roles.
-  private static func extra(_ configuration: JSONValue?) -> [(String, String)] {
-    for key in ["extra_special_tokens", "additional_special_tokens"] {
-      guard let value = configuration?[key] else { continue }
-      let tokens = value.array ?? value.object.map { Array($0.values) } ?? []
-      let contents = tokens.compactMap { $0.string ?? $0["content"]?.string }
-      if !contents.isEmpty { return contents.map { (key, $0) } }
-    }
-    return []
-  }
-
-  private mutating func add(_ wanted: [Wish], _ vocabulary: Vocabulary, roles: Set<String>, _ own: Set<[UInt8]>, _ limit: Int?) {
+  private mutating func add(_ wanted: [Wish], _ vocabulary: Vocabulary, _ own: Set<[UInt8]>, _ limit: Int?) {
     var highest = tokens.map(\.id).max() ?? -1
     for wish in wanted where !wish.token.content.isEmpty {
       var token = wish.token
@@ -123,13 +119,12 @@ struct AddedTokenPlaces {
       let index = indices[key]
       let found = index.map { tokens[$0].id } ?? vocabulary.id(of: key[...])
       token.id = found ?? max(Int32(vocabulary.count), highest + 1)
-      if roles.contains(token.content) { token.isSpecial = true }
-      note(wish, id: token.id, isKnown: found != nil)
       // tokenizer.json's own are told as a tokenizer that is larger than the model.
       if found == nil, token.id >= Vocabulary.maximumID || !own.contains(key) && limit.map({ Int(token.id) >= $0 }) ?? false {
         outside.append(token.content)
         continue
       }
+      note(wish, id: token.id, isKnown: found != nil)
       highest = max(highest, token.id)
       if let index {
         // Once special, always special: adding it again does not take that back.

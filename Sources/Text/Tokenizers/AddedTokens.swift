@@ -55,6 +55,7 @@ struct AddedTokenFinder: Sendable {
     guard !isEmpty else { return [.text(range)] }
     var pieces: [Piece] = []
     var done = range.lowerBound
+    var scanned = done  // white space after a token was looked for up to here
     var index = range.lowerBound
     while index < range.upperBound {
       guard isFirstByte[Int(text[index])], let (token, matchEnd) = longest(text, index, range.upperBound) else {
@@ -67,10 +68,14 @@ struct AddedTokenFinder: Sendable {
       if token.singleWord, Self.isWord(text, before: start, range) || Self.isWord(text, at: end, range) { continue }
       // White space is scanned once, however many tokens stand in it.
       if token.stripsLeft { start = max(done, Self.spaceStart(text, start, min(start, done))) }
-      if token.stripsRight { end = Self.spaceEnd(text, max(end, done), range.upperBound) }
+      if token.stripsRight {
+        end = Self.spaceEnd(text, max(end, scanned), range.upperBound)
+        scanned = end
+      }
       if done < start { pieces.append(.text(done..<start)) }
       pieces.append(.token(token.id))
-      done = max(done, end)
+      // As Hugging Face's tokenizers: one in the space that the last has swallowed goes on where it ends itself.
+      done = end
     }
     if done < range.upperBound { pieces.append(.text(done..<range.upperBound)) }
     return pieces

@@ -13,7 +13,8 @@ struct JSONMembers {
     TokenizerError(file: file, problem: .invalidMember(place(name), expected: expected))
   }
   func unsupported(_ what: String, _ value: String, _ supported: String) -> TokenizerError {
-    let value = value.count > 100 ? value.prefix(100) + "…" : value
+    let shown = String(value.prefix(101).flatMap { $0.isNewline ? "\\n" : String($0) })
+    let value = shown.count > 100 ? shown.prefix(100) + "…" : shown
     return TokenizerError(
       file: file, problem: .unsupported(what, value: "'\(value)'", supported: supported))
   }

@@ -1,4 +1,4 @@
-import JSON
+package import JSON
 
 /// Cuts text into the words that are encoded one by one: `pre_tokenizer` of tokenizer.json.
 struct PreTokenizer: Sendable {
@@ -7,6 +7,8 @@ struct PreTokenizer: Sendable {
     case byteLevel(addsPrefix: Bool, pattern: WordPattern?)
     case split(WordPattern)
     case splitAt([UInt8], SplitBehavior)
+    /// `isInverted`: what does not match is the separator.
+    case expression(RegularExpression, SplitBehavior, isInverted: Bool)
     /// Runs of numbers apart from the rest; `individually`, every digit apart.
     case digits(individually: Bool)
     case metaspace(Metaspace)
@@ -91,12 +93,37 @@ struct PreTokenizer: Sendable {
       }
       next(text, start..<range.upperBound)
     case .splitAt(let separator, let behavior): split(text, range, separator, behavior, next)
+    case .expression(let expression, let behavior, let isInverted):
+      for piece in Self.pieces(expression.cut(text, range).map { ($0.range, $0.isMatch != isInverted) }, behavior) { next(text, piece) }
     case .metaspace(let metaspace):
       var changed = Normalizer.replacing([0x20], in: Array(text[range]), with: metaspace.replacement)
       let wanted = metaspace.prepend == .always || (metaspace.prepend == .first && startsText && range.lowerBound == 0)
       if wanted, !changed.starts(with: metaspace.replacement) { changed = metaspace.replacement + changed }
       let whole = 0..<changed.count
       if metaspace.splits { split(changed, whole, metaspace.replacement, .mergedWithNext, next) } else { next(changed, whole) }
+    }
+  }
+
+  /// Separators and what lies between them, put together as `behavior` says.
+  private static func pieces(_ cuts: [(range: Range<Int>, isSeparator: Bool)], _ behavior: SplitBehavior) -> [Range<Int>] {
+    var pieces: [Range<Int>] = []
+    var endsWithSeparator = false
+    switch behavior {
+    case .removed: return cuts.filter { !$0.isSeparator }.map(\.range)
+    case .isolated: return cuts.map(\.range)
+    case .contiguous, .mergedWithPrevious:
+      for (range, isSeparator) in cuts {
+        let joins = behavior == .contiguous ? isSeparator == endsWithSeparator : isSeparator && !endsWithSeparator
+        if joins, let last = pieces.popLast() { pieces.append(last.lowerBound..<range.upperBound) } else { pieces.append(range) }
+        endsWithSeparator = isSeparator
+      }
+      return pieces
+    case .mergedWithNext:
+      for (range, isSeparator) in cuts.reversed() {
+        if isSeparator, !endsWithSeparator, let last = pieces.popLast() { pieces.append(range.lowerBound..<last.upperBound) } else { pieces.append(range) }
+        endsWithSeparator = isSeparator
+      }
+      return pieces.reversed()
     }
   }
 
@@ -177,17 +204,17 @@ extension PreTokenizer {
     }
     let inverted = try reader.bool(json, "invert", default: false)
     if let pattern = json["pattern"]?["Regex"]?.string {
-      guard let known = WordPattern.published.first(where: { $0.pattern == pattern }) else {
-        let names = Array(Set(WordPattern.published.map(\.name))).sorted().joined(separator: ", ")
-        throw reader.unsupported("the regular expression of pre_tokenizer Split", pattern, "the published ones of \(names)")
+      // These match everywhere, so keeping the matches and dropping what lies between them is the same.
+      if (behavior == .isolated && !inverted) || (behavior == .removed && inverted),
+        let known = WordPattern.published.first(where: { $0.pattern == pattern })
+      {
+        return .split(known.scanner)
       }
-      // The patterns match everywhere, so keeping the matches and dropping what lies between them is the same.
-      guard (behavior == .isolated && !inverted) || (behavior == .removed && inverted) else {
-        throw reader.unsupported(
-          "pre_tokenizer Split with a word pattern and behavior", "\(behavior.rawValue), invert \(inverted)",
-          "Isolated, or Removed with invert true")
+      do throws(RegularExpression.Unsupported) {
+        return .expression(try RegularExpression(pattern), behavior, isInverted: inverted)
+      } catch {
+        throw reader.unsupported("the regular expression of pre_tokenizer Split", pattern, "what published ones are made of, and this has \(error.reason)")
       }
-      return .split(known.scanner)
     }
     guard let separator = json["pattern"]?["String"]?.string, !separator.isEmpty, !inverted else {
       throw reader.unsupported(
@@ -195,5 +222,21 @@ extension PreTokenizer {
         #"{"Regex": …} and, not inverted, {"String": …}"#)
     }
     return .splitAt(Array(separator.utf8), behavior)
+  }
+}
+
+/// Texts cut as a `pre_tokenizer` says, for comparison.
+package struct WordCutter: Sendable {
+  private let steps: PreTokenizer
+
+  /// - Parameter json: `pre_tokenizer` of tokenizer.json.
+  package init(_ json: JSONValue) throws(TokenizerError) { steps = try PreTokenizer(json, reader: JSONMembers(file: "tokenizer.json", path: "pre_tokenizer")) }
+
+  /// The words' lengths, in bytes.
+  package func lengths(of text: String) -> [Int] {
+    let bytes = Array(text.utf8)
+    var lengths: [Int] = []
+    steps.forEachWord(of: bytes, in: 0..<bytes.count, startsText: true) { lengths.append($1.count) }
+    return lengths
   }
 }

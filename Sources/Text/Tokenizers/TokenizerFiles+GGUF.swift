@@ -39,7 +39,8 @@ extension TokenizerFiles {
     return contents
   }
 
-  private static func filesWithoutVocabulary(_ metadata: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
+  private static func filesWithoutVocabulary(_ written: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
+    let metadata = written.resolved
     let reader = JSONMembers(file: "GGUF metadata")
     for (name, count) in [("types", metadata.tokenTypes.count), ("scores", metadata.scores.count)]
     where count != 0 && count != metadata.tokens.count {
@@ -52,8 +53,7 @@ extension TokenizerFiles {
       let rule = try WordRule(named: metadata.preTokenizer, reader)
       members["normalizer"] = rule.normalizer
       members["pre_tokenizer"] = rule.preTokenizer
-      // llama.cpp adds the beginning to Llama 3's texts unless the file says otherwise.
-      members["post_processor"] = try postProcessor(metadata, addsBeginning: rule == .llama3, reader)
+      members["post_processor"] = postProcessor(metadata, addsBeginning: rule.addsBeginning)
       members["decoder"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
       members["model"] = model(metadata.merges, takesWholeWords: rule.takesWholeWords)
     case "llama":
@@ -61,10 +61,10 @@ extension TokenizerFiles {
         throw reader.inconsistent("tokenizer.ggml.model is llama, but there are no scores")
       }
       members.merge(SentencePieceRule.members(metadata)) { $1 }
-      members["post_processor"] = try postProcessor(metadata, addsBeginning: true, reader)
+      members["post_processor"] = postProcessor(metadata, addsBeginning: true)
       var merges = metadata.merges
       if merges.isEmpty { merges = try SentencePieceRule.merges(metadata) }
-      let unknown = try token(metadata.unknownID, "unknown_token_id", metadata, reader)
+      let unknown = token(metadata.unknownID, metadata)
       members["model"] = model(merges, takesWholeWords: false, byteFallback: true, unknown: unknown)
     case let other:
       throw reader.unsupported(
@@ -72,7 +72,7 @@ extension TokenizerFiles {
     }
     return [
       "tokenizer.json": .object(members),
-      "tokenizer_config.json": try configuration(metadata, reader),
+      "tokenizer_config.json": configuration(metadata),
       "generation_config.json": generationConfiguration(metadata),
     ]
   }
@@ -107,27 +107,17 @@ extension TokenizerFiles {
   }
 
   /// The token with a role, or nil where the file gives none.
-  private static func token(
-    _ id: Int?, _ role: String, _ metadata: GGUFTokenizer, _ reader: JSONMembers
-  ) throws(TokenizerError) -> String? {
-    guard let id else { return nil }
-    guard metadata.tokens.indices.contains(id) else {
-      throw reader.inconsistent("tokenizer.ggml.\(role) is \(id), but there are \(metadata.tokens.count) tokens")
-    }
-    return metadata.tokens[id]
+  private static func token(_ id: Int?, _ metadata: GGUFTokenizer) -> String? {
+    id.flatMap { metadata.tokens.indices.contains($0) ? metadata.tokens[$0] : nil }
   }
 
-  private static func postProcessor(
-    _ metadata: GGUFTokenizer, addsBeginning: Bool, _ reader: JSONMembers
-  ) throws(TokenizerError) -> JSONValue {
+  private static func postProcessor(_ metadata: GGUFTokenizer, addsBeginning: Bool) -> JSONValue {
     let addsBeginning = metadata.addsBeginning ?? addsBeginning
     var around: [(name: String, id: Int, isFirst: Bool)] = []
-    if addsBeginning, let id = metadata.beginningID,
-      let name = try token(id, "bos_token_id", metadata, reader)
-    {
+    if addsBeginning, let id = metadata.beginningID, let name = token(id, metadata) {
       around.append((name, id, true))
     }
-    if metadata.addsEnd == true, let id = metadata.endID, let name = try token(id, "eos_token_id", metadata, reader) {
+    if metadata.addsEnd == true, let id = metadata.endID, let name = token(id, metadata) {
       around.append((name, id, false))
     }
     guard !around.isEmpty else { return nil }
@@ -155,17 +145,12 @@ extension TokenizerFiles {
     ]
   }
 
-  private static func configuration(
-    _ metadata: GGUFTokenizer, _ reader: JSONMembers
-  ) throws(TokenizerError) -> JSONValue {
+  private static func configuration(_ metadata: GGUFTokenizer) -> JSONValue {
     var members: JSONObject = ["add_prefix_space": false]
-    for (name, id, role) in [
-      ("bos_token", metadata.beginningID, "bos_token_id"),
-      ("eos_token", metadata.endID, "eos_token_id"),
-      ("unk_token", metadata.unknownID, "unknown_token_id"),
-      ("pad_token", metadata.paddingID, "padding_token_id"),
+    for (name, id) in [
+      ("bos_token", metadata.beginningID), ("eos_token", metadata.endID), ("unk_token", metadata.unknownID), ("pad_token", metadata.paddingID),
     ] {
-      if let token = try token(id, role, metadata, reader) { members[name] = .string(token) }
+      if let token = token(id, metadata) { members[name] = .string(token) }
     }
     members["clean_up_tokenization_spaces"] = false
     members["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -188,46 +173,5 @@ extension TokenizerFiles {
     if let end = ends.first { members["eos_token_id"] = ends.count == 1 ? .int(end) : .ints(ends) }
     if let id = metadata.paddingID { members["pad_token_id"] = .int(id) }
     return .object(members.merging(metadata.sampling) { $1 })
-  }
-}
-
-/// What the names of `tokenizer.ggml.pre` mean, in the terms of tokenizer.json.
-private enum WordRule: String, CaseIterable {
-  case smolLM = "smollm"
-  case gpt2 = "gpt-2"
-  case llama3 = "llama-bpe"
-  case qwen2 = "qwen2"
-
-  init(named name: String?, _ reader: JSONMembers) throws(TokenizerError) {
-    // Names that llama.cpp gives the same rule.
-    switch name {
-    case "smollm": self = .smolLM
-    case "gpt-2", "phi-2", "jina-es", "jina-de", "mpt", "olmo": self = .gpt2
-    case "llama-bpe", "llama3", "llama-v3", "falcon3": self = .llama3
-    case "qwen2", "deepseek-r1-qwen", "megrez": self = .qwen2
-    default:
-      throw reader.unsupported(
-        "tokenizer.ggml.pre", name ?? "absent", Self.allCases.map(\.rawValue).joined(separator: ", "))
-    }
-  }
-
-  var takesWholeWords: Bool { self == .llama3 }
-  var normalizer: JSONValue { self == .qwen2 ? ["type": "NFC"] : nil }
-
-  var preTokenizer: JSONValue {
-    func byteLevel(_ usesPattern: Bool) -> JSONValue {
-      ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": .bool(usesPattern)]
-    }
-    func words(_ name: String) -> JSONValue {
-      let pattern = WordPattern.published.first { $0.name == name }?.pattern ?? ""
-      return ["type": "Split", "pattern": ["Regex": .string(pattern)], "behavior": "Isolated", "invert": false]
-    }
-    func sequence(_ steps: [JSONValue]) -> JSONValue { ["type": "Sequence", "pretokenizers": .array(steps)] }
-    switch self {
-    case .smolLM: return sequence([["type": "Digits", "individual_digits": true], byteLevel(true)])
-    case .gpt2: return byteLevel(true)
-    case .llama3: return sequence([words("Llama 3"), byteLevel(false)])
-    case .qwen2: return sequence([words("Qwen2"), byteLevel(false)])
-    }
   }
 }

@@ -23,7 +23,12 @@ public struct TokenizerFindings: Sendable, Equatable {
   /// Text out of a file on one line, cut where it is long.
   static func oneLine(_ text: String) -> String {
     let line = String(text.map { $0.isNewline ? " " : $0 })
-    return line.count <= 280 ? line : "\(line.prefix(200))…\(line.suffix(75))"
+    guard line.count > 280 else { return line }
+    // Between words, where there are any.
+    let (start, end) = (line.prefix(200), line.suffix(75))
+    let first = start.lastIndex(of: " ").map { start[..<$0] }.flatMap { $0.count > 150 ? $0 : nil } ?? start
+    let last = end.firstIndex(of: " ").map { end[$0...].dropFirst() }.flatMap { $0.count > 40 ? $0 : nil } ?? end
+    return "\(first) … \(last)"
   }
 }
 
@@ -56,7 +61,8 @@ extension TokenizerFiles {
       let parts = bytes("tokenizer.json") == nil ? nil : try TokenizerParts(files: self, limit: modelVocabulary)
       if let parts {
         if parts.vocabularySize > modelVocabulary {
-          findings.misfits.append("tokenizer.json knows \(parts.vocabularySize) tokens, the model \(modelVocabulary)")
+          findings.notes.append(
+            "tokenizer.json knows \(parts.vocabularySize) tokens, the model \(modelVocabulary): a prompt with one of the others is refused, as transformers fails at it")
         }
         findings.notes += parts.notes
         findings.remarks += parts.remarks

@@ -28,7 +28,11 @@ struct TokenizerParts {
     let modelConfiguration = try? files.json("config.json")
     let rebuilding = TokenizerClass(configuration: configuration, model: modelConfiguration, text: files.bytes(name) ?? [])
     let map = try files.json("special_tokens_map.json")
-    specialTokens = SpecialTokens(configuration: configuration, map: map, defaults: rebuilding?.roles ?? [:])
+    var roles = rebuilding?.roles ?? [:]
+    // Padding that tokenizer.json asks for, but where a class has a default of its own.
+    if rebuilding == nil || rebuilding == .llama { roles["pad_token"] = written["padding"]?["pad_token"]?.string }
+    let named = NamedTokens(configuration: configuration, map: map, defaults: roles)
+    specialTokens = SpecialTokens(named)
     let json = rebuilding?.applied(to: written, configuration: configuration, unknown: specialTokens.unknown) ?? written
 
     normalizer = try Normalizer(json["normalizer"], reader: reader)
@@ -50,6 +54,9 @@ struct TokenizerParts {
       }
       added.append(token)
     }
+    if let unknown = model["unk_token"]?.string, encoder.unknown == nil {
+      notes.append("the unknown token '\(unknown.prefix(40))' is not in the vocabulary of \(name): a character that the vocabulary lacks is left out, where transformers fails")
+    }
     notes += TokenizerClass.notes(configuration: configuration, model: modelConfiguration)
     notes += rebuilding?.notes(configuration: configuration) ?? []
     if let stray = TokenizerClass.strayByteLevel(configuration: configuration, model: modelConfiguration, tokenizer: written, text: files.bytes(name) ?? []) {
@@ -63,12 +70,12 @@ struct TokenizerParts {
       remarks.append(rebuilding.remark(configuration: configuration))
     }
     let places = try AddedTokenPlaces(
-      own: added, isRebuilt: rebuilding != nil, vocabulary: encoder.vocabulary, files: files, configuration: configuration, map: map,
-      special: specialTokens, limit: limit)
+      own: added, isRebuilt: rebuilding != nil, vocabulary: encoder.vocabulary, files: files, configuration: configuration, named: named,
+      limit: limit)
     added = places.tokens
     if rebuilding == .qwen2 {
-      // It adds those with a role once more, plainly.
-      let roles = Set(specialTokens.byName.values.map { Array($0.utf8) })
+      // It adds those with a role and the further ones once more, plainly.
+      let roles = Set((named.roles.map(\.value) + named.extra).map { Array($0.content.utf8) })
       for index in added.indices where roles.contains(Array(added[index].content.utf8)) {
         added[index] = AddedToken(content: added[index].content, id: added[index].id, isSpecial: true)
       }
@@ -90,8 +97,12 @@ struct TokenizerParts {
     }
     // As Hugging Face's tokenizers since 0.23: a token that is looked for in normalised text becomes text as it is found there.
     var spelled = added
+    // It is left out of answers only where a special token is spelled so.
+    let special = Set(added.filter(\.isSpecial).map { Array($0.content.utf8) })
     for (index, token) in added.enumerated() where token.normalized {
-      spelled[index].content = String(decoding: normalizer.apply(Array(token.content.utf8)), as: UTF8.self)
+      let text = normalizer.apply(Array(token.content.utf8))
+      spelled[index].content = String(decoding: text, as: UTF8.self)
+      spelled[index].isSpecial = special.contains(text)
     }
     decoder = TokenDecoder(kind: decoderKind, vocabulary: encoder.vocabulary, added: spelled)
     vocabularySize = max(encoder.vocabulary.idLimit, (added.map { Int($0.id) }.max() ?? -1) + 1)
@@ -192,8 +203,7 @@ extension BytePairEncoder {
     }
     unknown = nil
     if let token = model["unk_token"]?.string {
-      guard let id = vocabulary.id(of: token) else { throw reader.inconsistent("'model.unk_token' '\(token)' is not in 'vocab'") }
-      unknown = id
+      unknown = vocabulary.id(of: token)
     }
     takesWholeWords = try reader.bool(model, "ignore_merges", default: false)
     fusesUnknown = try reader.bool(model, "fuse_unk", default: false)

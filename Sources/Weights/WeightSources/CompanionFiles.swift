@@ -99,6 +99,10 @@ extension ModelSource {
   /// End tokens that only config.json names go into generation_config.json, where transformers saves them.
   private func huggingFaceCompanions() throws -> CompanionFiles {
     var companions = try CompanionFiles(beside: path, architecture: model.architecture)
+    let others = ["tekken.json", "tiktoken.model"].filter { Directory.kind(of: path.appending($0)) == .file }
+    if !companions.has(.tokenizer), let other = others.first {
+      companions.notes.append("there is no tokenizer.json, and \(other) cannot take its place. Make one with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)")
+    }
     let name = "generation_config.json"
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id"]
     let config = try ConfigReader(directory: path, file: "config.json").json

@@ -1,3 +1,4 @@
+import Families
 import Tensors
 
 /// An adapter's tensors sorted by the module of the model that they are for.
@@ -13,15 +14,19 @@ struct AdapterModules {
   private(set) var problems: [AdapterProblem] = []
   private(set) var warnings: [String] = []
 
-  /// - Parameter weights: Names of the model's parameters.
-  init(_ file: any AdapterFile, weights: some Collection<String>, layerCount: Int) {
-    let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)))
+  /// - Parameters:
+  ///   - weights: Names of the model's parameters.
+  ///   - wholeModels: Classes of models that have this one as a part.
+  init(_ file: any AdapterFile, weights: some Collection<String>, layerCount: Int, wholeModels: [WholeModel] = []) {
+    let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)), wholeModels: wholeModels)
+    var others: [String] = []
     var strange: [String] = [], lost: [String] = [], beyond: [String] = [], twice: [String] = []
     var wrappers: [String] = []
     var adapters: Set<Substring> = []
     var largest = 0
     let names = file.names
     for name in names {
+      if paths.isOfOtherPart(name) { others.append(name); continue }
       guard let parsed = file.parsed(name) else { strange.append(name); continue }
       if parsed.role == .training { continue }
       if let adapter = parsed.adapterName { adapters.insert(adapter) }
@@ -48,6 +53,15 @@ struct AdapterModules {
     })
     if let prefix = found.first, found.count == 1 { prefixes = (prefix[0], prefix[1]) }
     note(strange: strange, lost: lost, beyond: beyond, largest: largest, layerCount: layerCount, of: names.count)
+    if !others.isEmpty, others.count == names.count {
+      problems.append(AdapterProblem(
+        .modules, naming: others.map(Self.short), remedy: "Take an adapter whose target_modules name the language model, too."
+      ) { "all \($0.count) tensors are for the parts of the model that see images, which engines do not have: \($0)" })
+    } else if !others.isEmpty {
+      warnings.append(
+        "of \(others.count) of \(names.count) tensors are for parts that see images, and left out, as text does without: "
+          + SourceWarning.shortened(NameSummary(others.map(Self.short).sorted(), limit: 1).description, to: 90))
+    }
     if adapters.count > 1 {
       problems.append(AdapterProblem(
         .names, "the tensors are of \(adapters.count) adapters: \(NameSummary(adapters.map(String.init).sorted()))",

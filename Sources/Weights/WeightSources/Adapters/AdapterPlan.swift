@@ -34,7 +34,7 @@ struct AdapterPlan {
     let tables = Self.tables(of: layout)
     self.tables = tables
     loading = AdapterLoading(adapter.config, tables: tables, tiesEmbeddings: tiesEmbeddings)
-    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount)
+    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount, wholeModels: layout.family.wholeModels)
     problems += adapter.problems + modules.problems
     warnings += modules.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
     if adapter.file.names.isEmpty {

@@ -1,3 +1,5 @@
+import Families
+
 /// What the name of an adapter's tensor says: the path of a module, and the tensor's part in it.
 ///
 /// PEFT writes `base_model.model.` + module + `.lora_A.weight` and so on. Other savers leave their wrappers in the path or
@@ -111,6 +113,8 @@ struct ModulePaths {
     let wrappers: [String]
   }
   let known: Set<String>
+  /// Classes of models that have this one as a part, under names of their own.
+  var wholeModels: [WholeModel] = []
 
   /// Wrappers that may stand anywhere, and whose they are.
   private static let runtime: [Substring: String] = [
@@ -124,6 +128,16 @@ struct ModulePaths {
 
   /// Names come out of a file, and a path is matched with patterns: one of more components than any model's is none.
   private static let componentLimit = 64
+
+  /// Whether a tensor is for a part of such a model that text does without.
+  func isOfOtherPart(_ name: String) -> Bool {
+    guard !wholeModels.isEmpty else { return false }
+    var path = name.split(separator: ".", omittingEmptySubsequences: false).filter { Self.runtime[$0] == nil }[...]
+    while path.first == "module" { path.removeFirst() }
+    if path.starts(with: ["base_model", "model"]) { path.removeFirst(2) }
+    let rest = path.joined(separator: ".")
+    return wholeModels.contains { $0.otherPrefixes.contains { rest.hasPrefix($0) } }
+  }
 
   func find(_ parts: [Substring]) -> Found? {
     guard parts.count <= Self.componentLimit else { return nil }
@@ -145,7 +159,12 @@ struct ModulePaths {
     if rest.starts(with: ["base_model", "model"]) {
       rest.removeFirst(2)
       seen = rest
-      if known.contains(rest.joined(separator: ".")) { return Found(module: rest.joined(separator: "."), path: rest.joined(separator: "."), wrappers: wrappers) }
+      let path = rest.joined(separator: ".")
+      if known.contains(path) { return Found(module: path, path: path, wrappers: wrappers) }
+      // As PEFT writes it for the model around this one.
+      if let module = wholeModels.lazy.compactMap({ $0.textName(path + ".")?.dropLast() }).map(String.init).first(where: known.contains) {
+        return Found(module: module, path: path, wrappers: wrappers)
+      }
     } else {
       seen = rest
       wrappers.append("no 'base_model.model.'")

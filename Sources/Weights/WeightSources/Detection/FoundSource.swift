@@ -98,7 +98,7 @@ public struct FoundSource: Sendable {
         warnings.append(SourceWarning(
           adapter.file, in: place,
           AdapterFiles(survey: survey).obstacle == nil
-            ? "is of an adapter beside the model and was left out; --lora_dir puts it on the model"
+            ? "is of an adapter beside the model and was left out; trtllm-refit puts it on an engine of the model"
             : "is of an adapter whose weights are not here, and was left out"))
       }
       if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings(beside: chosen.file) }
@@ -220,7 +220,6 @@ extension DirectorySurvey {
     guard let bytes = try? ReadableFile.contents(of: path.appending(index)),
       let map = (try? JSONValue(parsing: bytes))?["weight_map"]?.object
     else { return true }
-    let present = Set(files)
-    return map.values.contains { $0.string.map(present.contains) ?? false }
+    return map.values.contains { $0.string.map { Directory.kind(of: path.appending(FilePath($0).lexicallyNormalized().components)) == .file } ?? false }
   }
 }

@@ -29,7 +29,7 @@ public struct GGUFMetadata: Sendable {
 }
 
 extension GGUFMetadata {
-  /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind, or an id is outside the vocabulary.
+  /// - Throws: ``GGUFError`` where a key is missing or of the wrong kind.
   public func tokenizer() throws(GGUFError) -> GGUFTokenizer {
     let tokens = try require("tokenizer.ggml.tokens", "an array of strings", \.strings)
     let types = try optional("tokenizer.ggml.token_type", "an array of integers", \.integers) ?? []
@@ -39,11 +39,7 @@ extension GGUFMetadata {
     }
     func id(_ name: String) throws(GGUFError) -> Int? {
       let key = "tokenizer.ggml.\(name)_token_id"
-      guard let id = try optional(key, "an integer", \.int) else { return nil }
-      guard tokens.indices.contains(id) else {
-        throw GGUFError(path: path, offset: 0, problem: .metadata(key: key, reason: "is \(id), outside the \(tokens.count) tokens"))
-      }
-      return id
+      return try optional(key, "an integer", \.int)
     }
     let template = "tokenizer.chat_template"
     var named: [String: String] = [:]

@@ -65,6 +65,8 @@ extension SourceModel {
     }
     func token(_ name: String) throws -> Int? { try failures.read(nil) { try metadata.optional("tokenizer.ggml.\(name)_token_id", "an integer", \.int) } }
     let (bos, eos, eot) = (try token("bos"), try token("eos"), try token("eot"))
+    // An id of no token is none, as in llama.cpp.
+    func known(_ id: Int?) -> Int? { id.flatMap { (0..<shape.vocabularySize).contains($0) ? $0 : nil } }
     let isQuantized = file.tensors.values.contains { $0.shape.count == 2 && !$0.type.isPlain }
     try failures.check {
       if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
@@ -88,7 +90,7 @@ extension SourceModel {
       // Told by the tensors, when they have their names.
       attentionBias: false, mlpBias: false,
       elementType: isQuantized ? .float32 : embedding.type.delivered ?? .float32,
-      isQuantized: isQuantized, bosTokenID: bos, eosTokenIDs: [eos, eot].compactMap { $0 }, warnings: warnings, failures: failures)
+      isQuantized: isQuantized, bosTokenID: known(bos), eosTokenIDs: [eos, eot].compactMap(known), warnings: warnings, failures: failures)
   }
 
   /// The model's sizes, and whether they are those that the metadata give.

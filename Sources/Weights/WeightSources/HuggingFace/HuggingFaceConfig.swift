@@ -58,6 +58,11 @@ struct ConfigReader {
     guard value(key)?.isNull != true else { throw failed(key, "is null, expected \(kind). Leave the key out for the default") }
     return try optional(key, kind, read)
   }
+  /// As ``optional(_:_:_:)``, but what Python takes for false is as good as absent.
+  func unlessFalse<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? {
+    let value = value(key)
+    return value == .bool(false) || value?.array?.isEmpty == true || value?.string?.isEmpty == true || value?.double == 0 ? nil : try optional(key, kind, read)
+  }
   func int(_ key: String) throws(WeightSourceError) -> Int? { try optional(key, "a whole number", \.int) }
   func bool(_ key: String) throws(WeightSourceError) -> Bool? { try unlessAbsent(key, "true or false", \.bool) }
   func string(_ key: String) throws(WeightSourceError) -> String? { try optional(key, "a string", \.string) }

@@ -72,11 +72,15 @@ public final class HuggingFaceDirectory: NamedTensors {
     for (name, value) in map {
       guard let shard = value.string else { throw reader.failed("weight_map", "maps '\(name)' to \(value.kind)") }
       // Nothing in a file may lead out of its directory.
-      guard FilePath.Component(shard)?.kind == .regular, shard.hasSuffix(".safetensors") else { throw reader.failed("weight_map", "names the file '\(shard)', which is not a safetensors file in this directory") }
-      shards.insert(shard)
-      wanted[name] = shard
+      let place = FilePath(shard).lexicallyNormalized()
+      guard place.isRelative, !place.isEmpty, place.components.allSatisfy({ $0.kind == .regular }), shard.hasSuffix(".safetensors") else {
+        throw reader.failed("weight_map", "names the file '\(shard)', which is not a safetensors file in this directory")
+      }
+      shards.insert(place.string)
+      wanted[name] = place.string
     }
-    let missing = shards.filter { Directory.kind(of: path.appending($0)) != .file }.sorted()
+    func place(of shard: String) -> FilePath { path.appending(FilePath(shard).components) }
+    let missing = shards.filter { Directory.kind(of: place(of: $0)) != .file }.sorted()
     guard missing.isEmpty else { throw WeightSourceError(path.string, .missingShards(files: missing)) }
     var names: [String] = []
     var files: [String: SafetensorsFile] = [:]
@@ -84,13 +88,20 @@ public final class HuggingFaceDirectory: NamedTensors {
     var doubled: [(name: String, shard: String)] = []
     // Of a tensor in several files transformers takes the copy of the last, whatever the index says.
     for shard in shards.sorted() {
-      let file = try open(path.appending(shard))
+      let file = try open(place(of: shard))
       for name in file.names {
         if files.updateValue(file, forKey: name) == nil { names.append(name) } else { doubled.append((name, shard)) }
         if wanted[name] == shard { absent.remove(name) }
       }
     }
+    // All files of the set are read, so what lies in another of them is there all the same.
+    let misplaced = absent.filter { files[$0] != nil }.sorted()
+    absent.subtract(misplaced)
     guard absent.isEmpty else { throw WeightSourceError(path.string, .missing(names: absent.sorted())) }
+    if let first = misplaced.first {
+      let more = misplaced.count == 1 ? "is in another file than the index says" : "and \(misplaced.count - 1) more tensors are in other files than the index says"
+      warnings.append(SourceWarning(first, in: index, "\(more), as transformers finds them too"))
+    }
     if let first = doubled.first {
       let more = doubled.count == 1 ? "is in two files" : "and \(Set(doubled.map(\.name)).count - 1) more tensors are in two files"
       warnings.append(SourceWarning(first.name, in: index, "\(more): the copy in the last (\(first.shard)) counts, as in transformers, whatever the index says"))

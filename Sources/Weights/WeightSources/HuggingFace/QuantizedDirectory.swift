@@ -9,6 +9,12 @@ extension SourceModel {
   ) throws(WeightSourceError) {
     for key in QuantizationMarks.keys {
       guard let value = config.value(key), !value.isNull, value.object?.isEmpty != true else { continue }
+      // A method that quantises when a model is loaded, and is told not to.
+      if value["quant_method"] == "bitsandbytes", ["load_in_4bit", "load_in_8bit"].allSatisfy({ value[$0] == nil || value[$0] == false }),
+        value["load_in_4bit"] != nil || value["load_in_8bit"] != nil
+      {
+        continue
+      }
       let method = value["quant_method"]?.string ?? value["bits"]?.int.map { "\($0) bits" } ?? "of an unknown kind"
       throw config.failed(key, "says that the weights are quantised (\(method)), which is not supported. Use the unquantised model")
     }

@@ -18,7 +18,7 @@ struct RotarySettings {
   ///   - base: Where nothing gives one.
   init(_ config: ConfigReader, base: Double, positions: Int, architecture: String) throws(WeightSourceError) {
     var warnings: [SourceWarning] = []
-    let old = try config.optional("rope_scaling", "an object", \.object) ?? [:]
+    let old = try config.unlessFalse("rope_scaling", "an object", \.object) ?? [:]
     let new = try config.optional("rope_parameters", "an object", \.object) ?? [:]
     let name = old.isEmpty ? "rope_parameters" : "rope_scaling"
     if !old.isEmpty, !new.isEmpty, old != new {

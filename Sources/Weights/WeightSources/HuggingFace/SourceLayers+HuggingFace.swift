@@ -7,8 +7,9 @@ extension SourceLayers {
   /// - Parameters:
   ///   - window: `sliding_window`, or what stands for it.
   ///   - localBase: Of the rotary embedding of layers with a window.
+  ///   - whole: The class around this model, which computes logits itself.
   init(
-    _ config: ConfigReader, _ defaults: LayerDefaults, layerCount: Int, window: Int?, localBase: JSONNumber, _ warnings: inout [SourceWarning]
+    _ config: ConfigReader, _ defaults: LayerDefaults, layerCount: Int, window: Int?, localBase: JSONNumber, whole: WholeModel? = nil, _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) {
     isWindowed = try Self.kinds(config, defaults, layerCount: layerCount, &warnings)
     if isWindowed.contains(true), window == nil { throw config.failed("sliding_window", "is null, and \(isWindowed.count { $0 }) layers have a window") }
@@ -18,6 +19,14 @@ extension SourceLayers {
       queryScalar = JSONNumber(given)
     } else {
       queryScalar = defaults.queryScalar.map { JSONNumber(Int($0)) }
+    }
+    if let whole {
+      logitSoftCap = nil
+      if let value = config.value("final_logit_softcapping"), !value.isNull {
+        warnings.append(config.warning(
+          "final_logit_softcapping", "is \(SourceWarning.shortened(value.serialized(), to: 40)) and not used, as by \(whole.architecture) of transformers; llama.cpp uses it"))
+      }
+      return
     }
     let cap = try config.optional("final_logit_softcapping", "a number") { if case .number(let number) = $0 { number } else { nil } }
     if let cap, !((cap.double ?? 0) > 0 && (cap.double ?? 0).isFinite) { throw config.failed("final_logit_softcapping", "is \(cap.text), expected a number above 0, or null") }
@@ -50,7 +59,7 @@ extension SourceLayers {
       found = repeated(pattern)
     }
     // transformers writes this one beside the kinds and does not read it.
-    if let other = config.value("_sliding_window_pattern")?.int, other < 1 || repeated(other) != found {
+    if let other = config.value("_sliding_window_pattern")?.int, kinds == nil, other < 1 || repeated(other) != found {
       warnings.append(config.warning("_sliding_window_pattern", "is \(other) and not used, as in transformers: write sliding_window_pattern or layer_types"))
     }
     return found
@@ -70,7 +79,7 @@ struct LayeredRotary {
 
   init(_ config: ConfigReader, _ defaults: ConfigurationDefaults, _ layers: LayerDefaults, positions: Int, architecture: String) throws(WeightSourceError) {
     var warnings: [SourceWarning] = []
-    let old = try config.optional("rope_scaling", "an object", \.object) ?? [:]
+    let old = try config.unlessFalse("rope_scaling", "an object", \.object) ?? [:]
     let parameters = try config.optional("rope_parameters", "an object", \.object) ?? [:]
     func part(_ kind: String) throws(WeightSourceError) -> JSONObject {
       guard let value = parameters[kind], !value.isNull else { return [:] }

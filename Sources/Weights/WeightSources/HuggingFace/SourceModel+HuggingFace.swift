@@ -51,7 +51,7 @@ extension SourceModel {
       warnings += layered.warnings
       // Of so many layers as there are not, nothing is made.
       guard hasShape, layerCount <= directory.names.count else { return }
-      layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: layered.localBase, &warnings)
+      layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: layered.localBase, whole: whole, &warnings)
     }
     var tokens: (bos: Int?, eos: [Int]) = try failures.read((nil, [])) { try Self.tokens(outer) }
     if whole != nil {
@@ -61,6 +61,9 @@ extension SourceModel {
     let activation = try failures.read("silu") { try Self.activation(config, defaults) }
     let epsilon: JSONNumber? = try failures.read(nil) { try config.number("rms_norm_eps") }
     let ties: Bool = try failures.read(false) { try outer.bool("tie_word_embeddings") ?? defaults.tiesEmbeddings }
+    if whole != nil, let inner = config.value("tie_word_embeddings"), inner != .bool(ties) {
+      warnings.append(config.warning("tie_word_embeddings", "is \(SourceWarning.shortened(inner.serialized(), to: 40)), but \(ties) outside of text_config, which counts"))
+    }
     let attentionBias = try failures.read(false) { try Self.bias(config, "attention_bias", defaults.attentionBias) }
     let mlpBias = try failures.read(false) { try Self.bias(config, "mlp_bias", defaults.mlpBias) }
     let type: ElementType = try failures.read(.float32) { try Self.elementType(outer, directory, &warnings) }
