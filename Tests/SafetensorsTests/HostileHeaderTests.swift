@@ -111,7 +111,7 @@ struct HostileHeaderTests {
   @Test func `a zero among extents that overflow does not hide them`() {
     // In either order: nothing takes no bytes, but the bytes of a row are asked for alone.
     #expect(problem(file(one("U8", "[0,9223372036854775807,9223372036854775807]", "[0,0]"))) != nil)
-    #expect(problem(file(one("U8", "[0,9223372036854775807]", "[0,0]"))) == nil)
+    #expect(problem(file(one("U8", "[0,1000]", "[0,0]"))) == nil)
     #expect(problem(file(one("U8", "[9223372036854775807,9223372036854775807,0]", "[0,0]"))) != nil)
   }
   @Test func `elements that do not fill whole bytes`() {
