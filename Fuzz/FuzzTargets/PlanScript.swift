@@ -292,7 +292,7 @@ struct PlanScript {
     for (name, weight) in plan.weights {
       plan.weights[name]?.recipe = .pack(
         weight.layout,
-        weight.scheme.elementType.map { .cast($0, .take(name: name, shape: weight.shape)) } ?? .encode(weight.scheme, .take(name: name, shape: weight.shape)))
+        weight.scheme.elementType.map { .cast($0, .take(name: name, shape: weight.shape)) } ?? .encode(weight.scheme, .cast(plan.elementType, .take(name: name, shape: weight.shape))))
     }
   }
 

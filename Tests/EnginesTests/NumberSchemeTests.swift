@@ -90,7 +90,7 @@ import WeightSources
     try CheckpointConverter(try ModelSource(path), mapping: subject.mapping, elementType: .float32).write(to: life.directory("floats"))
     try await build(try BuildSource(path, elementType: .float32, mapping: subject.mapping, scheme: subject.scheme), in: life, "engine")
     let error = await #expect(throws: (any Error).self) { try await life.refit("engine", with: adapter, to: "refused") }
-    #expect("\(try #require(error))".contains("holds \(subject.scheme.title) weights, and an adapter is added to float weights. Give those that it was trained on with --base_checkpoint_dir."))
+    #expect("\(try #require(error))".contains("holds \(subject.scheme.title) weights, and an adapter is added to float weights. Give those that it was trained on: with --base_checkpoint_dir, or as --checkpoint_dir beside --lora_dir."))
     // Floats of their own: an engine of plain float32, which the adapter is put on, is the merged model.
     try await build(try BuildSource(path, elementType: .float32, mapping: subject.mapping), in: life, "plain")
     try await life.refit("plain", with: adapter, to: "merged")
@@ -102,6 +102,16 @@ import WeightSources
     #expect(life.rankFiles("adapted") != life.rankFiles("engine"))
     try await life.refit("adapted", with: life.directory("floats"), to: "back")
     life.expectSame("back", "engine", "an adapter and then the base")
+  }
+
+  /// A checkpoint of wider floats is rounded to the engine's type first, as the model itself is.
+  @Test func `floats of another type give the codes that the model gives`() async throws {
+    let life = Lifecycle.unmeasured()
+    let path = model("qwen3")
+    try await build(try BuildSource(path, elementType: .bfloat16, scheme: .int8PerOutput), in: life, "engine")
+    try CheckpointConverter(try ModelSource(path), mapping: Mapping(), elementType: .float32).write(to: life.directory("wide"))
+    try await life.refit("engine", with: life.directory("wide"), to: "again")
+    life.expectSame("again", "engine", "from float32")
   }
 
   /// Codes and scales by PyTorch, answers by transformers of the decoded weights (Scripts/reference/number_schemes.py).

@@ -36,6 +36,19 @@ import Tokenizers
     }
   }
 
+  @Test func `repetitions of nothing are bounded, and ways that join are tried once`() throws {
+    var nothing = "(?:)"
+    for _ in 0..<5 { nothing = "(?:\(nothing){1000})" }
+    #expect(throws: TokenizerError.self) { try cutter(["a" + nothing]) }
+    // Of 1,700 ways to the same place one is enough.
+    let joined = "(?:" + [String](repeating: "a", count: 1700).joined(separator: "|") + ")" + String(repeating: "a{1000}", count: 6) + "b|a"
+    let text = String(repeating: "a", count: 2000)
+    #expect(try cutter([joined]).lengths(of: text).count == 2000)
+    // A set of thousands is read at once.
+    let set = "[" + (0..<4000).map { String(Unicode.Scalar(0x4E00 + $0 as UInt32) ?? "a") }.joined() + "]"
+    #expect(try cutter([String](repeating: set, count: 30)).lengths(of: "一丁x") == [3, 3, 1])
+  }
+
   @Test func `an expression that is not known is refused with the reason`() {
     for (pattern, reason) in [
       (#"\p{Han}+"#, "the property Han"), ("a*", "matches nothing"), ("(?<=a)b", "a group of a kind"), ("(?:a*)*b", "repeats what can be empty"),

@@ -76,7 +76,13 @@ import WeightSources
         }
       } else {
         let floats = unsafe wide.bytes(wanted.count * columns * 4)
-        unsafe try read(input.name, as: .float32, from: source, rank: rank, rows: inputRows, into: floats)
+        if program.encodedFrom == .float32 {
+          unsafe try read(input.name, as: .float32, from: source, rank: rank, rows: inputRows, into: floats)
+        } else {
+          let rounded = unsafe staging.bytes(wanted.count * columns * program.encodedFrom.bitWidth / 8)
+          unsafe try read(input.name, as: program.encodedFrom, from: source, rank: rank, rows: inputRows, into: rounded)
+          unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(rounded), program.encodedFrom, to: floats, .float32)
+        }
         unsafe coding.encode(UnsafeRawBufferPointer(floats), rows: wanted.count, columns: columns, into: places)
       }
     }

@@ -52,7 +52,7 @@ public struct Planner {
       if let coded, linears.contains(name), try isCoded(weight, config.quantization) {
         weights[name] = PlannedWeight(
           shape: weight.shape, scheme: coded.scheme, layout: coded.layout, role: weight.role,
-          isRefittable: scope.includes(weight.role), recipe: .pack(coded.layout, .encode(coded.scheme, weight.recipe)))
+          isRefittable: scope.includes(weight.role), recipe: .pack(coded.layout, .encode(coded.scheme, .cast(type, weight.recipe))))
         continue
       }
       let layout = linears.contains(name) ? linearLayout : .rows

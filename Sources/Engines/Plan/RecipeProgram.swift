@@ -22,6 +22,8 @@ public struct RecipeProgram: Sendable {
   public let constant: Float
   /// What the numbers become.
   public let scheme: NumberScheme
+  /// The type to which floats are rounded before they are encoded, as a checkpoint of the model would hold them.
+  public private(set) var encodedFrom = ElementType.float32
   /// In which order they are put.
   public let layout: WeightLayout
   /// Logical shape of the result, `[N, K]` or `[N]`.
@@ -38,7 +40,9 @@ public struct RecipeProgram: Sendable {
     let rest: Recipe
     switch numbers {
     case .cast(let type, let input) where weight.scheme == .plain(type): rest = input
-    case .encode(let scheme, let input) where weight.scheme == scheme && scheme.coding != nil: rest = input
+    case .encode(let scheme, .cast(let type, let input)) where weight.scheme == scheme && scheme.coding != nil:
+      guard [.float32, .float16, .bfloat16].contains(type) else { return nil }
+      (rest, encodedFrom) = (input, type)
     default: return nil
     }
     scheme = weight.scheme

@@ -17,13 +17,15 @@ public struct Glob: Sendable, Hashable {
     self.pattern = pattern
     var parts: [Part] = []
     let scalars = Array(pattern.unicodeScalars)
+    // What closes no bracket is looked for once.
+    let lastClosing = scalars.lastIndex(of: "]") ?? -1
     var index = 0
     while index < scalars.count {
       switch scalars[index] {
       case "*": if parts.last != .any { parts.append(.any) }
       case "?": parts.append(.one)
       case "[":
-        if let (set, end) = Self.set(scalars, after: index) {
+        if index < lastClosing, let (set, end) = Self.set(scalars, after: index) {
           parts.append(set)
           index = end
         } else {

@@ -13,7 +13,7 @@ extension Quantization {
     let covered = ["qkv.weight", "dense.weight", "fc.weight", "proj.weight", "gate.weight"].contains { tensor.hasSuffix($0) }
     guard covered, tensor.hasSuffix(".weight") else { return false }
     let module = String(tensor.dropLast(".weight".count))
-    return !(excludedModules ?? []).contains { Glob($0).matches(module) }
+    return !exclusions.contains { $0.matches(module) }
   }
 
   /// What a checkpoint of ours says of its codes in ``ModelNames/section``: they lie in rows, `[N, K]`. Upstream's int8

@@ -19,7 +19,9 @@ public struct Quantization: Sendable, Hashable {
   /// `pre_quant_scale`: activations are multiplied by a vector before the product, as in AWQ. False where nothing says.
   public var hasPreQuantScale: Bool
   /// Modules left as they are: names or patterns with `*`.
-  public var excludedModules: [String]?
+  public var excludedModules: [String]? { didSet { exclusions = (excludedModules ?? []).map { Glob($0) } } }
+  /// The same, parsed once.
+  private(set) var exclusions: [Glob] = []
   /// Of `MIXED_PRECISION`: what each layer has, from `quant_cfg.json`.
   public var layers: [String: Algorithm]
 
@@ -78,6 +80,7 @@ extension Quantization {
     hasZeroPoint = try reader.bool("has_zero_point") ?? false
     hasPreQuantScale = try reader.bool("pre_quant_scale") ?? false
     excludedModules = try reader.strings("exclude_modules")
+    exclusions = (excludedModules ?? []).map { Glob($0) }
   }
 
   private static func algorithm(_ reader: FieldReader, _ key: String) throws(CheckpointError) -> Algorithm? {

@@ -93,9 +93,10 @@ struct NamedTokens {
         settings[name] = marked(token, countsWithAdded: Self.standard.contains(name))
       case .array(let tokens) where name == Self.extraKey:
         var all = settings[name]?.array ?? []
+        var seen = Set(all)
         for token in tokens {
           let token = token.object.map { marked($0, countsWithAdded: true) } ?? token
-          if !all.contains(token) { all.append(token) }
+          if seen.insert(token).inserted { all.append(token) }
         }
         settings[name] = .array(all)
       default: settings[name] = value

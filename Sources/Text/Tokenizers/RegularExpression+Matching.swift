@@ -27,7 +27,11 @@ extension RegularExpression {
       var goesOn = true
       switch operations[operation] {
       case .done: return index
-      case .jump(let place): operation = place
+      case .jump(let place):
+        // Ways that join here fail or not together.
+        if search.failed.contains(Self.key(place, index)) { goesOn = false; break }
+        search.stack.append(Self.key(place, index) | Search.isEnd)
+        operation = place
       case .scalar(let set):
         goesOn = false
         if index < range.upperBound {

@@ -39,7 +39,12 @@ struct RegularExpression: Sendable, Equatable {
     operations.append(operation)
   }
 
+  /// Nodes that were added, those that need no operation among them: repetitions of nothing are bounded, too.
+  private var rounds = 0
+
   private mutating func add(_ node: RegularExpressionNode) throws(Unsupported) {
+    rounds += 1
+    guard rounds < 1 << 16 else { throw Unsupported(reason: "too many repetitions") }
     switch node {
     case .set(let set): try append(.scalar(set))
     case .place(let operation): try append(operation)

@@ -37,7 +37,9 @@ struct ScalarSet: Sendable, Equatable {
       hasSpace = hasSpace || other.hasSpace
       hasWord = hasWord || other.hasWord
     }
-    index()
+    guard !isInverted else { return index() }
+    low.0 |= other.low.0
+    low.1 |= other.low.1
   }
 
   @inline(__always)

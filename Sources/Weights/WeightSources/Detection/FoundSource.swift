@@ -98,7 +98,7 @@ public struct FoundSource: Sendable {
         warnings.append(SourceWarning(
           adapter.file, in: place,
           AdapterFiles(survey: survey).obstacle == nil
-            ? "is of an adapter beside the model and was left out; trtllm-refit puts it on an engine of the model"
+            ? "is of an adapter beside the model and was left out; trtllm-refit --lora_dir puts it on an engine of the model"
             : "is of an adapter whose weights are not here, and was left out"))
       }
       if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings(beside: chosen.file) }

@@ -46,7 +46,7 @@ struct GGUFChoice {
   func warnings(beside other: String?) -> [SourceWarning] {
     let models = other == nil ? [] : self.models
     return models.prefix(10).map { SourceWarning($0, in: place, "is a model, too, and was left out: \(other ?? "") counts. Name the file to use it") }
-      + adapters.prefix(10).map { SourceWarning($0, in: place, "is an adapter beside the model and was left out; trtllm-refit puts it on an engine of the model") } + damage
+      + adapters.prefix(10).map { SourceWarning($0, in: place, "is an adapter beside the model and was left out; trtllm-refit --lora_dir puts it on an engine of the model") } + damage
   }
   var damage: [SourceWarning] {
     damaged.prefix(10).map { SourceWarning($0.name, in: place, "was left out, for it cannot be read: \(SourceWarning.shortened($0.reason, to: 120))") }
