@@ -27,7 +27,7 @@ struct FoundSourceTests {
     for role in [SourceRole.any, .model, .weights, .base, .build] {
       let found = try FoundSource(at: directory("m"), for: role)
       #expect(found.kind == .huggingFace && found.warnings.map(\.subject) == ["adapter_config.json"], "\(role)")
-      #expect(found.warnings[0].description.contains("trtllm-refit puts it on an engine"))
+      #expect(found.warnings[0].description.contains("trtllm-refit --lora_dir puts it on an engine"))
     }
     #expect(try FoundSource(at: directory("m"), for: .adapter).kind == .adapter)
     #expect(try ModelSource(directory("m")).warnings.contains { $0.subject == "adapter_config.json" })
@@ -341,7 +341,7 @@ struct FoundSourceTests {
     directory.write("h/lora.gguf", adapter)
     #expect(try FoundSource(at: directory("h"), for: .adapter).kind == .ggufAdapter)
     let beside = try FoundSource(at: directory("h"), for: .weights)
-    #expect(beside.kind == .huggingFace && beside.warnings.map(\.subject) == ["lora.gguf"] && beside.warnings.allSatisfy { $0.text.contains("trtllm-refit puts it on an engine") })
+    #expect(beside.kind == .huggingFace && beside.warnings.map(\.subject) == ["lora.gguf"] && beside.warnings.allSatisfy { $0.text.contains("trtllm-refit --lora_dir puts it on an engine") })
     directory.write("h/second.gguf", adapter)
     directory.write("h/model.gguf", model)
     #expect(try FoundSource(at: directory("h"), for: .weights).warnings.map(\.subject) == ["model.gguf", "lora.gguf", "second.gguf"])
