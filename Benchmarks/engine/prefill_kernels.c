@@ -24,7 +24,7 @@ static double speed(dk_isa isa, const dk_linear *w, const uint16_t *x, int64_t s
   for (int32_t tactic = 0; tactic < dk_prefill_tactic_count(isa, DK_BF16); tactic++)
     for (int try = 0; try < 10; try++) {
       double start = now();
-      dk_linear_prefill(isa, tactic, w, x, stride, out, w->n, 0, rows, 0, dk_panel_count(w->n));
+      dk_linear_prefill(isa, tactic, w, x, stride, out, w->n, 0, rows, 0, dk_panel_count(w->n), NULL);
       double time = now() - start;
       if (time < best) best = time;
     }

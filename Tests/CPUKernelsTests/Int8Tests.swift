@@ -146,8 +146,8 @@ import Testing
         first = nil
         for tactic in 0..<dk_prefill_tactic_count(isa, DK_I8) {
           let out = Guarded<Float>(repeating: 5, count: rows * outputs)
-          let scratch = Guarded<UInt8>(repeating: 0xff, count: Int(DK_EXPANDED_PANELS) * Int(dk_panel_bytes(DK_BF16, Int64(inputs))))
-          unsafe dk_linear_prefill_int8(
+          let scratch = Guarded<UInt8>(repeating: 0xff, count: Int(dk_prefill_scratch_bytes(DK_I8, Int64(inputs))))
+          unsafe dk_linear_prefill(
             isa, tactic, &linear, rounded.base, Int64(stride), out.base, Int64(outputs), 2, Int64(rows), 0, count, scratch.raw)
           #expect(out.elements[..<(2 * outputs)].allSatisfy { $0 == 5 }, "rows before the first stay")
           check(out.elements, values, 2..<rows, "prefill")

@@ -97,7 +97,7 @@ import CPUKernels
       case .tactic(let isa, let tactic):
         unsafe dk_linear_prefill(
           isa, tactic, $0, type == DK_BF16 ? rounded.raw : floats.raw, Int64(stride), out.base, Int64(outputs),
-          Int64(rowRange.lowerBound), Int64(rowRange.upperBound), Int64(panels.lowerBound), Int64(panels.upperBound))
+          Int64(rowRange.lowerBound), Int64(rowRange.upperBound), Int64(panels.lowerBound), Int64(panels.upperBound), nil)
       case .emulatedTiles:
         unsafe dk_linear_prefill_amx_emulated(
           $0, rounded.base, Int64(stride), out.base, Int64(outputs), Int64(rowRange.lowerBound),

@@ -21,15 +21,19 @@ import Testing
     return found
   }
 
-  /// Modules of this package that the sources of `module` import publicly.
-  private func publicImports(_ module: String) throws -> Set<String> {
+  /// Modules of this package that the sources of `module` import.
+  ///
+  /// - Parameter publicly: Those alone whose types the module shows.
+  private func imports(_ module: String, publicly: Bool = false) throws -> Set<String> {
     let folders = try folders()
     var found: Set<String> = []
     let files = FileManager.default.enumerator(at: try #require(folders[module]), includingPropertiesForKeys: nil)
     while let file = files?.nextObject() as? URL {
       guard file.pathExtension == "swift" else { continue }
       let text = try String(contentsOf: file, encoding: .utf8)
-      found.formUnion(text.matches(of: /(?m)^public import (\w+)/).map { String($0.1) })
+      for match in text.matches(of: /(?m)^((?:public |package |@\w+(?:\(\w+\))? )*)import (\w+)/) where !publicly || match.1 == "public " {
+        found.insert(String(match.2))
+      }
     }
     return found.filter { folders[$0] != nil }
   }
@@ -39,22 +43,9 @@ import Testing
     #expect(products.count > 5)
     for product in products.sorted() {
       // C modules come with the Swift module that uses them.
-      let missing = try publicImports(product).subtracting(products).filter { !$0.hasPrefix("C") || ["Checkpoints", "CPUBackend", "CUDABackend"].contains($0) }
+      let missing = try imports(product, publicly: true).subtracting(products).filter { !$0.hasPrefix("C") || ["Checkpoints", "CPUBackend", "CUDABackend"].contains($0) }
       #expect(missing.isEmpty, "\(product) shows types of \(missing.sorted())")
     }
-  }
-
-  /// Names of modules that the sources of `module` import, of this package.
-  private func imports(_ module: String) throws -> Set<String> {
-    let folders = try folders()
-    var found: Set<String> = []
-    let files = FileManager.default.enumerator(at: try #require(folders[module]), includingPropertiesForKeys: nil)
-    while let file = files?.nextObject() as? URL {
-      guard file.pathExtension == "swift" else { continue }
-      let text = try String(contentsOf: file, encoding: .utf8)
-      found.formUnion(text.matches(of: /(?m)^(?:public |package |@\w+(?:\(\w+\))? )*import (\w+)/).map { String($0.1) })
-    }
-    return found.filter { folders[$0] != nil }
   }
 
   @Test func `arrows between modules go one way, as the manifest has them, and no module above the registry knows a back end`() throws {

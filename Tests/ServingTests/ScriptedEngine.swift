@@ -42,7 +42,7 @@ final class ScriptedEngine: CompletionEngine {
 
   let limits = EngineLimits(maximumSequenceLength: 1000, vocabularySize: 300)
   let weightVersion = "weights-1"
-  let memoryReadShare: Double? = nil
+  let memoryReadRate: Double? = nil
   var statistics: LoopStatistics {
     var statistics = LoopStatistics()
     statistics.running = running

@@ -12,7 +12,7 @@ extension Plan {
 
   /// Bytes in which one thread expands a few panels of the widest weight in fewer bits; 0 where there is none.
   var expandedByteCount: Int {
-    weights.values.filter { $0.scheme.coding != nil }.map { Int(DK_EXPANDED_PANELS) * Int(dk_panel_bytes(DK_BF16, Int64($0.shape[1]))) }.max() ?? 0
+    weights.values.filter { $0.layout != .rows }.map { Int(dk_prefill_scratch_bytes(dk_type($0.scheme), Int64($0.shape[1]))) }.max() ?? 0
   }
 
   /// Bytes of buffers for steps of so many rows. As a float, since nothing bounds the sum.

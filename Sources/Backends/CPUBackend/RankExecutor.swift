@@ -226,16 +226,10 @@ import Tensors
       team.barrier(thread)
     }
     for run in layout.runs where run.phase == .prefill {
-      if unsafe weight.type == DK_I8 {
-        unsafe dk_linear_prefill_int8(
-          isa, step.prefillTactic, &weight, rounded.base.assumingMemoryBound(to: UInt16.self), Int64(stride), floats(output), Int64(n),
-          Int64(run.rows.lowerBound), Int64(run.rows.upperBound), first, end, expanded[thread].base)
-        continue
-      }
       let x: UnsafeRawPointer = unsafe isRounded ? UnsafeRawPointer(rounded.base) : UnsafeRawPointer(floats(input))
       unsafe dk_linear_prefill(
         isa, step.prefillTactic, &weight, x, Int64(stride), floats(output), Int64(n), Int64(run.rows.lowerBound),
-        Int64(run.rows.upperBound), first, end)
+        Int64(run.rows.upperBound), first, end, expanded.isEmpty ? nil : expanded[thread].base)
     }
   }
 

@@ -30,8 +30,8 @@ struct TacticMeasurement {
     let stride = Int(dk_rounded_stride(Int64(inputs)))
     let x = AlignedBuffer(floats: rows * max(inputs, stride))
     let out = AlignedBuffer(floats: rows * outputs)
-    let expanded = type == DK_I8 ? Int(DK_EXPANDED_PANELS) * Int(dk_panel_bytes(DK_BF16, Int64(inputs))) : 0
-    let scratch = AlignedBuffer(byteCount: max(64, expanded * threadCount))
+    let scratchBytes = Int(dk_prefill_scratch_bytes(type, Int64(inputs)))
+    let scratch = AlignedBuffer(byteCount: max(64, scratchBytes * threadCount))
     // Memory that was never written is one zero page over and over, which no cache misses; subnormals would be slow.
     unsafe weights.base.initializeMemory(as: UInt8.self, repeating: 0x3C, count: weights.byteCount)
     unsafe x.base.initializeMemory(as: UInt8.self, repeating: 0x3C, count: x.byteCount)
@@ -60,14 +60,9 @@ struct TacticMeasurement {
         let (first, end) = share(thread, count)
         var weight = unsafe linear(0)
         let xStride = type.takesRoundedInputs ? stride : inputs
-        if type == DK_I8 {
-          unsafe dk_linear_prefill_int8(
-            isa, tactic, &weight, x.base.assumingMemoryBound(to: UInt16.self), Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first,
-            end, scratch.base + thread * expanded)
-          return
-        }
         unsafe dk_linear_prefill(
-          isa, tactic, &weight, x.base, Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first, end)
+          isa, tactic, &weight, x.base, Int64(xStride), out.floats, Int64(outputs), 0, Int64(rows), first, end,
+          scratch.base + thread * scratchBytes)
       }
     }
     return LinearTactics(outputs: self.outputs, inputs: self.inputs, scheme: scheme, decode: decode, prefill: prefill)

@@ -6,7 +6,6 @@ const dk_table DK_TABLE = {
   .prefill_tactics = sizeof prefill_shapes / sizeof *prefill_shapes,
   .linear_decode = linear_decode,
   .linear_prefill = linear_prefill,
-  .linear_decode_int8 = linear_decode_int8,
   .expand_int8 = expand_int8,
   .scale_outputs = scale_outputs,
   .encode_int8 = encode_int8,

@@ -2,6 +2,9 @@
 #include "scalar.h"
 #include "table.h"
 
+/* Panels of codes that are expanded together: as many as any tactic takes side by side. */
+enum { EXPANDED_PANELS = 4 };
+
 static const dk_table *table(dk_isa isa) {
 #if defined(__x86_64__)
   if (isa >= DK_AVX512) return &dk_table_avx512;
@@ -21,15 +24,13 @@ int64_t dk_rounded_stride(int64_t k) { return (k + 31) / 32 * 32; }
 
 void dk_linear_decode(dk_isa isa, int32_t tactic, const dk_linear *w, const float *x, int64_t x_stride, float *out,
                       int64_t out_stride, int64_t rows, int64_t first_panel, int64_t end_panel) {
-  if (w->type == DK_I8) {
-    table(isa)->linear_decode_int8(tactic, w, x, x_stride, out, out_stride, rows, first_panel, end_panel);
-    return;
-  }
   table(isa)->linear_decode(tactic, w, x, x_stride, out, out_stride, rows, first_panel, end_panel);
 }
 
-void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride, float *out,
-                       int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel) {
+int64_t dk_prefill_scratch_bytes(dk_type type, int64_t k) { return type == DK_I8 ? EXPANDED_PANELS * dk_panel_bytes(DK_BF16, k) : 0; }
+
+static void prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride, float *out, int64_t out_stride,
+                    int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel) {
 #if defined(__x86_64__)
   if (isa == DK_AMX && w->type == DK_BF16) {
     dk_linear_prefill_amx(w, x, x_stride, out, out_stride, first_row, end_row, first_panel, end_panel);
@@ -39,17 +40,19 @@ void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const voi
   table(isa)->linear_prefill(tactic, w, x, x_stride, out, out_stride, first_row, end_row, first_panel, end_panel);
 }
 
-void dk_linear_prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, const uint16_t *x, int64_t x_stride, float *out,
-                            int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel,
-                            void *scratch) {
+/* The codes of a few panels at a time as bfloat16; then scale and bias of what comes of them. */
+static void prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride, float *out,
+                         int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel, void *scratch) {
   const int64_t panel_bytes = dk_panel_bytes(DK_I8, w->k), wide_bytes = dk_panel_bytes(DK_BF16, w->k);
-  for (int64_t panel = first_panel; panel < end_panel; panel += DK_EXPANDED_PANELS) {
-    const int64_t panels = end_panel - panel < DK_EXPANDED_PANELS ? end_panel - panel : DK_EXPANDED_PANELS;
+  for (int64_t panel = first_panel; panel < end_panel; panel += EXPANDED_PANELS) {
+    const int64_t panels = end_panel - panel < EXPANDED_PANELS ? end_panel - panel : EXPANDED_PANELS;
     const char *codes = (const char *)w->panels + panel * panel_bytes;
     for (int64_t p = 0; p < panels; p++) table(isa)->expand_int8((char *)scratch + p * wide_bytes, codes + p * panel_bytes, w->k);
     const int64_t left = w->n - panel * 16;
-    const dk_linear wide = {.panels = scratch, .bias = NULL, .n = left < panels * 16 ? left : panels * 16, .k = w->k, .type = DK_BF16, .bias_type = DK_BF16};
-    dk_linear_prefill(isa, tactic, &wide, x, x_stride, out + panel * 16, out_stride, first_row, end_row, 0, panels);
+    const dk_linear wide = {
+      .panels = scratch, .bias = NULL, .n = left < panels * 16 ? left : panels * 16, .k = w->k, .type = DK_BF16, .bias_type = DK_BF16,
+    };
+    prefill(isa, tactic, &wide, x, x_stride, out + panel * 16, out_stride, first_row, end_row, 0, panels);
     for (int64_t p = 0; p < panels; p++) {
       const int64_t first = (panel + p) * 16, columns = w->n - first < 16 ? w->n - first : 16;
       float bias[16];
@@ -59,6 +62,14 @@ void dk_linear_prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, cons
                                 (const float *)(codes + p * panel_bytes), w->bias ? bias : NULL, columns);
     }
   }
+}
+
+void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride, float *out,
+                       int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel, void *scratch) {
+  if (w->type == DK_I8)
+    prefill_int8(isa, tactic, w, x, x_stride, out, out_stride, first_row, end_row, first_panel, end_panel, scratch);
+  else
+    prefill(isa, tactic, w, x, x_stride, out, out_stride, first_row, end_row, first_panel, end_panel);
 }
 
 void dk_encode_int8(dk_isa isa, int8_t *codes, float *scale, const float *x, int64_t k) {

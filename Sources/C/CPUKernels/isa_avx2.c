@@ -23,7 +23,7 @@
 #include "table.h"
 #include "linear.h"
 #include "convert.h"
-#include "linear_int8.h"
+#include "encode_int8.h"
 #include "low_rank.h"
 #include "elementwise.h"
 #include "attention.h"

@@ -156,11 +156,14 @@ INLINE void prefill_tile_pairs(const tile_args *a, const int rows, const int pan
     UNROLL for (int r = 0; r < rows; r++) finish(a, vectors, r, v, sum[v][r]);
 }
 
+#include "linear_int8.h"
+
 /* Every tile that exists for this instruction set: DK_DECODE_TILES(X), DK_PREFILL_TILES(X) list X(rows, panels). */
 #define DEFINE_DECODE(R, P)                                                                          \
   static void decode_f32_##R##x##P(const tile_args *a) { decode_tile(a, DK_F32, R, P); }             \
   static void decode_f16_##R##x##P(const tile_args *a) { decode_tile(a, DK_F16, R, P); }             \
-  static void decode_bf16_##R##x##P(const tile_args *a) { decode_tile(a, DK_BF16, R, P); }
+  static void decode_bf16_##R##x##P(const tile_args *a) { decode_tile(a, DK_BF16, R, P); }           \
+  static void decode_i8_##R##x##P(const tile_args *a) { decode_tile_int8(a, R, P); }
 #define DEFINE_PREFILL(R, P)                                                                         \
   static void prefill_f32_##R##x##P(const tile_args *a) { prefill_tile_float(a, DK_F32, R, P); }     \
   static void prefill_f16_##R##x##P(const tile_args *a) { prefill_tile_float(a, DK_F16, R, P); }     \
@@ -172,13 +175,15 @@ enum { MAX_PANELS = 4 };
 #define ENTRY_DECODE_F32(R, P) [P][R] = decode_f32_##R##x##P,
 #define ENTRY_DECODE_F16(R, P) [P][R] = decode_f16_##R##x##P,
 #define ENTRY_DECODE_BF16(R, P) [P][R] = decode_bf16_##R##x##P,
+#define ENTRY_DECODE_I8(R, P) [P][R] = decode_i8_##R##x##P,
 #define ENTRY_PREFILL_F32(R, P) [P][R] = prefill_f32_##R##x##P,
 #define ENTRY_PREFILL_F16(R, P) [P][R] = prefill_f16_##R##x##P,
 #define ENTRY_PREFILL_BF16(R, P) [P][R] = prefill_bf16_##R##x##P,
-static tile_function *const decode_tiles[3][MAX_PANELS + 1][MAX_ROWS + 1] = {
+static tile_function *const decode_tiles[4][MAX_PANELS + 1][MAX_ROWS + 1] = {
   [DK_F32] = {DK_DECODE_TILES(ENTRY_DECODE_F32)},
   [DK_F16] = {DK_DECODE_TILES(ENTRY_DECODE_F16)},
   [DK_BF16] = {DK_DECODE_TILES(ENTRY_DECODE_BF16)},
+  [DK_I8] = {DK_DECODE_TILES(ENTRY_DECODE_I8)},
 };
 static tile_function *const prefill_tiles[3][MAX_PANELS + 1][MAX_ROWS + 1] = {
   [DK_F32] = {DK_PREFILL_TILES(ENTRY_PREFILL_F32)},

@@ -10,7 +10,6 @@ typedef struct {
   void (*linear_decode)(int32_t, const dk_linear *, const float *, int64_t, float *, int64_t, int64_t, int64_t, int64_t);
   void (*linear_prefill)(int32_t, const dk_linear *, const void *, int64_t, float *, int64_t, int64_t, int64_t, int64_t,
                          int64_t);
-  void (*linear_decode_int8)(int32_t, const dk_linear *, const float *, int64_t, float *, int64_t, int64_t, int64_t, int64_t);
   void (*expand_int8)(void *, const void *, int64_t);
   void (*scale_outputs)(float *, int64_t, int64_t, const float *, const float *, int64_t);
   void (*encode_int8)(int8_t *, float *, const float *, int64_t);

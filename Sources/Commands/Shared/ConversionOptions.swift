@@ -47,7 +47,7 @@ struct ConversionOptions: ParsableArguments {
   }
 
   private static let noQuantization = "none"
-  var scheme: NumberScheme? { quantization.flatMap { name in NumberScheme.coded.first { $0.name == name } } }
+  var scheme: NumberScheme? { quantization.flatMap(NumberScheme.coded(named:)) }
   var elementType: ElementType? { try? Self.elementType(dtype) }
   var mapping: Mapping { Mapping(tensorParallel: tensorParallel ?? 1, pipelineParallel: pipelineParallel ?? 1) }
 

@@ -15,7 +15,8 @@ import WeightSources
   private var raw = Scratch()
   private var wide = Scratch()
   private var packed = Scratch()
-  private var coded = Scratch()
+  /// Parts of encoded rows.
+  var coded = Scratch()
   /// What the engine held, next to what it will.
   var held = Scratch(), oldWide = Scratch(), newWide = Scratch()
 
@@ -61,29 +62,22 @@ import WeightSources
     guard let coding = program.scheme.coding else { preconditionFailure("plain numbers are not encoded") }
     let (columns, sizes) = (program.columns, coding.rowByteCounts(columns: program.columns))
     let parts = unsafe coding.split(coded.bytes(coding.byteCount(rows: rows.count, columns: columns)), rows: rows.count, columns: columns)
-    for input in program.parts {
-      let wanted = rows.clamped(to: input.rows)
-      guard !wanted.isEmpty else { continue }
-      let inputRows = wanted.lowerBound - input.rows.lowerBound..<wanted.upperBound - input.rows.lowerBound
-      let places = unsafe zip(parts, sizes).map { part, size in
-        unsafe UnsafeMutableRawBufferPointer(
-          rebasing: part[(wanted.lowerBound - rows.lowerBound) * size..<(wanted.upperBound - rows.lowerBound) * size])
-      }
+    for input in program.inputs(of: rows) {
+      let places = unsafe zip(parts, sizes).map { part, size in unsafe part.rows(input.places, of: size) }
       if source.scheme(of: input.name, rank: rank) == program.scheme {
         for (index, part) in coding.parts.enumerated() {
           let place = unsafe places[index]
-          unsafe try read(part.name(of: input.name), as: part.elementType, from: source, rank: rank, rows: inputRows, into: place)
+          unsafe try read(part.name(of: input.name), as: part.elementType, from: source, rank: rank, rows: input.rows, into: place)
         }
       } else {
-        let floats = unsafe wide.bytes(wanted.count * columns * 4)
-        if program.encodedFrom == .float32 {
-          unsafe try read(input.name, as: .float32, from: source, rank: rank, rows: inputRows, into: floats)
-        } else {
-          let rounded = unsafe staging.bytes(wanted.count * columns * program.encodedFrom.bitWidth / 8)
-          unsafe try read(input.name, as: program.encodedFrom, from: source, rank: rank, rows: inputRows, into: rounded)
+        let count = input.rows.count * columns
+        let floats = unsafe wide.bytes(count * 4)
+        let rounded = unsafe program.encodedFrom == .float32 ? floats : staging.bytes(count * program.encodedFrom.bitWidth / 8)
+        unsafe try read(input.name, as: program.encodedFrom, from: source, rank: rank, rows: input.rows, into: rounded)
+        if program.encodedFrom != .float32 {
           unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(rounded), program.encodedFrom, to: floats, .float32)
         }
-        unsafe coding.encode(UnsafeRawBufferPointer(floats), rows: wanted.count, columns: columns, into: places)
+        unsafe coding.encode(UnsafeRawBufferPointer(floats), rows: input.rows.count, columns: columns, into: places)
       }
     }
     let unit = WeightLayout.panelRows
@@ -114,23 +108,26 @@ import WeightSources
   ) throws -> UnsafeRawBufferPointer {
     let rowBytes = program.columns * type.bitWidth / 8
     let result = unsafe staging.bytes(rows.count * rowBytes)
-    for part in program.parts {
-      let wanted = rows.clamped(to: part.rows)
-      guard !wanted.isEmpty else { continue }
-      let partRows = wanted.lowerBound - part.rows.lowerBound..<wanted.upperBound - part.rows.lowerBound
-      let first = (wanted.lowerBound - rows.lowerBound) * rowBytes
-      let destination = unsafe UnsafeMutableRawBufferPointer(rebasing: result[first..<first + wanted.count * rowBytes])
+    for input in program.inputs(of: rows) {
+      let destination = unsafe result.rows(input.places, of: rowBytes)
       if program.constant == 0 {
-        unsafe try read(part.name, as: type, from: source, rank: rank, rows: partRows, into: destination)
+        unsafe try read(input.name, as: type, from: source, rank: rank, rows: input.rows, into: destination)
       } else {
-        let floats = unsafe wide.bytes(wanted.count * program.columns * 4)
-        unsafe try read(part.name, as: .float32, from: source, rank: rank, rows: partRows, into: floats)
+        let floats = unsafe wide.bytes(input.rows.count * program.columns * 4)
+        unsafe try read(input.name, as: .float32, from: source, rank: rank, rows: input.rows, into: floats)
         let values = unsafe floats.bindMemory(to: Float.self)
         for index in values.indices { unsafe values[index] += program.constant }
         unsafe NumberFormat.convert(from: UnsafeRawBufferPointer(floats), .float32, to: destination, type)
       }
     }
     return UnsafeRawBufferPointer(result)
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// Some of the rows that lie one after the other, of so many bytes each.
+  fileprivate func rows(_ rows: Range<Int>, of byteCount: Int) -> UnsafeMutableRawBufferPointer {
+    unsafe UnsafeMutableRawBufferPointer(rebasing: self[rows.lowerBound * byteCount..<rows.upperBound * byteCount])
   }
 }
 

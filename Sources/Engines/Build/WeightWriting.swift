@@ -124,9 +124,21 @@ extension WeightMaker {
   ) {
     let count = program.valueCount(old.count)
     let (before, after) = unsafe (oldWide.bytes(count * 4), newWide.bytes(count * 4))
-    unsafe program.values(old, into: before)
-    unsafe program.values(new, into: after)
+    unsafe values(program, old, into: before)
+    unsafe values(program, new, into: after)
     unsafe movement.add(old: UnsafeRawBufferPointer(before), new: UnsafeRawBufferPointer(after))
+  }
+
+  /// The values of a tile as it is stored, in float32 and in any order.
+  private func values(_ program: RecipeProgram, _ stored: UnsafeRawBufferPointer, into floats: UnsafeMutableRawBufferPointer) {
+    guard let coding = program.scheme.coding else {
+      return unsafe NumberFormat.convert(from: stored, program.scheme.elementType ?? .float32, to: floats, .float32)
+    }
+    let columns = program.columns
+    let rows = program.valueCount(stored.count) / columns
+    let parts = unsafe coding.split(coded.bytes(coding.byteCount(rows: rows, columns: columns)), rows: rows, columns: columns)
+    unsafe coding.unpack(stored, rows: rows, columns: columns, into: parts)
+    unsafe coding.decode(parts, rows: rows, columns: columns, into: floats)
   }
 }
 
@@ -135,19 +147,6 @@ extension RecipeProgram {
   fileprivate func valueCount(_ byteCount: Int) -> Int {
     guard let coding = scheme.coding else { return byteCount * 8 / (scheme.elementType ?? .float32).bitWidth }
     return byteCount / coding.panelByteCount(columns: columns) * WeightLayout.panelRows * columns
-  }
-
-  /// The values of a tile as it is stored, in float32 and in any order.
-  fileprivate func values(_ stored: UnsafeRawBufferPointer, into floats: UnsafeMutableRawBufferPointer) {
-    guard let coding = scheme.coding else {
-      return unsafe NumberFormat.convert(from: stored, scheme.elementType ?? .float32, to: floats, .float32)
-    }
-    let rows = valueCount(stored.count) / columns
-    unsafe ScratchPool().with(coding.byteCount(rows: rows, columns: columns)) { memory in
-      let parts = unsafe coding.split(memory, rows: rows, columns: columns)
-      unsafe coding.unpack(stored, rows: rows, columns: columns, into: parts)
-      unsafe coding.decode(parts, rows: rows, columns: columns, into: floats)
-    }
   }
 }
 

@@ -16,7 +16,14 @@ public final class EngineWeights: WeightSource {
     let program: RecipeProgram
     /// Which part of an encoded weight it is; nil: a plain weight.
     var part: Int?
-    var codedPart: CodedPart? { part.flatMap { program.scheme.coding?.parts[$0] } }
+    private var codedPart: CodedPart? { part.flatMap { program.scheme.coding?.parts[$0] } }
+
+    /// Of an encoded weight its codes have the weight's scheme, all else is plain.
+    var scheme: NumberScheme { codedPart.map { $0.kind == .codes ? program.scheme : .plain($0.elementType) } ?? program.scheme }
+    var description: TensorDescription {
+      TensorDescription(
+        shape: codedPart?.shape(of: shape) ?? shape, elementType: codedPart?.elementType ?? program.scheme.elementType ?? .float32)
+    }
   }
   private let engine: [EngineFile]
   private let made: [[String: WeightMemory]]
@@ -54,18 +61,10 @@ public final class EngineWeights: WeightSource {
   public func names(rank: Int) -> [String] { origins.indices.contains(rank) ? Array(origins[rank].keys) : [] }
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
-    guard let (_, origin) = find(name, rank: rank) else { return nil }
-    guard let part = origin.codedPart else {
-      return TensorDescription(shape: origin.shape, elementType: origin.program.scheme.elementType ?? .float32)
-    }
-    return TensorDescription(shape: part.shape(of: origin.shape), elementType: part.elementType)
+    find(name, rank: rank)?.origin.description
   }
 
-  public func scheme(of name: String, rank: Int) -> NumberScheme? {
-    guard let (_, origin) = find(name, rank: rank) else { return nil }
-    guard let part = origin.codedPart else { return .plain(origin.program.scheme.elementType ?? .float32) }
-    return part.kind == .codes ? origin.program.scheme : .plain(part.elementType)
-  }
+  public func scheme(of name: String, rank: Int) -> NumberScheme? { find(name, rank: rank)?.origin.scheme }
 
   /// The bias of a sum over ranks is the same for all of them, and is added once: only the first rank's file has it.
   private func find(_ name: String, rank: Int) -> (rank: Int, origin: Origin)? {

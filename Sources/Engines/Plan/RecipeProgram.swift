@@ -34,6 +34,18 @@ public struct RecipeProgram: Sendable {
   /// N: rows of the result, without those that fill up a last panel.
   public var rowCount: Int { shape[0] }
 
+  /// What some rows of the result are made of: for each tensor its rows, and which of the wanted rows they become.
+  func inputs(of rows: Range<Int>) -> [(name: String, rows: Range<Int>, places: Range<Int>)] {
+    parts.compactMap { part in
+      let wanted = rows.clamped(to: part.rows)
+      guard !wanted.isEmpty else { return nil }
+      return (
+        part.name, wanted.lowerBound - part.rows.lowerBound..<wanted.upperBound - part.rows.lowerBound,
+        wanted.lowerBound - rows.lowerBound..<wanted.upperBound - rows.lowerBound
+      )
+    }
+  }
+
   /// nil for a recipe that this version cannot run; a plan that was checked has none.
   public init?(_ weight: PlannedWeight) {
     guard case .pack(weight.layout, let numbers) = weight.recipe else { return nil }

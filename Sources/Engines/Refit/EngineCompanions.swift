@@ -219,7 +219,7 @@ struct EngineCompanions: Sendable {
     guard var model = source.config?.json.object, var all = engine.configuration.object else { return nil }
     if let type = engine.pretrained.elementType.configName, model["dtype"]?.string != type { model["dtype"] = .string(type) }
     // Floats were encoded on the way.
-    if engine.pretrained.quantization.scheme != nil, source.config?.quantization.algorithm == nil {
+    if let config = source.config, config.quantization.isEncoded(into: engine.pretrained.quantization) {
       model["quantization"] = engine.pretrained.json["quantization"]
       var own = model[ModelNames.section]?.object ?? [:]
       own[Quantization.orderKey] = engine.pretrained.json[ModelNames.section]?[Quantization.orderKey]

@@ -20,7 +20,7 @@ struct StructureCheck {
     var adopted = config.json
     adopted[member: "dtype"] = engine.pretrained.json["dtype"]
     // Floats are encoded on the way.
-    if config.quantization.algorithm == nil, engine.pretrained.quantization.scheme != nil {
+    if config.quantization.isEncoded(into: engine.pretrained.quantization) {
       adopted[member: "quantization"] = engine.pretrained.json["quantization"]
     }
     if !problems.isEmpty { adopted[member: "mapping"] = engine.pretrained.json["mapping"] }

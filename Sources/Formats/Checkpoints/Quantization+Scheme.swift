@@ -3,17 +3,17 @@ public import Schemes
 
 extension Quantization {
   /// How covered weights are kept, where it is a scheme that engines have; nil: as plain numbers, or unsupported.
-  public var scheme: NumberScheme? {
-    guard let algorithm else { return nil }
-    return NumberScheme.coded.first { $0.name == algorithm.rawValue }
-  }
+  public var scheme: NumberScheme? { (algorithm?.rawValue).flatMap(NumberScheme.coded(named:)) }
+
+  /// Whether weights of this quantisation, plain floats, are encoded on their way into an engine of another.
+  public func isEncoded(into other: Quantization) -> Bool { algorithm == nil && other.scheme != nil }
 
   /// Whether weight-only quantisation reaches a tensor: the linear layers of attention and MLP, but for excluded modules.
   public func covers(_ tensor: String) -> Bool {
     let covered = ["qkv.weight", "dense.weight", "fc.weight", "proj.weight", "gate.weight"].contains { tensor.hasSuffix($0) }
     guard covered, tensor.hasSuffix(".weight") else { return false }
     let module = String(tensor.dropLast(".weight".count))
-    return !exclusions.contains { $0.matches(module) }
+    return !(exclusions ?? []).contains { $0.matches(module) }
   }
 
   /// What a checkpoint of ours says of its codes in ``ModelNames/section``: they lie in rows, `[N, K]`. Upstream's int8

@@ -19,15 +19,14 @@ public struct Quantization: Sendable, Hashable {
   /// `pre_quant_scale`: activations are multiplied by a vector before the product, as in AWQ. False where nothing says.
   public var hasPreQuantScale: Bool
   /// Modules left as they are: names or patterns with `*`.
-  public var excludedModules: [String]? { didSet { exclusions = (excludedModules ?? []).map { Glob($0) } } }
-  /// The same, parsed once.
-  private(set) var exclusions: [Glob] = []
+  public var excludedModules: [String]? { exclusions?.map(\.pattern) }
+  private(set) var exclusions: [Glob]?
   /// Of `MIXED_PRECISION`: what each layer has, from `quant_cfg.json`.
   public var layers: [String: Algorithm]
 
   /// What a configuration without a `quantization` object means.
   public init() {
-    (algorithm, cacheAlgorithm, clampValue, excludedModules) = (nil, nil, nil, nil)
+    (algorithm, cacheAlgorithm, clampValue, exclusions) = (nil, nil, nil, nil)
     (groupSize, smoothQuantValue, layers) = (128, 0.5, [:])
     (usesMetaRecipe, hasZeroPoint, hasPreQuantScale) = (false, false, false)
   }
@@ -79,8 +78,7 @@ extension Quantization {
     usesMetaRecipe = try reader.bool("use_meta_recipe") ?? false
     hasZeroPoint = try reader.bool("has_zero_point") ?? false
     hasPreQuantScale = try reader.bool("pre_quant_scale") ?? false
-    excludedModules = try reader.strings("exclude_modules")
-    exclusions = (excludedModules ?? []).map { Glob($0) }
+    exclusions = try reader.strings("exclude_modules")?.map { Glob($0) }
   }
 
   private static func algorithm(_ reader: FieldReader, _ key: String) throws(CheckpointError) -> Algorithm? {

@@ -33,7 +33,7 @@ extension Recipe {
       guard let type = ElementType(rawValue: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }
       self = .cast(type, try Recipe(json: try json.member("of")))
     } else if let name = json["encode"]?.string {
-      guard let scheme = NumberScheme(name: name), scheme.coding != nil else { throw PlanFormatError("unknown number scheme \"\(name)\"") }
+      guard let scheme = NumberScheme.coded(named: name) else { throw PlanFormatError("unknown number scheme \"\(name)\"") }
       self = .encode(scheme, try Recipe(json: try json.member("of")))
     } else if let name = json["pack"]?.string {
       guard let layout = WeightLayout(rawValue: name) else { throw PlanFormatError("unknown weight layout \"\(name)\"") }

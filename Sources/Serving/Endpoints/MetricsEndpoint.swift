@@ -26,8 +26,9 @@ struct MetricsEndpoint: Sendable {
     page.gauge(
       "drydock_weight_version_info", "Always 1; the label names the weights in use.", 1,
       labels: [("model", core.options.modelName), ("version", core.engine.weightVersion)])
-    if let share = core.engine.memoryReadShare {
-      page.gauge("drydock_memory_read_share", "Share of the memory-read limit that recent decode steps reached.", share)
+    // 1 is the limit; weights that stay in the processor's caches may be read a little faster than they were when it was measured.
+    if let limit = core.engine.memoryReadRate, limit > 0, let rate = engine.decodeReadRate {
+      page.gauge("drydock_memory_read_share", "Share of the memory-read limit that recent decode steps reached.", rate / limit)
     }
     page.counter("drydock_steps_total", "Engine steps.", Int(engine.steps))
     page.counter("drydock_preemptions_total", "Sequences that lost their cache to others.", Int(engine.preemptions))

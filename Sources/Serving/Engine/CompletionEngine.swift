@@ -12,9 +12,8 @@ public protocol CompletionEngine: Sendable {
   /// Names the weights that the next request will be answered with; clients see it as `system_fingerprint`.
   var weightVersion: String { get }
   var statistics: LoopStatistics { get }
-  /// Share of the machine's memory-read rate that recent decode steps reached, where measured. 1 is the limit; weights
-  /// that stay in the processor's caches may be read a little faster than they were when it was measured.
-  var memoryReadShare: Double? { get }
+  /// Bytes a second at which the machine reads weights at best, where measured: what the statistics' rate of recent steps is held to.
+  var memoryReadRate: Double? { get }
 
   /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
   /// - Throws: ``WorkBudget/Exceeded`` soon after the budget is spent.

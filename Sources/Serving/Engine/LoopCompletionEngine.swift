@@ -8,7 +8,7 @@ public final class LoopCompletionEngine: CompletionEngine {
   private let tokenizer: Tokenizer
   private let chatTemplate: ChatTemplate?
   private let versions: WeightVersionLog
-  private let memoryReadRate: Double?
+  public let memoryReadRate: Double?
   private let failure: @Sendable () -> String?
   public var weightVersion: String { versions.current }
   public let limits: EngineLimits
@@ -16,7 +16,7 @@ public final class LoopCompletionEngine: CompletionEngine {
   /// - Parameters:
   ///   - versions: What names the loop's weights, step by step; the server hands it out.
   ///   - chatTemplate: Replaces the tokenizer's own.
-  ///   - memoryReadRate: Bytes a second at which the machine reads weights, for ``memoryReadShare``.
+  ///   - memoryReadRate: Bytes a second at which the machine reads weights.
   ///   - failure: Why the engine cannot answer now, nil while it can; asked before every answer, so it must be quick.
   public init(
     loop: EngineLoop, tokenizer: Tokenizer, versions: WeightVersionLog, chatTemplate: ChatTemplate? = nil,
@@ -83,10 +83,6 @@ public final class LoopCompletionEngine: CompletionEngine {
   }
 
   public var statistics: LoopStatistics { loop.statistics }
-  public var memoryReadShare: Double? {
-    guard let limit = memoryReadRate, limit > 0 else { return nil }
-    return loop.statistics.decodeReadRate.map { $0 / limit }
-  }
 }
 
 private struct TokenizerDecoder: TextDecoder {

@@ -55,10 +55,9 @@ struct AddedTokenPlaces {
     wanted = wanted.filter { wish in
       indices[Array(wish.token.content.utf8)].map { !tokens[$0].hasSameRules(as: wish.token) } ?? true
     }
-    var added: [NamedTokens.Value] = []
+    var added: Set<NamedTokens.Value> = []
     for (name, value) in named.roles + named.extra.map({ ("extra_special_tokens", $0) })
-    where !known.contains(Array(value.content.utf8)) && !added.contains(value) {
-      added.append(value)
+    where !known.contains(Array(value.content.utf8)) && added.insert(value).inserted {
       var token = value.token
       if roles.contains(Array(token.content.utf8)) { token.isSpecial = true }
       wanted.append((token, name))

@@ -1,7 +1,7 @@
 import JSON
 
 /// A token that is looked for in the text itself, before any cutting.
-struct AddedToken: Sendable, Equatable {
+struct AddedToken: Sendable, Hashable {
   /// Bytes. Every place of a text may be the beginning of one, so a long one costs its length as often.
   static let longestContent = 512
 

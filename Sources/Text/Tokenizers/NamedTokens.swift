@@ -4,7 +4,7 @@ import JSON
 /// transformers 5.24 hands them to a tokenizer's constructor.
 struct NamedTokens {
   /// By its text alone, or with the rules by which it is looked for. One token may be named in both ways.
-  enum Value: Equatable {
+  enum Value: Hashable {
     case text(String)
     case token(AddedToken)
 

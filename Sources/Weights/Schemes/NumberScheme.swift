@@ -32,12 +32,15 @@ public enum NumberScheme: Sendable, Hashable {
   public init?(name: String) {
     if let type = ElementType(rawValue: name) {
       self = .plain(type)
-    } else if let scheme = Self.coded.first(where: { $0.name == name }) {
+    } else if let scheme = Self.coded(named: name) {
       self = scheme
     } else {
       return nil
     }
   }
+
+  /// The scheme beside the plain ones of a ``name``; nil where there is none.
+  public static func coded(named name: String) -> NumberScheme? { coded.first { $0.name == name } }
 
   /// For people: `bfloat16`, `W8A16`.
   public var title: String {

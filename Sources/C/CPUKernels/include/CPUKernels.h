@@ -41,6 +41,8 @@ int64_t dk_type_bytes(dk_type type);
 
 /* ---- Linear layers -------------------------------------------------------------------------------------- */
 
+enum { DK_SCALE_BYTES = 64 }; /* of an int8 panel */
+
 /* Weights W [n, k] in panels of 16 outputs (docs/architecture.md, "Packed weight layouts"):
  *   bfloat16          [ceil(n/16)][ceil(k/2)][16][2]     "panel16x2"; element k is zero where k is odd
  *   float16, float32  [ceil(n/16)][k][16]                "panel16"
@@ -75,20 +77,15 @@ const char *dk_decode_tactic_name(dk_isa isa, int32_t tactic);
  *   bfloat16 weights: x is bfloat16, as written by dk_round_rows (rows of dk_rounded_stride(k), zero padded).
  *     Products of pairs of inputs are summed in f32 in the order of i. With DK_AVX512 and DK_AMX the processor's
  *     dot product takes subnormal inputs and results as zero.
+ *   int8 weights: x as for bfloat16; codes, which bfloat16 holds exactly, are expanded into `scratch` a few panels at a time;
+ *     sums as for bfloat16 weights, multiplied by the scale at the end.
  *   float16, float32 weights: x is f32 [rows, k]; one f32 sum in the order of i.
  * |error| <= (k + 2) * 2^-24 * (sum_i |x W| + |bias|), with x as rounded. */
 void dk_linear_prefill(dk_isa isa, int32_t tactic, const dk_linear *w, const void *x, int64_t x_stride,
                        float *out, int64_t out_stride, int64_t first_row, int64_t end_row,
-                       int64_t first_panel, int64_t end_panel);
-/* Prefill with int8 weights: their codes, which bfloat16 holds exactly, are expanded into `scratch`, a few panels at a
- * time; sums as for bfloat16 weights, then multiplied by the scale.
- *   x        bfloat16, as written by dk_round_rows
- *   scratch  DK_EXPANDED_PANELS * dk_panel_bytes(DK_BF16, k) bytes of the calling thread, 64-byte aligned for speed
- * tactic: of dk_prefill_tactic_count(isa, DK_I8). */
-enum { DK_SCALE_BYTES = 64, DK_EXPANDED_PANELS = 4 };
-void dk_linear_prefill_int8(dk_isa isa, int32_t tactic, const dk_linear *w, const uint16_t *x, int64_t x_stride, float *out,
-                            int64_t out_stride, int64_t first_row, int64_t end_row, int64_t first_panel, int64_t end_panel,
-                            void *scratch);
+                       int64_t first_panel, int64_t end_panel, void *scratch);
+/* Bytes of scratch memory that each thread brings to dk_linear_prefill, 64-byte aligned for speed; 0: it may be null. */
+int64_t dk_prefill_scratch_bytes(dk_type type, int64_t k);
 int32_t dk_prefill_tactic_count(dk_isa isa, dk_type type);
 /* "rows=14,panels=2". Null outside 0..<count. */
 const char *dk_prefill_tactic_name(dk_isa isa, dk_type type, int32_t tactic);
