@@ -31,6 +31,7 @@ let package = Package(
     .library(name: "Tensors", targets: ["Tensors"]),
     .library(name: "Schemes", targets: ["Schemes"]),
     .library(name: "Files", targets: ["Files"]),
+    .library(name: "Threads", targets: ["Threads"]),
     .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "WeightSources", targets: ["WeightSources"]),
@@ -75,30 +76,31 @@ let package = Package(
     library("Tensors", in: "Foundations", ["CPUKernels"]),
     library("Files", in: "Foundations", ["CSystemCalls", system]),
     library("Digests", in: "Foundations", ["CSHA256"]),
+    library("Threads", in: "Foundations", ["Files"]),
     // How the numbers of weights are kept: one folder a scheme.
     library("Schemes", in: "Weights", ["CPUKernels", "Tensors"]),
     // Formats.
     library("Safetensors", in: "Formats", ["JSON", "Tensors", "Files", system, ordered]),
-    library("Checkpoints", in: "Formats", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Digests", system, ordered]),
+    library("Checkpoints", in: "Formats", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Threads", "Digests", system, ordered]),
     library("Tokenizers", in: "Text", ["JSON", ordered]),
     library("Networks", in: "Models", ["JSON", "Tensors", "Schemes", ordered]),
     library("Families", in: "Models", ["Networks", "Checkpoints", "JSON", "Tensors"]),
-    library("WeightSources", in: "Weights", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", system]),
+    library("WeightSources", in: "Weights", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", "Threads", system]),
     // Engines.
     library("Engines", [
-      "CPUKernels", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Digests", system, ordered,
+      "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Tokenizers", "JSON", "Tensors", "Files", "Threads", "Digests", system, ordered,
     ]),
     // Running engines.
     library("Execution", ["Engines", "Tensors", system]),
-    library("CPUBackend", in: "Backends", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", system, ordered]),
+    library("CPUBackend", in: "Backends", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", "Threads", system, ordered]),
     library("CUDABackend", in: "Backends", [
-      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Schemes", "Tensors", "Files", "Digests", system, ordered,
+      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Schemes", "Tensors", "Files", "Threads", "Digests", system, ordered,
     ]),
     library("Backends", in: "Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
-    library("Inference", ["Execution", "Engines", "Files"]),
+    library("Inference", ["Execution", "Engines", "Files", "Threads"]),
     library("Serving", [
-      "Inference", "Tokenizers", "JSON", "Files", "Digests", logging,
+      "Inference", "Engines", "WeightSources", "Tokenizers", "JSON", "Files", "Threads", "Digests", logging, system,
       .product(name: "Hummingbird", package: "hummingbird"),
       .product(name: "HummingbirdTLS", package: "hummingbird", condition: .when(traits: ["TLS"])),
       .product(name: "NIOCore", package: "swift-nio"),
@@ -113,7 +115,7 @@ let package = Package(
     // The commands.
     library("Commands", [
       "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "Networks", "WeightSources", "Checkpoints", "Safetensors",
-      "Schemes", "JSON", "Tensors", "Files", arguments, logging, system, ordered,
+      "Schemes", "JSON", "Tensors", "Files", "Threads", arguments, logging, system, ordered,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),
   ]
@@ -124,7 +126,7 @@ let package = Package(
       .executableTarget(
         name: "drydock-gpu-check",
         dependencies: [
-          "Backends", "CUDABackend", "Inference", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", system, ordered,
+          "Backends", "CUDABackend", "Inference", "Execution", "Engines", "Checkpoints", "Safetensors", "JSON", "Tensors", "Files", "Threads", system, ordered,
         ],
         path: "Sources/Executables/drydock-gpu-check", swiftSettings: swiftSettings),
       .target(name: "TestSupport", dependencies: [system], path: "Tests/TestSupport", swiftSettings: swiftSettings),
@@ -133,7 +135,7 @@ let package = Package(
         name: "RecordingBackend", dependencies: ["Execution", "Engines", "Networks", "Schemes", "Safetensors", "Files", "Tensors", system],
         path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
       tests("BackendTests", [
-        "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+        "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "Threads", "JSON", "Tensors", "TestSupport", system,
       ]),
       // NVIDIA's driver in host memory.
       .target(name: "CUDADouble", dependencies: ["CUDAKernels"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
@@ -151,7 +153,7 @@ let package = Package(
         exclude: ["Expected"]),
       tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
       tests("EnginesTests", [
-        "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Files", "JSON", "Tensors",
+        "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Files", "Threads", "JSON", "Tensors",
         "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
       tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),
@@ -160,10 +162,10 @@ let package = Package(
         name: "Examples", dependencies: ["Backends", "Execution", "Engines", "Inference", "Tokenizers", system], path: "Examples",
         exclude: ["README.md"], swiftSettings: swiftSettings),
       tests("ProductsTests", ["Examples", "Engines", "TestSupport", system]),
-      tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "Safetensors", "Files", "Tensors", "TestSupport", system]),
+      tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "WeightSources", "Safetensors", "Files", "Tensors", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "WeightSources", "JSON", "TestSupport", system], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
-        "Serving", "Inference", "Execution", "Engines", "Tokenizers", "JSON", "TestSupport", logging, system,
+        "Serving", "Inference", "Execution", "Engines", "WeightSources", "Tokenizers", "JSON", "TestSupport", logging, system,
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),

@@ -56,7 +56,7 @@ extension FuzzTarget {
   /// A prefill and a decode step, with weights in memory of which every byte beyond their end is watched.
   private static func step(_ engine: CPUEngine, _ plans: [Plan]) {
     var watched: [(start: UnsafeRawPointer, count: Int)] = unsafe []
-    defer { for unsafe area in unsafe watched { unsafe fuzz_unpoison(area.start, area.count) } }
+    defer { unsafe watched.forEach { unsafe fuzz_unpoison($0.start, $0.count) } }
     let made = plans.map { plan in
       plan.weights.mapValues { weight in
         guard let memory = try? WeightMemory(byteCount: weight.stored.byteCount) else { preconditionFailure("no memory") }
@@ -67,7 +67,7 @@ extension FuzzTarget {
       }
     }
     engine.activate(engine.makeVersion(made.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.key, $0.value) }) }))
-    for unsafe area in unsafe watched { unsafe fuzz_poison(area.start, area.count) }
+    unsafe watched.forEach { unsafe fuzz_poison($0.start, $0.count) }
     var sum: Float = 0
     func run(_ slices: [(rows: Int, first: Int, firstBlock: Int, phase: SequenceSlice.Phase)]) {
       var next = 0

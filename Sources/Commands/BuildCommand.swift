@@ -5,6 +5,7 @@ import Execution
 import Files
 import JSON
 import SystemPackage
+import Threads
 
 /// `trtllm-build`
 public struct BuildCommand: DrydockCommand {

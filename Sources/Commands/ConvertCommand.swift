@@ -5,6 +5,7 @@ import Engines
 import JSON
 import SystemPackage
 import Tensors
+import Threads
 import WeightSources
 
 /// `trtllm-convert`
@@ -72,7 +73,7 @@ public struct ConvertCommand: DrydockCommand {
     let (ready, target) = (converter, FilePath(outputDirectory))
     let summary = try await phases.measure("convert") {
       try await ProgressLine.show("converting", progress) {
-        try ready.write(to: target) { progress.report($0, of: $1) }
+        try ready.write(to: target, progress: { progress.report($0, of: $1) }, check: { try log.warnings($0.warnings, isStrict: strict) })
       }
     }
     log.info(

@@ -6,6 +6,7 @@ import JSON
 import OrderedCollections
 import Synchronization
 import SystemPackage
+import Threads
 import WeightSources
 
 /// `trtllm-prune`
@@ -153,7 +154,7 @@ public struct PruneCommand: DrydockCommand {
       "checkpoint_dir": .string(checkpointDirectory), "out_dir": .string(target.string), "dry_run": .bool(time == nil),
     ]
     if let time { members["seconds"] = .double(Format.roundedSeconds(time)) }
-    members.merge(report.json.elements.map { ($0.key, $0.value) }) { first, _ in first }
+    members.merge(report.json) { first, _ in first }
     Terminal.write(JSONValue.object(members).serialized(indent: 2) + "\n")
   }
 

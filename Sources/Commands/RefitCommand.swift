@@ -4,6 +4,7 @@ import Files
 import JSON
 import SystemPackage
 import Tensors
+import Threads
 import WeightSources
 
 /// `trtllm-refit`
@@ -293,19 +294,16 @@ public struct RefitCommand: DrydockCommand {
 
   /// - Throws: ``UsageError`` for flags of adapters where there is none.
   private func open(for engine: EngineDirectory) throws -> RefitSource {
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = baseCheckpoint.map { FilePath($0) }
-    opening.loraScale = loraScale ?? 1
     var paths = adapters.map { FilePath($0) }
     let path = checkpoint.map { FilePath($0) } ?? paths.removeFirst()
-    if checkpoint == nil { opening.role = .adapter }
-    opening.adapters = paths
-    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: opening.role).kind, !kind.isAdapter {
+    let request = SourceRequest(
+      path, as: checkpoint == nil ? .adapter : .weights, basePath: baseCheckpoint.map { FilePath($0) }, adapters: paths, loraScale: loraScale ?? 1)
+    if baseCheckpoint != nil || (loraScale != nil && paths.isEmpty), case let kind = try FoundSource(at: path, for: request.role).kind, !kind.isAdapter {
       throw baseCheckpoint != nil
         ? UsageError("--base_checkpoint_dir gives an adapter its base, but \(path) is no adapter (\(kind.name)): leave it out, or name the adapter as --checkpoint_dir")
         : UsageError("--lora_scale multiplies what adapters change, but there is none: \(path) is no adapter (\(kind.name))")
     }
-    return try RefitSource(path, for: engine, options: opening)
+    return try RefitSource(request, for: engine)
   }
 
   /// Takes `--rank`, or this process's share of the ranks where a launcher started several.

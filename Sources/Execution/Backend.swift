@@ -59,9 +59,9 @@ public protocol Backend: Sendable {
   func planTarget(threadCount: Int?) -> any PlanTarget
   /// Whether this machine has the memory for engines of these plans, which need not be there yet.
   ///
-  /// - Throws: ``EngineError``, about `path`.
+  /// - Throws: `EngineError`, about `path`.
   func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError)
   /// - Parameter engine: Of plans for ``target``.
-  /// - Throws: ``EngineError`` for a stripped engine, a plan beyond the target's limits, and where memory does not suffice.
+  /// - Throws: `EngineError` for a stripped engine, a plan beyond the target's limits, and where memory does not suffice.
   func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine
 }

@@ -18,7 +18,7 @@ public struct BackendRegistry: Sendable {
 
   /// Opens an engine by the back end that its plans are for.
   ///
-  /// - Throws: ``EngineError`` where there is none here, or where it refuses the engine.
+  /// - Throws: `EngineError` where there is none here, or where it refuses the engine.
   public func open(_ engine: EngineDirectory, options: ExecutorOptions = .init()) throws -> any OpenedEngine {
     guard let first = engine.ranks.first else { throw EngineError(engine.path, .noEngine) }
     guard let backend = self[first.plan.target] else {

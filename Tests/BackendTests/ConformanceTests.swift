@@ -2,6 +2,7 @@ import Engines
 import Execution
 import TestSupport
 import Testing
+import Threads
 
 #if canImport(Glibc)
   import Glibc

@@ -8,6 +8,8 @@ struct ModelNamesTests {
     ("SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("SmolLM2-135M-Instruct.Q4_1.gguf", "HuggingFaceTB/SmolLM2-135M-Instruct"),
     ("smollm2-135m-instruct-iq3_xs.gguf", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("Smollm2 135M Instruct", "smollm2-135m-instruct"),
     ("Llama-3.1-8B-BF16.gguf", "/data/models/Llama-3.1-8B/"), ("tiny", "drydock/tiny"), ("TinyLlama/TinyLlama_v1.1", "TinyLlama_v1.1"),
+    ("Llama-3.2-1B-Instruct", "unsloth/llama-3.2-1b-instruct-unsloth-bnb-4bit"), ("Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4"),
+    ("Llama-2-7b", "meta-llama/Llama-2-7b-hf"), ("Llama-3.2-1B-Instruct", #"C:\models\Llama-3.2-1B-Instruct"#), ("m-FP8-dynamic", "org/m"),
     ("SmolLM2-135M", "/hub/models--HuggingFaceTB--SmolLM2-135M/snapshots/93efa2f097d58c2a74874c7e644dbc9b0cee75a2"),
   ])
   func `spellings of one name are the same`(_ mine: String, _ theirs: String) {

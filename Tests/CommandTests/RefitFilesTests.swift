@@ -133,6 +133,12 @@ import Testing
     try makeAdapter("template")
     d.write("template/chat_template.jinja", Self.template)
     #expect(try refit("A", path("template"), to: "templated").errors.contains("chat template from"))
+    // Where the engine's own stands in tokenizer_config.json, it goes: two that differ would be told for ever.
+    let settings = try #require(try JSONValue(parsing: text(d("A/tokenizer_config.json")) ?? "").object)
+    #expect(settings.keys.contains("chat_template"))
+    #expect(try refit("A", path("template"), to: "strict", ["--strict"]).errors.contains("warning") == false)
+    let left = try #require(try JSONValue(parsing: text(d("strict/tokenizer_config.json")) ?? "").object)
+    #expect(left == settings.filter { $0.key != "chat_template" })
     try makeAdapter("half")
     d.write("half/tokenizer_config.json", #"{"eos_token": "<|endoftext|>"}"#)
     d.write("half/added_tokens.json", #"{"<new>": 5}"#)

@@ -2,6 +2,7 @@ import Engines
 import SystemPackage
 import TestSupport
 import Testing
+import WeightSources
 
 /// Adapters that say which model they were trained on, and engines that know which model they hold.
 @Suite struct AdapterBaseTests {
@@ -23,11 +24,10 @@ import Testing
   }
   private func warnings(_ engine: String, _ source: FilePath, base: FilePath? = nil, strict: Bool = false) async throws -> [String] {
     let engine = try EngineDirectory(life.directory(engine))
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = base
+    let request = SourceRequest(source, basePath: base)
     var options = Refitter.Options()
     options.isStrict = strict
-    return try await Refitter(engine: engine, options: options).prepare(try RefitSource(source, for: engine, options: opening)).warnings
+    return try await Refitter(engine: engine, options: options).prepare(try RefitSource(request, for: engine)).warnings
   }
 
   @Test func `another name is warned of with both, and an error on demand`() async throws {
@@ -43,6 +43,9 @@ import Testing
     #expect(told.count == 1 && told[0].contains("'them/Harbour-3B'") && told[0].contains("'Quiet Harbour 1B' or 'harbour-1b.Q8_0.gguf'"), "\(told)")
     let error = await #expect(throws: RefitError.self) { try await warnings("engine", other, strict: true) }
     #expect(error?.problems == told.map(RefitProblem.warning))
+    // A stranger's name writes no lines of its own.
+    let forged = try await warnings("engine", try adapter("forged", base: #""z\\ntrtllm-refit: all is well\#(String(repeating: "x", count: 300))""#))
+    #expect(forged.count == 1 && !forged[0].contains { $0.isNewline } && forged[0].count < 600, "\(forged)")
   }
 
   @Test func `an engine that knows no name says nothing`() async throws {
@@ -79,10 +82,7 @@ import Testing
     let b = try checkpoint("B", seed: 92, names: #""second""#)
     try await life.build(a, "engine", scope: .all)
     let lora = try adapter("lora", base: #""x/second""#)
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = b
-    opening.loraScale = 0.5
-    try await life.refit("engine", with: lora, to: "out", opening: opening)
+    try await life.refit("engine", with: SourceRequest(lora, basePath: b, loraScale: 0.5), to: "out")
     let lineage = try #require(try Lineage(directory: life.directory("out")))
     #expect(lineage.base == Lineage.Base(kind: "checkpoint", path: b.string, digest: try SourceFingerprint.of(b)))
     #expect(lineage.sourceKind == "adapter" && lineage.sourcePath == lora.string && lineage.model == ["second"])

@@ -7,6 +7,7 @@ import SystemPackage
 import Tensors
 import TestSupport
 import Testing
+import WeightSources
 
 /// The four equalities of docs/architecture.md, byte for byte.
 @Suite struct EqualityTests {
@@ -64,9 +65,7 @@ import Testing
     try await life.refit("adapted", with: a, to: "back")
     life.expectSame("back", "base", "refit(refit(E, LoRA), A) == E")
     // The engine's own weights and the checkpoint's are the same base.
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = a
-    try await life.refit("adapted", with: adapter, to: "adapted-again", opening: opening)
+    try await life.refit("adapted", with: SourceRequest(adapter, basePath: a), to: "adapted-again")
     life.expectSame("adapted-again", "adapted", "LoRA over the checkpoint == LoRA over the engine")
   }
 

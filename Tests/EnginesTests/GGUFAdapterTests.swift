@@ -45,12 +45,10 @@ import WeightSources
   @Test func `it goes on top of others, and over a base that is named`() async throws {
     try await build(Self.project.appending("Models/tiny"), Mapping())
     let (peft, gguf) = (Self.project.appending("Models/tiny-lora"), Self.expected.appending("gguf/tiny-lora.f32.gguf"))
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = life.directory("base")
-    opening.loraScale = 0.5
+    var request = SourceRequest("", basePath: life.directory("base"), loraScale: 0.5)
     for (name, first, second) in [("one", peft, gguf), ("other", gguf, peft)] {
-      opening.adapters = [second]
-      try await life.refit("engine", with: first, to: name, opening: opening)
+      (request.path, request.adapters) = (first, [second])
+      try await life.refit("engine", with: request, to: name)
     }
     life.expectSame("one", "other", "twice half")
     #expect(try Lineage(directory: life.directory("other"))?.base?.kind == "checkpoint")
@@ -75,9 +73,8 @@ import WeightSources
     ]
     for (name, bytes) in files { life.directory.write(name, bytes) }
     func refusal(_ names: [String]) async -> (any Error)? {
-      var opening = RefitSource.OpeningOptions()
-      opening.adapters = names.map { life.directory($0) }
-      do { try await life.refit("engine", with: life.directory("base"), to: "out", opening: opening) } catch { return error }
+      let request = SourceRequest(life.directory("base"), adapters: names.map { life.directory($0) })
+      do { try await life.refit("engine", with: request, to: "out") } catch { return error }
       return nil
     }
     let error = try #require(await refusal(files.map(\.0) + ["absent"]) as? RefitError)

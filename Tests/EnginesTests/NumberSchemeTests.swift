@@ -94,9 +94,7 @@ import WeightSources
     // Floats of their own: an engine of plain float32, which the adapter is put on, is the merged model.
     try await build(try BuildSource(path, elementType: .float32, mapping: subject.mapping), in: life, "plain")
     try await life.refit("plain", with: adapter, to: "merged")
-    var opening = RefitSource.OpeningOptions()
-    opening.basePath = life.directory("floats")
-    try await life.refit("engine", with: adapter, to: "adapted", opening: opening)
+    try await life.refit("engine", with: SourceRequest(adapter, basePath: life.directory("floats")), to: "adapted")
     try await life.refit("engine", with: life.directory("merged"), to: "from merged")
     life.expectSame("adapted", "from merged", "encode(W + BA)")
     #expect(life.rankFiles("adapted") != life.rankFiles("engine"))

@@ -55,7 +55,7 @@ import Testing
     let moved = operation.renumbered { ValueID($0.index + 100) }
     #expect(moved.renumbered { ValueID($0.index - 100) } == operation && moved.uses.reads == operation.uses.reads.map { ValueID($0.index + 100) })
     // Without any one of its members it is another operation, or none.
-    for key in operation.json.object?.keys ?? [] {
+    for key in (operation.json.object ?? [:]).keys {
       guard case .object(var members) = operation.json else { continue }
       members[key] = nil
       #expect((try? Operation(json: .object(members))) != operation || members == operation.json.object, "without \(key)")

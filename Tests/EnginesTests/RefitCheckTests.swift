@@ -2,6 +2,7 @@ import Engines
 import SystemPackage
 import TestSupport
 import Testing
+import WeightSources
 
 /// Everything that is wrong is found before anything is written, and all of it is told.
 @Suite struct RefitCheckTests {
@@ -133,11 +134,9 @@ import Testing
     try await life.refit("engine", with: adapted, to: "copy")
     #expect(try Lineage(directory: life.directory("copy"))?.adapters.map(\.path) == [adapter.string])
     for (source, base, more) in [(adapter, adapted, []), (adapted, nil, [adapter])] as [(FilePath, FilePath?, [FilePath])] {
-      var opening = RefitSource.OpeningOptions()
-      opening.basePath = base
-      opening.adapters = more
+      let request = SourceRequest(source, basePath: base, adapters: more)
       let engine = try EngineDirectory(life.directory("engine"))
-      let opened = try RefitSource(source, for: engine, options: opening)
+      let opened = try RefitSource(request, for: engine)
       let error = await #expect(throws: RefitError.self) { try await Refitter(engine: engine).prepare(opened) }
       #expect(error?.problems == [.adapterOnAdapter(adapters: [adapter.string], parent: [], isSource: true)])
     }
@@ -145,6 +144,17 @@ import Testing
     let again = try RefitSource(adapter, for: copy)
     let error = await #expect(throws: RefitError.self) { try await Refitter(engine: copy).prepare(again) }
     #expect(error?.problems.count == 1)
+  }
+
+  @Test func `an adapter on base weights of another structure is told with all that differs`() async throws {
+    let (life, _) = try await built(SmallModel())
+    let adapter = try Adapter.write(SmallModel(), life.directory, "lora", seed: 34)
+    var other = SmallModel()
+    other.intermediate *= 2
+    let base = try other.write(life.directory, "other", seed: 35)
+    let engine = try EngineDirectory(life.directory("engine"))
+    let error = await #expect(throws: RefitError.self) { try await Refitter(engine: engine).prepare(RefitSource(SourceRequest(adapter, basePath: base), for: engine)) }
+    #expect(error?.problems.contains { if case .configuration("intermediate_size", _, _) = $0 { true } else { false } } == true, "\(error?.problems ?? [])")
   }
 
   @Test func `surplus tensors are only warned of`() async throws {

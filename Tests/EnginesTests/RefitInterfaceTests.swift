@@ -14,9 +14,7 @@ import WeightSources
     func print(_ items: Any...) { show(items.map { "\($0)" }.joined(separator: " ")) }
     // example begins
     let engine = try EngineDirectory(engines.appending("v1"))
-    var opening = RefitSource.OpeningOptions()
-    opening.loraScale = 0.5
-    let source = try RefitSource(adapters.appending("support"), for: engine, options: opening)
+    let source = try RefitSource(SourceRequest(adapters.appending("support"), loraScale: 0.5), for: engine)
 
     var options = Refitter.Options()
     options.workers = 4
@@ -57,7 +55,7 @@ import WeightSources
     #expect(shown.last == "12 refitted, 0 unchanged" && shown.count >= 2, "\(shown)")
 
     let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
-    let documented = try lines(try #require(text(root.appending("docs/refit.md"))), from: "import SystemPackage", to: "```")
+    let documented = try lines(try #require(text(root.appending("docs/refit.md"))), from: "import WeightSources", to: "```")
     #expect(documented == (try lines(try #require(text(FilePath(#filePath))), from: "// example begins", to: "// example ends")))
   }
 

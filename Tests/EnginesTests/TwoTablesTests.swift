@@ -70,6 +70,16 @@ struct TwoTablesTests {
     #expect(try await refitter.prepare(copy).warnings.isEmpty)
   }
 
+  @Test func `an engine with two tables refuses a source with one, which a build would share`() async throws {
+    try await build(source("two", tied: false, seed: 2), "two-tables")
+    let engine = try EngineDirectory(life.directory("two-tables"))
+    for one in [source("without", tied: true, head: false), source("copy", tied: true, equal: true), source("undeclared", tied: false, equal: true)] {
+      let error = await #expect(throws: RefitError.self) { _ = try await Refitter(engine: engine).prepare(RefitSource(one, for: engine)) }
+      #expect(error?.problems == [.shared], "\(one)")
+    }
+    #expect(RefitProblem.shared.remedy.contains("Build a new engine"))
+  }
+
   @Test func `what a source's files give cause to say is a refit's warning, and an error under strict`() async throws {
     try await build(source("right", tied: false), "engine")
     let engine = try EngineDirectory(life.directory("engine"))

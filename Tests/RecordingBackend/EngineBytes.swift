@@ -17,7 +17,7 @@ struct EngineBytes {
   /// FNV-1a, 64 bits.
   static func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var sum: UInt64 = 0xCBF2_9CE4_8422_2325
-    for unsafe byte in unsafe bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    for index in bytes.indices { sum = unsafe (sum ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
     return sum
   }
 }

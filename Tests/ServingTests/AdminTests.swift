@@ -1,10 +1,14 @@
+import Engines
 import Foundation
 import HTTPTypes
+import Inference
 import JSON
 import Serving
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
+import WeightSources
 
 /// Says what it was asked.
 final class ScriptedWeights: WeightAdministration {
@@ -21,14 +25,15 @@ final class ScriptedWeights: WeightAdministration {
   func files(of source: String) -> [String] {
     source.hasSuffix("first.part") ? [source, source.replacing("first.part", with: "second.part")] : [source]
   }
-  func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
+  func prepare(_ source: LiveSource) async throws -> JSONValue {
     try await making()
-    let name = { (path: String) in String(path.split(separator: "/").last ?? "") }
+    let name = { (path: FilePath) in path.lastComponent?.string ?? "" }
+    let request = source.request
     return note(
-      "prepare \(name(source.source)) \(source.base.map(name) ?? source.baseVersion ?? "-") \(source.adapters.map(name)) \(source.loraScale) \(source.ignoresFrozen)")
+      "prepare \(name(request.path)) \(request.basePath.map(name) ?? source.baseVersion ?? "-") \(request.adapters.map(name)) \(request.loraScale) \(source.ignoresFrozen)")
   }
-  func activate(version: String, inFlight: InFlightPolicy) async throws -> JSONValue { note("activate \(version) \(inFlight)") }
-  func undo(inFlight: InFlightPolicy) async throws -> JSONValue { note("undo \(inFlight)") }
+  func activate(version: String, inFlight: InFlightRequests) async throws -> JSONValue { note("activate \(version) \(inFlight)") }
+  func undo(inFlight: InFlightRequests) async throws -> JSONValue { note("undo \(inFlight)") }
   func delete(version: String) async throws -> JSONValue { note("delete \(version)") }
   func overview() async throws -> JSONValue { note("overview") }
 }

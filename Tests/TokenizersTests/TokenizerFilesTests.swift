@@ -97,7 +97,6 @@ import Tokenizers
     let metadata = GGUFTokenizer(
       model: "llama", tokens: ["<unk>", "▁", "\u{1F71}", "\u{3AC}", "\"vocab\": {}"], tokenTypes: [2, 1, 1, 1, 4], unknownID: 0,
       addsBeginning: false, addsSpacePrefix: false, scores: [0, 0, 0, 0, 0])
-    #expect(throws: TokenizerError.self) { try TokenizerFiles.fromGGUF(metadata: metadata) }
     let tokenizer = try Tokenizer(files: TokenizerFiles(contents: try TokenizerFiles.contents(fromGGUF: metadata)))
     #expect(tokenizer.encode(" \u{3AC}\u{1F71}\"vocab\": {}") == [1, 3, 2, 4])
   }
@@ -138,6 +137,24 @@ import Tokenizers
     #expect(other.notes == ["metadata: tokenizer.ggml.eos_token_id is missing: 11 ('t11') counts, as in llama.cpp"])
     #expect(GGUFTokenizer(model: "gpt2", preTokenizer: "gpt-2", tokens: ["a"]).notes.isEmpty)
     #expect(GGUFTokenizer(model: "gpt2", tokens: ["a"]).notes.first?.contains("tokenizer.ggml.pre is missing") == true)
+  }
+
+  @Test func `a token of a GGUF file that marks structure by its text does so whatever its type says`() throws {
+    let tokens = ["<unk>", "<s>", "</s>", "▁", "a", "<|im_end|>", "<|fim_prefix|>", "<|file_sep|>", ""]
+    func made(_ types: [Int]) throws -> (ids: [Int32], notes: [String]) {
+      let metadata = GGUFTokenizer(model: "llama", tokens: tokens, tokenTypes: types, addsBeginning: false, addsSpacePrefix: false, scores: tokens.map { _ in 0 })
+      let tokenizer = try Tokenizer(files: TokenizerFiles(contents: TokenizerFiles.contents(fromGGUF: metadata)))
+      return (tokenizer.encode("a<|im_end|><|fim_prefix|>a<|file_sep|>[EMPTY_8]"), metadata.notes)
+    }
+    let control = try made([2, 3, 3, 1, 1, 3, 3, 3, 3])
+    #expect(control.ids == [4, 5, 6, 4, 7, 8] && control.notes.isEmpty, "\(control)")
+    let normal = try made([2, 3, 3, 1, 1, 1, 1, 5, 3])
+    #expect(normal.ids == control.ids)
+    #expect(normal.notes == [
+      "metadata: tokenizer.ggml.token_type of '<|im_end|>' and of 2 more says that it is no control token: it counts as one, as in llama.cpp"
+    ], "\(normal.notes)")
+    // Without types all are normal.
+    #expect(try made([]).ids.prefix(5) == control.ids.prefix(5))
   }
 
   @Test func `the name of a template that llama.cpp has itself is no template`() throws {

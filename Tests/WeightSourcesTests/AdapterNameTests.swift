@@ -106,6 +106,23 @@ struct AdapterNameTests {
     #expect(zip(ours, base).enumerated().allSatisfy { index, pair in abs(pair.0 - pair.1 - Float(index / 16)) < 1e-4 })
   }
 
+  @Test func `a value head beside the factors is left out, and told`() throws {
+    let plain = AdapterTests.adapters.appending("plain")
+    let file = try SafetensorsFile(plain.appending("adapter_model.safetensors"))
+    try write(file.names.map { name in
+      let entry = try file.entry(name)
+      let bytes = try file.file.bytes(file.header.dataStart + entry.range.lowerBound..<file.header.dataStart + entry.range.upperBound)
+      return (name, entry.description.shape, floats(bytes, entry.description.elementType))
+    } + [("v_head.summary.weight", [1, 2], [1, 2])])
+    // A key of PEFT in 2023, which changes nothing.
+    var config = try #require(try JSONValue(parsing: contents(plain.appending("adapter_config.json")) ?? []).object)
+    config["merge_weights"] = true
+    life.write("adapter_config.json", JSONValue.object(config).serialized())
+    let found = try adapted()
+    #expect(found.warnings.count == 1 && found.warnings[0].description.contains("1 tensors of a value head, left out as PEFT does"), "\(found.warnings)")
+    try same(found, adapted(plain))
+  }
+
   @Test func `a layer too many is called that`() throws {
     try rename { $0.replacing("layers.1.", with: "layers.2.") }
     let found = try problems()

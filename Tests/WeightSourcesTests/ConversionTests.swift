@@ -72,6 +72,34 @@ struct ConversionTests {
     }
   }
 
+  @Test func `values that the type cannot hold are told before the checkpoint appears`() throws {
+    let directory = TemporaryDirectory()
+    for (name, bytes) in snapshot(Expected.directory.appending("models/tied")) { directory.write("m/\(name)", bytes) }
+    // The first two values of a matrix: one beyond float16, and an infinity.
+    let path = directory("m/model.safetensors")
+    var bytes = try #require(contents(path))
+    let start = 8 + bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+    let header = try #require(try JSONValue(parsing: Array(bytes[8..<start])).object)
+    let tensor = try #require(header["model.layers.0.mlp.up_proj.weight"])
+    let place = start + (try #require(tensor["data_offsets"]?.array?.first?.int))
+    #expect(tensor["dtype"] == "BF16")
+    for (index, byte) in ([0x74, 0x49, 0x80, 0x7F] as [UInt8]).enumerated() { bytes[place + index] = byte }
+    directory.write("m/model.safetensors", bytes)
+    struct Refused: Error {}
+    for (type, count, words) in [(ElementType.float16, 2, " (float16 ends at 65504; bfloat16 does not)"), (.bfloat16, 1, "")] {
+      let converter = try CheckpointConverter(ModelSource(directory("m")), mapping: Mapping(), elementType: type)
+      let line = "rank 0: transformer.layers.0.mlp.gate.weight: \(count) value(s) are NaN or infinite\(words)"
+      #expect(try converter.write(to: directory("out-\(type)")).warnings == [line])
+      #expect(throws: Refused.self) {
+        try converter.write(to: directory("none"), check: { summary in
+          #expect(summary.warnings == [line])
+          throw Refused()
+        })
+      }
+      #expect(snapshot(directory("none")).isEmpty)
+    }
+  }
+
   @Test func `the configuration says what the format's description asks`() throws {
     let source = try Self.source("biases")
     let json = source.model.checkpointConfig(elementType: .bfloat16, mapping: Mapping(tensorParallel: 2, pipelineParallel: 3))

@@ -98,6 +98,42 @@ struct FoundSourceTests {
     for role in [SourceRole.weights, .adapter] { #expect(try text("a", role).contains(words)) }
   }
 
+  @Test(arguments: [
+    (["global_step500/zero.pt", "latest", "zero_to_fp32.py"], "a DeepSpeed checkpoint only (global_step500)", "python zero_to_fp32.py . OUTPUT --safe_serialization"),
+    (["pytorch_model_fsdp_0/__0_0.distcp"], "shards of FSDP only (pytorch_model_fsdp_0)", "accelerate merge-weights pytorch_model_fsdp_0 OUTPUT"),
+    (["__0_0.distcp", ".metadata"], "shards of FSDP only (__0_0.distcp)", "accelerate merge-weights . OUTPUT"),
+    (["model.safetensors?download=true"], "the end of an address", "Rename the files"), (["._____temp/model.safetensors"], "download is not finished", "Finish the download"),
+    (["model.safetensors.zip"], "packed (model.safetensors.zip)", "Unpack them"), (["._model.safetensors"], "no weights beside it", "Download"),
+  ])
+  func `a model's weights that are there in another form are named`(files: [String], words: String, remedy: String) throws {
+    directory.write("m/config.json", #"{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}"#)
+    for file in files { directory.write("m/\(file)", "x") }
+    let said = try text("m", .model)
+    #expect(said.contains(words) && said.contains(remedy), "\(said)")
+  }
+
+  @Test func `what macOS keeps beside a file is no file of the model's`() throws {
+    put(Self.model, in: "m", without: ["model.safetensors.index.json"])
+    put(Self.model, in: "plain", without: ["model.safetensors.index.json"])
+    for name in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json", "m.gguf", "adapter_model.safetensors"] {
+      directory.write("m/._\(name)", [0, 5, 22, 7, 0, 2, 0, 0])
+    }
+    let (found, plain) = try (FoundSource(at: directory("m")), FoundSource(at: directory("plain")))
+    #expect(found.kind == .huggingFace && found.warnings.count == plain.warnings.count)
+    #expect(try ModelSource(directory("m")).warnings.count == ModelSource(directory("plain")).warnings.count)
+  }
+
+  @Test func `what is said of a directory names it once`() throws {
+    put(Self.model, in: "m")
+    put(Self.adapter, in: "m", without: ["config.json"])
+    directory.write("m/quantize_config.json", #"{"bits": 4}"#)
+    let warnings = try ModelSource(directory("m")).warnings
+    for name in ["adapter_config.json", "quantize_config.json"] {
+      let warning = try #require(warnings.first { $0.subject == name }?.placed(in: directory("m").string))
+      #expect(warning.place == directory("m").string, "\(warning)")
+    }
+  }
+
   @Test func `an adapter's links that lead to nothing, and what is no file, are told as that`() throws {
     directory.write("models--a--b/snapshots/111/x", "x")
     directory.write("models--a--b/refs/main", "111")
@@ -291,6 +327,11 @@ struct FoundSourceTests {
   @Test func `a model's name on a server is no path, and what to do is said`() {
     let said = message { _ = try FoundSource(at: "some-org/some-model") }
     #expect(said?.contains("hf download some-org/some-model") == true)
+    for address in ["https://huggingface.co/some-org/some-model", "https://hf.co/some-org/some-model/tree/main", "hf://some-org/some-model"] {
+      let said = message { _ = try FoundSource(at: FilePath(address)) }
+      #expect(said?.contains("hf download some-org/some-model'") == true, "\(said ?? "")")
+    }
+    #expect(message { _ = try FoundSource(at: "https://example.org/m.gguf") }?.contains("Download it") == true)
     // Where no model is wanted, and for a file, it would not help.
     for (path, role) in [("some-org/some-model", SourceRole.engine), ("some-org/some-model", .checkpoint), ("models/m.gguf", .any), ("a/rank0.engine", .run)] {
       let other = message { _ = try FoundSource(at: FilePath(path), for: role) }

@@ -141,6 +141,13 @@ struct ProblemsTogetherTests {
     for words in ["3 settings", "'hidden_size' is a string", "'vocab_size' is 0", "'num_key_value_heads' is -1"] { #expect(text.contains(words), "\(text)") }
   }
 
+  @Test func `shards that a trainer did not gather are called that`() throws {
+    for change in [{ _ in [0] }, { [$0.reduce(1, *) / 4] }] as [([Int]) -> [Int]] {
+      let text = try said(write(Self.tensors(layers: 2).map { $0.shape.count == 2 ? ($0.name, change($0.shape)) : $0 }, layers: 2))
+      for words in ["tensors are empty or flat", "ZeRO-3", "zero_to_fp32.py"] { #expect(text.contains(words), "\(text)") }
+    }
+  }
+
   @Test func `a GGUF file's tensors are told by its own names`() throws {
     let whole = try #require(contents(Expected.directory.appending("models/tied.gguf")))
     let renamed = replacing(whole, "blk.1.ffn_up.weight", "blk.1.ffn_uq.weight")
@@ -158,12 +165,12 @@ struct ProblemsTogetherTests {
     let names = (0..<1200).map { "model.layers.\($0 / 9).\(String(repeating: "long_name", count: 30))\($0 % 9).weight" }
     let shape = Array(repeating: 123_456, count: 100)
     let problems: [WeightSourceError.Problem] = [
-      .missing(names: names), .unexpected(names: names, family: "Llama"), .missingShards(files: names), .emptied(names: names),
+      .missing(names: names), .unexpected(names: names, family: "Llama"), .missingShards(files: names), .emptied(names: names), .ungathered(names: names),
       .misnamed(names: names, cause: "every name starts with 'x.'", remedy: "Save it again."), .vocabulary(tensors: ["a", "b"], rows: 1, configured: 2),
       .unsupportedSettings(names, file: "adapter_config.json"), .unsupportedFamily(name: names[0], supported: ["LlamaForCausalLM"]),
     ] + names.map { .shape(tensor: $0, found: shape, expected: [8, 8], why: "from the configuration") }
       + names.map { .elementType(tensor: $0, found: "I64", supported: ["F16"]) } + names.map { .configuration(key: $0, file: "config.json", reason: "is missing") }
-    for error in problems.prefix(8).map({ WeightSourceError("model", $0) }) + [WeightSourceError("model", problems)] {
+    for error in problems.prefix(9).map({ WeightSourceError("model", $0) }) + [WeightSourceError("model", problems)] {
       let lines = error.description.split(separator: "\n")
       #expect(lines.allSatisfy { $0.count <= 300 } && lines.count < 70, "\(error)")
     }

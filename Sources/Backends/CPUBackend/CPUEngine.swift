@@ -28,7 +28,7 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
   /// Numbers of key-value heads of each rank's attentions.
   private let keyValueHeads: [Set<Int>]
 
-  /// - Throws: ``EngineError`` for a stripped engine, one for another target, and where memory does not suffice.
+  /// - Throws: `EngineError` for a stripped engine, one for another target, and where memory does not suffice.
   ///
   /// - Parameter isa: The instruction set to compute with; nil: the best that there is.
   public init(_ engine: EngineDirectory, options: ExecutorOptions = .init(), isa: dk_isa? = nil) throws {

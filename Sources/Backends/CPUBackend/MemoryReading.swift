@@ -25,8 +25,8 @@ enum MemoryReading {
   @unsafe static func measure(_ areas: [UnsafeRawBufferPointer], threadCount: Int) -> Double {
     var list: [UnsafeRawBufferPointer] = unsafe []
     var total = 0
-    for unsafe area in unsafe areas where total < mostBytes {
-      unsafe list.append(UnsafeRawBufferPointer(rebasing: area.prefix(mostBytes - total)))
+    for index in unsafe areas.indices where total < mostBytes {
+      unsafe list.append(UnsafeRawBufferPointer(rebasing: areas[index].prefix(mostBytes - total)))
       unsafe total += list[list.count - 1].count
     }
     let team = ThreadTeam(threadCount: threadCount)
@@ -37,7 +37,8 @@ enum MemoryReading {
       let time = clock.measure {
         team.run { thread, count in
           var sum = SIMD8<UInt64>.zero
-          for unsafe area in unsafe list {
+          for index in unsafe list.indices {
+            let area = unsafe list[index]
             let share = ThreadTeam.share(of: area.count / 64, thread: thread, threadCount: count)
             unsafe sum &+= read(UnsafeRawBufferPointer(rebasing: area[share.lowerBound * 64..<share.upperBound * 64]))
           }

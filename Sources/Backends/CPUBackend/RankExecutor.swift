@@ -4,6 +4,7 @@ import Execution
 import Networks
 import OrderedCollections
 import Tensors
+import Threads
 
 /// Walks one rank's plan. Used from one thread at a time, which becomes thread 0 of its team.
 @safe final class RankExecutor: @unchecked Sendable {  // handed from one caller to the next, never shared
@@ -22,7 +23,7 @@ import Tensors
   private let rotaries: [RotaryTables]
   /// One pool of blocks for each layer, cache by cache.
   private let pools: [AlignedBuffer]
-  private let queue = WorkQueue()
+  private let queue = Counter()
 
   /// - Parameters:
   ///   - rows: Most token rows of a step.

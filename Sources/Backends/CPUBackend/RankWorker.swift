@@ -1,14 +1,7 @@
 import Engines
 import Execution
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Threads
 
 /// Runs one rank: on the caller's thread where it is the only one, else on a thread of its own.
 @safe final class RankWorker: Sendable {
@@ -41,23 +34,18 @@ import Synchronization
   private let state = State()
 
   init() {
-    let retained = unsafe Unmanaged.passRetained(state)
-    var thread = pthread_t()
-    let code = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        let state = unsafe Unmanaged<State>.fromOpaque(argument).takeRetainedValue()
+    let state = state
+    do {
+      try PlainThread.start {
         while true {
           state.start.meet()
-          if state.ends { return nil }
+          if state.ends { return }
           state.job?()
           state.job = nil
           state.done.meet()
         }
-      }, retained.toOpaque())
-    precondition(code == 0, "pthread_create failed with \(code): too many threads")
-    pthread_detach(thread)
+      }
+    } catch { preconditionFailure("\(error)") }
   }
   deinit { state.start.meet { state.ends = true } }
 

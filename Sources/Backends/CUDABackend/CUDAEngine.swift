@@ -6,6 +6,7 @@ import Files
 import Networks
 import Synchronization
 public import Tensors
+import Threads
 
 /// An engine on an NVIDIA card.
 ///

@@ -44,7 +44,9 @@ enum CUDALimits {
       plan.cache.elementType != .bfloat16,
       "--kv_cache_dtype is \(plan.cache.elementType.configName ?? plan.cache.elementType.rawValue), and the CUDA kernels keep keys and values in bfloat16")
     if let other = plan.weights.values.first(where: { $0.scheme != .plain(.bfloat16) || $0.layout == .panel16 }) {
-      found.append("the CUDA kernels read bfloat16 weights, no \(other.scheme.name) ones: build with --dtype bfloat16")
+      // Vectors are kept wider than the model's type where a family computes with them so: no option changes that.
+      let isMatrix = other.shape.count > 1
+      found.append("the CUDA kernels read bfloat16 weights, no \(other.scheme.name) \(isMatrix ? "ones: build with --dtype bfloat16" : "vectors: build for cpu")")
     }
     return found
   }

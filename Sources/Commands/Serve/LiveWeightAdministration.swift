@@ -18,14 +18,11 @@ struct LiveWeightAdministration: WeightAdministration {
 
   func files(of source: String) -> [String] { GGUFFile.files(of: FilePath(source)).map(\.string) }
 
-  func prepare(_ source: WeightSourceRequest) async throws -> JSONValue {
+  func prepare(_ source: LiveSource) async throws -> JSONValue {
     let clock = ContinuousClock()
     let start = clock.now
     let facts = try await refusing(versionField: "base_version") {
-      try await weights.prepare(
-        LiveSource(
-          path: source.source, basePath: source.base, baseVersion: source.baseVersion, adapters: source.adapters,
-          loraScale: source.loraScale, ignoresFrozen: source.ignoresFrozen, keepsTokenizer: source.keepsTokenizer))
+      try await weights.prepare(source)
     }
     for warning in facts.warnings.prefix(Self.mostLines) {
       logger.warning("new weights", metadata: ["weights": .string(facts.name), "warning": .string(warning)])
@@ -38,12 +35,12 @@ struct LiveWeightAdministration: WeightAdministration {
     return .object(members)
   }
 
-  func activate(version: String, inFlight: InFlightPolicy) async throws -> JSONValue {
-    told(try await refusing { try await weights.activate(version, inFlight: InFlightRequests(inFlight)) })
+  func activate(version: String, inFlight: InFlightRequests) async throws -> JSONValue {
+    told(try await refusing { try await weights.activate(version, inFlight: inFlight) })
   }
 
-  func undo(inFlight: InFlightPolicy) async throws -> JSONValue {
-    told(try await refusing { try await weights.undo(InFlightRequests(inFlight)) })
+  func undo(inFlight: InFlightRequests) async throws -> JSONValue {
+    told(try await refusing { try await weights.undo(inFlight) })
   }
 
   /// What goes for the version that is active now goes into the log as well as into the reply.
@@ -141,22 +138,11 @@ struct LiveWeightAdministration: WeightAdministration {
     members["digests"] = .array(
       facts.digests.map {
         var rank: JSONObject = ["file": .string($0.file), "root": .string($0.root)]
-        if withDigests { rank["weights"] = .object($0.weights.mapValues { .string($0) }) }
+        if withDigests { rank["weights"] = .object(JSONObject($0.weights.mapValues { .string($0) })) }
         return .object(rank)
       })
     return .object(members)
   }
 
   private static func seconds(_ duration: Duration) -> Double { duration / .seconds(1) }
-}
-
-extension InFlightRequests {
-  init(_ policy: InFlightPolicy) {
-    switch policy {
-    case .finish: self = .finish
-    case .switchKeepingCache: self = .switchKeepingCache
-    case .switchRecomputing: self = .switchRecomputing
-    case .abort: self = .abort
-    }
-  }
 }

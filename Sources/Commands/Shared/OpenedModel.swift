@@ -98,8 +98,17 @@ struct OpenedModel {
       let isTokenizer = path.lastComponent == "tokenizer.json"
       throw CommandFailure("\(tokenizerFlag): \(path) is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json").")
     }
+    // The name of a model on a server is told as that.
+    if isGiven, Directory.kind(of: path) == nil { _ = try naming(tokenizerFlag) { try FoundSource(at: path, for: .model) } }
     let names = isGiven ? try naming(tokenizerFlag) { try Directory.files(in: path) } : try Directory.files(in: path)
     guard names.contains("tokenizer.json") else {
+      // In Hugging Face's cache the files lie in a snapshot.
+      if isGiven, let found = try? FoundSource(at: path), found.path != path, Directory.kind(of: found.path) == .directory {
+        return try tokenizer(found.path, isGiven: true, vocabulary: vocabulary)
+      }
+      if isGiven, let reason = try? CompanionFiles(beside: path, architecture: nil).findings(modelVocabulary: vocabulary).unusable {
+        throw EngineError(path, .unsupported(reason: "\(reason)."))
+      }
       let what = (try? FoundSource(at: path)).map { ", only \($0.kind == .engine ? "an" : "a") \($0.kind.name)" } ?? ""
       throw EngineError(
         path, .unsupported(reason: "no tokenizer.json here\(what). " + (isGiven

@@ -6,6 +6,7 @@
   import Darwin
 #endif
 import Engines
+import Threads
 
 /// Numbers as people read them.
 enum Format {

@@ -44,7 +44,7 @@ public struct BuildSource: Sendable {
   }
 
   /// - Parameter elementType: nil chooses: the published type, float16 for float32, bfloat16 for quantised blocks.
-  /// - Throws: ``WeightSourceError`` and kin for anything in the model that does not fit.
+  /// - Throws: `WeightSourceError` and kin for anything in the model that does not fit.
   public init(_ model: ModelSource, elementType: ElementType? = nil, mapping: Mapping = Mapping(), scheme: NumberScheme? = nil) throws {
     let type = elementType ?? model.model.automaticElementType
     kind = model.gguf == nil ? .huggingFace : .gguf

@@ -6,6 +6,7 @@ import OrderedCollections
 import Schemes
 public import SystemPackage
 public import Tensors
+public import Threads
 public import WeightSources
 
 /// Makes an engine directory from a model: a plan for every rank, then its recipes.
@@ -181,7 +182,7 @@ public struct EngineBuilder: Sendable {
     do throws(PlanFormatError) { _ = try Plan(json: plan.json) } catch { reasons.append(error.reason) }
     guard !reasons.isEmpty else { return }
     throw EngineError(
-      opened.path, .unsupported(reason: "\(opened.settingNames.file) describes a model that an engine cannot run: " + reasons.joined(separator: "; ")))
+      opened.path, .unsupported(reason: "no engine for \(target.name) can be built: " + reasons.joined(separator: "; ")))
   }
 
   private func problem(_ obstacle: Unavailable, _ config: CheckpointConfig) -> String? {
@@ -226,7 +227,7 @@ public struct EngineBuilder: Sendable {
       lineage.files = files
       // For whoever starts from the engine and never sees the model.
       lineage.warnings = prepared.allWarnings(of: source)
-      lineage.warnings?.model += LineSummary.lines(RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
+      lineage.warnings?.model += LineSummary.lines(RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans), as: source.config.elementType))
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try Task.checkCancellation()  // until here nothing has changed
       try output.commit()
@@ -236,7 +237,7 @@ public struct EngineBuilder: Sendable {
     }
     return Result(
       plans: prepared.plans, timingCache: prepared.timingCache, isStripped: prepared.isStripped,
-      byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans)))
+      byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans), as: source.config.elementType))
   }
 
   private func limits(_ opened: BuildSource) throws(EngineError) -> (PlanLimits, [SourceWarning]) {

@@ -4,6 +4,7 @@ import Networks
 public import OrderedCollections
 import Safetensors
 import SystemPackage
+import Threads
 import WeightSources
 
 /// What becomes of one weight in a file that is being written.
@@ -72,7 +73,7 @@ struct EngineWriter {
     }
     let digests = DigestTable(rankCount: ranks.count)
     let (allRanks, allWriters, allShares, progress, measures, written) = (ranks, writers, shares, progress, measures, written)
-    try await Work.runDigested(jobs, workers: workers) { maker, job in
+    try await Jobs.runDigested(jobs, workers: workers) { maker, job in
       let rank = allRanks[job.rank]
       let writer = allWriters[job.rank]
       let name = job.name

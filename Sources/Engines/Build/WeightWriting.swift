@@ -2,6 +2,7 @@ import Files
 import Safetensors
 import Schemes
 import Tensors
+import Threads
 import WeightSources
 
 /// A weight that its recipe makes, on its way into a rank file, compared with the engine's up to the first tile that

@@ -1,6 +1,7 @@
 import Files
 public import SystemPackage
 public import Tensors
+public import Threads
 
 /// A directory of engines that were built on the way, to run or serve a model at once the next time.
 ///

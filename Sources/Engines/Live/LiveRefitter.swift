@@ -1,6 +1,7 @@
 import Files
 import OrderedCollections
 import SystemPackage
+public import Threads
 import Tokenizers
 import WeightSources
 
@@ -67,9 +68,10 @@ public struct LiveRefitter: Sendable {
 
   /// A whole model takes no base, and without an adapter there is nothing that `loraScale` could scale.
   private func checkFields(_ source: LiveSource) throws {
-    guard try !FoundSource(at: FilePath(source.path), for: .weights).kind.isAdapter else { return }
-    if source.basePath != nil { throw LiveWeightsError.withoutEffect(field: "base") }
-    if source.adapters.isEmpty, source.loraScale != 1 { throw LiveWeightsError.withoutEffect(field: "lora_scale") }
+    let request = source.request
+    guard try !FoundSource(at: request.path, for: request.role).kind.isAdapter else { return }
+    if request.basePath != nil { throw LiveWeightsError.withoutEffect(field: "base") }
+    if request.adapters.isEmpty, request.loraScale != 1 { throw LiveWeightsError.withoutEffect(field: "lora_scale") }
   }
 
   private func makeInBackground(
@@ -77,12 +79,7 @@ public struct LiveRefitter: Sendable {
   ) async throws -> MadeWeights {
     try await BackgroundExecutor.run(threadCount: workers) { [self] in
       try checkFields(source)
-      var opening = RefitSource.OpeningOptions()
-      opening.base = base
-      opening.basePath = source.basePath.map { FilePath($0) }
-      opening.loraScale = source.loraScale
-      opening.adapters = source.adapters.map { FilePath($0) }
-      let opened = try RefitSource(FilePath(source.path), for: engine, options: opening)
+      let opened = try RefitSource(source.request, for: engine, on: base)
       if opened.usesEngineWeights {
         if let base, let adapters = base.lineage?.adapters, !adapters.isEmpty {
           throw LiveWeightsError.carriesAdapter(base.version, adapters: adapters.map(\.path), bases: [])
@@ -155,7 +152,7 @@ public struct LiveRefitter: Sendable {
     let nonFinite = WrittenWeights()
     let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
     let (engine, file, old) = (engine, digests, base?.digests ?? digests)
-    try await Work.runDigested(jobs, workers: workers) { maker, job in
+    try await Jobs.runDigested(jobs, workers: workers) { maker, job in
       let memory: WeightMemory
       do { memory = try WeightMemory(byteCount: job.byteCount) } catch {
         // Of this weight alone; who asked wants to know what all of them need.
@@ -179,7 +176,7 @@ public struct LiveRefitter: Sendable {
         }
       }
     }
-    let broken = RefitCheck.nonFiniteWarnings(nonFinite.ordered(engine.ranks.map(\.plan)))
+    let broken = RefitCheck.nonFiniteWarnings(nonFinite.ordered(engine.ranks.map(\.plan)), as: engine.pretrained.elementType)
     guard broken.isEmpty else { throw LiveWeightsError.nonFinite(broken) }
     var ranks: [RankDigest] = []
     for (index, file) in engine.ranks.enumerated() {
@@ -208,7 +205,7 @@ public struct LiveRefitter: Sendable {
         for (name, weight) in file.plan.weights where file.contains(name) { jobs.append((weight.stored.byteCount, (rank, name, weight))) }
       }
       let table = DigestTable(rankCount: engine.ranks.count)
-      try await Work.runDigested(jobs, workers: 1) { maker, job in
+      try await Jobs.runDigested(jobs, workers: 1) { maker, job in
         WeightReading(maker, job.name, job.weight.stored, of: engine.ranks[job.rank]) {
           table.set(rank: job.rank, name: job.name, $0)
         }

@@ -34,10 +34,10 @@ extension Plan {
     members["operations"] = .array(operations.map(\.json))
     members["tactics"] = .array(tactics.map(\.json))
     members["weights"] = .object(
-      weights.mapValues {
+      JSONObject(weights.mapValues {
         ["shape": .ints($0.shape), "elementType": .string($0.scheme.name), "layout": .string($0.layout.rawValue),
          "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json]
-      })
+      }))
     return .object(members)
   }
 

@@ -29,7 +29,7 @@ public struct Plan: Sendable, Equatable {
   public var rotaries: [RotaryEmbedding]
   /// Which attentions name by index: a kind of layer each.
   public var caches: [CacheFormat]
-  /// Activations, by ``ValueID``.
+  /// Activations, by `ValueID`.
   public var values: [Value]
   /// Which activation buffer each value lives in, and the width of each buffer.
   public var slots: BufferSlots

@@ -33,7 +33,7 @@ public struct Planner {
   /// The plan without tactics; see ``chooseTactics(_:)``.
   ///
   /// - Parameter sharesEmbedding: lm_head and the embedding table are one weight.
-  /// - Throws: ``UnsupportedModel``.
+  /// - Throws: `UnsupportedModel`.
   public mutating func plan(
     config: CheckpointConfig, rank: Int, sharesEmbedding: Bool
   ) throws(UnsupportedModel) -> Plan {

@@ -36,13 +36,13 @@ public struct TimingCache: Sendable, Equatable {
   public var json: JSONValue {
     [
       "format": .string(Self.formatName), "formatVersion": 1,
-      "devices": .object(entries.mapValues { .array($0.map(\.json)) }),
+      "devices": .object(JSONObject(entries.mapValues { .array($0.map(\.json)) })),
     ]
   }
 
   /// Reads what ``json`` writes. Whether a machine has the kernels is ``PlanTarget/hasKernels(for:)``.
   ///
-  /// - Throws: ``PlanFormatError`` for another format or version, and for tactics with a member missing or of the wrong kind.
+  /// - Throws: `PlanFormatError` for another format or version, and for tactics with a member missing or of the wrong kind.
   public init(json: JSONValue) throws(PlanFormatError) {
     guard json["format"]?.string == Self.formatName, json["formatVersion"]?.int == 1,
       let devices = json["devices"]?.object

@@ -1,4 +1,5 @@
 import Digests
+import Threads
 
 /// A weight that passes by in tiles, and whose digest is wanted.
 protocol DigestedJob {
@@ -10,7 +11,7 @@ protocol DigestedJob {
   func finish(digest: String) throws
 }
 
-extension Work {
+extension Jobs {
   /// Like ``run(_:workers:makeWorker:_:)``, for jobs whose tiles are hashed.
   ///
   /// - Parameters:

@@ -2,6 +2,7 @@ import Files
 import OrderedCollections
 import Synchronization
 import SystemPackage
+public import Threads
 
 /// Compares an engine with its own lineage: every weight's bytes, every plan.
 public struct EngineVerifier: Sendable {
@@ -81,7 +82,7 @@ public struct EngineVerifier: Sendable {
     result.weightCount = jobs.count
     result.byteCount = jobs.reduce(0) { $0 + $1.cost }
     let found = Mutex<[Difference]>([])
-    try await Work.runDigested(jobs, workers: workers, kind: kind) { maker, job in
+    try await Jobs.runDigested(jobs, workers: workers, kind: kind) { maker, job in
       guard let entry = job.file.tensors.header[job.name] else { return nil }
       return WeightReading(maker, job.name, entry.description, of: job.file, progress: progress) { digest in
         guard digest != job.wanted else { return }

@@ -149,7 +149,7 @@ public struct Lineage: Sendable, Equatable {
     ]
     if digestKind != .plain { members["digests"] = .string(digestKind.rawValue) }
     if let files {
-      members["files"] = .object(files.mapValues { ["sha256": .string($0.digest), "source": .string($0.source)] })
+      members["files"] = .object(JSONObject(files.mapValues { ["sha256": .string($0.digest), "source": .string($0.source)] }))
     }
     if let model { members["model"] = .strings(model) }
     if let base { members["base"] = ["kind": .string(base.kind), "path": .string(base.path), "sha256": .string(base.digest)] }
@@ -216,7 +216,7 @@ extension Lineage.Adapter {
 
 extension RankDigest {
   var json: JSONValue {
-    ["file": .string(file), "root": .string(root), "weights": .object(weights.mapValues { .string($0) })]
+    ["file": .string(file), "root": .string(root), "weights": .object(JSONObject(weights.mapValues { .string($0) }))]
   }
   init(json: JSONValue) {
     self.init(

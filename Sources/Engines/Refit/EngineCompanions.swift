@@ -177,6 +177,13 @@ struct EngineCompanions: Sendable {
     }
     if given.files.has(.chatTemplate), !given.files.hasTokenizer {
       for name in files.names where CompanionFiles.part(of: name) == .chatTemplate { files.contents[name] = nil }
+      // The old one may stand in the tokenizer's configuration, too.
+      let name = "tokenizer_config.json"
+      if let content = files[name], let bytes = try? content.bytes(), let json = try? JSONValue(parsing: bytes, allowsNonFinite: true),
+        json["chat_template"].map({ !$0.isNull }) ?? false, files.change(name, { $0["chat_template"] = nil })
+      {
+        changed.append(name)
+      }
     }
     for name in taken { files.contents[name] = given.files[name] }
     owned.formUnion(taken)
@@ -189,7 +196,7 @@ struct EngineCompanions: Sendable {
     let found = new.differences(from: old)
     let parts = TokenizerFiles.Part.allCases.filter { found.contains($0) }
     // What the new files do not have does not come from them.
-    let gone = parts.filter { $0 == .chatTemplate && !new.hasChatTemplate || $0 == .generation && !new.hasGenerationSettings }
+    let gone = parts.filter { $0 == .chatTemplate && !new.hasNamedTemplates || $0 == .generation && !new.hasGenerationSettings }
     func list(_ parts: [TokenizerFiles.Part]) -> String {
       let words = parts.map(\.rawValue)
       return words.count < 3 ? words.joined(separator: " and ") : words.dropLast().joined(separator: ", ") + " and " + words[words.count - 1]

@@ -3,6 +3,7 @@ import JSON
 import Networks
 import OrderedCollections
 import Tensors
+import Threads
 import WeightSources
 
 /// Finds everything that is wrong with a source before anything is written, and what becomes of each weight.
@@ -93,7 +94,7 @@ struct RefitCheck {
     switch obstacle {
     case .missing where isOptional, .emptied where isOptional: nil
     case .missing(let part) where part == EmbeddingSharing.logits && hasEmbedding(rank): .tied(rank: rank)
-    case .missing(let part): .missing(tensor: part, rank: rank)
+    case .missing(let part): .missing(tensor: part, rank: rank, isStripped: source.engine?.ranks.contains { $0.isStripped } ?? false)
     case .emptied(let part): .notInitialized(tensor: part, rank: rank)
     case .shape(let part, let wanted, let found):
       .shapeMismatch(tensor: part, rank: rank, engine: wanted, checkpoint: found)
@@ -102,11 +103,20 @@ struct RefitCheck {
     }
   }
 
+  /// Whether a build would make one table of the source's two, of which the engine has two. (Stripped, it never had values to tell by.)
+  private func sharesTables() throws -> Bool {
+    guard let config = source.config, source.adapters.isEmpty, let plan = engine.ranks.last?.plan, plan.weights[EmbeddingSharing.logits] != nil,
+      !engine.ranks.contains(where: { $0.isStripped })
+    else { return false }
+    return try EmbeddingSharing.decide(config: config, source: source.weights, rank: plan.rank)
+  }
+
   private func hasEmbedding(_ rank: Int) -> Bool {
     (source.weights.description(of: EmbeddingSharing.embedding, rank: rank)?.elementCount ?? 0) > 0
   }
 
   private func valueProblems(_ frozen: [(rank: Int, name: String)]) async throws -> [RefitProblem] {
+    if try sharesTables() { return [.shared] }
     enum Question: Sendable { case frozen(rank: Int, name: String), tied(rows: Range<Int>) }
     var questions: [(cost: Int, job: Question)] = frozen.map { [ranks = engine.ranks] rank, name in
       (ranks[rank].plan.weights[name]?.stored.byteCount ?? 0, .frozen(rank: rank, name: name))
@@ -122,7 +132,7 @@ struct RefitCheck {
     }
     let found = FoundProblems()
     let (engine, source) = (engine, source)
-    try await Work.run(questions, workers: workers, makeWorker: { WeightMaker() }) { maker, question in
+    try await Jobs.run(questions, workers: workers, makeWorker: { WeightMaker() }) { maker, question in
       switch question {
       case .frozen(let rank, let name):
         let file = engine.ranks[rank]
@@ -155,7 +165,9 @@ struct RefitCheck {
   private func baseWarnings() -> [String] {
     source.adapters.compactMap { adapter in
       guard let base = adapter.trainedOn, !source.model.isEmpty, !source.model.include(base) else { return nil }
-      return "the adapter \(adapter.path) was trained on '\(base)', and is put on '\(source.model.all.joined(separator: "' or '"))': "
+      // Names out of files: on one line, and not for ever.
+      let names = source.model.all.prefix(3).map { "'\(NameSummary.shortened($0, to: 60))'" }.joined(separator: " or ")
+      return "the adapter \(adapter.path.inMessage) was trained on '\(NameSummary.shortened(base, to: 60))', and is put on \(names): "
         + "if these are two models, answers will be wrong"
     }
   }
@@ -197,19 +209,20 @@ struct RefitCheck {
       }
     }
     let found = WrittenWeights()
-    try await Work.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { [source] maker, job in
+    try await Jobs.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { [source] maker, job in
       var count = 0
       unsafe try maker.make(job.program, from: source.weights, rank: job.rank) { _, bytes in
         unsafe count += NonFinite.count(bytes, job.program)
       }
       if count > 0 { found.add(WrittenWeight(rank: job.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: count)) }
     }
-    return Self.nonFiniteWarnings(found.ordered(engine.ranks.map(\.plan)))
+    return Self.nonFiniteWarnings(found.ordered(engine.ranks.map(\.plan)), as: engine.pretrained.elementType)
   }
 
-  static func nonFiniteWarnings(_ weights: [WrittenWeight]) -> [String] {
+  /// - Parameter type: The engine's.
+  static func nonFiniteWarnings(_ weights: [WrittenWeight], as type: ElementType) -> [String] {
     let found = weights.filter { $0.nonFiniteCount > 0 }
-    func line(_ place: String, _ count: Int) -> String { "\(place): \(count) value(s) are NaN or infinite" }
+    func line(_ place: String, _ count: Int) -> String { "\(place): \(count) value(s) are \(NumberFormat.nonFiniteText(type))" }
     guard found.count > 10 else { return found.map { line("rank \($0.rank): \($0.name)", $0.nonFiniteCount) } }
     // Of many, those that differ only in rank and layer are one line.
     var groups: OrderedDictionary<String, (weights: Int, values: Int)> = [:]

@@ -14,7 +14,7 @@ extension RefitProblem {
     case .elementType: heading = "Failed to refit weight: element type mismatch"
     case .sharding: heading = "The model cannot be shared out over the engine's ranks"
     case .configuration: heading = "The source's configuration cannot be used"
-    case .emptied: heading = "Failed because weight is not initialized in model"
+    case .emptied, .ungathered: heading = "Failed because weight is not initialized in model"
     default: return nil
     }
     switch problem {
@@ -25,7 +25,7 @@ extension RefitProblem {
     case .elementType(let tensor, let found, let supported):
       self = .source(
         heading: heading, detail: "\(NameSummary.shortened(tensor))  checkpoint \(found)", remedy: "Supported: \(supported.joined(separator: ", ")).")
-    case .missing(let names), .emptied(let names), .unexpected(let names, _), .misnamed(let names, _, _):
+    case .missing(let names), .emptied(let names), .ungathered(let names), .unexpected(let names, _), .misnamed(let names, _, _):
       self = .source(heading: heading, detail: NameSummary(names).description, remedy: Self.remedy(problem, path), count: names.count)
     case .configuration(let key, let file, let reason):
       self = .source(
@@ -51,6 +51,7 @@ extension RefitProblem {
     switch problem {
     case .misnamed(_, let cause, let remedy): "\(cause). \(remedy)"
     case .emptied: "Give the full weights instead of pruned or stripped ones."
+    case .ungathered: WeightSourceError.gathering
     case .unexpected(let names, _): WeightSourceError.remedy(unexpected: names.count)
     default: "Check that \(path) is complete and that its configuration is from the same revision."
     }

@@ -4,7 +4,7 @@ public import WeightSources
 /// One reason why a source cannot be refitted into an engine, or something to know about it.
 public enum RefitProblem: Sendable, Equatable {
   /// A tensor that a refittable or absent weight needs is not in the source.
-  case missing(tensor: String, rank: Int)
+  case missing(tensor: String, rank: Int, isStripped: Bool = false)
   case shapeMismatch(tensor: String, rank: Int, engine: [Int], checkpoint: [Int])
   case elementType(tensor: String, rank: Int, engine: String, checkpoint: String)
   /// The tensor is there with no elements.
@@ -19,6 +19,8 @@ public enum RefitProblem: Sendable, Equatable {
   case frozenDiffers(weight: String, rank: Int)
   /// The engine shares lm_head with the embedding table, the source has two different tables.
   case untied
+  /// The engine has a table of its own for lm_head, the source has one for both: a build would share it.
+  case shared
   /// The engine has its own lm_head, the source has none.
   case tied(rank: Int)
   /// A LoRA adapter over weights that carry one already: the engine's own, or those of another that is the source.
@@ -49,7 +51,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .plan: "Plans differ"
     case .vocabulary: "Failed to refit weight: shape mismatch (the vocabulary has another size)"
     case .frozenDiffers: "Weights that this engine does not let a refit change have other values"
-    case .untied, .tied: "Tied and untied embeddings"
+    case .untied, .tied, .shared: "Tied and untied embeddings"
     case .adapterOnAdapter(_, _, let isSource):
       isSource ? "The source's weights already carry an adapter" : "The engine's weights already carry an adapter"
     case .sharding: "The checkpoint is sharded for other ranks"
@@ -76,7 +78,7 @@ public enum RefitProblem: Sendable, Equatable {
   /// One line of the table below the heading.
   public var detail: String {
     switch self {
-    case .missing(let tensor, let rank): "rank \(rank)  \(tensor)"
+    case .missing(let tensor, let rank, _): "rank \(rank)  \(tensor)"
     case .shapeMismatch(let tensor, let rank, let engine, let checkpoint):
       "rank \(rank)  \(tensor)  engine \(engine)  checkpoint \(checkpoint)"
     case .elementType(let tensor, let rank, let engine, let checkpoint):
@@ -87,6 +89,7 @@ public enum RefitProblem: Sendable, Equatable {
       "vocab_size  engine \(engine)  checkpoint \(checkpoint)" + (tensors.isEmpty ? "" : "  (\(tensors.joined(separator: ", ")))")
     case .frozenDiffers(let weight, let rank): "rank \(rank)  \(weight)"
     case .untied: "the engine uses its embedding table as lm_head; the checkpoint has a different lm_head.weight"
+    case .shared: "the engine has an lm_head.weight of its own; the source has one table for both"
     case .tied(let rank): "rank \(rank)  the engine has its own lm_head.weight; the checkpoint has none (tied)"
     case .sharding(let field, let engine, let checkpoint, _, _): "\(field)  engine \(engine)  checkpoint \(checkpoint)"
     case .edited(let file): "\(file)  the plan, or lineage.json, is not what was written"
@@ -102,6 +105,7 @@ public enum RefitProblem: Sendable, Equatable {
   /// What to do about it, in a sentence or two.
   public var remedy: String {
     switch self {
+    case .missing(_, _, true): "The source is a stripped engine: give the checkpoint that it was built from, or the engine before it was stripped."
     case .missing: "Give the complete checkpoint the engine was built for, converted with the same --tp_size and --pp_size."
     case .shapeMismatch: "Shapes are part of the plan: build a new engine with trtllm-build."
     case .elementType: "Convert the model again to float16, bfloat16 or float32."
@@ -122,7 +126,7 @@ public enum RefitProblem: Sendable, Equatable {
       "Give the tokenizer that these weights were trained with, or pass --keep_tokenizer to change weights only."
     case .unusableFiles: "Save or download these files of the source again, or pass --keep_tokenizer to leave the engine's as they are."
     case .warning: "Mend what they tell of, or leave --strict out."
-    case .untied: "Build a new engine with trtllm-build from this checkpoint."
+    case .untied, .shared: "Build a new engine with trtllm-build from this source."
     case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
     case .adapterOnAdapter(_, _, true):
       "Adapters are never stacked silently: name an engine or a checkpoint without adapters as --checkpoint_dir."

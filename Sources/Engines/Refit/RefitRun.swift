@@ -1,5 +1,6 @@
 import Synchronization
 public import SystemPackage
+import Threads
 
 /// How far a refit has come, in bytes of the engine's weights.
 public struct RefitProgress: Sendable, Equatable {

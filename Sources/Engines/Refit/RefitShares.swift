@@ -1,6 +1,7 @@
 import Files
 import JSON
 import SystemPackage
+import Threads
 
 /// One refit done by several processes, each writing some of the ranks.
 ///

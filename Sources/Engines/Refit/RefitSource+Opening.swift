@@ -6,36 +6,22 @@ import Tensors
 public import WeightSources
 
 extension RefitSource {
-  /// What a source is to be read with.
-  public struct OpeningOptions: Sendable {
-    /// Base weights for an adapter, where they are not to be the engine's own.
-    public var basePath: FilePath?
-    /// Stands for the engine's own weights: a version of a running engine.
-    public var base: LiveBase?
-    /// Multiplies an adapter's change.
-    public var loraScale = 1.0
-    /// More adapters, on top of whatever the source is.
-    public var adapters: [FilePath] = []
-    /// What the path is named for: an adapter where it must be one, also where a model lies beside it.
-    public var role = SourceRole.weights
-    /// The path's own weights, on the engine's own where it is an adapter.
-    public init() {}
-  }
-
   /// Opens a checkpoint, a Hugging Face directory, a GGUF file, a LoRA adapter (of PEFT, or in a GGUF file) or another
   /// engine as weights for `engine`.
   ///
   /// Whole models are sharded and converted on the way, as the engine's mapping says; nothing is written.
-  public init(_ path: FilePath, for engine: EngineDirectory, options: OpeningOptions = OpeningOptions()) throws {
-    var adapters = options.adapters
-    let found = try FoundSource(at: path, for: options.role)
+  ///
+  /// - Parameter running: Stands for the engine's own weights: a version of a running engine.
+  public init(_ request: SourceRequest, for engine: EngineDirectory, on running: LiveBase? = nil) throws {
+    var adapters = request.adapters
+    let found = try FoundSource(at: request.path, for: request.role)
     let (kind, path) = (found.kind, found.path)
     var base: FoundSource? = found
     var warnings: [SourceWarning] = []
     if kind.isAdapter {
       adapters.insert(path, at: 0)
       warnings = found.warnings
-      base = try options.basePath.map { try FoundSource(at: $0, for: .base) }
+      base = try request.basePath.map { try FoundSource(at: $0, for: .base) }
     }
     let basePath = base?.path
     var source: RefitSource
@@ -43,12 +29,13 @@ extension RefitSource {
       source = try Self.model(base, for: engine)
     } else {
       source = RefitSource(
-        weights: EngineWeights(engine.ranks, made: options.base?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
+        weights: EngineWeights(engine.ranks, made: running?.ranks ?? []), config: nil, kind: kind.rawValue, path: path,
         usesEngineWeights: true)
-      source.base = options.base
-      source.model = options.base?.lineage?.model.map { ModelNames($0) } ?? Self.names(of: engine)
+      source.base = running
+      source.model = running?.lineage?.model.map { ModelNames($0) } ?? Self.names(of: engine)
     }
-    guard !adapters.isEmpty, source.problems.isEmpty else { self = source; return }
+    // On weights of another structure no adapter can be tried: what differs is told when the source is checked.
+    guard !adapters.isEmpty, source.problems.isEmpty, StructureCheck(engine: engine).problems(source).isEmpty else { self = source; return }
     if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {
       throw EngineError(
         engine.path,
@@ -74,14 +61,14 @@ extension RefitSource {
         source.companions.append(Companions(files: carried, path: adapterPath, isModel: false))
         let adapter = try LoRAAdapter(found, for: layout)
         let adapted = try AdaptedWeights(
-          base: source.weights, adapter: adapter, layout: layout, strength: options.loraScale, sharesEmbedding: shares,
+          base: source.weights, adapter: adapter, layout: layout, strength: request.loraScale, sharesEmbedding: shares,
           tiesEmbeddings: engine.pretrained.tieWordEmbeddings)
         for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
         source.weights = adapted
         source.warnings += adapted.warnings
         source.adapters.append(
           Lineage.Adapter(
-            path: adapterPath.string, digest: try Self.digest(adapter), scale: options.loraScale, trainedOn: trainedOn))
+            path: adapterPath.string, digest: try Self.digest(adapter), scale: request.loraScale, trainedOn: trainedOn))
       } catch let error as AdapterError {
         problems += error.problems.map { .adapter(path: error.path.string, Self.explained($0, adapterNames[given], model: source.model)) }
       } catch {
@@ -106,6 +93,9 @@ extension RefitSource {
     }
     self = source
   }
+
+  /// As above, of a path's weights as they are.
+  public init(_ path: FilePath, for engine: EngineDirectory) throws { try self.init(SourceRequest(path), for: engine) }
 
   /// A complete model, not an adapter.
   private static func model(_ found: FoundSource, for engine: EngineDirectory) throws -> RefitSource {
@@ -174,7 +164,7 @@ extension RefitSource {
 
   /// A problem whose cause is that the adapter was trained on another model, where that is so.
   private static func explained(_ problem: AdapterProblem, _ trainedOn: String?, model: ModelNames) -> AdapterProblem {
-    guard let trainedOn, [.modules, .shapes, .architecture].contains(problem.kind), model.isEmpty || !model.include(trainedOn) else { return problem }
+    guard let trainedOn, problem.suggestsOtherModel, [.modules, .shapes, .architecture].contains(problem.kind), model.isEmpty || !model.include(trainedOn) else { return problem }
     var problem = problem
     problem.remedy = "It names \(NameSummary([trainedOn])) as the base it was trained on: use an engine of that model."
     return problem

@@ -3,6 +3,7 @@ import Files
 import JSON
 import OrderedCollections
 public import SystemPackage
+public import Threads
 import WeightSources
 
 /// Puts new weights into an engine without building it again: checks everything, then writes a whole new engine
@@ -130,7 +131,7 @@ public struct Refitter: Sendable {
         ranks, inputs: inputs, to: target, progress: progress, lineage: lineage, companions: prepared.companions)
     }
     summary.ignored = prepared.ignored
-    summary.warnings = RefitCheck.nonFiniteWarnings(summary.weights)
+    summary.warnings = RefitCheck.nonFiniteWarnings(summary.weights, as: engine.pretrained.elementType)
     return summary
   }
 
@@ -258,7 +259,7 @@ public struct Refitter: Sendable {
       }
     }
     let found = WrittenWeights()
-    try await Work.run(jobs, workers: options.workers, makeWorker: { WeightMaker() }) { maker, job in
+    try await Jobs.run(jobs, workers: options.workers, makeWorker: { WeightMaker() }) { maker, job in
       let rank = ranks[job.rank]
       if try !maker.agrees(job.name, job.program, source: rank.source, engine: files[job.rank]) {
         found.add(WrittenWeight(rank: rank.plan.rank, name: job.name, fate: .refitted, byteCount: 0))

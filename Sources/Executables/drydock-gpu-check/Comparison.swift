@@ -2,6 +2,7 @@ import Engines
 import Execution
 import Files
 import SystemPackage
+import Threads
 
 /// A model of random weights on the card: against the processor, and against itself in every other order of work, to the bit.
 struct Comparison {

@@ -71,7 +71,7 @@ public struct CheckpointConfig: Sendable {
     guard json.object != nil else { throw CheckpointError(path, .refused(reason: "should hold a JSON object, but holds \(json.kind).")) }
     self.json = json
     try fields.checkTogether(
-      strings: ["architecture", "dtype"], counts: ["hidden_size", "num_hidden_layers", "num_attention_heads"],
+      path: path, strings: ["architecture", "dtype"], counts: ["hidden_size", "num_hidden_layers", "num_attention_heads"],
       optionalCounts: ["num_key_value_heads", "head_size", "intermediate_size", "vocab_size", "max_position_embeddings"])
     architecture = try fields.required("architecture", fields.string("architecture"))
     elementType = try Self.type(fields, "dtype", default: nil)
@@ -101,7 +101,7 @@ public struct CheckpointConfig: Sendable {
       throw fields.failed("embedding_sharding_dim", "is \(embeddingShardingDimension) instead of 0 or 1")
     }
     isPruned = try fields.bool("is_pruned") ?? false
-    mapping = try Mapping(json["mapping"], fields)
+    mapping = try Mapping(json["mapping"], path: path)
     quantization = try Quantization(json["quantization"], fields)
     guard mapping.pipelineParallel <= layerCount else {
       throw CheckpointError(

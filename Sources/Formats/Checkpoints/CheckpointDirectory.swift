@@ -30,7 +30,7 @@ public final class CheckpointDirectory: Sendable {
   public init(_ path: FilePath) throws(CheckpointError) {
     self.path = path
     (json, configText) = try Self.readConfig(path)
-    mapping = try Mapping(json["mapping"], FieldReader(json, path: path.appending("config.json")))
+    mapping = try Mapping(json["mapping"], path: path.appending("config.json"))
     let expected = (0..<mapping.fileCount).map { Self.rankName($0) }
     let names: [String]
     do throws(FileError) { names = try Directory.names(in: path) } catch { throw CheckpointError(path, .file(error)) }
@@ -40,6 +40,7 @@ public final class CheckpointDirectory: Sendable {
     for name in names {
       switch Directory.kind(of: path.appending(name)) {
       case .directory: directories.append(name)
+      case .file where name.hasPrefix("._") || AuxiliaryFile.isWeights(name) && !Self.isRankFile(name): break
       case .file where !Self.isRankFile(name) && name != "config.json": auxiliary.append(name)
       default: present.insert(name)
       }

@@ -1,4 +1,5 @@
 import Files
+import Threads
 
 /// A range to be copied from one file to another.
 struct CopyPiece: Sendable {

@@ -1,6 +1,7 @@
 import Files
 import Safetensors
 import Synchronization
+import Threads
 
 /// Digests of many tensors, taken by several threads.
 enum DigestTable {

@@ -1,40 +1,31 @@
 import JSON
 import SystemPackage
 
-/// Reads typed fields out of a JSON object; null counts as absent, a value of another kind is an error.
-struct FieldReader {
-  let json: JSONValue
-  let path: FilePath
-  let prefix: String
+/// Members of a checkpoint's JSON files.
+typealias FieldReader = JSONFields<CheckpointError>
 
+extension JSONFields<CheckpointError> {
   init(_ json: JSONValue, path: FilePath, prefix: String = "") {
-    self.json = json
-    self.path = path
-    self.prefix = prefix
-  }
-
-  func failed(_ key: String, _ reason: String) -> CheckpointError {
-    CheckpointError(path, .field(prefix + key, reason: reason))
-  }
-  func requireObject(_ name: String) throws(CheckpointError) {
-    guard json.object != nil || json.isNull else {
-      throw CheckpointError(path, .field(name, reason: "should be an object, but is \(json.kind)"))
+    self.init(json, prefix: prefix) { name, fault in
+      switch fault {
+      case .kind(let found, let expected): CheckpointError(path, .field(name, reason: "should be \(expected), but is \(Self.text(found))"))
+      case .other(let reason): CheckpointError(path, .field(name, reason: reason))
+      }
     }
   }
-  private func value<Value>(_ key: String, _ kind: String, _ read: (JSONValue) -> Value?) throws(CheckpointError) -> Value? {
-    guard let found = json[key], !found.isNull else { return nil }
-    guard let value = read(found) else { throw failed(key, "should be \(kind), but is \(Self.text(found))") }
-    return value
-  }
-
   /// A value out of a file may be of any length.
   private static func text(_ value: JSONValue) -> String {
     let text = value.serialized()
     return text.utf8.count <= 60 ? text : "\(text.prefix(50))…"
   }
 
+  /// The object's own name stands in the prefix.
+  func requireObject() throws(CheckpointError) {
+    guard json.object != nil || json.isNull else { throw inside(json, prefix: String(prefix.dropLast())).failed("", "should be an object, but is \(json.kind)") }
+  }
+
   /// Looks at several fields, so that all that cannot be used are told together; one alone is left to its reader.
-  func checkTogether(strings: [String], counts: [String], optionalCounts: [String]) throws(CheckpointError) {
+  func checkTogether(path: FilePath, strings: [String], counts: [String], optionalCounts: [String]) throws(CheckpointError) {
     var problems: [String] = []
     func look(_ key: String, _ read: () throws(CheckpointError) -> Bool) {
       do throws(CheckpointError) {
@@ -49,27 +40,12 @@ struct FieldReader {
     guard problems.count < 2 else { throw CheckpointError(path, .fields(problems)) }
   }
 
-  func int(_ key: String) throws(CheckpointError) -> Int? { try value(key, "a whole number", \.int) }
-  func double(_ key: String) throws(CheckpointError) -> Double? { try value(key, "a number", \.double) }
-  func bool(_ key: String) throws(CheckpointError) -> Bool? { try value(key, "true or false", \.bool) }
-  func string(_ key: String) throws(CheckpointError) -> String? { try value(key, "a string", \.string) }
-  func strings(_ key: String) throws(CheckpointError) -> [String]? {
-    try value(key, "an array of strings") { json in
-      guard let elements = json.array else { return nil }
-      let strings = elements.compactMap(\.string)
-      return strings.count == elements.count ? strings : nil
-    }
-  }
   /// A field under its name, or under an older one.
   func first<Value>(
     _ key: String, _ older: String, _ read: (String) throws(CheckpointError) -> Value?
   ) throws(CheckpointError) -> Value? {
     if let value = try read(key) { return value }
     return try read(older)
-  }
-  func required<Value>(_ key: String, _ value: Value?) throws(CheckpointError) -> Value {
-    guard let value else { throw failed(key, "is missing") }
-    return value
   }
 
   /// A count from 1 up to a size that no product of three of them overflows.

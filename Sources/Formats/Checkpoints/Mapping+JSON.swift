@@ -1,13 +1,14 @@
 public import JSON
+import SystemPackage
 
 extension Mapping {
   /// Reads the `mapping` object of a configuration; nil is one rank.
   ///
   /// - Throws: ``CheckpointError/Problem`` `.field` or `.mapping`; the caller adds the path.
-  init(_ json: JSONValue?, _ fields: FieldReader) throws(CheckpointError) {
-    let reader = FieldReader(json ?? .object([:]), path: fields.path, prefix: "mapping.")
-    try reader.requireObject("mapping")
-    func failed(_ reason: String) -> CheckpointError { CheckpointError(fields.path, .mapping(reason: reason)) }
+  init(_ json: JSONValue?, path: FilePath) throws(CheckpointError) {
+    let reader = FieldReader(json ?? .object([:]), path: path, prefix: "mapping.")
+    try reader.requireObject()
+    func failed(_ reason: String) -> CheckpointError { CheckpointError(path, .mapping(reason: reason)) }
     func size(_ key: String) throws(CheckpointError) -> Int? {
       // -1 is upstream's "not given".
       guard let value = try reader.int(key), value != -1 else { return nil }

@@ -45,14 +45,20 @@ public struct ModelNames: Sendable, Equatable {
   }
 
   private static func key(_ name: String) -> String {
-    var rest = name.split(separator: "/").last.map(String.init)?.lowercased() ?? ""
+    var rest = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init)?.lowercased() ?? ""
     for ending in [".gguf", ".safetensors"] where rest.hasSuffix(ending) { rest.removeLast(ending.count) }
     // `.Q4_K_M`, `-IQ3_XS`, `.BF16`: how a file's numbers are stored does not make another model.
     if let mark = rest.lastIndex(where: { $0 == "." || $0 == "-" }), isNumberFormat(rest[rest.index(after: mark)...]) {
       rest = String(rest[..<mark])
     }
+    // Copies in fewer bits of the very model, as adapters are trained on them, and of the same numbers in another format.
+    while let ending = copyEndings.first(where: { rest.count > $0.count && rest.hasSuffix($0) }) { rest.removeLast(ending.count) }
     return rest.split { !$0.isLetter && !$0.isNumber }.joined(separator: "-")
   }
+  private static let copyEndings = [
+    "-bnb-4bit", "-bnb-8bit", "-unsloth", "-4bit", "-8bit", "-int4", "-int8", "-gptq", "-awq", "-fp8", "-fp8-dynamic", "-nf4", "-w4a16", "-w8a8", "-w8a16",
+    "-hf", "-gguf", "-mlx",
+  ]
   private static func isNumberFormat(_ text: Substring) -> Bool {
     if ["f16", "bf16", "f32", "fp16", "fp32", "float16", "bfloat16", "float32"].contains(text) { return true }
     let rest = text.drop { $0 == "i" }.drop { $0 == "t" }

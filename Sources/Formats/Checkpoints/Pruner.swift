@@ -1,6 +1,7 @@
 import Files
 import Safetensors
 public import SystemPackage
+import Threads
 
 /// Makes a copy of a checkpoint in which some tensors have no values.
 ///

@@ -62,8 +62,8 @@ public struct Quantization: Sendable, Hashable {
 
 extension Quantization {
   init(_ json: JSONValue?, _ fields: FieldReader) throws(CheckpointError) {
-    let reader = FieldReader(json ?? .object([:]), path: fields.path, prefix: "quantization.")
-    try reader.requireObject("quantization")
+    let reader = fields.inside(json ?? .object([:]), prefix: "quantization.")
+    try reader.requireObject()
     self.init()
     algorithm = try Self.algorithm(reader, "quant_algo")
     cacheAlgorithm = try Self.algorithm(reader, "kv_cache_quant_algo")
@@ -95,7 +95,7 @@ extension Quantization {
       throw reader.failed("quantized_layers", "is missing or not an object")
     }
     for (name, value) in members {
-      let layer = FieldReader(value, path: reader.path, prefix: "quantized_layers.\(name).")
+      let layer = reader.inside(value, prefix: "quantized_layers.\(name).")
       layers[name] = try Self.algorithm(layer, "quant_algo")
     }
     for (name, algorithm) in layers {

@@ -1,6 +1,7 @@
 import Files
 import Safetensors
 public import SystemPackage
+import Threads
 
 /// Rebuilds the checkpoint that a skeleton was made from, its rank files byte for byte, taking the values that are
 /// gone from a full checkpoint.

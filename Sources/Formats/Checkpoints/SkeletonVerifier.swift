@@ -2,6 +2,7 @@ import Files
 import Safetensors
 import Synchronization
 import SystemPackage
+import Threads
 
 /// Says whether a checkpoint is the one that a skeleton was made from.
 public struct SkeletonVerifier: Sendable {

@@ -22,6 +22,12 @@ public struct AuxiliaryFile: Sendable, Equatable {
     contents = .bytes(bytes)
   }
 
+  /// Whether a file of this name holds weights, of whatever model: gigabytes that do not travel with those of another.
+  public static func isWeights(_ name: String) -> Bool {
+    if [".safetensors", ".safetensors.index.json", ".gguf", ".pt", ".pth", ".ckpt"].contains(where: name.hasSuffix) { return true }
+    return name.hasSuffix(".bin") && ["pytorch_model", "model", "adapter_model", "optimizer"].contains(where: name.hasPrefix)
+  }
+
   /// 0 for a file that is not there.
   package var byteCount: Int {
     switch contents {

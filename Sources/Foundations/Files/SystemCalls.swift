@@ -128,8 +128,9 @@ enum SystemCalls {
     _ = try check(path, "opendir", unsafe path.withCString { unsafe drydock_list($0, &block, &byteCount) })
     defer { unsafe drydock_free(block) }
     var names: [String] = []
-    for unsafe bytes in unsafe UnsafeRawBufferPointer(start: block, count: byteCount).split(separator: 0) {
-      guard let name = unsafe String(validating: bytes, as: UTF8.self) else {
+    let pieces = unsafe UnsafeRawBufferPointer(start: block, count: byteCount).split(separator: 0)
+    for index in unsafe pieces.indices {
+      guard let name = unsafe String(validating: pieces[index], as: UTF8.self) else {
         throw FileError(path, .refused(reason: "holds a file whose name is not UTF-8. Rename it."))
       }
       names.append(name)

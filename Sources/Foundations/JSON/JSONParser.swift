@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension JSONValue {
   /// Reads one JSON document (RFC 8259) that fills `bytes`.
   ///

@@ -1,5 +1,3 @@
-public import OrderedCollections
-
 /// A JSON document as a tree that loses nothing: members keep their order, numbers their spelling.
 ///
 /// Configuration files travel through Drydock and must come out as they went in (`1e-05` stays `1e-05`,
@@ -12,9 +10,6 @@ public enum JSONValue: Sendable, Hashable {
   case array([JSONValue])
   case object(JSONObject)
 }
-
-/// An object's members in the order in which they were written.
-public typealias JSONObject = OrderedDictionary<String, JSONValue>
 
 /// A number as its author spelled it.
 public struct JSONNumber: Sendable, Hashable {

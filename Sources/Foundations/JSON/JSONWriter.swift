@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension JSONValue {
   /// The document as text.
   ///
@@ -30,7 +28,7 @@ private struct JSONWriter {
       }
     case .object(let members):
       list("{", "}", count: members.count, level: level) { writer, index in
-        let (key, value) = members.elements[index]
+        let (key, value) = members[index]
         writer.write(key)
         writer.text += writer.indent == nil ? ":" : ": "
         writer.write(value, level: level + 1)

@@ -62,10 +62,12 @@ public struct NameSummary: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The name on one line, without its middle where it is longer than ``nameLimit``.
-  public static func shortened(_ name: String) -> String {
+  ///
+  /// - Parameter limit: Characters; by default what leaves room for ten of them.
+  public static func shortened(_ name: String, to limit: Int = nameLimit) -> String {
     // Names come out of files: a line break in one would look like another message.
     let line = String(name.map { $0.isNewline ? " " : $0 })
-    guard line.count > nameLimit else { return line }
-    return "\(line.prefix(nameLimit / 2 - 1))…\(line.suffix(nameLimit / 2))"
+    guard line.count > limit else { return line }
+    return "\(line.prefix(limit / 2 - 1))…\(line.suffix(limit / 2))"
   }
 }

@@ -34,6 +34,17 @@ extension NumberFormat {
     }
   }
 
+  /// How many of a buffer's elements are NaN or infinite; 0 for types that are not float32, float16 or bfloat16.
+  public static func nonFiniteCount(_ bytes: UnsafeRawBufferPointer, _ type: ElementType) -> Int {
+    guard let kernel = kernelType(type) else { return 0 }
+    return unsafe Int(dk_count_nonfinite(dk_best_isa(), bytes.baseAddress, kernel, Int64(bytes.count * 8 / type.bitWidth)))
+  }
+
+  /// What such elements are said to be, where weights were rounded to a type: float16 holds less than models are trained in.
+  public static func nonFiniteText(_ type: ElementType) -> String {
+    "NaN or infinite" + (type == .float16 ? " (float16 ends at 65504; bfloat16 does not)" : "")
+  }
+
   /// The types that models are stored in have vector kernels, which round alike on every instruction set.
   private static func kernelType(_ type: ElementType) -> dk_type? {
     switch type {

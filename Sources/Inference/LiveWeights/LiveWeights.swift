@@ -1,5 +1,6 @@
 public import Engines
 public import Execution
+import Threads
 
 /// The weights of a running engine: versions beside each other, one of which chooses the tokens.
 ///
@@ -71,7 +72,7 @@ public actor LiveWeights {
   private let refitter: LiveRefitter
   private let workers: Int
   private let fileName: String
-  private let thread: OwnThread
+  private let thread: SerialThread
   nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
   /// Which version chose which token.
   public nonisolated let log: WeightVersionLog
@@ -89,7 +90,7 @@ public actor LiveWeights {
   ///   - refitter: Of the same engine directory.
   ///   - workers: Threads that make weights, at the lowest priority.
   public init(engine: any WeightStore, loop: EngineLoop, refitter: LiveRefitter, workers: Int = 1) throws {
-    thread = try OwnThread.start()
+    thread = try SerialThread.start()
     self.engine = engine
     self.loop = loop
     self.refitter = refitter

@@ -1,4 +1,5 @@
 public import Execution
+import Threads
 
 /// Runs requests on an executor, many at a time: one thread that plans a step, runs it, chooses tokens, and delivers
 /// them.
@@ -27,7 +28,9 @@ public final class EngineLoop: Sendable {
     self.options = options
     let core = LoopCore()
     self.core = core
-    try LoopThread.start { LoopWorker(executor: executor, core: core, options: options).run() }
+    do { try PlainThread.start { LoopWorker(executor: executor, core: core, options: options).run() } } catch {
+      throw .threadNotStarted(errno: error.code)
+    }
   }
   deinit { core.requestStop(.now) }
 

@@ -1,6 +1,10 @@
+import Engines
 import HTTPTypes
 import Hummingbird
+import Inference
 import JSON
+import SystemPackage
+import WeightSources
 
 /// `/admin/v1/weights`: versions of the engine's weights, made, activated, undone and dropped while it serves.
 struct WeightsEndpoints: Sendable {
@@ -14,30 +18,30 @@ struct WeightsEndpoints: Sendable {
     return [
       Route(.get, path) { _, context in Response(json: try await logged(context) { try await weights.overview() }) },
       Route(.post, path + "/prepare") { request, context in
-        var fields = try await fields(request, context)
-        let source = try await source(&fields, context)
+        let fields = try await fields(request, context)
+        let source = try await source(fields, context)
         try refuseUnknown(fields)
         return Response(json: try await logged(context) { try await weights.prepare(source) })
       },
       Route(.post, path + "/activate") { request, context in
-        var fields = try await fields(request, context)
+        let fields = try await fields(request, context)
         guard let version = try fields.string("version") else {
           throw fields.missing("version", "version is missing; it must be one of those that GET \(path) lists.")
         }
-        let inFlight = try inFlight(&fields)
+        let inFlight = try inFlight(fields)
         try refuseUnknown(fields)
         return Response(json: try await logged(context) { try await weights.activate(version: version, inFlight: inFlight) })
       },
       Route(.post, path + "/undo") { request, context in
-        var fields = try await fields(request, context, optional: true)
-        let inFlight = try inFlight(&fields)
+        let fields = try await fields(request, context, optional: true)
+        let inFlight = try inFlight(fields)
         try refuseUnknown(fields)
         return Response(json: try await logged(context) { try await weights.undo(inFlight: inFlight) })
       },
       Route(.post, path + "/refit") { request, context in
-        var fields = try await fields(request, context)
-        let source = try await source(&fields, context)
-        let inFlight = try inFlight(&fields)
+        let fields = try await fields(request, context)
+        let source = try await source(fields, context)
+        let inFlight = try inFlight(fields)
         try refuseUnknown(fields)
         return Response(
           json: try await logged(context) {
@@ -64,7 +68,7 @@ struct WeightsEndpoints: Sendable {
     return try await core.read(request, context, limit: min(core.options.maximumBodyBytes, 1 << 20)) { body, _ in FieldReader(body) }
   }
 
-  private func source(_ fields: inout FieldReader, _ context: ServingContext) async throws -> WeightSourceRequest {
+  private func source(_ fields: FieldReader, _ context: ServingContext) async throws -> LiveSource {
     let root = administration.weightsRoot
     guard let name = try fields.string("source") else {
       throw fields.missing("source", "source is missing; it must be the path of weights below this server's weights root.")
@@ -81,14 +85,15 @@ struct WeightsEndpoints: Sendable {
     let files = { @Sendable [weights] in weights.files(of: $0) }
     // Paths are looked up on other threads: disks may be slow, and networks hang.
     return try await core.work(context, .small) { _ in
-      WeightSourceRequest(
-        source: try root.source(name, field: "source", files: files), base: try base.map { try root.source($0, field: "base", files: files) },
-        baseVersion: baseVersion, adapters: try adapters.map { try root.source($0, field: "adapters", files: files) }, loraScale: scale,
-        ignoresFrozen: ignoresFrozen, keepsTokenizer: keepsTokenizer)
+      func path(_ name: String, _ field: String) throws -> FilePath { FilePath(try root.source(name, field: field, files: files)) }
+      return LiveSource(
+        SourceRequest(
+          try path(name, "source"), basePath: try base.map { try path($0, "base") }, adapters: try adapters.map { try path($0, "adapters") }, loraScale: scale),
+        baseVersion: baseVersion, ignoresFrozen: ignoresFrozen, keepsTokenizer: keepsTokenizer)
     }
   }
 
-  private func inFlight(_ fields: inout FieldReader) throws -> InFlightPolicy {
+  private func inFlight(_ fields: FieldReader) throws -> InFlightRequests {
     let name = try fields.string("in_flight") ?? "finish"
     let cache = try fields.string("cache")
     if let cache, !["keep", "recompute"].contains(cache) {

@@ -21,7 +21,7 @@ public struct ServerOptions: Sendable {
   public var maximumBodyBytes = 8 << 20
   /// Memory for bodies on their way, over all connections; those of at most 64 KiB do not count.
   public var maximumBodyMemory = 256 << 20
-  /// Bytes a second that are read of what clients send, over all connections; see ``InputRate``. About what the threads that look at
+  /// Bytes a second that are read of what clients send, over all connections; see `InputRate`. About what the threads that look at
   /// bodies get through.
   public var maximumInputRate = 256 << 20
   /// Whether a request may bring a chat template of its own: a program that would run here.

@@ -23,10 +23,10 @@ extension ChatRequest {
   }
 
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
-    var reader = FieldReader(body)
+    let reader = FieldReader(body)
     guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
-    conversation = try Conversation(&reader, trustsTemplates: limits.trustsTemplates)
+    conversation = try Conversation(reader, trustsTemplates: limits.trustsTemplates)
     promptIDs = try reader.tokens("prompt_token_ids", vocabularySize: limits.engine.vocabularySize)
     if let promptIDs, promptIDs.isEmpty {
       throw .invalid("prompt_token_ids", "prompt_token_ids is []; it must hold at least one token id.")
@@ -38,7 +38,7 @@ extension ChatRequest {
           + "End messages with the beginning of the answer, or leave echo out.")
     }
     addsSpecialTokens = try reader.bool("add_special_tokens")
-    sampling = try SamplingFields(&reader, limits: limits)
+    sampling = try SamplingFields(reader, limits: limits)
     sampling.maximumTokens = try reader.integer("max_completion_tokens", in: 1...Int.max)
     let older = try reader.integer("max_tokens", in: 1...Int.max)
     sampling.maximumTokens = sampling.maximumTokens ?? older
@@ -46,8 +46,8 @@ extension ChatRequest {
       throw .unsupported(
         "best_of", "best_of is \(FieldReader.show(best)) and n is \(sampling.choiceCount), but chat answers are not compared; use n.")
     }
-    try Self.logProbabilities(&reader, &sampling)
-    try Self.refuseTools(&reader)
+    try Self.logProbabilities(reader, &sampling)
+    try Self.refuseTools(reader)
     // A hint for models that reason; harmless where the model does not.
     if let effort = try reader.string("reasoning_effort"), !["none", "minimal", "low", "medium", "high", "xhigh"].contains(effort) {
       throw reader.wrong("reasoning_effort", .string(effort), allowed: "\"low\", \"medium\" or \"high\"")
@@ -56,7 +56,7 @@ extension ChatRequest {
     unknownFields = reader.unknown
   }
 
-  private static func logProbabilities(_ reader: inout FieldReader, _ sampling: inout SamplingFields) throws(APIError) {
+  private static func logProbabilities(_ reader: FieldReader, _ sampling: inout SamplingFields) throws(APIError) {
     let wanted = try reader.bool("logprobs")
     let count = try reader.integer("top_logprobs", in: 0...RequestLimits.maximumAlternatives)
     if let count, count > 0, !wanted {
@@ -65,7 +65,7 @@ extension ChatRequest {
     sampling.parameters.logProbabilities = wanted ? count ?? 0 : nil
   }
 
-  private static func refuseTools(_ reader: inout FieldReader) throws(APIError) {
+  private static func refuseTools(_ reader: FieldReader) throws(APIError) {
     let noTools: JSONValue = []
     let choice = reader.value("tool_choice")
     if let tools = reader.value("tools"), tools != noTools, choice != "none" {
@@ -80,7 +80,7 @@ extension ChatRequest {
 
 extension Conversation {
   /// Reads messages and what goes with them; the fields are those of upstream's chat endpoint.
-  init(_ reader: inout FieldReader, trustsTemplates: Bool) throws(APIError) {
+  init(_ reader: FieldReader, trustsTemplates: Bool) throws(APIError) {
     guard let value = reader.value("messages") else {
       throw reader.missing("messages", "The field 'messages' is missing; it must be an array of messages.")
     }

@@ -18,14 +18,14 @@ struct CompletionRequest: Sendable {
 
 extension CompletionRequest {
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
-    var reader = FieldReader(body)
+    let reader = FieldReader(body)
     guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
-    prompts = try Self.prompts(&reader, limits: limits)
+    prompts = try Self.prompts(reader, limits: limits)
     echo = try reader.bool("echo")
     addsSpecialTokens = try reader.bool("add_special_tokens", default: true)
     detokenizes = try reader.bool("detokenize", default: true)
-    sampling = try SamplingFields(&reader, limits: limits)
+    sampling = try SamplingFields(reader, limits: limits)
     // 0 tokens only make sense where the prompt comes back.
     sampling.maximumTokens = try reader.integer("max_tokens", in: (echo ? 0 : 1)...Int.max)
     sampling.parameters.logProbabilities = try reader.integer("logprobs", in: 0...RequestLimits.maximumAlternatives)
@@ -58,7 +58,7 @@ extension CompletionRequest {
     }
   }
 
-  private static func prompts(_ reader: inout FieldReader, limits: RequestLimits) throws(APIError) -> [Prompt] {
+  private static func prompts(_ reader: FieldReader, limits: RequestLimits) throws(APIError) -> [Prompt] {
     let allowed = "a string, an array of strings, an array of token ids, or an array of such arrays"
     guard let value = reader.value("prompt") else { throw reader.missing("prompt", "The field 'prompt' is missing; it must be \(allowed).") }
     if let text = value.string { return [.text(text)] }

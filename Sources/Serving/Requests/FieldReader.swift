@@ -4,42 +4,38 @@ import JSON
 ///
 /// `null` stands for an absent field, as it does for upstream.
 struct FieldReader {
-  let fields: JSONObject
+  private let fields: JSONFields<APIError>
   /// In front of the names in messages: `stream_options.`
-  let path: String
-  private(set) var known: Set<String> = []
+  var path: String { fields.prefix }
 
-  init(_ fields: JSONObject, path: String = "") {
-    self.fields = fields
-    self.path = path
+  init(_ members: JSONObject, path: String = "") {
+    fields = JSONFields(.object(members), prefix: path) { name, fault in
+      switch fault {
+      case .kind(let found, let allowed): .invalid(name, "\(name) is \(Self.show(found)); it must be \(allowed).")
+      case .other(let text): .invalid(name, text)
+      }
+    }
   }
 
   /// What to say where a field must be there and is not: whether another is misspelt.
   func missing(_ name: String, _ message: String) -> APIError {
-    let misspelt = fields.keys.first { !known.contains($0) && nearestName(to: $0, among: [name]) != nil }
-    return .invalid(path + name, message + (misspelt.map { " '\(Self.brief($0, 80))' is there: did you mean '\(name)'?" } ?? ""))
+    let misspelt = unknown.first { nearestName(to: $0, among: [name]) != nil }
+    return fields.failed(name, message + (misspelt.map { " '\(Self.brief($0, 80))' is there: did you mean '\(name)'?" } ?? ""))
   }
 
   /// Fields that nothing asked for.
-  var unknown: [String] { fields.keys.filter { !known.contains($0) } }
+  var unknown: [String] { fields.unused.map(\.key) }
 
-  mutating func value(_ name: String) -> JSONValue? {
-    known.insert(name)
-    guard let value = fields[name], !value.isNull else { return nil }
-    return value
-  }
+  /// Those that something asked for.
+  var known: Set<String> { fields.askedNames }
 
-  func wrong(_ name: String, _ value: JSONValue, allowed: String) -> APIError {
-    .invalid(path + name, "\(path)\(name) is \(Self.show(value)); it must be \(allowed).")
-  }
+  func value(_ name: String) -> JSONValue? { fields.value(name) }
 
-  mutating func bool(_ name: String, default: Bool = false) throws(APIError) -> Bool {
-    guard let value = value(name) else { return `default` }
-    guard let bool = value.bool else { throw wrong(name, value, allowed: "true or false") }
-    return bool
-  }
+  func wrong(_ name: String, _ value: JSONValue, allowed: String) -> APIError { fields.wrong(name, value, expected: allowed) }
 
-  mutating func integer(_ name: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
+  func bool(_ name: String, default: Bool = false) throws(APIError) -> Bool { try fields.bool(name) ?? `default` }
+
+  func integer(_ name: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
     guard let value = value(name) else { return nil }
     let allowed =
       range.upperBound == .max
@@ -49,7 +45,7 @@ struct FieldReader {
   }
 
   /// Any whole number of 64 bits, with a sign or without.
-  mutating func seed(_ name: String) throws(APIError) -> UInt64? {
+  func seed(_ name: String) throws(APIError) -> UInt64? {
     guard let value = value(name) else { return nil }
     if let number = value.int { return UInt64(bitPattern: Int64(number)) }
     if case .number(let number) = value, let large = UInt64(number.text) { return large }
@@ -57,7 +53,7 @@ struct FieldReader {
   }
 
   /// - Parameter excludesLowerBound: For values above, not at, the lower bound.
-  mutating func number(
+  func number(
     _ name: String, in range: ClosedRange<Double>, excludesLowerBound: Bool = false
   ) throws(APIError) -> Double? {
     guard let value = value(name) else { return nil }
@@ -71,20 +67,11 @@ struct FieldReader {
     return number
   }
 
-  mutating func string(_ name: String) throws(APIError) -> String? {
-    guard let value = value(name) else { return nil }
-    guard let string = value.string else { throw wrong(name, value, allowed: "a string") }
-    return string
-  }
-
-  mutating func object(_ name: String) throws(APIError) -> JSONObject? {
-    guard let value = value(name) else { return nil }
-    guard let object = value.object else { throw wrong(name, value, allowed: "an object") }
-    return object
-  }
+  func string(_ name: String) throws(APIError) -> String? { try fields.string(name) }
+  func object(_ name: String) throws(APIError) -> JSONObject? { try fields.object(name) }
 
   /// One string, or an array of at most `limit`.
-  mutating func strings(_ name: String, limit: Int) throws(APIError) -> [String] {
+  func strings(_ name: String, limit: Int) throws(APIError) -> [String] {
     guard let value = value(name) else { return [] }
     let allowed = "a string or an array of at most \(limit) strings"
     if let one = value.string { return [one] }
@@ -97,7 +84,7 @@ struct FieldReader {
     return strings
   }
 
-  mutating func tokens(_ name: String, vocabularySize: Int) throws(APIError) -> [Int32]? {
+  func tokens(_ name: String, vocabularySize: Int) throws(APIError) -> [Int32]? {
     guard let value = value(name) else { return nil }
     guard let elements = value.array else {
       throw wrong(name, value, allowed: "an array of token ids")
@@ -118,7 +105,7 @@ struct FieldReader {
   }
 
   /// Refuses a field that is set to anything but what leaving it out would mean.
-  mutating func refuse(_ name: String, unless harmless: JSONValue..., because reason: String) throws(APIError) {
+  func refuse(_ name: String, unless harmless: JSONValue..., because reason: String) throws(APIError) {
     guard let value = value(name), !harmless.contains(value) else { return }
     throw .unsupported(path + name, "\(path)\(name) is \(Self.show(value)), but \(reason).")
   }

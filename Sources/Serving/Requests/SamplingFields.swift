@@ -46,7 +46,7 @@ struct RequestLimits: Sendable {
 }
 
 extension SamplingFields {
-  init(_ reader: inout FieldReader, limits: RequestLimits) throws(APIError) {
+  init(_ reader: FieldReader, limits: RequestLimits) throws(APIError) {
     parameters.temperature = try reader.number("temperature", in: 0...2) ?? limits.defaults.temperature ?? 1
     parameters.topP = try reader.number("top_p", in: 0...1, excludesLowerBound: true) ?? limits.defaults.topP ?? 1
     parameters.topK = try reader.integer("top_k", in: -1...Int.max).map { max($0, 0) } ?? limits.defaults.topK ?? 0
@@ -54,7 +54,7 @@ extension SamplingFields {
     parameters.repetitionPenalty = try reader.number("repetition_penalty", in: 0.01...100) ?? limits.defaults.repetitionPenalty ?? 1
     parameters.presencePenalty = try reader.number("presence_penalty", in: -2...2) ?? 0
     parameters.frequencyPenalty = try reader.number("frequency_penalty", in: -2...2) ?? 0
-    parameters.logitBias = try Self.logitBias(&reader, vocabularySize: limits.engine.vocabularySize)
+    parameters.logitBias = try Self.logitBias(reader, vocabularySize: limits.engine.vocabularySize)
     parameters.seed = try reader.seed("seed")
     parameters.minimumTokens = try reader.integer("min_tokens", in: 0...Int.max) ?? 0
     parameters.ignoreEndOfSequence = try reader.bool("ignore_eos")
@@ -78,12 +78,12 @@ extension SamplingFields {
     truncatesPromptTo = try reader.integer("truncate_prompt_tokens", in: 1...Int.max)
     choiceCount = try reader.integer("n", in: 1...limits.maximumChoices) ?? 1
     candidateCount = choiceCount
-    stream = try Self.stream(&reader)
+    stream = try Self.stream(reader)
     _ = try reader.string("user")
-    try Self.refuseUnsupported(&reader)
+    try Self.refuseUnsupported(reader)
   }
 
-  private static func logitBias(_ reader: inout FieldReader, vocabularySize: Int) throws(APIError) -> [Int32: Double] {
+  private static func logitBias(_ reader: FieldReader, vocabularySize: Int) throws(APIError) -> [Int32: Double] {
     guard let members = try reader.object("logit_bias") else { return [:] }
     if members.count > RequestLimits.maximumTokenRules {
       throw .invalid(
@@ -103,7 +103,7 @@ extension SamplingFields {
     return bias
   }
 
-  private static func stream(_ reader: inout FieldReader) throws(APIError) -> StreamFields? {
+  private static func stream(_ reader: FieldReader) throws(APIError) -> StreamFields? {
     let streams = try reader.bool("stream")
     let options = try reader.object("stream_options")
     guard streams else {
@@ -119,7 +119,7 @@ extension SamplingFields {
 
   /// Upstream's fields whose effect this server does not have. Ignoring one would answer another question than the
   /// one that was asked.
-  private static func refuseUnsupported(_ reader: inout FieldReader) throws(APIError) {
+  private static func refuseUnsupported(_ reader: FieldReader) throws(APIError) {
     if let format = try reader.object("response_format"), format["type"] != "text" {
       let type = format["type"].map(FieldReader.show) ?? "missing"
       throw .unsupported(

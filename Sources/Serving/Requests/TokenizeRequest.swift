@@ -14,13 +14,13 @@ struct TokenizeRequest: Sendable {
   var unknownFields: [String]
 
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
-    var reader = FieldReader(body)
+    let reader = FieldReader(body)
     model = try reader.string("model")
     if body["messages"] != nil {
       guard reader.value("prompt") == nil else {
         throw .invalid("messages", "The fields 'prompt' and 'messages' exclude each other.")
       }
-      input = .conversation(try Conversation(&reader, trustsTemplates: limits.trustsTemplates))
+      input = .conversation(try Conversation(reader, trustsTemplates: limits.trustsTemplates))
     } else if let text = try reader.string("prompt") {
       input = .text(text)
     } else {
@@ -42,7 +42,7 @@ struct DetokenizeRequest: Sendable {
   var unknownFields: [String]
 
   init(_ body: JSONObject, limits: EngineLimits) throws(APIError) {
-    var reader = FieldReader(body)
+    let reader = FieldReader(body)
     model = try reader.string("model")
     guard let ids = try reader.tokens("tokens", vocabularySize: limits.vocabularySize) else {
       throw reader.missing("tokens", "The field 'tokens' is missing; it must be an array of token ids.")

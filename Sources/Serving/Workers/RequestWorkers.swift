@@ -1,5 +1,6 @@
 import Files
 import Inference
+import Threads
 import Tokenizers
 
 /// Threads of the server's own for all work whose amount a client chooses: reading a request's JSON, rendering its
@@ -66,7 +67,7 @@ package final class RequestWorkers: Sendable {
     var started = 0
     for _ in 0..<max(1, options.threadCount) {
       do {
-        try LoopThread.start(niceness: Self.niceness) { Self.work(state, threadCount: options.threadCount) }
+        try PlainThread.start(niceness: Self.niceness) { Self.work(state, threadCount: options.threadCount) }
         started += 1
       } catch { break }
     }

@@ -19,13 +19,13 @@ extension GGUFTokenizer {
     return found
   }
 
-  private static let endings: Set<String> = [
+  static let endings: Set<String> = [
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
     "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
-    "<|tool_response>",
+    "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~[",
   ]
   /// Padding, repository and file separators of models that fill in code.
-  private static let paddings: Set<String> = ["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"]
-  private static let repositories: Set<String> = ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"]
-  private static let separators: Set<String> = ["<|file_sep|>"]
+  static let paddings: Set<String> = ["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"]
+  static let repositories: Set<String> = ["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"]
+  static let separators: Set<String> = ["<|file_sep|>"]
 }

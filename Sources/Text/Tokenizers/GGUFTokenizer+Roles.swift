@@ -16,9 +16,11 @@ extension GGUFTokenizer {
     ("fim_pad", \.fillPaddingID), ("fim_rep", \.fillRepositoryID), ("fim_sep", \.fillSeparatorID),
   ]
 
-  /// With every special token's id one of a token, or nil.
+  /// With every special token's id one of a token, or nil, types as they count, and a text for every token.
   var resolved: GGUFTokenizer {
     var all = self
+    all.tokenTypes = tokenTypes.isEmpty || tokenTypes.count == tokens.count ? countingTypes : tokenTypes
+    for (id, token) in tokens.enumerated() where token.isEmpty { all.tokens[id] = "[EMPTY_\(id)]" }
     for (_, path) in Self.keys { if let id = self[keyPath: path], !tokens.indices.contains(id) { all[keyPath: path] = nil } }
     let defaults = defaults
     all.beginningID = all.beginningID ?? defaults.beginning

@@ -22,7 +22,7 @@ extension GGUFTokenizer {
 
   /// What is to be said of how chats are written: a line each.
   public var notes: [String] {
-    var notes = (model == "gpt2" ? [WordRule.note(preTokenizer)].compactMap(\.self) : []) + roleNotes
+    var notes = (model == "gpt2" ? [WordRule.note(preTokenizer)].compactMap(\.self) : []) + roleNotes + typeNotes
     let templates = chatTemplates
     if let name = chatTemplate, Self.builtIn.contains(name) {
       notes.append("metadata: tokenizer.chat_template is '\(name)', the name of a template that llama.cpp has itself, and only 'chatml' is known here: chats need a chat_template.jinja")

@@ -20,26 +20,27 @@ struct JSONMembers {
   }
   func inconsistent(_ what: String) -> TokenizerError { TokenizerError(file: file, problem: .inconsistent(what)) }
 
+  private func fields(_ json: JSONValue) -> JSONFields<TokenizerError> {
+    JSONFields(json, prefix: path.isEmpty ? "" : path + ".") { name, fault in
+      switch fault {
+      case .kind(_, let expected), .other(let expected): TokenizerError(file: file, problem: .invalidMember(name, expected: expected))
+      }
+    }
+  }
+  /// A member that must be there.
+  private func member<Value>(_ json: JSONValue, _ name: String, _ expected: String, _ read: (JSONValue) -> Value?) throws(TokenizerError) -> Value {
+    guard let value = try fields(json).optional(name, expected, read) else { throw invalid(name, expected) }
+    return value
+  }
   func array(_ json: JSONValue, _ name: String, at place: String? = nil) throws(TokenizerError) -> [JSONValue] {
-    guard let value = json[name]?.array else {
-      throw place.map { inside($0) }?.invalid(name, "an array") ?? invalid(name, "an array")
-    }
-    return value
+    try (place.map { inside($0) } ?? self).member(json, name, "an array", \.array)
   }
-  func string(_ json: JSONValue, _ name: String) throws(TokenizerError) -> String {
-    guard let value = json[name]?.string else { throw invalid(name, "a string") }
-    return value
-  }
+  func string(_ json: JSONValue, _ name: String) throws(TokenizerError) -> String { try member(json, name, "a string", \.string) }
   /// A boolean that may be left out.
-  func bool(_ json: JSONValue, _ name: String, default fallback: Bool) throws(TokenizerError) -> Bool {
-    guard let value = json[name], !value.isNull else { return fallback }
-    guard let bool = value.bool else { throw invalid(name, "true or false") }
-    return bool
-  }
+  func bool(_ json: JSONValue, _ name: String, default fallback: Bool) throws(TokenizerError) -> Bool { try fields(json).bool(name) ?? fallback }
   func id(_ json: JSONValue, _ name: String) throws(TokenizerError) -> Int32 {
-    guard let value = json[name]?.int, let id = Int32(exactly: value), id >= 0, id < Vocabulary.maximumID else {
-      throw invalid(name, "a token id between 0 and \(Vocabulary.maximumID - 1)")
+    try member(json, name, "a token id between 0 and \(Vocabulary.maximumID - 1)") { value in
+      value.int.flatMap(Int32.init(exactly:)).flatMap { $0 >= 0 && $0 < Vocabulary.maximumID ? $0 : nil }
     }
-    return id
   }
 }

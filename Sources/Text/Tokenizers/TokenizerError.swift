@@ -32,7 +32,8 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
     case .invalidJSON(let reason):
       "\(file): \(reason)"
     case .invalidMember(let name, let expected):
-      "\(file): '\(name)' should be \(expected). Check that the file is a Hugging Face tokenizer file of a complete download."
+      "\(file): '\(name)' should be \(expected). "
+        + (file == "generation_config.json" ? "Change it there, or leave it out." : "Check that the file is a Hugging Face tokenizer file of a complete download.")
     case .unsupported(let what, let value, let supported):
       "\(file): \(what) \(value) is not supported; supported: \(supported)."
     case .inconsistent(let what):

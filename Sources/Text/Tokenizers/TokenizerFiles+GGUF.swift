@@ -4,47 +4,17 @@ extension TokenizerFiles {
   /// Writes the files that Hugging Face publishes with a model from what a GGUF file says about its tokenizer.
   ///
   /// - Returns: `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`.
-  /// - Throws: ``TokenizerError`` for a kind of tokenizer that is not known, or ids that do not exist. A vocabulary
-  ///   that holds two spellings of one character has no place in a ``JSONValue``: use ``contents(fromGGUF:)``.
-  public static func fromGGUF(metadata: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
-    var files = try filesWithoutVocabulary(metadata)
-    var vocabulary = JSONObject(minimumCapacity: metadata.tokens.count)
-    for (id, token) in metadata.tokens.enumerated() {
-      guard vocabulary.updateValue(.int(id), forKey: token) == nil else {
-        throw JSONMembers(file: "GGUF metadata").inconsistent(
-          "the token '\(token)' is listed twice, or in two spellings, the second time with id \(id)")
-      }
-    }
-    if var tokenizer = files["tokenizer.json"]?.object, var model = tokenizer["model"]?.object {
-      model["vocab"] = .object(vocabulary)
-      tokenizer["model"] = .object(model)
-      files["tokenizer.json"] = .object(tokenizer)
-    }
-    return files
-  }
-
-  /// The same files as bytes, ready to be written: this also serves vocabularies with two spellings of one character.
-  public static func contents(fromGGUF metadata: GGUFTokenizer) throws(TokenizerError) -> [String: [UInt8]] {
-    let files = try filesWithoutVocabulary(metadata)
-    var contents: [String: [UInt8]] = [:]
-    for (name, json) in files { contents[name] = Array((json.serialized(indent: 2) + "\n").utf8) }
-    // No text of the file can hold these bytes otherwise: there, quotation marks are escaped.
-    let empty = Array("\"vocab\": {}".utf8)
-    var vocabulary = Array("\"vocab\": {".utf8)
-    for (id, token) in metadata.tokens.enumerated() {
-      vocabulary += "\(id > 0 ? "," : "")\n      \(JSONValue.string(token).serialized()): \(id)".utf8
-    }
-    vocabulary += "\n    }".utf8
-    contents["tokenizer.json"] = contents["tokenizer.json"].map { Normalizer.replacing(empty, in: $0, with: vocabulary) }
-    return contents
-  }
-
-  private static func filesWithoutVocabulary(_ written: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
+  /// - Throws: ``TokenizerError`` for a kind of tokenizer that is not known, ids that do not exist, or a token that is listed twice.
+  public static func fromGGUF(metadata written: GGUFTokenizer) throws(TokenizerError) -> [String: JSONValue] {
     let metadata = written.resolved
     let reader = JSONMembers(file: "GGUF metadata")
     for (name, count) in [("types", metadata.tokenTypes.count), ("scores", metadata.scores.count)]
     where count != 0 && count != metadata.tokens.count {
       throw reader.inconsistent("there are \(metadata.tokens.count) tokens but \(count) token \(name)")
+    }
+    var vocabulary = JSONObject(minimumCapacity: metadata.tokens.count)
+    for (id, token) in metadata.tokens.enumerated() where vocabulary.updateValue(.int(id), forKey: token) != nil {
+      throw reader.inconsistent("the token '\(token)' is listed twice, the second time with id \(id)")
     }
     var members: JSONObject = ["version": "1.0", "truncation": nil, "padding": nil]
     members["added_tokens"] = .array(addedTokens(metadata))
@@ -55,7 +25,7 @@ extension TokenizerFiles {
       members["pre_tokenizer"] = rule.preTokenizer
       members["post_processor"] = postProcessor(metadata, addsBeginning: rule.addsBeginning)
       members["decoder"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
-      members["model"] = model(metadata.merges, takesWholeWords: rule.takesWholeWords)
+      members["model"] = model(vocabulary, metadata.merges, takesWholeWords: rule.takesWholeWords)
     case "llama":
       guard metadata.scores.count == metadata.tokens.count || !metadata.merges.isEmpty else {
         throw reader.inconsistent("tokenizer.ggml.model is llama, but there are no scores")
@@ -65,7 +35,7 @@ extension TokenizerFiles {
       var merges = metadata.merges
       if merges.isEmpty { merges = try SentencePieceRule.merges(metadata) }
       let unknown = token(metadata.unknownID, metadata)
-      members["model"] = model(merges, takesWholeWords: false, byteFallback: true, unknown: unknown)
+      members["model"] = model(vocabulary, merges, takesWholeWords: false, byteFallback: true, unknown: unknown)
     case let other:
       throw reader.unsupported(
         "tokenizer.ggml.model", other, "gpt2 (byte-level byte-pair encoding), llama (SentencePiece)")
@@ -77,11 +47,16 @@ extension TokenizerFiles {
     ]
   }
 
-  /// Control tokens (3) are special, user-defined ones (4) are not; SentencePiece's unknown (2) is.
+  /// The same files as bytes, ready to be written.
+  public static func contents(fromGGUF metadata: GGUFTokenizer) throws(TokenizerError) -> [String: [UInt8]] {
+    try fromGGUF(metadata: metadata).mapValues { Array(($0.serialized(indent: 2) + "\n").utf8) }
+  }
+
+  /// Control tokens (3) are special, user-defined ones (4) are not; the unknown token (2) is.
   private static func addedTokens(_ metadata: GGUFTokenizer) -> [JSONValue] {
     zip(metadata.tokens, metadata.tokenTypes).enumerated().compactMap { id, token -> JSONValue? in
       let (content, type) = token
-      guard type == 3 || type == 4 || (type == 2 && metadata.model == "llama") else { return nil }
+      guard [2, GGUFTokenizer.controlType, 4].contains(type) else { return nil }
       return [
         "id": .int(id), "content": .string(content), "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false, "special": .bool(type != 4),
@@ -90,7 +65,7 @@ extension TokenizerFiles {
   }
 
   private static func model(
-    _ merges: [String], takesWholeWords: Bool, byteFallback: Bool = false, unknown: String? = nil
+    _ vocabulary: JSONObject, _ merges: [String], takesWholeWords: Bool, byteFallback: Bool = false, unknown: String? = nil
   ) -> JSONValue {
     [
       "type": "BPE",
@@ -101,7 +76,7 @@ extension TokenizerFiles {
       "fuse_unk": .bool(byteFallback),
       "byte_fallback": .bool(byteFallback),
       "ignore_merges": .bool(takesWholeWords),
-      "vocab": [:],
+      "vocab": .object(vocabulary),
       "merges": .strings(merges),
     ]
   }

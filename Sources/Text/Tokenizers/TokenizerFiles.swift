@@ -32,10 +32,9 @@ public struct TokenizerFiles: Sendable {
     self.contents = contents
   }
 
-  /// The parsed file, or nil where it is absent. In tokenizer.json the vocabulary is a flat array.
+  /// The parsed file, or nil where it is absent.
   func json(_ name: String) throws(TokenizerError) -> JSONValue? {
-    guard var bytes = contents[name] else { return nil }
-    if name == "tokenizer.json" { _ = flattenVocabulary(in: &bytes) }
+    guard let bytes = contents[name] else { return nil }
     let json: JSONValue
     do { json = try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
       throw TokenizerError(file: name, problem: .invalidJSON(reason: "\(error). \(error.remedy)"))
@@ -57,7 +56,7 @@ public struct TokenizerFiles: Sendable {
   /// What there is to say of how generation_config.json was read; nil for nothing.
   public var generationNote: String? { generation.note }
   private static let generationName = "generation_config.json"
-  /// As ``generation``, of the file's bytes.
+  /// As `generation`, of the file's bytes.
   public static func generation(_ bytes: [UInt8]) -> (json: JSONValue?, note: String?) {
     func absent(_ reason: String) -> String {
       "\(generationName): \(reason). It counts as absent, as in transformers: answers end as config.json says. Download it again"

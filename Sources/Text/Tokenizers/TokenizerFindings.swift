@@ -107,7 +107,9 @@ extension TokenizerFiles {
     return found
   }
 
-  /// An empty text is none: a prompt made with it has no tokens.
+  /// Whether there is any chat template, under whichever name. An empty text is none.
+  public var hasNamedTemplates: Bool { templateTexts?.values.contains { !$0.isEmpty } ?? false }
+  /// Whether there is one for every chat. An empty text is none: a prompt made with it has no tokens.
   public var hasChatTemplate: Bool { templateTexts?["default"].map { !$0.isEmpty } ?? false }
   public var hasGenerationSettings: Bool { bytes("generation_config.json") != nil }
   private var templateTexts: [String: String]? {

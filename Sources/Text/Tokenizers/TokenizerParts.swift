@@ -148,17 +148,13 @@ extension BytePairEncoder {
     if let dropout = model["dropout"]?.double, dropout != 0 {
       throw reader.unsupported(reader.place("dropout"), "\(dropout)", "none: ids would depend on chance")
     }
-    // Key, id, key, id, …: see `flattenVocabulary`.
-    guard let entries = model["vocab"]?.array, entries.count % 2 == 0 else {
-      throw reader.invalid("vocab", "an object of tokens and ids")
-    }
-    var vocabulary = Vocabulary(capacity: entries.count / 2)
-    for index in stride(from: 0, to: entries.count, by: 2) {
-      guard let token = entries[index].string else { throw reader.invalid("vocab", "an object of tokens and ids") }
-      guard let id = entries[index + 1].int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
+    guard let entries = model["vocab"]?.object else { throw reader.invalid("vocab", "an object of tokens and ids") }
+    var vocabulary = Vocabulary(capacity: entries.count)
+    for (token, value) in entries {
+      guard let id = value.int.flatMap(Int32.init(exactly:)), vocabulary.insert(token, id: id) else {
         guard !vocabulary.isCrowded else { throw Self.crowded("vocab", reader) }
         throw reader.inconsistent(
-          "the token '\(token)' has the id \(entries[index + 1].serialized()), which another token has or is no id")
+          "the token '\(token)' has the id \(value.serialized()), which another token has or is no id")
       }
     }
 

@@ -1,11 +1,11 @@
 public import Checkpoints
-import Dispatch
 import Files
 import Safetensors
 import Synchronization
 public import Schemes
 public import SystemPackage
 public import Tensors
+import Threads
 
 /// Writes a TensorRT-LLM checkpoint out of a model in its author's format.
 ///
@@ -54,17 +54,24 @@ public struct CheckpointConverter: Sendable {
   public struct Summary: Sendable, Equatable {
     public let tensorCount: Int
     public let byteCount: Int
+    /// Tensors that hold values which are no numbers, a line each, of many the first.
+    public let warnings: [String]
   }
 
   /// Writes the checkpoint; it appears under its name only when it is complete.
   ///
-  /// - Parameter progress: Called from any worker, one call at a time, with bytes done and bytes in all.
+  /// - Parameters:
+  ///   - progress: Called from any worker, one call at a time, with bytes done and bytes in all.
+  ///   - check: Sees what was written before it appears; where it throws, nothing does.
   @discardableResult
-  public func write(to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil) throws -> Summary {
+  public func write(
+    to target: FilePath, progress: (@Sendable (Int, Int) -> Void)? = nil, check: (Summary) throws -> Void = { _ in }
+  ) throws -> Summary {
     let output = try OutputDirectory.begin(target, as: .wholeCheckpoint, notOverlapping: [source.path])
     do {
       let summary = try writeFiles(output, progress)
       for file in companions.all { try output.write(file) }
+      try check(summary)
       try output.commit()
       return summary
     } catch {
@@ -94,40 +101,55 @@ public struct CheckpointConverter: Sendable {
       }
     }
     let total = tiles.reduce(0) { $0 + $1.byteCount }
-    try run(tiles, files, total: total, progress)
+    let nonFinite = try run(tiles, files, total: total, progress)
     try output.write("config.json", text: source.checkpointConfig(elementType: elementType, mapping: mapping, scheme: scheme).serialized(indent: 4))
-    return Summary(tensorCount: tensorCount, byteCount: total)
+    return Summary(tensorCount: tensorCount, byteCount: total, warnings: lines(nonFinite))
+  }
+
+  private func lines(_ counts: [TensorPlace: Int]) -> [String] {
+    let text = NumberFormat.nonFiniteText(elementType)
+    let found = counts.sorted { ($0.key.rank, $0.key.name) < ($1.key.rank, $1.key.name) }
+      .map { "rank \($0.key.rank): \($0.key.name): \($0.value) value(s) are \(text)" }
+    return found.count <= 10 ? found : found.prefix(9) + ["\(found.count - 9) more tensors hold values that are \(text)"]
+  }
+
+  private struct TensorPlace: Hashable { let rank: Int, name: String }
+
+  /// What workers tell.
+  private final class Found: Sendable {
+    private let state = Mutex<(done: Int, nonFinite: [TensorPlace: Int])>((0, [:]))
+    var nonFinite: [TensorPlace: Int] { state.withLock { $0.nonFinite } }
+
+    func add(_ tile: Tile, _ count: Int, _ progress: (@Sendable (Int, Int) -> Void)?, _ total: Int) {
+      state.withLock {
+        $0.done += tile.byteCount
+        if count > 0 { $0.nonFinite[TensorPlace(rank: tile.rank, name: tile.name), default: 0] += count }
+        progress?($0.done, total)
+      }
+    }
   }
 
   /// Hands tiles to workers in order; the first error stops all.
+  ///
+  /// - Returns: How many values of each tensor are no numbers, where there are any.
   private func run(
     _ tiles: [Tile], _ files: [SafetensorsWriter], total: Int, _ progress: (@Sendable (Int, Int) -> Void)?
-  ) throws {
-    let next = Atomic(0)
-    let state = Mutex<(done: Int, failure: (any Error)?)>((0, nil))
-    let count = max(1, min(tiles.count, workers > 0 ? workers : Processors.workers(memory: Self.workerByteCount)))
-    DispatchQueue.concurrentPerform(iterations: count) { _ in
+  ) throws -> [TensorPlace: Int] {
+    let found = Found()
+    try Parallel.share(tiles.count, workers: workers > 0 ? workers : Processors.workers(memory: Self.workerByteCount)) { take in
       var scratch: [UInt8] = []
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < tiles.count, state.withLock({ $0.failure == nil }) else { return }
-        let tile = tiles[index]
-        do {
-          if scratch.count < tile.byteCount { scratch = [UInt8](repeating: 0, count: tile.byteCount) }
-          try unsafe scratch.withUnsafeMutableBytes { buffer in
-            let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[0..<tile.byteCount])
-            try unsafe written.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
-            try unsafe files[tile.rank].write(tile.name, rows: tile.rows, UnsafeRawBufferPointer(bytes))
-          }
-          state.withLock {
-            $0.done += tile.byteCount
-            progress?($0.done, total)
-          }
-        } catch {
-          state.withLock { if $0.failure == nil { $0.failure = error } }
+      while let tile = take().map({ tiles[$0] }) {
+        if scratch.count < tile.byteCount { scratch = [UInt8](repeating: 0, count: tile.byteCount) }
+        try unsafe scratch.withUnsafeMutableBytes { buffer in
+          let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[0..<tile.byteCount])
+          try unsafe written.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
+          try unsafe files[tile.rank].write(tile.name, rows: tile.rows, UnsafeRawBufferPointer(bytes))
+          let type = written.description(of: tile.name, rank: tile.rank)?.elementType ?? elementType
+          let count = unsafe NumberFormat.nonFiniteCount(UnsafeRawBufferPointer(bytes), type)
+          found.add(tile, count, progress, total)
         }
       }
     }
-    if let failure = state.withLock({ $0.failure }) { throw failure }
+    return found.nonFinite
   }
 }

@@ -71,6 +71,7 @@ public struct CompanionFiles: Sendable {
         ? nil
         : "there is no tokenizer.json, and \(others.joined(separator: ", ")) cannot take its place. Make one with transformers: "
           + "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+      if others.isEmpty { findings.remarks.append("there are no tokenizer's files: trtllm-run and trtllm-serve will want some, named with --tokenizer_dir") }
     }
     return findings
   }
@@ -124,7 +125,7 @@ extension ModelSource {
       if counting.allSatisfy({ $0 < 0 }) {
         members["eos_token_id"] = ends
         companions.contents[name] = AuxiliaryFile(name, json: members)
-        companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts")
+        companions.notes.append("generation_config.json names no end token: eos_token_id of config.json counts; transformers' generate() would go on to its limit")
       } else if !Set(others).isSubset(of: counting) {
         companions.notes.append(
           "eos_token_id is \(Self.list(counting)) in generation_config.json and \(Self.list(others)) in config.json: generation_config.json "

@@ -52,13 +52,13 @@ struct ConvertedCheck {
     for name in order {
       guard let found = tensors.description(of: name), let shape = wanted[name] else { continue }
       if found.shape != shape {
-        if found.elementCount == 0 { empty.append(tensors.spelling(of: name)) } else { shapes.append((name, found.shape, shape)) }
+        if found.elementCount == 0 || (found.shape.count == 1 && shape.count > 1) { empty.append(tensors.spelling(of: name)) } else { shapes.append((name, found.shape, shape)) }
       } else if !NumberFormat.converts(found.elementType, to: elementType) {
         types.append(.elementType(
           tensor: tensors.spelling(of: name), found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
       }
     }
-    var problems: [WeightSourceError.Problem] = empty.isEmpty ? [] : [.emptied(names: empty)]
+    var problems: [WeightSourceError.Problem] = empty.isEmpty ? [] : [.ungathered(names: empty)]
     if let vocabulary = vocabulary(shapes) {
       problems.append(vocabulary)
     } else {

@@ -29,8 +29,13 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
     case sharding(String)
     /// Weights that a pruned or stripped source does not hold.
     case emptied(names: [String])
+    /// Tensors of a model in its author's format without elements, or flat: shards that a trainer did not gather.
+    case ungathered(names: [String])
     case other(String)
   }
+  /// What to do about shards of a trainer.
+  public static let gathering = "Save the model again from gathered parameters: stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py on the trainer's checkpoint."
+
   /// The file or directory.
   public let path: String
   /// At least one.

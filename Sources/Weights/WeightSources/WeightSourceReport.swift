@@ -73,6 +73,8 @@ struct WeightSourceReport {
     case .sharding(let reason), .other(let reason): return [reason]
     case .emptied(let names):
       return Self.named(names, "\(Self.count(names.count, "tensor is", "tensors are")) empty, as pruning or stripping leaves them. Give the full weights instead.")
+    case .ungathered(let names):
+      return Self.named(names, "\(Self.count(names.count, "tensor is", "tensors are")) empty or flat, as DeepSpeed's ZeRO-3 and FSDP save shards that were not gathered. \(WeightSourceError.gathering)")
     case .shape, .elementType, .configuration: return []
     }
   }

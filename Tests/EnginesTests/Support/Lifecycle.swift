@@ -6,6 +6,7 @@ import SystemPackage
 import Tensors
 import TestSupport
 import Testing
+import WeightSources
 
 /// The operations of an engine's life, on directories below one temporary directory.
 struct Lifecycle {
@@ -29,16 +30,16 @@ struct Lifecycle {
     return try await builder.write(try builder.prepare(opened), of: opened, to: directory(name))
   }
 
-  func refit(
-    _ engine: String, with source: FilePath, to name: String, ignoresFrozen: Bool = false,
-    opening: RefitSource.OpeningOptions = .init()
-  ) async throws {
+  func refit(_ engine: String, with source: FilePath, to name: String, ignoresFrozen: Bool = false) async throws {
+    try await refit(engine, with: SourceRequest(source), to: name, ignoresFrozen: ignoresFrozen)
+  }
+  func refit(_ engine: String, with request: SourceRequest, to name: String, ignoresFrozen: Bool = false) async throws {
     let opened = try EngineDirectory(directory(engine))
     var options = Refitter.Options()
     options.workers = 2
     options.ignoresFrozen = ignoresFrozen
     let refitter = Refitter(engine: opened, options: options)
-    let source = try RefitSource(source, for: opened, options: opening)
+    let source = try RefitSource(request, for: opened)
     try await refitter.write(try await refitter.prepare(source), from: source, to: directory(name))
   }
 

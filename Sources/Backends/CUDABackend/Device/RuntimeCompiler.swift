@@ -1,6 +1,7 @@
 import CUDADriver
 import Files
 import Synchronization
+import Threads
 
 #if canImport(Glibc)
   import Glibc
@@ -27,7 +28,7 @@ package struct RuntimeCompiler {
   package func code(_ program: KernelProgram, architecture: String, headSize: Int) throws(CUDAError) -> [UInt8] {
     let options = program.options(architecture: architecture, headSize: headSize)
     var copies = unsafe options.map { unsafe UnsafePointer(strdup($0)) }
-    defer { for unsafe copy in unsafe copies { unsafe free(UnsafeMutablePointer(mutating: copy)) } }
+    defer { unsafe copies.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
     var output: UnsafeMutablePointer<CChar>?
     var count = 0
     let code = unsafe dk_nvrtc_compile(program.source, &copies, Int32(options.count), &output, &count)

@@ -1,6 +1,7 @@
 import CUDADriver
 import Files
 import Synchronization
+import Threads
 
 /// Bytes that lie next to each other, and will on the card.
 @safe struct UploadRun: Sendable {

@@ -180,7 +180,7 @@ final class TemplateRenderer {
     guard !items.isEmpty else { return try run(loop.otherwise, TemplateScope(parent: scope)) }
     loopDepth += 1
     defer { loopDepth -= 1 }
-    let state = TemplateLoop(items, depth: loopDepth)
+    let state = TemplateLoop(items)
     for (index, item) in items.enumerated() {
       try charge()
       state.index = index

@@ -50,6 +50,7 @@ enum TemplateValue {
     }
   }
 
+  var isDictionary: Bool { if case .dictionary = self { true } else { false } }
   var isUndefined: Bool { if case .undefined = self { true } else { false } }
 
   var isTrue: Bool {
@@ -126,12 +127,8 @@ enum TemplateFunction: String, CaseIterable {
 final class TemplateLoop {
   let items: [TemplateValue]
   var index = 0
-  let depth: Int
   var lastChecked: [TemplateValue]?
-  init(_ items: [TemplateValue], depth: Int) {
-    self.items = items
-    self.depth = depth
-  }
+  init(_ items: [TemplateValue]) { self.items = items }
 
   static let attributes = [
     "index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "depth", "depth0",
@@ -148,8 +145,9 @@ final class TemplateLoop {
     case "length": .int(items.count)
     case "previtem": index > 0 ? items[index - 1] : .undefined("there is no previous item")
     case "nextitem": index + 1 < items.count ? items[index + 1] : .undefined("there is no next item")
-    case "depth": .int(depth)
-    case "depth0": .int(depth - 1)
+    // Of recursive loops alone, which are not supported: any other stands on its first level, inside whatever loops.
+    case "depth": .int(1)
+    case "depth0": .int(0)
     case "cycle", "changed": .method(of: .loop(self), name)
     default: nil
     }

@@ -22,6 +22,8 @@ struct Findings {
   var vocabularies: Set<Int> = []
   /// Modules that two settings claim, which PEFT refuses.
   var claimedTwice: [String] = []
+  /// Modules that are saved whole and have trained tokens, too.
+  var wholeWithRows: [String] = []
   /// Of token indices: modules with a bias, which PEFT then leaves out.
   var biased: [String] = []
   /// Modules that no configuration's setting names, by setting: PEFT does not load their tensors.
@@ -50,6 +52,9 @@ struct Findings {
     add(
       .settings, claimedTwice, { "\($0.count) modules are named by two of target_modules, target_parameters, modules_to_save and trainable_token_indices, which PEFT refuses: \($0)" },
       AdapterPlan.otherSettings)
+    add(
+      .settings, wholeWithRows, { "\($0.count) modules are named by modules_to_save and by trainable_token_indices, which is not supported together: \($0)" },
+      LoRAConfig.mergeRemedy)
     add(
       .settings, biased, { "trainable_token_indices names \($0.count) modules with a bias, which PEFT then leaves out: \($0)" }, LoRAConfig.mergeRemedy)
     add(.settings, biases, { "\($0.count) tensors are a bias (lora_bias) for modules that have none in the model: \($0)" }, LoRAConfig.mergeRemedy)

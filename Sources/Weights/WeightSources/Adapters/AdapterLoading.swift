@@ -63,12 +63,15 @@ struct AdapterLoading {
     return taken
   }
 
+  /// Whether a module is saved whole and has trained tokens besides, of which PEFT takes both.
+  func isWholeWithRows(_ path: String, rows: [Int]?) -> Bool { !config.targets.namesAll && rows != nil && config.targets.wraps(path) }
+
   /// Whether two settings claim the module, which PEFT refuses.
   ///
   /// - Parameter rows: See ``rows(_:_:pathOfTable:)``; PEFT puts a tied head's over a change, and cannot put them over a copy.
   func isClaimedTwice(_ module: String, _ path: String, _ way: AdapterTargets.Way?, rows: [Int]?) -> Bool {
     guard !config.targets.namesAll else { return false }
     let isWhole = config.targets.wraps(path)
-    return way == .both || way != nil && isWhole || rows != nil && isWhole || way != nil && ownRows(module, path) != nil
+    return way == .both || way != nil && isWhole || way != nil && ownRows(module, path) != nil
   }
 }

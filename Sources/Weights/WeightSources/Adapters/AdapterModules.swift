@@ -20,6 +20,8 @@ struct AdapterModules {
   init(_ file: any AdapterFile, weights: some Collection<String>, layerCount: Int, wholeModels: [WholeModel] = []) {
     let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)), wholeModels: wholeModels)
     var others: [String] = []
+    // TRL's, of reinforcement learning: no part of what generates, and not read by PEFT.
+    var valueHeads: [String] = []
     var strange: [String] = [], lost: [String] = [], beyond: [String] = [], twice: [String] = []
     var wrappers: [String] = []
     var adapters: Set<Substring> = []
@@ -27,6 +29,7 @@ struct AdapterModules {
     let names = file.names
     for name in names {
       if paths.isOfOtherPart(name) { others.append(name); continue }
+      if name.split(separator: ".").contains("v_head") { valueHeads.append(name); continue }
       guard let parsed = file.parsed(name) else { strange.append(name); continue }
       if parsed.role == .training { continue }
       if let adapter = parsed.adapterName { adapters.insert(adapter) }
@@ -61,6 +64,9 @@ struct AdapterModules {
       warnings.append(
         "of \(others.count) of \(names.count) tensors are for parts that see images, and left out, as text does without: "
           + SourceWarning.shortened(NameSummary(others.map(Self.short).sorted(), limit: 1).description, to: 90))
+    }
+    if !valueHeads.isEmpty {
+      warnings.append("stand beside \(valueHeads.count) tensors of a value head, left out as PEFT does: \(SourceWarning.shortened(NameSummary(valueHeads.sorted(), limit: 1).description, to: 90))")
     }
     if adapters.count > 1 {
       problems.append(AdapterProblem(

@@ -47,6 +47,7 @@ struct AdapterPlan {
       let way = loading.way(module, parts.path, isMatrix: weights["\(module).weight"]?.count == 2)
       let rows = loading.rows(module, parts.path, pathOfTable: pathOfTable)
       if loading.isClaimedTwice(module, parts.path, way, rows: rows) { found.claimedTwice.append(module) }
+      if loading.isWholeWithRows(parts.path, rows: rows) { found.wholeWithRows.append(module) }
       for (setting, tensor) in loading.takeUnloaded(from: &parts, way: way, rows: rows) {
         found.unnamed[setting, default: []].append(AdapterModules.short(tensor))
       }

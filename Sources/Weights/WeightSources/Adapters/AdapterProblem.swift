@@ -68,6 +68,11 @@ public struct AdapterProblem: Sendable, Equatable {
   }
 }
 
+extension AdapterProblem {
+  /// Whether the cause may be that the adapter is another model's.
+  public var suggestsOtherModel: Bool { remedy.contains("trained on this model") || remedy.contains("trained on another model") }
+}
+
 /// Everything that is wrong with an adapter, found before any weight is read.
 public struct AdapterError: Error, Sendable, Equatable, CustomStringConvertible {
   public let path: FilePath

@@ -9,7 +9,7 @@ import Tensors
 ///
 /// For each module it names a low-rank change (`W + scale · B·A`, with DoRA also a magnitude for each row), whole tensors
 /// that replace the base's (`modules_to_save`, biases), or rows of a table (`trainable_token_indices`). What they do to a
-/// given model is for ``AdapterPlan`` to find.
+/// given model is for `AdapterPlan` to find.
 ///
 /// `fan_in_fan_out` needs nothing: it says that the base layer keeps its weight as `[in, out]`, while A and B, and the
 /// weights here, are always `[r, in]`, `[out, r]` and `[out, in]`.

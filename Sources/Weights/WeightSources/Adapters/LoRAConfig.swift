@@ -45,6 +45,8 @@ struct LoRAConfig {
     "velora_config", "monteclora_config",
     // ms-swift's rates of learning.
     "lora_dtype", "lorap_lr_ratio", "lorap_emb_lr",
+    // How PEFT of 2023 ran the model.
+    "merge_weights",
   ]
   /// Ways of starting that leave the base model's weights as published. Others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA)
   /// change them, so that the adapter fits only the changed base.

@@ -35,7 +35,8 @@ public struct FoundSource: Sendable {
 
   private static func absent(_ path: FilePath, _ role: SourceRole) -> any Error {
     do throws(FileError) { _ = try ReadableFile(path) } catch {  // says why it cannot be opened
-      // The name of a model on a server, given where a path is meant.
+      // The name of a model on a server, or its address, given where a path is meant.
+      if let remedy = address(path.string) { return WeightSourceError(path.string, .found("this is an address, not a path", remedy: remedy)) }
       let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
       let isName = path.string.count <= 96 && role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
         && Directory.kind(of: FilePath(String(parts[0]))) == nil
@@ -48,6 +49,20 @@ public struct FoundSource: Sendable {
         path.string, .found("there is no such file or directory", remedy: "Models are not downloaded here: get one with 'hf download \(path.inMessage)', and name the directory it prints."))
     }
     return WeightSourceError(path.string, .found("this cannot be looked at", remedy: "Check its permissions and owner."))
+  }
+
+  /// What to do with an address; nil where it is none. (A path has lost one of two slashes.)
+  private static func address(_ text: String) -> String? {
+    guard let scheme = ["https:/", "http:/", "hf:/", "s3:/", "gs:/"].first(where: { text.hasPrefix($0) }) else { return nil }
+    var parts = text.dropFirst(scheme.count).split(separator: "/")
+    if scheme.hasPrefix("http") {
+      guard parts.first == "huggingface.co" || parts.first == "hf.co" else { return "Download it, and name what was saved." }
+      parts.removeFirst()
+    } else if scheme != "hf:/" {
+      return "Download it, and name what was saved."
+    }
+    guard parts.count >= 2, parts.prefix(2).allSatisfy({ $0.utf8.allSatisfy(isNameByte) }) else { return "Download it, and name what was saved." }
+    return "Models are not downloaded here: get it with 'hf download \(parts[0])/\(parts[1])', and name the directory it prints."
   }
 
   /// What lies beside a path that leads nowhere and is spelt nearly so.
@@ -90,7 +105,7 @@ public struct FoundSource: Sendable {
       if chosen.kind == .huggingFace, case .found = survey.weights {} else if chosen.kind == .huggingFace {
         throw OtherFormats(survey: survey, role: role).explanation
       }
-      let place = path.lastComponent?.string ?? path.string
+      let place = path.string
       var warnings = others.dropFirst().map { sign in
         SourceWarning(sign.file, in: place, "is of \(sign.kind.withArticle) and was left out: config.json speaks of \(chosen.kind.withArticle)")
       }
@@ -167,7 +182,7 @@ public struct FoundSource: Sendable {
   /// A GGUF file is taken alone: what else an adapter's author put beside it is told. Beside a model it is the model's.
   private static func companions(_ survey: DirectorySurvey) -> [SourceWarning] {
     guard survey.weights == .none else { return [] }
-    let place = survey.path.lastComponent?.string ?? survey.path.string
+    let place = survey.path.string
     return ModelSource.auxiliaryNames.filter(survey.files.contains).map {
       SourceWarning($0, in: place, "lies beside an adapter in a GGUF file and was left out: the engine's own stays")
     }

@@ -14,7 +14,7 @@ struct GGUFChoice {
 
   /// - Throws: ``WeightSourceError`` where there are too many.
   init(_ names: [String], in directory: FilePath) throws(WeightSourceError) {
-    place = directory.lastComponent?.string ?? directory.string
+    place = directory.string
     guard names.count <= Self.limit else {
       throw WeightSourceError(directory.string, .found("the directory holds \(names.count) GGUF files", remedy: "Name one of the files."))
     }

@@ -10,7 +10,7 @@ struct OtherFormats {
   /// What is there and what to do, best guess first.
   var explanation: WeightSourceError {
     let (what, remedy) =
-      links ?? pieces ?? unfinished ?? adapterParts ?? incomplete ?? pickles ?? authorsFormat ?? otherLibraries ?? subdirectories ?? leftovers
+      links ?? pieces ?? addresses ?? unfinished ?? adapterParts ?? incomplete ?? shards ?? pickles ?? authorsFormat ?? otherLibraries ?? subdirectories ?? packed ?? leftovers
     return WeightSourceError(survey.path.string, .found(what, remedy: remedy))
   }
 
@@ -28,7 +28,22 @@ struct OtherFormats {
     survey.files.lazy.compactMap { FilePieces($0, among: survey.files) }.first?.explanation
   }
 
+  /// What wget makes of an address with a question.
+  private var addresses: Answer? {
+    guard let file = survey.first({ $0.contains("?") && [".safetensors?", ".gguf?", ".json?"].contains(where: $0.contains) }) else { return nil }
+    return ("names have the end of an address (\(file.prefix(100)))", "Rename the files: without the question mark and what follows it.")
+  }
+
+  private var packed: Answer? {
+    let names = survey.files.filter { name in [".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"].contains { name.lowercased().hasSuffix($0) } }
+    return names.isEmpty ? nil : ("the files are packed (\(NameSummary(names, limit: 3)))", "Unpack them.")
+  }
+
   private var unfinished: Answer? {
+    // ModelScope's.
+    if survey.weights == .none, let place = survey.directories.first(where: { $0.hasPrefix("._____temp") }) {
+      return ("the download is not finished: \(place)", "Finish the download.")
+    }
     let found = UnfinishedDownload.all(in: path, survey.names)
     guard !found.isEmpty else { return nil }
     return ("the download is not finished: \(NameSummary(found, limit: 4))", "Finish the download.")
@@ -57,6 +72,19 @@ struct OtherFormats {
     }
   }
 
+  /// A trainer's own checkpoints, whose parts only its program can put together.
+  private var shards: Answer? {
+    let steps = survey.directories.filter { $0.hasPrefix("global_step") }.sorted()
+    if !steps.isEmpty || survey.has("zero_to_fp32.py") {
+      return ("the weights are in a DeepSpeed checkpoint only (\(NameSummary(steps.isEmpty ? ["zero_to_fp32.py"] : steps, limit: 3)))",
+        "Gather them: python zero_to_fp32.py . OUTPUT --safe_serialization, in the directory.")
+    }
+    let parts = survey.directories.filter { $0.hasPrefix("pytorch_model_fsdp") }.sorted() + survey.files.filter { $0.hasSuffix(".distcp") }.sorted()
+    guard let first = parts.first else { return nil }
+    return ("the weights are in shards of FSDP only (\(NameSummary(parts, limit: 3)))",
+      "Gather them: accelerate merge-weights \(first.hasSuffix(".distcp") ? "." : first) OUTPUT, in the directory; or save with a full state dict.")
+  }
+
   private var pickles: Answer? {
     let names = survey.files.filter { name in
       ["pytorch_model", "model"].contains { name.hasPrefix($0) } && [".bin", ".pt", ".pth", ".ckpt"].contains { name.hasSuffix($0) }
@@ -79,7 +107,7 @@ struct OtherFormats {
       ("Flax", { $0.hasPrefix("flax_model") }), ("ONNX", { $0.hasSuffix(".onnx") || $0.hasSuffix(".onnx_data") }),
       ("MLX", { $0.hasSuffix(".npz") }), ("Rust", { $0.hasSuffix(".ot") }), ("OpenVINO", { $0.hasPrefix("openvino_") }),
       ("Core ML", { $0.hasSuffix(".mlpackage") || $0.hasSuffix(".mlmodel") }), ("llama.cpp's old", { $0.hasPrefix("ggml-") && $0.hasSuffix(".bin") }),
-      ("PyTorch", { $0.hasSuffix(".pt") || $0.hasSuffix(".pth") || $0.hasSuffix(".distcp") }),
+      ("PyTorch", { $0.hasSuffix(".pt") || $0.hasSuffix(".pth") }),
       ("TensorRT", { $0.hasSuffix(".engine") || $0.hasSuffix(".plan") }),
     ]
     for (name, matches) in formats {

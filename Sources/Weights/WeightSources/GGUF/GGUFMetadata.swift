@@ -57,7 +57,7 @@ extension GGUFMetadata {
       addsEnd: try optional("tokenizer.ggml.add_eos_token", "a boolean", \.bool),
       addsSpacePrefix: try optional("tokenizer.ggml.add_space_prefix", "a boolean", \.bool),
       chatTemplate: try optional(template, "a string", \.string),
-      scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.floats) ?? [],
+      scores: try optional("tokenizer.ggml.scores", "an array of numbers", \.numbers) ?? [],
       endOfMessageID: try id("eom"), namedChatTemplates: named, fillPaddingID: try id("fim_pad"), fillRepositoryID: try id("fim_rep"),
       fillSeparatorID: try id("fim_sep"), sampling: sampling.members)
   }

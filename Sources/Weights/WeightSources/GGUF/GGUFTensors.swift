@@ -3,7 +3,7 @@ public import Tensors
 
 /// A GGUF file's tensors under Hugging Face's names and in its order of rows.
 ///
-/// Rows of queries and keys are put in order on the way; see ``InterleavedHeads``.
+/// Rows of queries and keys are put in order on the way; see `InterleavedHeads`.
 public final class GGUFTensors: NamedTensors {
   public let names: [String]
   private let file: GGUFFile

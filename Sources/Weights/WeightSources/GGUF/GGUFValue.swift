@@ -34,6 +34,8 @@ extension GGUFValue {
   public var strings: [String]? { if case .strings(let values) = self { values } else { nil } }
   public var integers: [Int]? { if case .integers(let values) = self { values } else { nil } }
   public var floats: [Float]? { if case .floats(let values) = self { values } else { nil } }
+  /// An array of numbers of either kind.
+  var numbers: [Float]? { floats ?? integers.map { $0.map(Float.init) } }
 
   /// The number with the fewest digits that reads back as the stored value: a 32-bit 1e-5 gives 1e-5, where widening
   /// would give 9.999999747378752e-06.

@@ -8,51 +8,44 @@ struct ConfigReader {
   /// The directory, for messages.
   let path: String
   let file: String
-  let json: JSONValue
+  private let fields: JSONFields<WeightSourceError>
+  var json: JSONValue { fields.json }
   /// Names of enclosing objects with a full stop after each, for messages.
-  var prefix = ""
-  private let asked = Asked()
-
-  /// Shared by copies of a reader.
-  private final class Asked { var keys: Set<String> = [] }
+  var prefix: String { fields.prefix }
 
   init(directory: FilePath, file: String) throws {
-    path = directory.string
-    self.file = file
+    let path = directory.string
     let bytes = try ReadableFile.contents(of: directory.appending(file), limit: 64 << 20)
+    let json: JSONValue
     do { json = try JSONValue(parsing: bytes, allowsNonFinite: true) } catch {
       throw WeightSourceError(path, .other("\(file): \(error). \(error.remedy)"))
     }
     guard json.object != nil else { throw WeightSourceError(path, .other("\(file) holds \(json.kind), expected an object.")) }
+    self.init(path: path, file: file, json: json)
   }
   init(path: String, file: String, json: JSONValue, prefix: String = "") {
     self.path = path
     self.file = file
-    self.json = json
-    self.prefix = prefix
+    fields = JSONFields(json, prefix: prefix) { key, fault in
+      let reason =
+        switch fault {
+        case .kind(let found, let expected): "is \(found.kind), expected \(expected)"
+        case .other(let reason): reason
+        }
+      return WeightSourceError(path, .configuration(key: key, file: file, reason: reason))
+    }
   }
 
-  func failed(_ key: String, _ reason: String) -> WeightSourceError {
-    WeightSourceError(path, .configuration(key: prefix + key, file: file, reason: reason))
-  }
+  func failed(_ key: String, _ reason: String) -> WeightSourceError { fields.failed(key, reason) }
   func warning(_ key: String, _ text: String) -> SourceWarning { SourceWarning(prefix + key, in: file, text) }
 
   /// What stands under a key, null too; nil where the key is absent.
-  func value(_ key: String) -> JSONValue? {
-    asked.keys.insert(key)
-    return json[key]
-  }
+  func value(_ key: String) -> JSONValue? { fields.stored(key) }
   /// Members that nobody asked for, in the order of the file.
-  var unused: [(key: String, value: JSONValue)] {
-    (json.object ?? [:]).filter { !asked.keys.contains($0.key) }.map { ($0.key, $0.value) }
-  }
+  var unused: [(key: String, value: JSONValue)] { fields.unused }
 
   /// nil where the key is absent or null; a value of another kind is an error.
-  func optional<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? {
-    guard let value = value(key), !value.isNull else { return nil }
-    guard let result = read(value) else { throw failed(key, "is \(value.kind), expected \(kind)") }
-    return result
-  }
+  func optional<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? { try fields.optional(key, kind, read) }
   /// As ``optional(_:_:_:)``, but null is an error, as it is to transformers: only an absent key means the default.
   func unlessAbsent<T>(_ key: String, _ kind: String, _ read: (JSONValue) -> T?) throws(WeightSourceError) -> T? {
     guard value(key)?.isNull != true else { throw failed(key, "is null, expected \(kind). Leave the key out for the default") }

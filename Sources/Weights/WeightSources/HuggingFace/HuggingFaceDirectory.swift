@@ -40,7 +40,7 @@ public final class HuggingFaceDirectory: NamedTensors {
     let others = ModelFiles.candidates(survey.files).filter { !read.contains($0) && $0 != choice.name }
     guard let first = others.first else { return [] }
     let more = others.count == 1 ? "holds weights, too, and was" : "and \(others.count - 1) more files hold weights, too, and were"
-    return [SourceWarning(first, in: "the directory", "\(more) left out, as in transformers: \(choice.name) counts")]
+    return [SourceWarning(first, in: survey.path.string, "\(more) left out, as in transformers: \(choice.name) counts")]
   }
 
   private static func open(_ path: FilePath) throws -> SafetensorsFile {

@@ -20,7 +20,7 @@ extension SourceModel {
     }
     let file = QuantizationMarks.files.first { Directory.kind(of: directory.path.appending($0.name)) == .file }
     if let file = file?.name {
-      warnings.append(SourceWarning(file, in: "the directory", "speaks of quantised weights, but the tensors are not: it is not used"))
+      warnings.append(SourceWarning(file, in: directory.path.string, "speaks of quantised weights, but the tensors are not: it is not used"))
     }
   }
 }

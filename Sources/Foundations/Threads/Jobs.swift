@@ -1,11 +1,10 @@
-import Synchronization
-
-/// Runs independent jobs on worker threads, largest first, and stops at the first error.
-enum Work {
+/// Independent jobs as tasks, largest first, which stop at the first error: they run where the caller's tasks prefer to, and
+/// end with them.
+public enum Jobs {
   /// - Parameters:
   ///   - jobs: With the bytes each will move, which decides the order.
   ///   - makeWorker: Called once on each worker for its own scratch memory.
-  static func run<Job: Sendable, Worker>(
+  public static func run<Job: Sendable, Worker>(
     _ jobs: [(cost: Int, job: Job)], workers: Int, makeWorker: @escaping @Sendable () -> Worker,
     _ body: @escaping @Sendable (Worker, Job) throws -> Void
   ) async throws {
@@ -18,7 +17,7 @@ enum Work {
   }
 
   /// - Parameter body: Called once on each worker; takes jobs until there are none.
-  static func share<Job: Sendable, Worker>(
+  public static func share<Job: Sendable, Worker>(
     _ jobs: [(cost: Int, job: Job)], workers: Int, makeWorker: @escaping @Sendable () -> Worker,
     _ body: @escaping @Sendable (Worker, _ take: () -> Job?) throws -> Void
   ) async throws {
@@ -31,32 +30,5 @@ enum Work {
       // The first error cancels the others; each stops after the job in its hands.
       for try await _ in group {}
     }
-  }
-}
-
-/// Hands out 0, 1, 2, … to many threads.
-final class Counter: Sendable {
-  private let value = Atomic<Int>(0)
-  func take(below limit: Int) -> Int? {
-    let index = value.wrappingAdd(1, ordering: .relaxed).oldValue
-    return index < limit ? index : nil
-  }
-}
-
-/// Bytes done so far, from many threads.
-public final class ProgressCounter: Sendable {
-  private let done = Atomic<Int>(0)
-  private let all: Atomic<Int>
-  /// - Parameter total: Bytes that are to be done, where that is known already.
-  public init(total: Int = 0) { all = Atomic(total) }
-  /// Bytes that are to be done; 0 while that is not known.
-  public var total: Int { all.load(ordering: .relaxed) }
-  /// Bytes done so far. Only grows, but for ``report(_:of:)``.
-  public var completed: Int { done.load(ordering: .relaxed) }
-  func add(_ count: Int) { done.wrappingAdd(count, ordering: .relaxed) }
-  /// For work that counts by itself.
-  public func report(_ completed: Int, of total: Int) {
-    all.store(total, ordering: .relaxed)
-    done.store(completed, ordering: .relaxed)
   }
 }
