@@ -84,7 +84,7 @@ let package = Package(
     library("Checkpoints", in: "Formats", ["Safetensors", "Schemes", "JSON", "Tensors", "Files", "Threads", "Digests", system, ordered]),
     library("Tokenizers", in: "Text", ["JSON", ordered]),
     library("Networks", in: "Models", ["JSON", "Tensors", "Schemes", ordered]),
-    library("Families", in: "Models", ["Networks", "Checkpoints", "JSON", "Tensors"]),
+    library("Families", in: "Models", ["Networks", "Checkpoints", "Schemes", "JSON", "Tensors"]),
     library("WeightSources", in: "Weights", ["CPUKernels", "Families", "Tokenizers", "Checkpoints", "Safetensors", "Schemes", "JSON", "Tensors", "Files", "Threads", system]),
     // Engines.
     library("Engines", [

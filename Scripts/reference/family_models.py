@@ -9,6 +9,7 @@ at every position of a forced sequence, of the model and with the adapter, and t
 """
 import json
 import logging
+import re
 import shutil
 import sys
 import tempfile
@@ -18,8 +19,9 @@ import gguf
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, MixtralConfig, MixtralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
+                          Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 logging.disable(logging.WARNING)
 OUT = Path(__file__).resolve().parents[2] / "Tests/EnginesTests/Expected/families"
@@ -42,6 +44,17 @@ FAMILIES = {
     "gemma3-bfloat16": (Gemma3TextConfig, Gemma3ForCausalLM, GEMMA3),
     "gemma3-capped": (Gemma3TextConfig, Gemma3ForCausalLM, GEMMA3 | dict(final_logit_softcapping=3.0, attn_logit_softcapping=2.0)),
 }
+# Weights of a model with experts are many: fewer layers.
+EXPERTS = dict(num_hidden_layers=2, tie_word_embeddings=False)
+MIXTURES = {
+    "qwen3-moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, EXPERTS | dict(head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=32, norm_topk_prob=True),
+                  ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
+    # Layers with one MLP, by their place and by name; shares that are not divided by their sum.
+    "qwen3-moe-mixed": (Qwen3MoeConfig, Qwen3MoeForCausalLM, EXPERTS | dict(
+        num_hidden_layers=4, head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, decoder_sparse_step=2, mlp_only_layers=[3]), ["mlp.experts.gate_up_proj", "mlp.gate.weight"]),
+    "mixtral": (MixtralConfig, MixtralForCausalLM, EXPERTS | dict(intermediate_size=32, num_local_experts=4, num_experts_per_tok=2), ["experts.down_proj", "experts.gate_up_proj", "gate.weight"]),
+}
+FAMILIES |= {name: mixture[:3] for name, mixture in MIXTURES.items()}
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 
@@ -57,8 +70,30 @@ def answers(model, ids):
     return dict(logprobs=[[round(float(x), 5) for x in row] for row in scores], greedy=greedy[9:], margins=[round(m, 4) for m in margins])
 
 
+def saved(model):
+    """The model's tensors as transformers publishes them: of experts each matrix by itself."""
+    with tempfile.TemporaryDirectory() as d:
+        model.save_pretrained(d)
+        return load_file(Path(d, "model.safetensors"))
+
+
+def stacked(state):
+    """As llama.cpp's converter does it: an expert's matrices in one tensor."""
+    result, experts = {}, {}
+    for name, tensor in state.items():
+        found = re.fullmatch(r"(.*\.experts)\.(\d+)\.(\w+)\.weight", name)
+        if found: experts.setdefault(f"{found[1]}.{found[3]}.weight", {})[int(found[2])] = tensor
+        else: result[name] = tensor
+    return result | {name: torch.stack([parts[i] for i in range(len(parts))]) for name, parts in experts.items()}
+
+
+def interleaved(tensor, heads):
+    """As llama.cpp's converter puts rows of queries and keys of a Llama."""
+    return tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:]).swapaxes(1, 2).reshape(tensor.shape)
+
+
 def write_gguf(path, config, state):
-    architecture = config.model_type.removesuffix("_text")
+    architecture = {"qwen3_moe": "qwen3moe", "mixtral": "llama"}.get(config.model_type, config.model_type.removesuffix("_text"))
     isGemma = architecture == "gemma3"
     w = gguf.GGUFWriter(str(path), architecture)
     w.add_context_length(config.max_position_embeddings); w.add_embedding_length(config.hidden_size)
@@ -72,11 +107,17 @@ def write_gguf(path, config, state):
         if scaling["rope_type"] == "linear": w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(scaling["factor"])
         if config._sliding_window_pattern != 6: w.add_sliding_window_pattern(config._sliding_window_pattern)
         if config.final_logit_softcapping: w.add_final_logit_softcapping(config.final_logit_softcapping)
+    if hasattr(config, "num_experts_per_tok"):
+        w.add_expert_count(config.num_local_experts); w.add_expert_used_count(config.num_experts_per_tok)
+        if architecture == "qwen3moe": w.add_expert_feed_forward_length(config.moe_intermediate_size)
+        state = stacked(state)
     names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, architecture.upper()), config.num_hidden_layers)
     for name, tensor in state.items():
         base, kind = name.rsplit(".", 1)
         # llama.cpp's converter adds what Gemma's norms add to their weights when they run.
         if isGemma and base.endswith("norm"): tensor = tensor.float() + 1
+        for ending, heads in [("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)]:
+            if architecture == "llama" and base.endswith(ending): tensor = interleaved(tensor, heads)
         w.add_tensor(names.get_name(base) + "." + kind, tensor.float().numpy())
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
 
@@ -95,7 +136,8 @@ for seed, (name, (config_class, model_class, more)) in enumerate(FAMILIES.items(
             # Gemma's norms are stored without the 1 that they add; in steps that adding it keeps.
             if "norm" in key: value.normal_(0, 0.2).mul_(1024).round_().div_(1024) if isGemma else value.normal_(1, 0.2)
             if name.endswith("bfloat16"): value.copy_(value.bfloat16())
-    state = {k: v.detach().clone() for k, v in model.state_dict().items() if not (more["tie_word_embeddings"] and k == "lm_head.weight")}
+    whole = saved(model) if name in MIXTURES else model.state_dict()
+    state = {k: v.detach().clone() for k, v in whole.items() if not (more["tie_word_embeddings"] and k == "lm_head.weight")}
     stored = {k: v.bfloat16() for k, v in state.items()} if name.endswith("bfloat16") else state
     save_file(stored, str(place / "model.safetensors"), metadata={"format": "pt"})
     with tempfile.TemporaryDirectory() as d:
@@ -107,11 +149,15 @@ for seed, (name, (config_class, model_class, more)) in enumerate(FAMILIES.items(
         config = {k: v for k, v in config.items() if k not in ("rope_parameters", "layer_types", "_sliding_window_pattern", "dtype")} | OLDER
         config["torch_dtype"] = "bfloat16" if name.endswith("bfloat16") else "float32"
     (place / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-    write_gguf(place / "model.gguf", model.config, state)
+    # llama.cpp has experts in every layer, and divides their shares.
+    if name != "qwen3-moe-mixed": write_gguf(place / "model.gguf", model.config, state)
     ids = torch.randint(0, SIZES["vocab_size"], (LENGTH,)).tolist()
     expected = dict(ids=ids, base=answers(model, ids))
+    # Of experts the stacks that transformers keeps, which are parameters, not modules.
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"] + ([] if name in MIXTURES else ["gate_proj", "up_proj", "down_proj"])
     lora = get_peft_model(model, LoraConfig(
-        r=4, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], task_type="CAUSAL_LM"))
+        r=4, lora_alpha=6, target_modules=targets, target_parameters=MIXTURES[name][3] if name in MIXTURES else None, task_type="CAUSAL_LM",
+        rank_pattern={r".*\.gate_up_proj": 3} if name == "mixtral" else {}))
     with torch.no_grad():
         for key, value in lora.named_parameters():
             if "lora_B" in key: value.normal_(0, 0.15)

@@ -25,11 +25,16 @@ import WeightSources
     var name: String
     var tensorParallel: Int
     var pipelineParallel: Int
-    var testDescription: String { "\(name) tp \(tensorParallel) pp \(pipelineParallel)" }
-    var mapping: Mapping { Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel) }
+    var expertParallel = 1
+    var testDescription: String { "\(name) tp \(tensorParallel) pp \(pipelineParallel)\(expertParallel == 1 ? "" : " ep \(expertParallel)")" }
+    var mapping: Mapping { Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel, expertParallel: expertParallel) }
   }
-  private static let names = ["qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped"]
+  private static let names = ["qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped"] + mixtures
+  private static let mixtures = ["qwen3-moe", "qwen3-moe-mixed", "mixtral"]
   static let all = names.flatMap { name in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1) } }
+    + mixtures.flatMap { name in [(2, 1), (4, 1), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1, expertParallel: 2) } }
+  /// What llama.cpp has no format for.
+  private static let withoutGGUF: Set<String> = ["qwen3-moe-mixed"]
   /// What is said of configurations, where anything is.
   private static let warned = ["gemma3-capped": ["attn_logit_softcapping"]]
   private static let place = FilePath(#filePath).removingLastComponent().appending("Expected/families")
@@ -42,7 +47,7 @@ import WeightSources
     let path = Self.place.appending(subject.name)
     let source = try ModelSource(file.isEmpty ? path : path.appending(file))
     // The same model lies there in llama.cpp's format, too.
-    #expect(source.warnings.map(\.subject) == (file.isEmpty ? ["model.gguf"] + (Self.warned[subject.name] ?? []) : []), "\(source.warnings)")
+    #expect(source.warnings.map(\.subject) == (file.isEmpty ? (Self.withoutGGUF.contains(subject.name) ? [] : ["model.gguf"]) + (Self.warned[subject.name] ?? []) : []), "\(source.warnings)")
     try CheckpointConverter(source, mapping: subject.mapping, elementType: .float32).write(to: life.directory(name))
     return life.directory(name)
   }
@@ -102,6 +107,7 @@ import WeightSources
     try await life.strip("engine", to: "stripped")
     try await life.refit("stripped", with: checkpoint, to: "filled")
     life.expectSame("filled", "engine", "stripped and filled")
+    guard !Self.withoutGGUF.contains(subject.name) else { return }
     // The same numbers by llama.cpp's names.
     let gguf = try convert(subject, "model.gguf", in: life, "from-gguf")
     for rank in 0..<subject.tensorParallel * subject.pipelineParallel {
@@ -112,11 +118,21 @@ import WeightSources
   /// Rules and network name the same weights with the same shapes, in every family, at every mapping, with and without biases.
   @Test(arguments: ModelFamily.all.flatMap(\.architectures))
   func `what is converted is what the network reads`(_ architecture: String) throws {
-    for (tensorParallel, pipelineParallel) in [(1, 1), (2, 1), (4, 1), (1, 3), (2, 2)] {
+    for (tensorParallel, pipelineParallel, expertParallel) in [(1, 1, 1), (2, 1, 1), (4, 1, 1), (1, 3, 1), (2, 2, 1), (2, 1, 2), (4, 1, 2)] {
       for biases in [true, false] {
-        let model = SmallModel(
+        let hasExperts = try ModelFamily(architecture: architecture, origin: "test").hasExperts
+        guard hasExperts || expertParallel == 1 else { continue }
+        var model = SmallModel(
           tensorParallel: tensorParallel, pipelineParallel: pipelineParallel, tied: false, biases: biases,
           members: ["architecture": .string(architecture), "sliding_window": 8, "mlp_bias": .bool(biases && architecture == "LlamaForCausalLM")])
+        if hasExperts {
+          model.members["moe"] = ["num_experts": 6, "top_k": 2, "normalization_mode": 1]
+          model.members["moe_intermediate_size"] = 32
+          model.members["mlp_only_layers"] = [1]
+          model.members["mapping"] = [
+            "tp_size": .int(tensorParallel), "pp_size": .int(pipelineParallel), "moe_ep_size": .int(expertParallel),
+          ]
+        }
         let config = try CheckpointConfig(parsing: model.config)
         let layout = try ShardLayout(config: config, origin: "test")
         for rank in 0..<tensorParallel * pipelineParallel {

@@ -88,7 +88,6 @@ struct GGUFFactsTests {
     ("llama.rope.dimension_count", .u32(2), "whole heads"),
     ("llama.attention.key_length", .u32(8), "value_length"),
     ("llama.attention.causal", .flag(false), "later tokens"),
-    ("llama.expert_count", .u32(8), "mixtures of experts"),
     ("llama.attention.head_count_kv", .u32s([2, 4]), "layer to layer"),
     ("tokenizer.ggml.tokens", .texts(["a", "b"]), "2 tokens"),
     ("llama.block_count", .u32(1), "blk.1."),
@@ -101,6 +100,20 @@ struct GGUFFactsTests {
     } catch { text = "\(error)" }
     #expect(!text.isEmpty && text.contains(says), "\(text)")
     #expect(["llama.attention.key_length", "llama.block_count"].contains(key) || text.contains(key), "\(text)")
+  }
+
+  /// With `expert_count` a llama is a Mixtral.
+  @Test(arguments: [
+    ("llama.expert_used_count", nil, "is missing"), ("llama.expert_used_count", .u32(9), "8 experts"), ("llama.expert_weights_scale", .f32(2.5), "2.5"),
+    ("llama.expert_shared_count", .u32(1), "is 1"), ("llama.expert_gating_func", .u32(2), "softmax"), ("llama.expert_count", .u32(1 << 20), "\(1 << 20)"),
+  ] as [(String, GGUFField?, String)]) func `experts that no engine has are refused by name`(key: String, value: GGUFField?, says: String) throws {
+    var changes: [String: GGUFField?] = ["llama.expert_count": .u32(8), "llama.expert_used_count": .u32(2), "llama.expert_weights_scale": .f32(0)]
+    let sound = try open(changes)
+    #expect(sound.model.architecture == "MixtralForCausalLM" && sound.model.shape.experts?.normalizes == true && sound.warnings.isEmpty)
+    changes[key] = value
+    changes["llama.rope.scaling.type"] = .text("yarn")
+    let text = try refusal(changes)
+    #expect(text.contains(key) && text.contains(says) && text.contains("'yarn'") && text.contains("2 settings"), "\(text)")
   }
 
   @Test func `what nothing uses is told by name and value, and what says nothing is not`() throws {
@@ -221,14 +234,14 @@ struct GGUFFactsTests {
     var tiny = TinySource()
     tiny.without = ["1.mlp.up_proj.weight"]
     let said = try refusal([
-      "llama.expert_count": .u32(8), "llama.rope.scaling.type": .text("yarn"), "llama.attention.causal": .flag(false), "llama.rope.dimension_count": .u32(2),
+      "llama.attention.sliding_window": .text("x"), "llama.rope.scaling.type": .text("yarn"), "llama.attention.causal": .flag(false), "llama.rope.dimension_count": .u32(2),
       "llama.attention.layer_norm_rms_epsilon": nil, "llama.rope.freq_base": .text("x"),
     ], tiny, extra: [("blk.0.foo.weight", [2], [1, 2])])
     for words in [
-      "6 settings", "llama.expert_count", "'yarn'", "llama.attention.causal", "llama.rope.dimension_count", "layer_norm_rms_epsilon' is missing",
+      "6 settings", "llama.attention.sliding_window", "'yarn'", "llama.attention.causal", "llama.rope.dimension_count", "layer_norm_rms_epsilon' is missing",
       "'llama.rope.freq_base' is a string", "blk.1.ffn_up.weight", "blk.0.foo.weight",
     ] { #expect(said.contains(words), "\(words) in \(said)") }
-    let sizes = try refusal(["llama.embedding_length": nil, "llama.block_count": .text("x"), "llama.expert_count": .u32(8)])
+    let sizes = try refusal(["llama.embedding_length": nil, "llama.block_count": .text("x"), "llama.expert_count": .text("x")])
     for words in ["3 settings", "llama.embedding_length' is missing", "llama.block_count", "llama.expert_count"] { #expect(sizes.contains(words), "\(sizes)") }
   }
 }

@@ -31,7 +31,7 @@ import WeightSources
     var mapping: Mapping { Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel) }
   }
   static let subjects = NumberScheme.coded.flatMap { scheme in
-    ["qwen3", "gemma3", "qwen2-tied"].flatMap { name in
+    ["qwen3", "gemma3", "qwen2-tied", "qwen3-moe"].flatMap { name in
       [(1, 1), (2, 1), (1, 2), (2, 2)].map { Subject(scheme: scheme, name: name, tensorParallel: $0, pipelineParallel: $1) }
     }
   }

@@ -5,9 +5,10 @@ import Testing
 /// Each kind of operation: its JSON, and what its check refuses.
 @Suite struct OperationTests {
   /// Values 0 to 6: 8, 8, 16 and 4 wide with a row a token; 8 and 20 wide with a row where logits are wanted; 8 wide with a row a token.
+  /// Values 7 and 8: 16 and 6 wide with a row a token: what experts read and write.
   private let view = PlanView(
     values: [8, 8, 16, 4].map { Value(name: "v", width: $0, rows: .tokens) } + [8, 20].map { Value(name: "s", width: $0, rows: .selected) }
-      + [Value(name: "v", width: 8, rows: .tokens)],
+      + [8, 16, 6].map { Value(name: "v", width: $0, rows: .tokens) },
     caches: [CacheFormat(layers: 2, keyValueHeads: 1, headSize: 4, elementType: .bfloat16)],
     rotaries: [RotaryEmbedding(style: .halves, dimension: 4, base: 10000, scaling: .none), RotaryEmbedding(style: .halves, dimension: 6, base: 10000, scaling: .none)],
     tensorParallel: 2, isFirstStage: true, isLastStage: true,
@@ -19,6 +20,15 @@ import Testing
       case "head4", "bias4": .init(shape: [4], isPacked: false)
       case "sinks": .init(shape: [2], isPacked: false)
       case "square": .init(shape: [8, 8], isPacked: true)
+      case "router": .init(shape: [6, 8], isPacked: true)
+      case "router rows": .init(shape: [6, 8], isPacked: false)
+      case "router codes": .init(shape: [6, 8], isPacked: true, isPlain: false)
+      case "fused": .init(shape: [3 * 2 * 24, 8], isPacked: true)
+      case "fused rows": .init(shape: [3 * 2 * 24, 8], isPacked: false)
+      case "down": .init(shape: [3 * 16, 24], isPacked: true)
+      case "fused narrow": .init(shape: [3 * 2 * 4, 8], isPacked: true)
+      case "down narrow": .init(shape: [3 * 16, 4], isPacked: true)
+      case "down 8": .init(shape: [3 * 8, 24], isPacked: true)
       case "rows": .init(shape: [8, 8], isPacked: false)
       default: nil
       }
@@ -27,6 +37,19 @@ import Testing
   private static let attention = Attention(
     qkv: v(2), output: v(1), layer: 1, heads: 2, keyValueHeads: 1, headSize: 4, scale: 0.5, rotary: 0,
     queryNorm: .init(weight: "head4", epsilon: 1e-6), keyNorm: .init(weight: "head4", epsilon: 1e-5), window: 16, softCap: 30, sinks: "sinks")
+  private static let routing = Routing(input: v(0), weight: "router", chosen: 2, normalizes: true, scale: 2.5, output: v(8))
+  private static let experts = Experts(
+    input: v(0), shares: v(8), fused: "fused", down: "down", activation: .silu, first: 3, count: 3, chosen: 2, output: v(7))
+  private static func routing(_ change: (inout Routing) -> Void) -> Operation {
+    var changed = routing
+    change(&changed)
+    return .routing(changed)
+  }
+  private static func experts(_ change: (inout Experts) -> Void) -> Operation {
+    var changed = experts
+    change(&changed)
+    return .experts(changed)
+  }
   private static func attention(_ change: (inout Attention) -> Void) -> Operation {
     var changed = attention
     change(&changed)
@@ -41,6 +64,7 @@ import Testing
     .attention(attention), attention { ($0.rotary, $0.queryNorm, $0.keyNorm, $0.window, $0.softCap, $0.sinks) = (nil, nil, nil, nil, nil, nil) },
     .gated(Gated(input: v(2), activation: .geluTanh, output: v(0))),
     .gated(Gated(input: v(2), activation: .silu, limits: .init(limit: 7, alpha: 1.702, offset: 1), output: v(0))),
+    .routing(routing), routing { ($0.chosen, $0.normalizes) = (6, false) }, .experts(experts), experts { ($0.first, $0.chosen, $0.activation) = (0, 6, .relu) },
     .unary(Unary(value: v(0), kind: .scale(0.5))), .unary(Unary(value: v(0), kind: .softCap(30))), .unary(Unary(value: v(0), kind: .activation(.gelu))),
     .add(Add(target: v(0), value: v(1))), .select(Select(input: v(0), output: v(4))), .allReduce(AllReduce(value: v(0))),
     .allGather(AllGather(input: v(0), output: v(2))),
@@ -84,6 +108,13 @@ import Testing
     .gated(Gated(input: v(2), activation: .silu, limits: .init(limit: 0, alpha: 1, offset: 1), output: v(0))),
     .gated(Gated(input: v(2), activation: .silu, limits: .init(limit: 7, alpha: .nan, offset: 1), output: v(0))),
     .activatedProduct(ActivatedProduct(activated: v(0), factor: v(1), activation: .silu, output: v(0))),
+    routing { $0.chosen = 0 }, routing { $0.chosen = 7 }, routing { $0.scale = .infinity }, routing { $0.weight = "square" }, routing { $0.weight = "none" },
+    routing { $0.weight = "router rows" }, routing { $0.weight = "router codes" }, routing { $0.input = v(2) }, routing { $0.input = v(4) },
+    experts { $0.first = 4 }, experts { $0.first = -1 }, experts { $0.count = 2 }, experts { $0.count = 0 }, experts { $0.count = .max }, experts { $0.count = .min },
+    experts { $0.first = .max }, experts { $0.chosen = 0 }, experts { $0.chosen = 7 }, experts { $0.fused = "fused rows" }, experts { $0.fused = "down" },
+    experts { $0.fused = "gains" }, experts { $0.down = "gains" }, experts { $0.down = "none" }, experts { $0.shares = v(3) }, experts { $0.shares = v(4) },
+    experts { $0.output = v(4) }, experts { $0.output = v(0) }, experts { $0.input = v(7) }, experts { ($0.fused, $0.down) = ("fused narrow", "down narrow") },
+    experts { ($0.output, $0.down) = (v(1), "down 8") },
     .unary(Unary(value: v(0), kind: .scale(.nan))), .unary(Unary(value: v(0), kind: .softCap(0))), .unary(Unary(value: v(0), kind: .softCap(3e38))),
     .add(Add(target: v(0), value: v(2))), .add(Add(target: v(0), value: v(4))), .select(Select(input: v(4), output: v(0))),
     .select(Select(input: v(2), output: v(4))), .allGather(AllGather(input: v(0), output: v(1))), .send(Send(value: v(0))), .receive(Receive(value: v(0))),

@@ -46,7 +46,7 @@ struct PlanWalk {
     case .allReduce, .send, .receive, .allGather:
       guard let value = operation.uses.reads.first ?? operation.uses.writes.first else { break }
       exchanges.append("\(operation.name) \(plan.values[value.index].width)")
-    case .embed, .norm, .linear, .activatedProduct, .gated, .unary, .add, .select: break
+    case .embed, .norm, .linear, .activatedProduct, .gated, .routing, .experts, .unary, .add, .select: break
     }
     // In place only where the operation says that it reads what it writes.
     for value in operation.uses.writes {

@@ -17,7 +17,7 @@ extension Plan {
 
   /// Bytes of buffers for steps of so many rows. As a float, since nothing bounds the sum.
   func stepByteCount(rows: Int, selected: Int) -> Double {
-    var sum = Double(roundedRowByteCount) * Double(rows)
+    var sum = Double(roundedRowByteCount) * Double(rows) + (ExpertSizes(self)?.byteCount(rows: rows) ?? 0)
     for (width, kind) in zip(slots.widths, slotRows) {
       guard let kind else { continue }
       sum += 4 * Double(width) * Double(kind == .tokens ? rows : selected)

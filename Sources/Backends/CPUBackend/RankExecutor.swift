@@ -24,6 +24,7 @@ import Threads
   /// One pool of blocks for each layer, cache by cache.
   private let pools: [AlignedBuffer]
   private let queue = Counter()
+  private let experts: ExpertWork?
 
   /// - Parameters:
   ///   - rows: Most token rows of a step.
@@ -51,15 +52,17 @@ import Threads
     rounded = try AlignedBuffer(reserving: plan.roundedRowByteCount * rows)
     let expandedByteCount = plan.expandedByteCount
     expanded = expandedByteCount == 0 ? [] : try (0..<threadCount).map { _ in try AlignedBuffer(reserving: expandedByteCount) }
+    experts = try ExpertWork(plan, rows: rows, isa: isa, team: team, expanded: expanded)
     current = ResolvedSteps(plan: plan, weights: RankWeights(file), isa: isa)
   }
 
-  /// Weights in the file that every step reads in full.
+  /// Weights in the file that every step reads in full: of experts none is, as steps read those that rows go to.
   var stepWeights: [UnsafeRawBufferPointer] {
     var names: Set<String> = []
     for operation in plan.operations {
       switch operation {
       case .linear(let linear): names.insert(linear.weight)
+      case .routing(let routing): names.insert(routing.weight)
       case .norm(let norm): names.insert(norm.weight)
       default: break
       }
@@ -115,6 +118,8 @@ import Threads
     case .attention(let body): attend(step, body, batch, layout, thread, count)
     case .activatedProduct: break  // the plan's check refuses it
     case .gated(let body): gate(body, share(rows(body.output, layout)))
+    case .routing(let body): route(step, body, layout.rowCount, thread, count)
+    case .experts(let body): mix(step, body, layout, thread, count)
     case .unary(let body): change(body, share(rows(body.value, layout) * width(body.value)))
     case .add(let body):
       let part = share(rows(body.target, layout) * width(body.target))
@@ -172,6 +177,36 @@ import Threads
     }
   }
 
+  private func route(_ step: ResolvedStep, _ body: Routing, _ total: Int, _ thread: Int, _ count: Int) {
+    guard let product = step.product else { return }
+    var weight = unsafe product.linear
+    let (k, n, panels) = (width(body.input), width(body.output), dk_panel_count(unsafe product.linear.n))
+    func multiply(_ rows: Range<Int>, _ panels: Range<Int64>) {
+      unsafe dk_linear_decode(
+        isa, product.decodeTactic, &weight, floats(body.input) + rows.lowerBound * k, Int64(k), floats(body.output) + rows.lowerBound * n, Int64(n),
+        Int64(rows.count), panels.lowerBound, panels.upperBound)
+    }
+    let own = ThreadTeam.share(of: total, thread: thread, threadCount: count)
+    if total < count {
+      multiply(0..<total, panels * Int64(thread) / Int64(count)..<panels * Int64(thread + 1) / Int64(count))
+      team.barrier(thread)
+    } else {
+      multiply(own, 0..<panels)
+    }
+    let shares = unsafe floats(body.output) + own.lowerBound * n
+    unsafe dk_route(
+      isa, shares, Int64(n), shares, Int64(n), Int64(own.count), Int64(n), Int64(body.chosen), body.normalizes, body.scale)
+  }
+
+  private func mix(_ step: ResolvedStep, _ body: Experts, _ layout: StepLayout, _ thread: Int, _ count: Int) {
+    guard let experts, let resolved = step.experts else { return }
+    let values = unsafe ExpertWork.Values(
+      input: floats(body.input), width: width(body.input), shares: floats(body.shares), shareWidth: width(body.shares),
+      output: floats(body.output), outputWidth: width(body.output))
+    experts.run(body, resolved, values, layout.decodeRows, isPrefill: false, thread: thread, of: count)
+    experts.run(body, resolved, values, layout.prefillRows, isPrefill: true, thread: thread, of: count)
+  }
+
   private func change(_ body: Unary, _ part: Range<Int>) {
     let start = unsafe floats(body.value) + part.lowerBound
     let count = Int64(part.count)
@@ -201,13 +236,14 @@ import Threads
   }
 
   private func linear(_ step: ResolvedStep, _ layout: StepLayout, _ input: ValueID, _ output: ValueID, _ thread: Int, _ count: Int) {
-    guard var weight = unsafe step.linear else { return }
+    guard let product = step.product else { return }
+    var weight = unsafe product.linear
     let panels = dk_panel_count(unsafe weight.n)
     let (first, end) = (panels * Int64(thread) / Int64(count), panels * Int64(thread + 1) / Int64(count))
     let (n, k) = (width(output), width(input))
     func decode(_ rows: Range<Int>) {
       unsafe dk_linear_decode(
-        isa, step.decodeTactic, &weight, floats(input) + rows.lowerBound * k, Int64(k), floats(output) + rows.lowerBound * n,
+        isa, product.decodeTactic, &weight, floats(input) + rows.lowerBound * k, Int64(k), floats(output) + rows.lowerBound * n,
         Int64(n), Int64(rows.count), first, end)
     }
     // Logits always by the decode kernel: a row is the same whether its prompt ended here or it was generated.
@@ -229,7 +265,7 @@ import Threads
     for run in layout.runs where run.phase == .prefill {
       let x: UnsafeRawPointer = unsafe isRounded ? UnsafeRawPointer(rounded.base) : UnsafeRawPointer(floats(input))
       unsafe dk_linear_prefill(
-        isa, step.prefillTactic, &weight, x, Int64(stride), floats(output), Int64(n), Int64(run.rows.lowerBound),
+        isa, product.prefillTactic, &weight, x, Int64(stride), floats(output), Int64(n), Int64(run.rows.lowerBound),
         Int64(run.rows.upperBound), first, end, expanded.isEmpty ? nil : expanded[thread].base)
     }
   }

@@ -8,7 +8,8 @@ import Tensors
 /// An operation with its names looked up.
 @safe struct ResolvedStep {
   var operation: Operation
-  var linear: dk_linear?
+  var product: ResolvedProduct?
+  var experts: ResolvedExperts?
   /// Heads and scale of this very attention.
   var attention: dk_attention_shape?
   /// Norms of query heads and key heads.
@@ -18,13 +19,18 @@ import Tensors
   var sinks: AlignedBuffer?
   /// Index into all pools of cache blocks.
   var pool = 0
-  var decodeTactic: Int32 = 0
-  var prefillTactic: Int32 = 0
   /// Norm weight or embedding table.
   var vector: ResolvedVector?
   var bias: ResolvedVector?
   var isPanel = false
   var tableRows = 0
+}
+
+/// A weight in panels, and the kernels that multiply with it.
+@safe struct ResolvedProduct {
+  var linear: dk_linear
+  var decodeTactic: Int32
+  var prefillTactic: Int32
 }
 
 /// A weight in rows.
@@ -60,17 +66,27 @@ import Tensors
       return weight
     }
     func vector(_ name: String) -> ResolvedVector { unsafe ResolvedVector(pointer: weights.pointer(name), type: dk_type(planned(name).scheme)) }
+    /// - Parameter matrices: Of equal size, one below the other; the first is what is multiplied with.
+    func product(_ name: String, bias: String? = nil, matrices: Int = 1) -> ResolvedProduct {
+      let weight = planned(name)
+      let type = dk_type(weight.scheme)
+      let linear = unsafe dk_linear(
+        panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0] / matrices),
+        k: Int64(weight.shape[1]), type: type, bias_type: bias.map { dk_type(planned($0).scheme) } ?? type)
+      let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.scheme)]
+      return unsafe ResolvedProduct(
+        linear: linear, decodeTactic: Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0),
+        prefillTactic: Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0))
+    }
+    func byteCount(_ name: String, matrices: Int) -> Int { planned(name).stored.byteCount / matrices }
     var step = ResolvedStep(operation: operation)
     switch operation {
-    case .linear(let linear):
-      let weight = planned(linear.weight)
-      let type = dk_type(weight.scheme)
-      unsafe step.linear = unsafe dk_linear(
-        panels: weights.pointer(linear.weight), bias: linear.bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0]),
-        k: Int64(weight.shape[1]), type: type, bias_type: linear.bias.map { dk_type(planned($0).scheme) } ?? type)
-      let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.scheme)]
-      step.decodeTactic = Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0)
-      step.prefillTactic = Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0)
+    case .linear(let linear): step.product = product(linear.weight, bias: linear.bias)
+    case .routing(let routing): step.product = product(routing.weight)
+    case .experts(let experts):
+      step.experts = ResolvedExperts(
+        fused: product(experts.fused, matrices: experts.count), down: product(experts.down, matrices: experts.count),
+        strides: (byteCount(experts.fused, matrices: experts.count), byteCount(experts.down, matrices: experts.count)))
     case .norm(let norm):
       step.vector = vector(norm.weight)
       step.bias = norm.bias.map(vector)

@@ -16,6 +16,9 @@ struct StepLayout {
   }
   let rowCount: Int
   let runs: [Run]
+  /// All rows of each phase.
+  let decodeRows: [Int32]
+  let prefillRows: [Int32]
   /// For each row of selected values, the token row it comes from.
   let selectedRows: [Int]
   /// For each row of selected values, the slice that wants it.
@@ -51,6 +54,10 @@ struct StepLayout {
       (batch.sequences[$0.slice].firstPosition + $0.rows.upperBound) > (batch.sequences[$1.slice].firstPosition + $1.rows.upperBound)
     }
     self.runs = runs
+    func rows(_ phase: SequenceSlice.Phase) -> [Int32] {
+      runs.lazy.filter { $0.phase == phase }.flatMap { $0.rows.map { Int32(truncatingIfNeeded: $0) } }
+    }
+    (decodeRows, prefillRows) = (rows(.decode), rows(.prefill))
     self.selectedRows = selectedRows
     self.selectedSlices = selectedSlices
     self.attention = Dictionary(uniqueKeysWithValues: keyValueHeads.map { heads in

@@ -13,6 +13,12 @@ public struct CUDATarget: PlanTarget {
 
   public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { scheme == .plain(.bfloat16) ? .panel16x2 : nil }
   public func cacheElementType(_ elementType: ElementType) -> ElementType { .bfloat16 }
+  public func hasKernels(for operation: Operation) -> Bool {
+    switch operation {
+    case .routing, .experts: false
+    default: true
+    }
+  }
   public func obstacles(to plan: Plan) -> [String] { CUDALimits.obstacles(to: plan) }
 
   private static let tactic = "chain16"
@@ -58,7 +64,7 @@ enum CUDALimits {
       attention.window == nil && attention.softCap == nil && attention.sinks == nil && (attention.rotary != nil) == !plan.rotaries.isEmpty
         && (attention.queryNorm == nil) == (attention.keyNorm == nil) && attention.queryNorm?.epsilon == attention.keyNorm?.epsilon
     case .gated(let gated): gated.limits == nil
-    case .unary: false
+    case .unary, .routing, .experts: false
     // Several ranks are refused as such.
     case .embed, .linear, .activatedProduct, .add, .select, .allReduce, .allGather, .send, .receive: true
     }

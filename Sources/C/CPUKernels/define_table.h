@@ -21,7 +21,9 @@ const dk_table DK_TABLE = {
   .scale = scale_values,
   .soft_cap = soft_cap_values,
   .add = add,
+  .add_scaled = add_scaled,
   .argmax = argmax,
+  .route = route,
   .rope = rope,
   .attention = attention,
 };

@@ -159,6 +159,15 @@ void dk_soft_cap(dk_isa isa, float *x, float cap, int64_t count) { table(isa)->s
 
 void dk_add(dk_isa isa, float *sum, const float *x, int64_t count) { table(isa)->add(sum, x, count); }
 
+void dk_add_scaled(dk_isa isa, float *sum, const float *x, float factor, int64_t count) {
+  table(isa)->add_scaled(sum, x, factor, count);
+}
+
+void dk_route(dk_isa isa, float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t rows, int64_t experts,
+              int64_t chosen, bool normalizes, float scale) {
+  table(isa)->route(out, out_stride, x, x_stride, rows, experts, chosen, normalizes, scale);
+}
+
 int64_t dk_argmax(dk_isa isa, const float *x, int64_t count) { return table(isa)->argmax(x, count); }
 
 void dk_rope(dk_isa isa, dk_rope_style style, float *x, int64_t x_stride, int64_t rows, int64_t heads, int64_t head_dim,

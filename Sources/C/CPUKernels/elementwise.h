@@ -153,6 +153,10 @@ static void add(float *sum, const float *x, int64_t count) {
   EACH_VECTOR(i, part, count) put(sum, i, part, get(sum, i, part) + get(x, i, part));
 }
 
+static void add_scaled(float *sum, const float *x, float factor, int64_t count) {
+  EACH_VECTOR(i, part, count) put(sum, i, part, fma_(get(x, i, part), splat(factor), get(sum, i, part)));
+}
+
 static int64_t argmax(const float *x, int64_t count) {
   if (count == 0) return -1;
   const float least = -__builtin_inff();

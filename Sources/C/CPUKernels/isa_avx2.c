@@ -26,6 +26,7 @@
 #include "encode_int8.h"
 #include "low_rank.h"
 #include "elementwise.h"
+#include "routing.h"
 #include "attention.h"
 #include "define_table.h"
 #pragma clang attribute pop

@@ -26,7 +26,9 @@ typedef struct {
   void (*scale)(float *, float, int64_t);
   void (*soft_cap)(float *, float, int64_t);
   void (*add)(float *, const float *, int64_t);
+  void (*add_scaled)(float *, const float *, float, int64_t);
   int64_t (*argmax)(const float *, int64_t);
+  void (*route)(float *, int64_t, const float *, int64_t, int64_t, int64_t, int64_t, bool, float);
   void (*rope)(dk_rope_style, float *, int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, int64_t);
   void (*attention)(const dk_attention_shape *, const void *, const int32_t *, int64_t, const float *, int64_t, float *,
                     int64_t, int64_t, int64_t, int64_t, int64_t);

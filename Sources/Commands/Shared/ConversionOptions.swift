@@ -19,6 +19,16 @@ struct ConversionOptions: ParsableArguments {
   var pipelineParallel: Int?
 
   @Option(
+    name: .customLong("moe_tp_size"),
+    help: ArgumentHelp("Tensor-parallel ranks that share the width of each expert; what moe_ep_size leaves of tp_size by default.", valueName: "n"))
+  var expertTensorParallel: Int?
+
+  @Option(
+    name: .customLong("moe_ep_size"),
+    help: ArgumentHelp("Groups of tensor-parallel ranks that have different experts; 1 by default.", valueName: "n"))
+  var expertParallel: Int?
+
+  @Option(
     help: ArgumentHelp(
       "none, or W8A16: the linear layers of attention and MLP as 8-bit whole numbers with a scale for each output.",
       valueName: "scheme"))
@@ -31,8 +41,14 @@ struct ConversionOptions: ParsableArguments {
     if let quantization, quantization != Self.noQuantization, scheme == nil {
       problems.append("--quantization is \"\(quantization)\"; give \(Self.noQuantization) or \(NumberScheme.coded.map(\.name).joined(separator: ", "))")
     }
-    for (name, value) in [("tp_size", tensorParallel ?? 1), ("pp_size", pipelineParallel ?? 1)] where !(1...1024).contains(value) {
+    for (name, value) in [
+      ("tp_size", tensorParallel ?? 1), ("pp_size", pipelineParallel ?? 1), ("moe_tp_size", expertTensorParallel ?? 1), ("moe_ep_size", expertParallel ?? 1),
+    ] where !(1...1024).contains(value) {
       problems.append("--\(name) is \(value); it must be from 1 to 1024")
+    }
+    if problems.isEmpty, mapping.expertTensorParallel * mapping.expertParallel != mapping.tensorParallel {
+      problems.append(
+        "--moe_tp_size \(mapping.expertTensorParallel) times --moe_ep_size \(mapping.expertParallel) must be --tp_size, which is \(mapping.tensorParallel)")
     }
     return problems
   }
@@ -49,7 +65,12 @@ struct ConversionOptions: ParsableArguments {
   private static let noQuantization = "none"
   var scheme: NumberScheme? { quantization.flatMap(NumberScheme.coded(named:)) }
   var elementType: ElementType? { try? Self.elementType(dtype) }
-  var mapping: Mapping { Mapping(tensorParallel: tensorParallel ?? 1, pipelineParallel: pipelineParallel ?? 1) }
+  var mapping: Mapping {
+    let ranks = tensorParallel ?? 1
+    let groups = expertParallel ?? expertTensorParallel.map { max(1, ranks / max(1, $0)) } ?? 1
+    return Mapping(
+      tensorParallel: ranks, pipelineParallel: pipelineParallel ?? 1, expertTensorParallel: expertTensorParallel, expertParallel: groups)
+  }
 
   /// Refuses what a checkpoint, which is converted already, cannot be: a word for each flag that says otherwise.
   func check(against config: CheckpointConfig, of path: String) throws {
@@ -62,6 +83,7 @@ struct ConversionOptions: ParsableArguments {
     }
     for (name, asked, found) in [
       ("tp_size", tensorParallel, config.mapping.tensorParallel), ("pp_size", pipelineParallel, config.mapping.pipelineParallel),
+      ("moe_tp_size", expertTensorParallel, config.mapping.expertTensorParallel), ("moe_ep_size", expertParallel, config.mapping.expertParallel),
     ] {
       if let asked, asked != found { different.append("--\(name) is \(asked), and it has \(found)") }
     }

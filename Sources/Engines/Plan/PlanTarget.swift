@@ -16,6 +16,8 @@ public protocol PlanTarget: Sendable {
   ///
   /// Asked by who builds, before anything is written, and again by who opens a file.
   func obstacles(to plan: Plan) -> [String]
+  /// Whether the target has kernels for operations of this kind, in whatever form; what depends on the form is ``obstacles(to:)``.
+  func hasKernels(for operation: Operation) -> Bool
   /// Whether the target has the kernel variants that a timing cache names.
   func hasKernels(for tactics: LinearTactics) -> Bool
   /// Measures every kernel variant for a linear weight `[outputs, inputs]` and names the fastest.
@@ -23,6 +25,8 @@ public protocol PlanTarget: Sendable {
 }
 
 extension PlanTarget {
+  /// It has, where a target does not say otherwise.
+  public func hasKernels(for operation: Operation) -> Bool { true }
   /// How a linear weight of plain numbers is stored; nil where the target has no kernels for them.
   public func linearLayout(_ elementType: ElementType) -> WeightLayout? { linearLayout(.plain(elementType)) }
 }

@@ -45,18 +45,18 @@ public struct Planner {
       guard let layout = target.linearLayout(scheme) else { throw .quantization("\(scheme.name) for --target \(target.name)") }
       return (scheme, layout)
     }
-    let linears = Set(
-      network.operations.compactMap { if case .linear(let linear) = $0 { linear.weight } else { nil } })
+    if let missing = network.operations.first(where: { !target.hasKernels(for: $0) }) { throw .operation(missing.name, target: target.name) }
+    let products = Set(network.operations.flatMap(\.productWeights))
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, weight) in network.weights {
-      if let coded, linears.contains(name), try isCoded(weight, config.quantization) {
+      if let coded, products.contains(name), try isCoded(weight, config.quantization) {
         weights[name] = PlannedWeight(
           shape: weight.shape, scheme: coded.scheme, layout: coded.layout, role: weight.role,
           isRefittable: scope.includes(weight.role), recipe: .pack(coded.layout, .encode(coded.scheme, .cast(type, weight.recipe))))
         continue
       }
-      let layout = linears.contains(name) ? linearLayout : .rows
       let own = weight.elementType ?? type
+      let layout = products.contains(name) ? (own == type ? linearLayout : target.linearLayout(own) ?? linearLayout) : .rows
       weights[name] = PlannedWeight(
         shape: weight.shape, scheme: .plain(own), layout: layout, role: weight.role,
         isRefittable: scope.includes(weight.role), recipe: .pack(layout, .cast(own, weight.recipe)))

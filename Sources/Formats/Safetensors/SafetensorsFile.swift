@@ -73,6 +73,16 @@ public final class SafetensorsFile: Sendable {
     } catch { throw SafetensorsError(path, .file(error)) }
   }
 
+  /// Reads bytes of a tensor's values, whatever its rows are.
+  ///
+  /// - Parameter offset: Of the first byte, from the tensor's.
+  public func read(_ name: String, from offset: Int, into destination: UnsafeMutableRawBufferPointer) throws(SafetensorsError) {
+    let place = try entry(name).bytes(at: offset, count: destination.count, path: path)
+    do throws(FileError) {
+      try unsafe file.read(at: header.dataStart + place.lowerBound, into: destination)
+    } catch { throw SafetensorsError(path, .file(error)) }
+  }
+
   /// All values of a tensor. Meant for small ones.
   public func bytes(of name: String) throws(SafetensorsError) -> [UInt8] {
     let range = try entry(name).range
@@ -83,6 +93,14 @@ public final class SafetensorsFile: Sendable {
 }
 
 extension SafetensorsHeader.Entry {
+  /// Where some of the values' bytes lie, counted from the start of the data.
+  func bytes(at offset: Int, count: Int, path: FilePath) throws(SafetensorsError) -> Range<Int> {
+    guard offset >= 0, count <= range.count, offset <= range.count - count else {
+      throw SafetensorsError(path, .bufferSize(tensor: name, expected: max(0, range.count - max(0, offset)), actual: count))
+    }
+    return range.lowerBound + offset..<range.lowerBound + offset + count
+  }
+
   /// Where rows of dimension 0 lie, counted from the start of the data.
   func bytes(ofRows rows: Range<Int>, path: FilePath) throws(SafetensorsError) -> Range<Int> {
     guard rows.lowerBound >= 0, rows.upperBound <= description.rowCount else {

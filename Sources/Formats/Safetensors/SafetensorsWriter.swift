@@ -54,6 +54,19 @@ public final class SafetensorsWriter: Sendable {
     }
   }
 
+  /// Writes bytes of a tensor's values, whatever its rows are.
+  ///
+  /// - Parameter offset: Of the first byte, from the tensor's.
+  public func write(_ name: String, at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(SafetensorsError) {
+    guard let entry = header[name] else {
+      throw SafetensorsError(file.path, .missingTensor(name, nearest: nearestName(to: name, among: header.names)))
+    }
+    let place = try entry.bytes(at: offset, count: bytes.count, path: file.path)
+    do throws(FileError) { try unsafe file.write(at: header.dataStart + place.lowerBound, bytes) } catch {
+      throw SafetensorsError(file.path, .file(error))
+    }
+  }
+
   /// Writes all of a small tensor.
   public func write(_ name: String, _ bytes: [UInt8]) throws(SafetensorsError) {
     var failure: SafetensorsError?

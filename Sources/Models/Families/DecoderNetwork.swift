@@ -58,17 +58,14 @@ enum DecoderNetwork {
       let attentionResult = style.hasOuterNorms ? network.norm(projected, prefix + "post_layernorm", norm) : projected
       network.append(.add(Add(target: residual, value: attentionResult)))
 
-      // MLP: proj(activation(fc(x)) * gate(x)).
+      // MLP, or experts.
       let normed2 = network.norm(residual, prefix + (style.hasOuterNorms ? "pre_feedforward_layernorm" : "post_layernorm"), norm)
-      let fc = network.value("\(prefix)fc", width: shape.intermediate)
-      network.linear(normed2, prefix + "mlp.fc", .mlp, fc, bias: config.mlpBias)
-      let gate = network.value("\(prefix)gate", width: shape.intermediate)
-      network.linear(normed2, prefix + "mlp.gate", .mlp, gate, bias: config.mlpBias)
-      let product = network.value("\(prefix)product", width: shape.intermediate)
-      network.append(.activatedProduct(ActivatedProduct(activated: fc, factor: gate, activation: activation, output: product)))
-      let down = network.value("\(prefix)proj", width: hidden)
-      network.linear(
-        product, prefix + "mlp.proj", .mlp, down, bias: config.mlpBias && shape.tensorRank == 0)
+      let down =
+        if let experts = shape.experts, !experts.denseLayers.contains(shape.firstLayer + layer) {
+          network.experts(normed2, prefix, experts, shape, activation)
+        } else {
+          network.mlp(normed2, prefix, config, shape, activation)
+        }
       if t > 1 { network.append(.allReduce(AllReduce(value: down))) }
       let mlpResult = style.hasOuterNorms ? network.norm(down, prefix + "post_feedforward_layernorm", norm) : down
       network.append(.add(Add(target: residual, value: mlpResult)))
@@ -105,6 +102,41 @@ extension Network {
   fileprivate mutating func headNorm(_ prefix: String, _ name: String, _ headSize: Int, _ style: NormStyle) -> Attention.HeadNorm {
     let weight = weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization, elementType: style.elementType)
     return .init(weight: weight, epsilon: style.epsilon)
+  }
+
+  /// `proj(activation(fc(x)) * gate(x))`.
+  fileprivate mutating func mlp(
+    _ input: ValueID, _ prefix: String, _ config: CheckpointConfig, _ shape: RankShape, _ activation: Activation
+  ) -> ValueID {
+    let fc = value("\(prefix)fc", width: shape.intermediate)
+    linear(input, prefix + "mlp.fc", .mlp, fc, bias: config.mlpBias)
+    let gate = value("\(prefix)gate", width: shape.intermediate)
+    linear(input, prefix + "mlp.gate", .mlp, gate, bias: config.mlpBias)
+    let product = value("\(prefix)product", width: shape.intermediate)
+    append(.activatedProduct(ActivatedProduct(activated: fc, factor: gate, activation: activation, output: product)))
+    let down = value("\(prefix)proj", width: config.hiddenSize)
+    linear(product, prefix + "mlp.proj", .mlp, down, bias: config.mlpBias && shape.tensorRank == 0)
+    return down
+  }
+
+  /// A mixture of this rank's experts, which all ranks together sum up: upstream's stacks, `[up ; gate]` and `proj` of each expert.
+  fileprivate mutating func experts(
+    _ input: ValueID, _ prefix: String, _ experts: ExpertShape, _ shape: RankShape, _ activation: Activation
+  ) -> ValueID {
+    let hidden = values[input.index].width
+    let (count, width) = (shape.ownExperts.count, shape.expertIntermediate)
+    let shares = value("\(prefix)shares", width: experts.count)
+    let router = weight(prefix + "mlp.router.weight", shape: [experts.count, hidden], role: .mlp, elementType: .float32)
+    append(.routing(Routing(input: input, weight: router, chosen: experts.chosen, normalizes: experts.normalizes, output: shares)))
+    let output = value("\(prefix)experts", width: hidden)
+    let fused = weight(prefix + "mlp.fc.weight", shape: [count * 2 * width, hidden], role: .mlp)
+    let down = weight(prefix + "mlp.proj.weight", shape: [count * hidden, width], role: .mlp)
+    append(
+      .experts(
+        Experts(
+          input: input, shares: shares, fused: fused, down: down, activation: activation, first: shape.ownExperts.lowerBound, count: count,
+          chosen: experts.chosen, output: output)))
+    return output
   }
 
   fileprivate mutating func linear(

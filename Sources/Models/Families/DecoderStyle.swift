@@ -12,6 +12,8 @@ package struct DecoderStyle: Sendable {
   package let scalesEmbedding: Bool
   /// What layers see where they differ in it.
   package let layers: LayerDefaults?
+  /// Of a family with mixtures of experts.
+  package let experts: ExpertStyle?
   /// In the order of the network.
   package let tensors: [TensorRule]
 
@@ -20,7 +22,7 @@ package struct DecoderStyle: Sendable {
   ///   - isRotated: Whether GGUF files hold the rows of queries and keys in another order.
   init(
     denseBias: Bool, mlpBias: Bool, isRotated: Bool, hasHeadNorms: Bool = false, hasOuterNorms: Bool = false, normOffset: Float = 0,
-    scalesEmbedding: Bool = false, layers: LayerDefaults? = nil
+    scalesEmbedding: Bool = false, layers: LayerDefaults? = nil, experts: ExpertStyle? = nil
   ) {
     self.denseBias = denseBias
     self.hasHeadNorms = hasHeadNorms
@@ -28,6 +30,7 @@ package struct DecoderStyle: Sendable {
     self.normOffset = normOffset
     self.scalesEmbedding = scalesEmbedding
     self.layers = layers
+    self.experts = experts
     func bias(_ exists: Bool, _ name: String, _ split: TensorRule.Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension) -> [TensorRule] {
       exists ? [.bias(name, split, huggingFace, gguf, outputs)] : []
     }
@@ -43,12 +46,17 @@ package struct DecoderStyle: Sendable {
         rules.append(.norm("\(name).weight", .layer, "model.layers.*.\(name).weight", "blk.*.\(gguf).weight"))
       }
     }
+    let mlp = rules.count
     rules.append(.linear("mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate, .hidden))
     rules += bias(mlpBias, "mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate)
     rules.append(.linear("mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate, .hidden))
     rules += bias(mlpBias, "mlp.gate", .outputs, "mlp.up_proj", "ffn_up", .intermediate)
     rules.append(.linear("mlp.proj", .inputs, "mlp.down_proj", "ffn_down", .hidden, .intermediate))
     rules += bias(mlpBias, "mlp.proj", .none, "mlp.down_proj", "ffn_down", .hidden)
+    if let experts {
+      for index in mlp..<rules.count { rules[index].layers = .withoutExperts }
+      rules += experts.tensors
+    }
     rules += [.norm("transformer.ln_f.weight", .last, "model.norm.weight", "output_norm.weight"), .head]
     if normOffset != 0 {
       for index in rules.indices where rules[index].isNorm { rules[index].offset = normOffset }

@@ -81,7 +81,9 @@ extension LayerSettings {
 
 extension ModelFamily {
   /// Members of a checkpoint's configuration that this family's network reads beside those that all read.
-  package var ownFields: Set<String> { decoder.layers == nil ? [] : LayerSettings.fields }
+  package var ownFields: Set<String> {
+    (decoder.layers == nil ? [] : LayerSettings.fields).union(decoder.experts == nil ? [] : ExpertShape.fields)
+  }
   /// Whether a window bounds what some layers see, not how long a sequence may be.
   package var hasWindowedLayers: Bool { decoder.layers != nil }
 }

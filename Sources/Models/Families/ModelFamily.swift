@@ -29,6 +29,8 @@ public struct ModelFamily: Sendable {
   /// Of a class among ``architectures``.
   package let defaults: @Sendable (_ architecture: String) -> ConfigurationDefaults
   package let decoder: DecoderStyle
+  /// Whether layers have mixtures of experts.
+  public var hasExperts: Bool { decoder.experts != nil }
   /// In the order of the network.
   package var tensors: [TensorRule] { decoder.tensors }
 
@@ -36,7 +38,7 @@ public struct ModelFamily: Sendable {
 
 extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
-  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3, .gemma3]
+  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
   public static var supportedArchitectures: [String] { all.flatMap { $0.architectures + $0.wholeModels.map(\.architecture) } }

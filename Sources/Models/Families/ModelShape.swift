@@ -14,10 +14,12 @@ public struct ModelShape: Sendable, Hashable {
   public var vocabularySize: Int
   /// Of all pipeline stages together.
   public var layerCount: Int
+  /// nil: every layer has one MLP.
+  public var experts: ExpertShape?
 
   public init(
     hiddenSize: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int, intermediateSize: Int, vocabularySize: Int,
-    layerCount: Int
+    layerCount: Int, experts: ExpertShape? = nil
   ) {
     self.hiddenSize = hiddenSize
     self.headCount = headCount
@@ -26,10 +28,11 @@ public struct ModelShape: Sendable, Hashable {
     self.intermediateSize = intermediateSize
     self.vocabularySize = vocabularySize
     self.layerCount = layerCount
+    self.experts = experts
   }
 
   /// What a weight's rows or columns stand for.
-  package enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary, head }
+  package enum Dimension: Sendable { case hidden, queries, keyValues, intermediate, vocabulary, head, experts, expertIntermediate }
 
   /// Extent in the whole model.
   package func extent(_ dimension: Dimension) -> Int {
@@ -40,6 +43,8 @@ public struct ModelShape: Sendable, Hashable {
     case .intermediate: intermediateSize
     case .vocabulary: vocabularySize
     case .head: headSize
+    case .experts: experts?.count ?? 0
+    case .expertIntermediate: experts?.intermediateSize ?? 0
     }
   }
 
@@ -58,7 +63,8 @@ public struct ModelShape: Sendable, Hashable {
     case .queries: return even(headCount * headSize, rank, ranks)
     case .intermediate: return even(intermediateSize, rank, ranks)
     // Every rank has all of it.
-    case .head: return Share(indices: 0..<headSize, extent: headSize)
+    case .head, .experts: return Share(indices: 0..<extent(dimension), extent: extent(dimension))
+    case .expertIntermediate: return even(extent(dimension), rank, ranks)
     case .keyValues:
       // Fewer heads than ranks: each head goes to ranks / heads neighbours.
       guard keyValueHeadCount < ranks else { return even(keyValueHeadCount * headSize, rank, ranks) }
@@ -75,25 +81,9 @@ public struct ModelShape: Sendable, Hashable {
     return Share(indices: rank * extent..<(rank + 1) * extent, extent: extent)
   }
 
-  /// Why the model cannot be shared by `tensorParallel` ranks and `pipelineParallel` stages, or nil.
-  package func sharingProblem(tensorParallel ranks: Int, pipelineParallel stages: Int) -> String? {
-    var problems: [String] = []
-    if headCount % ranks != 0 { problems.append("\(headCount) attention heads do not divide by it") }
-    if keyValueHeadCount % ranks != 0, ranks % keyValueHeadCount != 0 {
-      problems.append("\(keyValueHeadCount) key-value heads neither divide by it nor into it")
-    }
-    if intermediateSize % ranks != 0 { problems.append("the intermediate size \(intermediateSize) does not divide by it") }
-    if !problems.isEmpty {
-      // No more than the commands take; the head count may be any number that a file says.
-      let fits = (1...min(max(1, headCount), 1024)).filter {
-        headCount % $0 == 0 && intermediateSize % $0 == 0 && (keyValueHeadCount % $0 == 0 || $0 % keyValueHeadCount == 0)
-      }
-      return "the model cannot be split over \(ranks) tensor-parallel ranks: " + problems.joined(separator: "; ")
-        + ". Sizes that fit: " + fits.map(String.init).joined(separator: ", ") + "."
-    }
-    if stages > layerCount {
-      return "\(layerCount) layers cannot be spread over \(stages) pipeline stages. Use at most \(layerCount)."
-    }
-    return nil
+  /// Numbers of the experts of one of several groups of ranks; none in a model without.
+  package func experts(ofGroup group: Int, of groups: Int) -> Range<Int> {
+    let each = (experts?.count ?? 0) / groups
+    return group * each..<(group + 1) * each
   }
 }

@@ -1,6 +1,7 @@
 import Checkpoints
 import JSON
 import Networks
+import Schemes
 
 /// What one rank of a mapping holds.
 struct RankShape {
@@ -13,6 +14,11 @@ struct RankShape {
   let heads: Int
   let keyValueHeads: Int
   let intermediate: Int
+  /// The whole model's; nil: no layer has any.
+  let experts: ExpertShape?
+  /// This rank's, in the whole model's numbers, and its share of their width.
+  let ownExperts: Range<Int>
+  let expertIntermediate: Int
   let qkvWidth: Int
   let attentionScale: Float
   let embeddingScale: Float
@@ -25,13 +31,16 @@ struct RankShape {
     if let algorithm = config.quantization.algorithm, config.quantization.scheme == nil { throw .quantization(algorithm.rawValue) }
     if let algorithm = config.quantization.cacheAlgorithm { throw .quantization("of the KV cache, \(algorithm.rawValue),") }
     guard config.headCount % t == 0 else { throw .indivisible("num_attention_heads", config.headCount, by: t) }
-    guard config.intermediateSize % t == 0 else { throw .indivisible("intermediate_size", config.intermediateSize, by: t) }
+    experts = style.experts == nil ? nil : try ExpertShape(config)
+    guard experts?.denseLayers.isEmpty == true || config.intermediateSize % t == 0 else {
+      throw .indivisible("intermediate_size", config.intermediateSize, by: t)
+    }
     let keyValue = config.keyValueHeadCount
     guard keyValue >= t ? keyValue % t == 0 : t % keyValue == 0 else {
       throw .indivisible("num_key_value_heads", keyValue, by: t)
     }
     if config.json["residual_mlp"]?.bool == true { throw .setting("residual_mlp", "true") }
-    if let experts = config.json["moe"]?["num_experts"]?.int, experts > 0 { throw .setting("moe.num_experts", "\(experts)") }
+    if experts == nil, let experts = config.json["moe"]?["num_experts"]?.int, experts > 0 { throw .setting("moe.num_experts", "\(experts)") }
     if let scale = config.json["output_multiplier_scale"]?.double, scale != 1 {
       throw .setting("output_multiplier_scale", "\(scale)")
     }
@@ -45,10 +54,33 @@ struct RankShape {
     heads = config.headCount / t
     keyValueHeads = max(1, keyValue / t)
     intermediate = config.intermediateSize / t
+    if let experts {
+      let share = try Self.share(experts, hiddenSize: config.hiddenSize, mapping, rank)
+      (ownExperts, expertIntermediate) = (share.experts, share.intermediate)
+    } else {
+      (ownExperts, expertIntermediate) = (0..<0, 0)
+    }
     qkvWidth = (heads + 2 * keyValueHeads) * config.headSize
     let multiplier = config.json["attention_multiplier"]?.double ?? 1  // HF value × √headSize where it is not 1
     attentionScale = Float(multiplier / Double(config.headSize).squareRoot())
     embeddingScale = Float(config.json["embedding_multiplier"]?.double ?? (style.scalesEmbedding ? Double(config.hiddenSize).squareRoot() : 1))
+  }
+}
+
+extension RankShape {
+  /// A rank's experts, and its share of their width: a matrix begins where a panel of its rows does.
+  private static func share(
+    _ experts: ExpertShape, hiddenSize: Int, _ mapping: Mapping, _ rank: Int
+  ) throws(UnsupportedModel) -> (experts: Range<Int>, intermediate: Int) {
+    let (groups, ranks, unit) = (mapping.expertParallel, mapping.expertTensorParallel, WeightLayout.panelRows)
+    guard mapping.expertClusters == 1 else { throw .setting("mapping.moe_cluster_size", "\(mapping.expertClusters)") }
+    guard experts.count % groups == 0 else { throw .setting("mapping.moe_ep_size", "\(groups), which does not divide \(experts.count) experts") }
+    guard experts.intermediateSize % ranks == 0 else { throw .indivisible("moe_intermediate_size", experts.intermediateSize, by: ranks) }
+    let intermediate = experts.intermediateSize / ranks
+    guard 2 * intermediate % unit == 0 else { throw .setting("moe_intermediate_size", "\(intermediate) a rank, no multiple of \(unit / 2)") }
+    guard hiddenSize % unit == 0 else { throw .setting("hidden_size", "\(hiddenSize) beside experts, no multiple of \(unit)") }
+    let (each, group) = (experts.count / groups, mapping.expertRank(of: rank))
+    return (group * each..<(group + 1) * each, intermediate)
   }
 }
 

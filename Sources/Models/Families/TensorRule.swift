@@ -8,6 +8,12 @@ package struct TensorRule: Sendable {
     /// On the last pipeline stage.
     case last
   }
+  package enum Layers: Sendable {
+    case all
+    /// Those with one MLP, in a family of which others have experts.
+    case withoutExperts
+    case withExperts
+  }
   package enum Feature: Sendable { case attentionBias, mlpBias }
   package enum Split: Sendable {
     /// The same on every rank.
@@ -19,7 +25,7 @@ package struct TensorRule: Sendable {
     /// The embedding table: split only if the checkpoint asks for it.
     case embedding
   }
-  /// A source tensor. In its names `*` stands for the layer's number in the whole model.
+  /// A source tensor. In its names `*` stands for the layer's number in the whole model, `#` for that of an expert.
   package struct Part: Sendable {
     package let huggingFace: String
     package let gguf: String
@@ -36,6 +42,12 @@ package struct TensorRule: Sendable {
   package let parts: [Part]
   /// The tensor exists only in models with this feature; nil for every model.
   package var feature: Feature? = nil
+  /// Which layers have the tensor.
+  package var layers = Layers.all
+  /// Whether it holds a matrix for each expert of the rank, made of the parts, one below the other.
+  package var isStack = false
+  /// Kept in float32, whatever the model's type is.
+  package var isFloat32 = false
   /// Added to what Hugging Face's files hold; GGUF files and checkpoints hold the sum. Such tensors are kept in float32, so that
   /// the sum loses nothing.
   package var offset: Float = 0
@@ -51,5 +63,24 @@ extension String {
   package func inLayer(_ layer: Int) -> String {
     guard let star = firstIndex(of: "*") else { return self }
     return self[..<star] + String(layer) + self[index(after: star)...]
+  }
+}
+
+extension TensorRule {
+  /// Whether a layer of the whole model has the tensor.
+  package func exists(inLayer layer: Int, of shape: ModelShape) -> Bool {
+    switch layers {
+    case .all: true
+    case .withExperts: shape.experts.map { !$0.denseLayers.contains(layer) } ?? false
+    case .withoutExperts: shape.experts.map { $0.denseLayers.contains(layer) } ?? true
+    }
+  }
+}
+
+extension String {
+  /// The name with `#` replaced by an expert's number.
+  package func ofExpert(_ expert: Int) -> String {
+    guard let place = firstIndex(of: "#") else { return self }
+    return self[..<place] + String(expert) + self[index(after: place)...]
   }
 }

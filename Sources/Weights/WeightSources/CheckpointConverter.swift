@@ -48,7 +48,7 @@ public struct CheckpointConverter: Sendable {
   }
 
   /// Some rows of one rank's tensor.
-  private struct Tile { let rank: Int, name: String, rows: Range<Int>, byteCount: Int }
+  private struct Tile { let rank: Int, name: String, rows: Range<Int>, offset: Int, byteCount: Int }
 
   /// What was written.
   public struct Summary: Sendable, Equatable {
@@ -91,12 +91,15 @@ public struct CheckpointConverter: Sendable {
       tensorCount += tensors.count
       files.append(
         try SafetensorsWriter(
-          file: try output.createFile(CheckpointDirectory.rankName(rank)), metadata: ["format": "pt"], tensors: tensors))
+          file: try output.createFile(CheckpointDirectory.rankName(rank)), metadata: ["format": "pt"],
+          tensors: tensors.map { name, description in
+            (name, TensorDescription(shape: weights.layout.fileShape(of: name, rank: rank, rows: description.shape), elementType: description.elementType))
+          }))
       for (name, description) in tensors {
         let step = max(1, Self.tileByteCount / max(1, description.rowByteCount))
         for row in stride(from: 0, to: description.rowCount, by: step) {
           let rows = row..<min(row + step, description.rowCount)
-          tiles.append(Tile(rank: rank, name: name, rows: rows, byteCount: rows.count * description.rowByteCount))
+          tiles.append(Tile(rank: rank, name: name, rows: rows, offset: row * description.rowByteCount, byteCount: rows.count * description.rowByteCount))
         }
       }
     }
@@ -143,7 +146,7 @@ public struct CheckpointConverter: Sendable {
         try unsafe scratch.withUnsafeMutableBytes { buffer in
           let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[0..<tile.byteCount])
           try unsafe written.read(tile.name, rank: tile.rank, rows: tile.rows, into: bytes)
-          try unsafe files[tile.rank].write(tile.name, rows: tile.rows, UnsafeRawBufferPointer(bytes))
+          try unsafe files[tile.rank].write(tile.name, at: tile.offset, UnsafeRawBufferPointer(bytes))
           let type = written.description(of: tile.name, rank: tile.rank)?.elementType ?? elementType
           let count = unsafe NumberFormat.nonFiniteCount(UnsafeRawBufferPointer(bytes), type)
           found.add(tile, count, progress, total)

@@ -16,8 +16,18 @@ public final class CheckpointWeights: WeightSource {
   public func names(rank: Int) -> [String] { has(rank) ? checkpoint.file(ofRank: rank).names : [] }
 
   public func description(of name: String, rank: Int) -> TensorDescription? {
-    has(rank) ? checkpoint.file(ofRank: rank).header[name]?.description : nil
+    guard has(rank), let found = checkpoint.file(ofRank: rank).header[name]?.description else { return nil }
+    return TensorDescription(shape: rows(of: name, found.shape), elementType: found.elementType)
   }
+
+  /// The shape of a stack of matrices as one matrix, and of what belongs to their rows as one vector.
+  private func rows(of name: String, _ shape: [Int]) -> [Int] {
+    if shape.count == 3 { return [shape[0] * shape[1], shape[2]] }
+    let parts = checkpoint.config.quantization.scheme?.coding?.parts ?? []
+    guard shape.count == 2, parts.contains(where: { !$0.isMatrix && name.hasSuffix("." + $0.suffix) }) else { return shape }
+    return [shape[0] * shape[1]]
+  }
+
   public func scheme(of name: String, rank: Int) -> NumberScheme? {
     guard let description = description(of: name, rank: rank) else { return nil }
     let config = checkpoint.config
@@ -29,6 +39,10 @@ public final class CheckpointWeights: WeightSource {
     return .plain(description.elementType)
   }
   public func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-    try unsafe checkpoint.file(ofRank: rank).read(name, rows: rows, into: destination)
+    let file = checkpoint.file(ofRank: rank)
+    guard let description = description(of: name, rank: rank), description.shape != file.header[name]?.description.shape else {
+      return try unsafe file.read(name, rows: rows, into: destination)
+    }
+    try unsafe file.read(name, from: rows.lowerBound * description.rowByteCount, into: destination)
   }
 }

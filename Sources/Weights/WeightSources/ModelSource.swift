@@ -58,7 +58,9 @@ public struct ModelSource: Sendable {
   private static func refuse(_ model: SourceModel, _ tensors: any NamedTensors) throws {
     guard !model.failures.all.isEmpty else { return }
     let ties = model.tiesEmbeddings && tensors.description(of: "lm_head.weight") == nil
-    let layout = try? ShardLayout(
+    // Which tensors there should be depends on the experts.
+    let isKnown = model.family.decoder.experts == nil || model.shape.experts != nil
+    let layout = !isKnown ? nil : try? ShardLayout(
       family: model.family, shape: model.shape, features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: Mapping(),
       tiesEmbeddings: ties, origin: tensors.origin)
     let problems = layout.map { ConvertedCheck(tensors: tensors, layout: $0, elementType: model.automaticElementType).findings().problems } ?? []
@@ -71,7 +73,7 @@ public struct ModelSource: Sendable {
     var model = try SourceModel(gguf: file)
     try Self.checkLayers(model, tensorCount: file.tensors.count, path)
     tensors = model.fillBiases(
-      GGUFTensors(file, family: model.family, layerCount: model.shape.layerCount, headSize: model.shape.headSize))
+      GGUFTensors(file, family: model.family, shape: model.shape))
     try Self.refuse(model, tensors)
     self.model = model
     warnings = model.warnings
@@ -83,8 +85,12 @@ public struct ModelSource: Sendable {
     path = directory.path
     var model = try SourceModel(huggingFace: directory)
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
-    let named = try BaseNames(directory, family: model.family, layerCount: model.shape.layerCount)
-    let stored: any NamedTensors = if let named { named } else { directory }
+    var stored: any NamedTensors = directory
+    if let style = model.family.decoder.experts, let experts = model.shape.experts, let single = StackedExperts(directory, style: style, experts: experts) {
+      stored = single
+    }
+    let named = try BaseNames(stored, family: model.family, shape: model.shape)
+    if let named { stored = named }
     do {
       tensors = try model.reconcile(with: stored, configuration: "config.json", comparesTables: comparesTables)
     } catch let error as WeightSourceError {

@@ -19,12 +19,15 @@ public struct ShardLayout: Sendable {
     package let name: String
     /// `[rows, columns]`, or `[elements]` for a vector.
     package let shape: [Int]
+    /// Of a stack: its matrices, of as many rows each, one below the other.
+    let matrices: Int?
     /// See ``TensorRule/offset``.
     let offset: Float
+    let isFloat32: Bool
     let pieces: [Piece]
 
     /// In which rows are delivered, of a model of this type.
-    func elementType(in model: ElementType) -> ElementType { offset == 0 ? model : .float32 }
+    func elementType(in model: ElementType) -> ElementType { offset == 0 && !isFloat32 ? model : .float32 }
   }
   /// Consecutive rows of a rank's tensor that are rows of one whole tensor, or a slice of their columns. Rows that no
   /// piece covers are zero.
@@ -77,7 +80,7 @@ public struct ShardLayout: Sendable {
   ) throws(WeightSourceError) {
     let tensorParallel = mapping.tensorParallel
     let pipelineParallel = mapping.pipelineParallel
-    if let problem = shape.sharingProblem(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel) {
+    if let problem = shape.sharingProblem(mapping) {
       throw WeightSourceError(origin, .sharding(problem))
     }
     self.family = family
@@ -92,12 +95,12 @@ public struct ShardLayout: Sendable {
         func add(_ rule: TensorRule, localLayer: Int = 0, layer: Int = 0) {
           mine.append(
             Self.tensor(
-              rule, localLayer: localLayer, layer: layer, rank: rank, of: tensorParallel, shape: shape,
+              rule, localLayer: localLayer, layer: layer, rank: rank, of: mapping, shape: shape,
               tiesEmbeddings: tiesEmbeddings, embeddingSplit: embeddingSplit))
         }
         if stage == 0 { for rule in rules where rule.place == .first { add(rule) } }
         for layer in layers {
-          for rule in rules where rule.place == .layer { add(rule, localLayer: layer - layers.lowerBound, layer: layer) }
+          for rule in rules where rule.place == .layer && rule.exists(inLayer: layer, of: shape) { add(rule, localLayer: layer - layers.lowerBound, layer: layer) }
         }
         if stage == pipelineParallel - 1 { for rule in rules where rule.place == .last { add(rule) } }
         tensors.append(mine)
@@ -112,12 +115,16 @@ public struct ShardLayout: Sendable {
   /// - Throws: ``WeightSourceError`` where the architecture is not one that can be taken apart here.
   public init(config: CheckpointConfig, origin: String) throws(WeightSourceError) {
     let family = try ModelFamily(checkpointArchitecture: config.architecture, origin: origin)
+    let experts: ExpertShape?
+    do throws(UnsupportedModel) { experts = family.decoder.experts == nil ? nil : try ExpertShape(config) } catch {
+      throw WeightSourceError(origin, .other("\(error)"))
+    }
     try self.init(
       family: family,
       shape: ModelShape(
         hiddenSize: config.hiddenSize, headCount: config.headCount, keyValueHeadCount: config.keyValueHeadCount,
         headSize: config.headSize, intermediateSize: config.intermediateSize, vocabularySize: config.vocabularySize,
-        layerCount: config.layerCount),
+        layerCount: config.layerCount, experts: experts),
       features: Features(attentionBias: config.attentionBias, mlpBias: config.mlpBias), mapping: config.mapping,
       embeddingSplit: config.useParallelEmbedding ? (config.embeddingShardingDimension == 0 ? .vocabulary : .hidden) : .none,
       origin: origin)
@@ -133,34 +140,55 @@ public struct ShardLayout: Sendable {
   }
 
   private static func tensor(
-    _ rule: TensorRule, localLayer: Int, layer: Int, rank: Int, of ranks: Int, shape: ModelShape, tiesEmbeddings: Bool,
+    _ rule: TensorRule, localLayer: Int, layer: Int, rank: Int, of mapping: Mapping, shape: ModelShape, tiesEmbeddings: Bool,
     embeddingSplit: EmbeddingSplit
   ) -> Tensor {
     let splitsOutputs = rule.split == .outputs || (rule.split == .embedding && embeddingSplit == .vocabulary)
     let splitsInputs = rule.split == .inputs || (rule.split == .embedding && embeddingSplit == .hidden)
+    // Experts are spread over groups of ranks, and their widths over the ranks of a group.
+    let ranks = rule.isStack ? mapping.expertTensorParallel : mapping.tensorParallel
+    let experts = rule.isStack ? shape.experts(ofGroup: mapping.expertRank(of: rank), of: mapping.expertParallel) : 0..<1
+    let rank = rule.isStack ? mapping.expertTensorRank(of: rank) : rank
     var pieces: [Piece] = []
     var rowCount = 0
     var columnCount: Int?
-    for part in rule.parts {
-      let whole = [shape.extent(part.outputs)] + (part.inputs.map { [shape.extent($0)] } ?? [])
-      let rows = splitsOutputs
-        ? shape.share(part.outputs, rank: rank, of: ranks)
-        : .init(indices: 0..<whole[0], extent: whole[0])
-      var columns: Range<Int>?
-      if let inputs = part.inputs {
-        columnCount = shape.extent(inputs)
-        if splitsInputs, ranks > 1 {
-          let share = shape.share(inputs, rank: rank, of: ranks)
-          columns = share.indices
-          columnCount = share.extent
+    for expert in experts {
+      for part in rule.parts {
+        let whole = [shape.extent(part.outputs)] + (part.inputs.map { [shape.extent($0)] } ?? [])
+        let rows = splitsOutputs
+          ? shape.share(part.outputs, rank: rank, of: ranks)
+          : .init(indices: 0..<whole[0], extent: whole[0])
+        var columns: Range<Int>?
+        if let inputs = part.inputs {
+          columnCount = shape.extent(inputs)
+          if splitsInputs, ranks > 1 {
+            let share = shape.share(inputs, rank: rank, of: ranks)
+            columns = share.indices
+            columnCount = share.extent
+          }
         }
+        let source = tiesEmbeddings ? rule.tiedTo ?? part.huggingFace : part.huggingFace
+        pieces.append(
+          Piece(
+            source: source.inLayer(layer).ofExpert(expert), sourceShape: whole, firstRow: rowCount, rows: rows.indices, columns: columns))
+        rowCount += rows.extent
       }
-      let source = tiesEmbeddings ? rule.tiedTo ?? part.huggingFace : part.huggingFace
-      pieces.append(
-        Piece(source: source.inLayer(layer), sourceShape: whole, firstRow: rowCount, rows: rows.indices, columns: columns))
-      rowCount += rows.extent
     }
     return Tensor(
-      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), offset: rule.offset, pieces: pieces)
+      name: rule.name(layer: localLayer), shape: [rowCount] + (columnCount.map { [$0] } ?? []), matrices: rule.isStack ? experts.count : nil, offset: rule.offset,
+      isFloat32: rule.isFloat32, pieces: pieces)
+  }
+}
+
+extension ShardLayout {
+  /// The shape in which a checkpoint's file holds a rank's tensor, or a part of an encoded one: a stack has a dimension for its matrices
+  /// in front, as upstream's have.
+  ///
+  /// - Parameter rows: The shape without that dimension, one matrix below the other.
+  package func fileShape(of name: String, rank: Int, rows shape: [Int]) -> [Int] {
+    // A part of an encoded tensor has another last component.
+    let weight = name[..<(name.lastIndex(of: ".") ?? name.endIndex)] + ".weight"
+    guard let matrices = (tensor(name, rank: rank) ?? tensor(String(weight), rank: rank))?.matrices, let first = shape.first else { return shape }
+    return [matrices, first / matrices] + shape.dropFirst()
   }
 }

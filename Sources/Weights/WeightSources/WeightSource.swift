@@ -12,7 +12,8 @@ public protocol WeightSource: Sendable {
   /// The rank's tensors, in the order of the network.
   func names(rank: Int) -> [String]
 
-  /// Shape and element type in which rows are delivered, or nil where the rank has no such tensor.
+  /// Shape and element type in which rows are delivered, or nil where the rank has no such tensor. A stack of matrices (experts) is
+  /// described and read as one matrix, each below the one before.
   func description(of name: String, rank: Int) -> TensorDescription?
 
   /// How the tensor's numbers are kept, or nil where the rank has no such tensor. Of an encoded weight, `name` is that of

@@ -71,7 +71,7 @@ final class StepLauncher {
       let argument = dk_select_arguments(
         input: address(body.input), rows: input(inputs.offsets.selected), output: address(body.output), width: Int32(width(body.output)))
       try stream.launch(kernels.select, grid: (inputs.selectedCount, 1, 1), threads: 256, argument)
-    case .activatedProduct, .unary, .allReduce, .allGather, .send, .receive:
+    case .activatedProduct, .unary, .routing, .experts, .allReduce, .allGather, .send, .receive:
       preconditionFailure("\(step.operation): refused when the engine was opened")
     }
     return false

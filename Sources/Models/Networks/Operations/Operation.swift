@@ -10,6 +10,8 @@ public enum Operation: Sendable, Hashable {
   case attention(Attention)
   case activatedProduct(ActivatedProduct)
   case gated(Gated)
+  case routing(Routing)
+  case experts(Experts)
   case unary(Unary)
   case add(Add)
   case select(Select)
@@ -27,6 +29,8 @@ public enum Operation: Sendable, Hashable {
     case .attention(let body): body
     case .activatedProduct(let body): body
     case .gated(let body): body
+    case .routing(let body): body
+    case .experts(let body): body
     case .unary(let body): body
     case .add(let body): body
     case .select(let body): body
@@ -46,6 +50,8 @@ public enum Operation: Sendable, Hashable {
   }
   /// Engine names of the weights it reads, in the order of their use.
   public var weightNames: [String] { body.weightNames }
+  /// Those of them that inputs are multiplied with.
+  public var productWeights: [String] { body.productWeights }
 
   /// With other numbers for its values.
   public func renumbered(_ new: (ValueID) -> ValueID) -> Operation {
@@ -56,6 +62,8 @@ public enum Operation: Sendable, Hashable {
     case .attention(let body): .attention(body.renumbered(new))
     case .activatedProduct(let body): .activatedProduct(body.renumbered(new))
     case .gated(let body): .gated(body.renumbered(new))
+    case .routing(let body): .routing(body.renumbered(new))
+    case .experts(let body): .experts(body.renumbered(new))
     case .unary(let body): .unary(body.renumbered(new))
     case .add(let body): .add(body.renumbered(new))
     case .select(let body): .select(body.renumbered(new))
@@ -79,6 +87,8 @@ public enum Operation: Sendable, Hashable {
     case Linear.name: self = .linear(try Linear(json: json))
     case Attention.name: self = .attention(try Attention(json: json))
     case Gated.name: self = .gated(try Gated(json: json))
+    case Routing.name: self = .routing(try Routing(json: json))
+    case Experts.name: self = .experts(try Experts(json: json))
     case Unary.name: self = .unary(try Unary(json: json))
     case ActivatedProduct.name: self = .activatedProduct(try ActivatedProduct(json: json))
     case Add.name: self = .add(try Add(json: json))

@@ -17,6 +17,8 @@ public protocol OperationBody: Sendable, Hashable {
   var consumes: [ValueID] { get }
   /// Engine names of the weights it reads, in the order of their use; without optional ones that are absent.
   var weightNames: [String] { get }
+  /// Those of ``weightNames`` that inputs are multiplied with: they lie in panels, and tactics are chosen for them.
+  var productWeights: [String] { get }
   /// The same operation with other numbers for its values: `new` is asked for each.
   func renumbered(_ new: (ValueID) -> ValueID) -> Self
   /// As a plan holds it: the first member is called ``name``, what is nil is left out.
@@ -39,6 +41,8 @@ extension OperationBody {
   public var consumes: [ValueID] { [] }
   /// None, where a kind does not say otherwise.
   public var weightNames: [String] { [] }
+  /// None, where a kind does not say otherwise.
+  public var productWeights: [String] { [] }
 }
 
 /// What an operation is checked against.

@@ -23,7 +23,9 @@ extension TemplateRenderer {
     case "safe": result = value
     case "tojson": result = .string(try json(value, try jsonStyle(&arguments)))
     // Of the value itself, and no member of it.
-    case "attr" where value.isDictionary: result = .undefined("a dictionary has no such attribute")
+    case "attr" where value.isDictionary:
+      _ = arguments.take("name")
+      result = .undefined("a dictionary has no such attribute")
     case "attr": result = try attribute(try string(arguments.take("name") ?? .none, "the name given to attr"), of: value)
     case "length", "count": result = .int(try length(of: value))
     // Numbers

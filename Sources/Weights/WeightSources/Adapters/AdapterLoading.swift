@@ -64,7 +64,9 @@ struct AdapterLoading {
   }
 
   /// Whether a module is saved whole and has trained tokens besides, of which PEFT takes both.
-  func isWholeWithRows(_ path: String, rows: [Int]?) -> Bool { !config.targets.namesAll && rows != nil && config.targets.wraps(path) }
+  func isWholeWithRows(_ module: String, _ path: String) -> Bool {
+    !config.targets.namesAll && ownRows(module, path) != nil && config.targets.wraps(path)
+  }
 
   /// Whether two settings claim the module, which PEFT refuses.
   ///
@@ -72,6 +74,7 @@ struct AdapterLoading {
   func isClaimedTwice(_ module: String, _ path: String, _ way: AdapterTargets.Way?, rows: [Int]?) -> Bool {
     guard !config.targets.namesAll else { return false }
     let isWhole = config.targets.wraps(path)
-    return way == .both || way != nil && isWhole || way != nil && ownRows(module, path) != nil
+    let own = ownRows(module, path)
+    return way == .both || way != nil && isWhole || rows != nil && own == nil && isWhole || way != nil && own != nil
   }
 }

@@ -17,8 +17,11 @@ struct AdapterModules {
   /// - Parameters:
   ///   - weights: Names of the model's parameters.
   ///   - wholeModels: Classes of models that have this one as a part.
-  init(_ file: any AdapterFile, weights: some Collection<String>, layerCount: Int, wholeModels: [WholeModel] = []) {
-    let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)), wholeModels: wholeModels)
+  ///   - otherNames: Modules that transformers knows by another name than the model's files, by that name.
+  init(
+    _ file: any AdapterFile, weights: some Collection<String>, layerCount: Int, wholeModels: [WholeModel] = [], otherNames: [String: String] = [:]
+  ) {
+    let paths = ModulePaths(known: Set(weights.map { $0[..<($0.lastIndex(of: ".") ?? $0.endIndex)] }.map(String.init)), wholeModels: wholeModels, otherNames: otherNames)
     var others: [String] = []
     // TRL's, of reinforcement learning: no part of what generates, and not read by PEFT.
     var valueHeads: [String] = []
@@ -50,7 +53,8 @@ struct AdapterModules {
       }
       byName[found.module, default: Parts(path: found.path)].roles[parsed.role] = name
     }
-    let found = Set(byName.map { module, parts in
+    let renamed = Set(otherNames.values)
+    let found = Set(byName.filter { !renamed.contains($0.key) }.map { module, parts in
       let common = zip(module.reversed(), parts.path.reversed()).prefix { $0 == $1 }.count
       return [String(parts.path.dropLast(common)), String(module.dropLast(common))]
     })

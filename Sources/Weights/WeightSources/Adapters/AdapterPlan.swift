@@ -34,7 +34,8 @@ struct AdapterPlan {
     let tables = Self.tables(of: layout)
     self.tables = tables
     loading = AdapterLoading(adapter.config, tables: tables, tiesEmbeddings: tiesEmbeddings)
-    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount, wholeModels: layout.family.wholeModels)
+    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount, wholeModels: layout.family.wholeModels,
+      otherNames: layout.family.transformersModules(layout.shape))
     problems += adapter.problems + modules.problems
     warnings += modules.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
     if adapter.file.names.isEmpty {
@@ -47,7 +48,7 @@ struct AdapterPlan {
       let way = loading.way(module, parts.path, isMatrix: weights["\(module).weight"]?.count == 2)
       let rows = loading.rows(module, parts.path, pathOfTable: pathOfTable)
       if loading.isClaimedTwice(module, parts.path, way, rows: rows) { found.claimedTwice.append(module) }
-      if loading.isWholeWithRows(parts.path, rows: rows) { found.wholeWithRows.append(module) }
+      if loading.isWholeWithRows(module, parts.path) { found.wholeWithRows.append(module) }
       for (setting, tensor) in loading.takeUnloaded(from: &parts, way: way, rows: rows) {
         found.unnamed[setting, default: []].append(AdapterModules.short(tensor))
       }

@@ -55,14 +55,18 @@ struct AdapterTargets: Sendable {
   /// - Returns: nil where the module is not named.
   func way(of path: String, weight: String = "weight", isLinear: Bool) -> Way? {
     if namesAll { return .module }
-    let parameter = "\(path).\(weight)"
-    let isParameter = !parameters.isEmpty && (parameters.contains(parameter) || Self.endings(of: parameter).contains(where: parameters.contains))
+    let isParameter = namesParameter(StackedAdapterFile.stack(of: path) ?? "\(path).\(weight)")
     switch (names(path, isLinear: isLinear), isParameter) {
     case (true, true): return .both
     case (true, false): return .module
     case (false, true): return .parameter
     case (false, false): return nil
     }
+  }
+
+  /// Whether `target_parameters` names a parameter, by its path.
+  func namesParameter(_ parameter: String) -> Bool {
+    !parameters.isEmpty && (parameters.contains(parameter) || Self.endings(of: parameter).contains(where: parameters.contains))
   }
 
   private func names(_ path: String, isLinear: Bool) -> Bool {

@@ -115,6 +115,8 @@ struct ModulePaths {
   let known: Set<String>
   /// Classes of models that have this one as a part, under names of their own.
   var wholeModels: [WholeModel] = []
+  /// Modules that transformers knows by another name than the model's files.
+  var otherNames: [String: String] = [:]
 
   /// Wrappers that may stand anywhere, and whose they are.
   private static let runtime: [Substring: String] = [
@@ -139,6 +141,8 @@ struct ModulePaths {
     return wholeModels.contains { $0.otherPrefixes.contains { rest.hasPrefix($0) } }
   }
 
+  private func module(_ path: String) -> String? { known.contains(path) ? path : otherNames[path] }
+
   func find(_ parts: [Substring]) -> Found? {
     guard parts.count <= Self.componentLimit else { return nil }
     var wrappers: [String] = []
@@ -160,7 +164,7 @@ struct ModulePaths {
       rest.removeFirst(2)
       seen = rest
       let path = rest.joined(separator: ".")
-      if known.contains(path) { return Found(module: path, path: path, wrappers: wrappers) }
+      if let module = module(path) { return Found(module: module, path: path, wrappers: wrappers) }
       // As PEFT writes it for the model around this one.
       if let module = wholeModels.lazy.compactMap({ $0.textName(path + ".")?.dropLast() }).map(String.init).first(where: known.contains) {
         return Found(module: module, path: path, wrappers: wrappers)
@@ -171,9 +175,9 @@ struct ModulePaths {
     }
     func found() -> Found? {
       let path = rest.joined(separator: ".")
-      if known.contains(path) { return Found(module: path, path: seen.joined(separator: "."), wrappers: wrappers) }
-      guard known.contains("model." + path) else { return nil }
-      return Found(module: "model." + path, path: seen.joined(separator: "."), wrappers: wrappers + ["no 'model.'"])
+      if let module = module(path) { return Found(module: module, path: seen.joined(separator: "."), wrappers: wrappers) }
+      guard let module = module("model." + path) else { return nil }
+      return Found(module: module, path: seen.joined(separator: "."), wrappers: wrappers + ["no 'model.'"])
     }
     if let found = found() { return found }
     // In the middle: `model.language_model.layers`.

@@ -28,10 +28,11 @@ public final class LoRAAdapter: Sendable {
   private static let configName = LoRAConfig.fileName
   private static let weightNames = AdapterFiles.weights
 
+  /// - Parameter layout: Of the model that it is put on; without it factors of whole stacks of experts are not taken apart.
   /// - Throws: ``AdapterError`` for files that are not there and for another kind of adapter; ``WeightSourceError``,
   ///   `FileError` or `SafetensorsError` for files that cannot be read. Settings that are not supported are refused by
   ///   ``AdaptedWeights``, with everything else.
-  public init(directory: FilePath) throws {
+  public init(directory: FilePath, for layout: ShardLayout? = nil) throws {
     path = directory
     let weights = try Self.weights(in: directory)
     var problems: [AdapterProblem] = []
@@ -41,7 +42,7 @@ public final class LoRAAdapter: Sendable {
     // Of another kind of adapter the tensors mean something else.
     guard case .success(let settings) = read, let tensors = try Self.tensors(weights, directory, &problems) else { throw AdapterError(directory, problems) }
     self.config = settings
-    file = tensors
+    file = layout?.shape.experts.flatMap { StackedAdapterFile(tensors, experts: $0, isTargeted: settings.targets.namesParameter) } ?? tensors
     files = [try ReadableFile(directory.appending(Self.configName)), tensors.file]
     self.problems = problems
     warnings = []
@@ -68,7 +69,7 @@ public final class LoRAAdapter: Sendable {
   public convenience init(_ found: FoundSource, for layout: ShardLayout) throws {
     switch found.kind {
     case .ggufAdapter: try self.init(gguf: found.path, for: layout)
-    default: try self.init(directory: found.path)
+    default: try self.init(directory: found.path, for: layout)
     }
   }
 

@@ -190,7 +190,9 @@ struct LoRAConfig {
   }
 
   /// What PEFT's patterns are matched with: a parameter that was named by itself has its own name in it.
-  static func key(_ path: String, _ way: AdapterTargets.Way?) -> String { way == .parameter ? "\(path).weight" : path }
+  static func key(_ path: String, _ way: AdapterTargets.Way?) -> String {
+    way == .parameter ? StackedAdapterFile.stack(of: path) ?? "\(path).weight" : path
+  }
 
   /// The rank that the module's tensors should have.
   ///

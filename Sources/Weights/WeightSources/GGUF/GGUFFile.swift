@@ -89,6 +89,18 @@ public final class GGUFFile: NamedTensors {
     }
   }
 
+  /// Rows of one matrix of a stack `[matrices, rows, columns]`, in the described element type.
+  func read(_ name: String, matrix: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let tensor = tensors[name], let type = tensor.type.delivered, tensor.shape.count == 3 else {
+      throw WeightSourceError(origin, .missing(names: [name]))
+    }
+    precondition((0..<tensor.shape[0]).contains(matrix) && rows.lowerBound >= 0 && rows.upperBound <= tensor.shape[1], "rows outside the tensor")
+    precondition(destination.count == rows.count * tensor.shape[2] * type.bitWidth / 8, "the buffer does not fit the rows")
+    let at = tensor.offset + (matrix * tensor.shape[1] + rows.lowerBound) * tensor.rowByteCount
+    if tensor.type.isPlain { return try unsafe parts[tensor.part].read(at: at, into: destination) }
+    try unsafe dequantize(tensor, from: at, byteCount: rows.count * tensor.rowByteCount, into: destination)
+  }
+
   /// Reads whole blocks in pieces of about 256 KB, which stay in the second-level cache between reading and unpacking.
   private func dequantize(
     _ tensor: GGUFHeader.Tensor, from start: Int, byteCount: Int, into destination: UnsafeMutableRawBufferPointer

@@ -12,12 +12,13 @@ extension SourceModel {
   init(gguf file: GGUFFile) throws {
     let metadata = file.metadata
     let architecture = try metadata.architecture()
-    let family = try ModelFamily(ggufArchitecture: architecture, origin: file.origin)
     let settings = GGUFSettings(file, architecture: architecture)
     var failures = SettingFailures()
+    let experts: Int = try failures.read(0) { try settings.optional("expert_count", "an integer", \.int) ?? 0 }
+    let family = try ModelFamily(ggufArchitecture: architecture, hasExperts: experts > 0, origin: file.origin)
     try failures.check {
-      if let experts = try settings.optional("expert_count", "an integer", \.int), experts > 0 {
-        throw settings.failed("expert_count", "is \(experts); mixtures of experts are not supported")
+      if experts > 0, family.decoder.experts == nil {
+        throw settings.failed("expert_count", "is \(experts); mixtures of experts are not supported for \(architecture)")
       }
     }
     try failures.check {
@@ -29,7 +30,7 @@ extension SourceModel {
       let missing = WeightSourceError.Problem.missing(names: ["token_embd.weight"])
       throw failures.error(at: file.origin, and: [missing]) ?? (WeightSourceError(file.origin, missing) as any Error)
     }
-    let (shape, hasShape) = try Self.shape(settings, vocabularySize: embedding.shape[0], &failures)
+    let (shape, hasShape) = try Self.shape(settings, family, vocabularySize: embedding.shape[0], &failures)
     let rotaryDimension: Int = try failures.read(shape.headSize) {
       let rotaryDimension = try settings.size("rope.dimension_count") ?? shape.headSize
       guard !hasShape || rotaryDimension == shape.headSize else {
@@ -67,7 +68,7 @@ extension SourceModel {
     let (bos, eos, eot) = (try token("bos"), try token("eos"), try token("eot"))
     // An id of no token is none, as in llama.cpp.
     func known(_ id: Int?) -> Int? { id.flatMap { (0..<shape.vocabularySize).contains($0) ? $0 : nil } }
-    let isQuantized = file.tensors.values.contains { $0.shape.count == 2 && !$0.type.isPlain }
+    let isQuantized = file.tensors.values.contains { $0.shape.count >= 2 && !$0.type.isPlain }
     try failures.check {
       if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
         throw WeightSourceError(file.origin, .configuration(
@@ -95,7 +96,7 @@ extension SourceModel {
 
   /// The model's sizes, and whether they are those that the metadata give.
   private static func shape(
-    _ settings: GGUFSettings, vocabularySize: Int, _ failures: inout SettingFailures
+    _ settings: GGUFSettings, _ family: ModelFamily, vocabularySize: Int, _ failures: inout SettingFailures
   ) throws -> (ModelShape, Bool) {
     let before = failures.all.count
     func required(_ name: String) throws -> Int { try failures.read(1) { try settings.required(name) } }
@@ -118,10 +119,14 @@ extension SourceModel {
         }
       }
     }
+    let hasSizes = failures.all.count == before
+    let experts: ExpertShape? = try failures.read(nil) {
+      try family.decoder.experts == nil ? nil : ExpertShape(settings, intermediateSize: intermediateSize, layerCount: layerCount)
+    }
     let shape = ModelShape(
       hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize, intermediateSize: intermediateSize,
-      vocabularySize: vocabularySize, layerCount: layerCount)
-    return (shape, failures.all.count == before)
+      vocabularySize: vocabularySize, layerCount: layerCount, experts: experts)
+    return (shape, hasSizes)
   }
 
   /// The table's rows are what counts; llama.cpp wants a token for each.

@@ -17,10 +17,14 @@ final class BaseNames: NamedTensors {
   /// nil where no name changes.
   ///
   /// - Throws: ``WeightSourceError`` where two tensors would have one name.
-  init?(_ tensors: any NamedTensors, family: ModelFamily, layerCount: Int) throws(WeightSourceError) {
+  init?(_ tensors: any NamedTensors, family: ModelFamily, shape: ModelShape) throws(WeightSourceError) {
     var wanted: Set<String> = []
     for rule in family.tensors {
-      for layer in 0..<(rule.place == .layer ? layerCount : 1) { for part in rule.parts { wanted.insert(part.huggingFace.inLayer(layer)) } }
+      for layer in 0..<(rule.place == .layer ? shape.layerCount : 1) where rule.exists(inLayer: layer, of: shape) {
+        for part in rule.parts {
+          for expert in 0..<(rule.isStack ? shape.experts?.count ?? 0 : 1) { wanted.insert(part.huggingFace.inLayer(layer).ofExpert(expert)) }
+        }
+      }
     }
     var own: [String: String] = [:]
     var names: [String] = []

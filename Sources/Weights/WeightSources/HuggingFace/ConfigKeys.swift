@@ -11,7 +11,7 @@ enum ConfigKeys {
     // For training.
     "initializer_range", "initializer_factor", "attention_dropout", "attention_probs_dropout_prob", "hidden_dropout",
     "hidden_dropout_prob", "attn_pdrop", "embd_pdrop", "resid_pdrop", "gradient_checkpointing", "use_cache", "neftune_noise_alpha",
-    "output_router_logits", "router_aux_loss_coef", "z_loss_coefficient", "max_sequence_length", "model_max_length",
+    "output_router_logits", "router_aux_loss_coef", "router_jitter_noise", "z_loss_coefficient", "max_sequence_length", "model_max_length",
     "tokenizer_model_max_length", "tokenizer_padding_side", "train_seq_length", "freeze_mm_mlp_adapter",
     // How transformers runs it.
     "attn_implementation", "_attn_implementation", "_attn_implementation_autoset", "_flash_attn_2_enabled", "use_flash_attention",

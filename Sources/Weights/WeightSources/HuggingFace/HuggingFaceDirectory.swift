@@ -116,4 +116,12 @@ public final class HuggingFaceDirectory: NamedTensors {
     guard let file = files[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
     try unsafe file.read(name, rows: rows, into: destination)
   }
+
+  /// Bytes of a tensor's values, whatever its rows are.
+  ///
+  /// - Parameter offset: Of the first byte, from the tensor's.
+  func read(_ name: String, from offset: Int, into destination: UnsafeMutableRawBufferPointer) throws {
+    guard let file = files[name] else { throw WeightSourceError(origin, .missing(names: [name])) }
+    try unsafe file.read(name, from: offset, into: destination)
+  }
 }

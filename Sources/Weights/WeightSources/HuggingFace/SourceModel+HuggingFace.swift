@@ -1,3 +1,4 @@
+import Checkpoints
 import Families
 import Files
 import JSON
@@ -73,7 +74,7 @@ extension SourceModel {
     if let whole { warnings += ConfigKeys.warnings(of: outer, except: whole.otherKeys) }
     self.init(
       origin: directory.origin, family: family, architecture: architecture, shape: shape, hiddenActivation: activation,
-      normEpsilon: epsilon ?? JSONNumber(1e-6), rotaryBase: rotary?.base ?? JSONNumber(defaults.rotaryBase), rotaryDimension: headSize, rotaryScaling: rotary?.scaling,
+      normEpsilon: epsilon ?? JSONNumber(defaults.normEpsilon), rotaryBase: rotary?.base ?? JSONNumber(defaults.rotaryBase), rotaryDimension: headSize, rotaryScaling: rotary?.scaling,
       maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
       elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings, failures: failures)
   }
@@ -112,10 +113,16 @@ extension SourceModel {
         }
       }
     }
+    let hasSizes = failures.all.count == before
+    let experts: ExpertShape? = try failures.read(nil) {
+      // Of so many layers as no model has, nothing is made.
+      guard let style = family.decoder.experts, layerCount <= CheckpointConfig.maximumLayerCount else { return nil }
+      return try ExpertShape(config, style.settings, intermediateSize: intermediateSize, layerCount: layerCount)
+    }
     let shape = ModelShape(
       hiddenSize: hiddenSize, headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
-      intermediateSize: intermediateSize, vocabularySize: vocabularySize, layerCount: layerCount)
-    return (shape, failures.all.count == before)
+      intermediateSize: intermediateSize, vocabularySize: vocabularySize, layerCount: layerCount, experts: experts)
+    return (shape, hasSizes)
   }
 
   /// `model_type` decides, as in transformers; `architectures` counts where there is none.
@@ -176,7 +183,7 @@ extension SourceModel {
       warnings.append(config.warning(
         "sliding_window", "is missing: \(window), as in transformers. Write null if the model has none: engines are built for sequences no longer than it"))
     }
-    if isGiven, defaults.slidingWindow == nil, window < positions {
+    if isGiven, defaults.slidingWindow == nil, !defaults.takesWindow, window < positions {
       warnings.append(config.warning(
         "sliding_window", "is \(window), but \(architecture) has none in transformers: engines are built for sequences no longer than it"))
     }
@@ -189,6 +196,7 @@ extension SourceModel {
   ) throws(WeightSourceError) -> Bool {
     let isWanted = try config.bool(flag) ?? false
     let kinds = config.value("layer_types")?.array
+    for key in defaults.unreadWindowKeys { _ = config.value(key) }
     let first = try defaults.firstWindowLayer.map { (first) throws(WeightSourceError) in try config.unlessAbsent(first.key, "a whole number", \.int) ?? first.layer } ?? 0
     guard isWanted else { return false }
     return kinds.map { $0.contains("sliding_attention") } ?? (first < layerCount)

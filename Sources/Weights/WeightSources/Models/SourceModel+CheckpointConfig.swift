@@ -16,7 +16,8 @@ extension SourceModel {
       "residual_mlp": false,
       "disable_weight_only_quant_plugin": false,
       "moe": [
-        "num_experts": 0, "shared_expert_intermediate_size": 0, "top_k": 0, "normalization_mode": 0,
+        "num_experts": .int(shape.experts?.count ?? 0), "shared_expert_intermediate_size": 0, "top_k": .int(shape.experts?.chosen ?? 0),
+        "normalization_mode": .int(shape.experts?.normalizes == true ? 1 : 0),
         "sparse_mixer_epsilon": .number(JSONNumber(0.01)), "tp_mode": 0, "device_limited_n_group": 0,
         "device_limited_topk_group": 0, "device_limited_routed_scaling_factor": .number(JSONNumber(1.0)),
       ],
@@ -56,7 +57,17 @@ extension SourceModel {
     // Fields that only some models have; upstream keeps what it does not know.
     if let slidingWindow { members["sliding_window"] = .int(slidingWindow) }
     if let layers { members.merge(layers.checkpointFields) { $1 } }
+    if let experts = shape.experts { members.merge(Self.fields(of: experts, hiddenActivation)) { $1 } }
     return .object(members)
+  }
+
+  /// What upstream says of a model with experts beside its `moe`: the activation of a fused MLP, the width of an expert. Layers with one
+  /// MLP are told as Hugging Face's configurations tell them.
+  private static func fields(of experts: ExpertShape, _ activation: String) -> JSONObject {
+    let fused = ["silu": "swiglu", "gelu": "geglu"]
+    var members: JSONObject = ["hidden_act": .string(fused[activation] ?? activation), "moe_intermediate_size": .int(experts.intermediateSize)]
+    if !experts.denseLayers.isEmpty { members["mlp_only_layers"] = .ints(experts.denseLayers.sorted()) }
+    return members
   }
 }
 
