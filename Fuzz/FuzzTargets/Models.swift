@@ -22,7 +22,9 @@ extension FuzzTarget {
     if let metadata = try? file.metadata.tokenizer() {
       if let contents = try? TokenizerFiles.contents(fromGGUF: metadata),
         let tokenizer = try? Tokenizer(files: TokenizerFiles(contents: contents))
-      { use(tokenizer) }
+      {
+        use(tokenizer)
+      }
     }
     if let source = try? ModelSource(gguf: file, path: FilePath(path)) { read(source) }
     for base in MadeUpWeights.all {

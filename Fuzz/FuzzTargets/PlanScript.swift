@@ -326,7 +326,9 @@ struct PlanScript {
       guard count > 0 else { return json }
       var index = 0
       var old = 0
-      Self.forEachNumber(json) { if index == wanted % count { old = $0 }; index += 1 }
+      Self.forEachNumber(json) {
+        if index == wanted % count { old = $0 }; index += 1
+      }
       let new = number(old)
       let everywhere = byte() % 2 == 0
       index = 0

@@ -200,7 +200,9 @@ public struct PruneCommand: DrydockCommand {
           + "\(outcome.differences.count) difference(s).")
       throw ExitCode(1)
     }
-    let doubt = outcome.unprovedCount == 0 ? ""
+    let doubt =
+      outcome.unprovedCount == 0
+      ? ""
       : "; of \(outcome.unprovedCount) emptied tensors only type and shape could be compared (skeletons made with --digests prove values)"
     log.info(
       "\(checkpointDirectory) is the checkpoint that \(skeleton.checkpoint.path) was made from: "

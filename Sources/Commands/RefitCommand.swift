@@ -187,9 +187,12 @@ public struct RefitCommand: DrydockCommand {
       Terminal.write(answer.serialized(indent: 2) + "\n")
     }
     guard result.differences.isEmpty else {
-      throw DifferentEngine(reason: EngineError(
-        path, .source(reason: "the engine is not what was written (\(result.differences.count) difference(s)):\n  "
-          + LineSummary.lines(result.differences.map(\.description)).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again.")))
+      throw DifferentEngine(
+        reason: EngineError(
+          path,
+          .source(
+            reason: "the engine is not what was written (\(result.differences.count) difference(s)):\n  "
+              + LineSummary.lines(result.differences.map(\.description)).joined(separator: "\n  ") + "\nCopy it again, or build or refit it again.")))
     }
     log.info("verified \(path): \(result.weightCount) weight(s), \(Format.bytes(result.byteCount)), all as written")
   }

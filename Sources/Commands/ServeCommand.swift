@@ -208,9 +208,11 @@ public struct ServeCommand: DrydockCommand {
     let version = versions.current
     logger.info(
       "engine opened",
-      metadata: ["engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.roundedSeconds(model.loadTime))",
+      metadata: [
+        "engine": .string(used.path.string), "weights": .string(version), "seconds": "\(Format.roundedSeconds(model.loadTime))",
         "kv_cache": .string(model.engine.cacheDescription),
-        "memory_read_gigabytes_per_second": "\(readRate.map { "\(($0 / 1e8).rounded() / 10)" } ?? "unknown")"])
+        "memory_read_gigabytes_per_second": "\(readRate.map { "\(($0 / 1e8).rounded() / 10)" } ?? "unknown")",
+      ])
     let engine = LoopCompletionEngine(
       loop: loop, tokenizer: model.tokenizer, versions: versions, chatTemplate: template, memoryReadRate: readRate,
       failure: { watch.change ?? model.engine.failure })

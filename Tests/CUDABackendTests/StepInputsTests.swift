@@ -49,8 +49,10 @@ import CUDABackend
       return StepInputs(
         Batch(
           tokens: Array(repeating: 1, count: rows + 2),
-          sequences: [slice(0..<1, first: 300, table: table, wanted: 0), slice(1..<rows + 1, first: 200, table: table, wanted: 0),
-            slice(rows + 1..<rows + 2, first: 7, table: table, wanted: 0)]),
+          sequences: [
+            slice(0..<1, first: 300, table: table, wanted: 0), slice(1..<rows + 1, first: 200, table: table, wanted: 0),
+            slice(rows + 1..<rows + 2, first: 7, table: table, wanted: 0),
+          ]),
         tileHeads: 4, partialLimit: 4096, promptQueries: 32)
     }
     // 32 rows of 4 heads are four tiles of 32 queries.

@@ -67,7 +67,8 @@ struct CheckpointTests {
     #expect(refusal()?.contains("quantized_layers") == true)
     directory.write(
       "quant_cfg.json",
-      #"{"quant_algo": "MIXED_PRECISION", "quantized_layers": {"transformer.layers.0.mlp.fc": {"quant_algo": "FP8"}, "transformer.layers.0.mlp.proj": {"quant_algo": "FP8"}, "transformer.layers.1.attention.qkv": {"quant_algo": "W4A16_AWQ"}}}"#)
+      #"{"quant_algo": "MIXED_PRECISION", "quantized_layers": {"transformer.layers.0.mlp.fc": {"quant_algo": "FP8"}, "transformer.layers.0.mlp.proj": {"quant_algo": "FP8"}, "transformer.layers.1.attention.qkv": {"quant_algo": "W4A16_AWQ"}}}"#
+    )
     let layers = try Checkpoint(directory: directory.path).config.quantization.layers
     #expect(layers["transformer.layers.1.attention.qkv"] == .w4a16AWQ && layers["transformer.layers.0.mlp"] == .fp8)
     directory.write(

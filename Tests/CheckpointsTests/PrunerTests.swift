@@ -148,8 +148,12 @@ struct PrunerTests {
   }
   @Test func `the number of workers does not show in the bytes`() throws {
     try makeCheckpoint("full")
-    try prune("full", "one") { $0.workers = 1; $0.digests = true }
-    try prune("full", "eight") { $0.workers = 8; $0.digests = true }
+    try prune("full", "one") {
+      $0.workers = 1; $0.digests = true
+    }
+    try prune("full", "eight") {
+      $0.workers = 8; $0.digests = true
+    }
     #expect(snapshot(directory("one")) == snapshot(directory("eight")))
   }
 
@@ -194,7 +198,9 @@ struct PrunerTests {
   }
   @Test func `every tensor that differs is named, and only those`() throws {
     try makeCheckpoint("full")
-    try prune("full", "skeleton") { $0.digests = true; $0.selection.all = true }
+    try prune("full", "skeleton") {
+      $0.digests = true; $0.selection.all = true
+    }
     try prune("full", "shapes") { $0.skeleton = true }
     for (changed, isEmptied) in [("transformer.layers.1.mlp.fc.weight", true), ("lm_head.weight", false)] {
       try makeCheckpoint("other")

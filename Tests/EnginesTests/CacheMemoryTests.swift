@@ -73,10 +73,11 @@ import Testing
       memory.warnings(blockCount: try memory.blockCount(size: size, fraction: fraction), size: size, fraction: fraction)
     }
     #expect(try warnings(memory(available: 14_000)) == [])
-    #expect(try warnings(memory(available: 9_000)) == [
-      "--max_seq_len: lower it to 64 to leave memory to others: keys and values of one sequence of 100 tokens may grow to 7 kB, more than half of the 9 kB "
-        + "that are free beside the weights"
-    ])
+    #expect(
+      try warnings(memory(available: 9_000)) == [
+        "--max_seq_len: lower it to 64 to leave memory to others: keys and values of one sequence of 100 tokens may grow to 7 kB, more than half of the 9 kB "
+          + "that are free beside the weights"
+      ])
     #expect(try warnings(memory(available: 9_000, length: 64)) == [], "as advised")
     #expect(try warnings(memory(available: 16_000, other: 1_000, buffers: 2_000))[0].contains("lower it to 96 "))
     #expect(try warnings(memory(available: 8_000, other: 1e9))[0].contains("lower it to 64 "))
@@ -89,9 +90,10 @@ import Testing
       memory.warnings(blockCount: try memory.blockCount(size: size, fraction: nil), size: size, fraction: nil)
     }
     #expect(try warnings(memory(available: 20_000), 20_000) == [])
-    #expect(try warnings(memory(available: 20_000, buffers: 5_000), 18_000) == [
-      "--kv_cache_size: lower it to 15 kB: keys and values may grow to 18 kB, and 20 kB of memory are available. The system may end this process when they do."
-    ])
+    #expect(
+      try warnings(memory(available: 20_000, buffers: 5_000), 18_000) == [
+        "--kv_cache_size: lower it to 15 kB: keys and values may grow to 18 kB, and 20 kB of memory are available. The system may end this process when they do."
+      ])
     #expect(try warnings(memory(available: 40_000), 1 << 40) == [], "four sequences fill 28 kB")
     let life = Lifecycle.unmeasured()
     try await life.build(try SmallModel(layers: 2).write(life.directory, "A", seed: 81), "engine")

@@ -23,11 +23,12 @@ struct CheckpointSettingsTests {
     do { return (try builder.prepare(BuildSource(checkpoint)).warnings, nil) } catch { return ([], "\(error)") }
   }
 
-  @Test(arguments: [
-    (["factor": 4], "rotary_scaling"), (["type": nil, "factor": 4], "rotary_scaling"), ("linear", "rotary_scaling"), (4, "rotary_scaling"),
-    (["type": 3], "rotary_scaling"), (["type": "linear"], "rotary_scaling.factor"), (["type": "linear", "factor": "4"], "rotary_scaling.factor"),
-    (["type": "llama3", "factor": 8, "low_freq_factor": 0], "rotary_scaling.low_freq_factor"),
-  ] as [(JSONValue, String)])
+  @Test(
+    arguments: [
+      (["factor": 4], "rotary_scaling"), (["type": nil, "factor": 4], "rotary_scaling"), ("linear", "rotary_scaling"), (4, "rotary_scaling"),
+      (["type": 3], "rotary_scaling"), (["type": "linear"], "rotary_scaling.factor"), (["type": "linear", "factor": "4"], "rotary_scaling.factor"),
+      (["type": "llama3", "factor": 8, "low_freq_factor": 0], "rotary_scaling.low_freq_factor"),
+    ] as [(JSONValue, String)])
   func `a scaling that names no kind, or whose numbers are none, is refused`(scaling: JSONValue, name: String) throws {
     let error = try #require(try outcome(["rotary_scaling": scaling]).error)
     #expect(error.contains("'\(name)'"), "\(error)")

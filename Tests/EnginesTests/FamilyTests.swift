@@ -31,7 +31,8 @@ import WeightSources
   }
   private static let names = ["qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped"] + mixtures
   private static let mixtures = ["qwen3-moe", "qwen3-moe-mixed", "mixtral"]
-  static let all = names.flatMap { name in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1) } }
+  static let all =
+    names.flatMap { name in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1) } }
     + mixtures.flatMap { name in [(2, 1), (4, 1), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1, expertParallel: 2) } }
   /// What llama.cpp has no format for.
   private static let withoutGGUF: Set<String> = ["qwen3-moe-mixed"]

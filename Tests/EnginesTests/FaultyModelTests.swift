@@ -28,18 +28,20 @@ struct FaultyModelTests {
     }
   }
   private func names(_ problems: [RefitProblem]) -> Set<String> {
-    Set(problems.map { problem in
-      switch problem {
-      case .configuration(let field, _, _): field
-      case .source(_, let detail, _, _): detail
-      default: problem.detail
-      }
-    })
+    Set(
+      problems.map { problem in
+        switch problem {
+        case .configuration(let field, _, _): field
+        case .source(_, let detail, _, _): detail
+        default: problem.detail
+        }
+      })
   }
 
   @Test func `tensors that are missing and a configuration of another plan are told together`() async throws {
-    let found = names(try await problems(
-      TinySource(without: ["layers.1.mlp.up_proj.weight"]), ["rope_theta": .double(5000), "rms_norm_eps": .double(1e-6), "eos_token_id": 99]))
+    let found = names(
+      try await problems(
+        TinySource(without: ["layers.1.mlp.up_proj.weight"]), ["rope_theta": .double(5000), "rms_norm_eps": .double(1e-6), "eos_token_id": 99]))
     #expect(found.contains("rotary_base") && found.contains("norm_epsilon"), "\(found)")
     #expect(found.contains { $0.contains("model.layers.1.mlp.up_proj.weight") }, "\(found)")
   }

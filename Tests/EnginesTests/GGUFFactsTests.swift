@@ -103,10 +103,12 @@ struct GGUFFactsTests {
   }
 
   /// With `expert_count` a llama is a Mixtral.
-  @Test(arguments: [
-    ("llama.expert_used_count", nil, "is missing"), ("llama.expert_used_count", .u32(9), "8 experts"), ("llama.expert_weights_scale", .f32(2.5), "2.5"),
-    ("llama.expert_shared_count", .u32(1), "is 1"), ("llama.expert_gating_func", .u32(2), "softmax"), ("llama.expert_count", .u32(1 << 20), "\(1 << 20)"),
-  ] as [(String, GGUFField?, String)]) func `experts that no engine has are refused by name`(key: String, value: GGUFField?, says: String) throws {
+  @Test(
+    arguments: [
+      ("llama.expert_used_count", nil, "is missing"), ("llama.expert_used_count", .u32(9), "8 experts"), ("llama.expert_weights_scale", .f32(2.5), "2.5"),
+      ("llama.expert_shared_count", .u32(1), "is 1"), ("llama.expert_gating_func", .u32(2), "softmax"), ("llama.expert_count", .u32(1 << 20), "\(1 << 20)"),
+    ] as [(String, GGUFField?, String)]) func `experts that no engine has are refused by name`(key: String, value: GGUFField?, says: String) throws
+  {
     var changes: [String: GGUFField?] = ["llama.expert_count": .u32(8), "llama.expert_used_count": .u32(2), "llama.expert_weights_scale": .f32(0)]
     let sound = try open(changes)
     #expect(sound.model.architecture == "MixtralForCausalLM" && sound.model.shape.experts?.normalizes == true && sound.warnings.isEmpty)
@@ -129,10 +131,11 @@ struct GGUFFactsTests {
       "llama.attention.sliding_window": .u32(16), "llama.pooling_type": .u32(1), "llama.vocab_size": .u32(40), "mistral.rope.freq_base": .f32(1e6),
       "llama.attn_logit_softcapping": .f32(50),
     ])
-    #expect(Set(heard.warnings.map(\.subject)) == [
-      "llama.logit_scale", "llama.residual_scale", "llama.embedding_scale", "llama.attention.scale", "llama.attention.sliding_window",
-      "llama.pooling_type", "llama.vocab_size", "mistral.rope.freq_base", "llama.attn_logit_softcapping",
-    ])
+    #expect(
+      Set(heard.warnings.map(\.subject)) == [
+        "llama.logit_scale", "llama.residual_scale", "llama.embedding_scale", "llama.attention.scale", "llama.attention.sliding_window",
+        "llama.pooling_type", "llama.vocab_size", "mistral.rope.freq_base", "llama.attn_logit_softcapping",
+      ])
     #expect(heard.warnings.contains { $0.description == "metadata: 'llama.residual_scale' is 0.22, and nothing uses it: check that answers do not depend on it" })
     #expect(heard.model.slidingWindow == 16)
   }
@@ -187,12 +190,14 @@ struct GGUFFactsTests {
   ]
 
   @Test func `how tokens are chosen comes along from a GGUF file, and what does not is told`() throws {
-    let companions = try open(Self.tokenizer.merging([
-      "general.sampling.temp": .f32(0.6), "general.sampling.top_k": .u32(20), "general.sampling.penalty_repeat": .f32(1.3),
-      "general.sampling.mirostat": .u32(0), "general.sampling.mirostat_tau": .f32(5), "general.sampling.xtc_probability": .f32(0.5),
-      "general.sampling.top_p": .f32(1.5), "general.sampling.min_p": .text("x"), "tokenizer.ggml.suppress_tokens": .u32s([5, 6]),
-      "tokenizer.ggml.add_bos_token": .flag(false), "tokenizer.ggml.mask_token_id": .u32(3), "tokenizer.ggml.newer": .flag(false),
-    ]) { $1 }).companions()
+    let companions = try open(
+      Self.tokenizer.merging([
+        "general.sampling.temp": .f32(0.6), "general.sampling.top_k": .u32(20), "general.sampling.penalty_repeat": .f32(1.3),
+        "general.sampling.mirostat": .u32(0), "general.sampling.mirostat_tau": .f32(5), "general.sampling.xtc_probability": .f32(0.5),
+        "general.sampling.top_p": .f32(1.5), "general.sampling.min_p": .text("x"), "tokenizer.ggml.suppress_tokens": .u32s([5, 6]),
+        "tokenizer.ggml.add_bos_token": .flag(false), "tokenizer.ggml.mask_token_id": .u32(3), "tokenizer.ggml.newer": .flag(false),
+      ]) { $1 }
+    ).companions()
     let text = try companions["generation_config.json"]?.bytes() ?? []
     let members = try #require(try JSONValue(parsing: text).object)
     #expect(members["temperature"]?.double == 0.6 && members["top_k"] == 20 && members["repetition_penalty"]?.double == 1.3)
@@ -233,10 +238,11 @@ struct GGUFFactsTests {
   @Test func `settings that cannot be used are told together, with what is wrong with the tensors`() throws {
     var tiny = TinySource()
     tiny.without = ["1.mlp.up_proj.weight"]
-    let said = try refusal([
-      "llama.attention.sliding_window": .text("x"), "llama.rope.scaling.type": .text("yarn"), "llama.attention.causal": .flag(false), "llama.rope.dimension_count": .u32(2),
-      "llama.attention.layer_norm_rms_epsilon": nil, "llama.rope.freq_base": .text("x"),
-    ], tiny, extra: [("blk.0.foo.weight", [2], [1, 2])])
+    let said = try refusal(
+      [
+        "llama.attention.sliding_window": .text("x"), "llama.rope.scaling.type": .text("yarn"), "llama.attention.causal": .flag(false), "llama.rope.dimension_count": .u32(2),
+        "llama.attention.layer_norm_rms_epsilon": nil, "llama.rope.freq_base": .text("x"),
+      ], tiny, extra: [("blk.0.foo.weight", [2], [1, 2])])
     for words in [
       "6 settings", "llama.attention.sliding_window", "'yarn'", "llama.attention.causal", "llama.rope.dimension_count", "layer_norm_rms_epsilon' is missing",
       "'llama.rope.freq_base' is a string", "blk.1.ffn_up.weight", "blk.0.foo.weight",

@@ -58,11 +58,13 @@ import WeightSources
     #expect(try ShardLayout(config: checkpoint, origin: "test").shape.experts == experts)
   }
 
-  @Test(arguments: [
-    ("num_experts", 0, "num_experts"), ("num_experts", -1, "num_experts"), ("num_experts", 1_048_576, "num_experts"),
-    ("num_experts_per_tok", 7, "6 experts"), ("num_experts_per_tok", 0, "num_experts_per_tok"), ("decoder_sparse_step", 0, "decoder_sparse_step"),
-    ("mlp_only_layers", "all", "mlp_only_layers"), ("moe_intermediate_size", 0, "moe_intermediate_size"), ("norm_topk_prob", 1, "norm_topk_prob"),
-  ] as [(String, JSONValue, String)]) func `what cannot be had is refused by name`(key: String, value: JSONValue, says: String) throws {
+  @Test(
+    arguments: [
+      ("num_experts", 0, "num_experts"), ("num_experts", -1, "num_experts"), ("num_experts", 1_048_576, "num_experts"),
+      ("num_experts_per_tok", 7, "6 experts"), ("num_experts_per_tok", 0, "num_experts_per_tok"), ("decoder_sparse_step", 0, "decoder_sparse_step"),
+      ("mlp_only_layers", "all", "mlp_only_layers"), ("moe_intermediate_size", 0, "moe_intermediate_size"), ("norm_topk_prob", 1, "norm_topk_prob"),
+    ] as [(String, JSONValue, String)]) func `what cannot be had is refused by name`(key: String, value: JSONValue, says: String) throws
+  {
     var config = try #require(Self.cases.first?.json["config"]?.object)
     config[key] = value
     let error = #expect(throws: WeightSourceError.self) { _ = try open(.object(config)) }

@@ -90,7 +90,9 @@ import WeightSources
     try CheckpointConverter(try ModelSource(path), mapping: subject.mapping, elementType: .float32).write(to: life.directory("floats"))
     try await build(try BuildSource(path, elementType: .float32, mapping: subject.mapping, scheme: subject.scheme), in: life, "engine")
     let error = await #expect(throws: (any Error).self) { try await life.refit("engine", with: adapter, to: "refused") }
-    #expect("\(try #require(error))".contains("holds \(subject.scheme.title) weights, and an adapter is added to float weights. Give those that it was trained on: with --base_checkpoint_dir, or as --checkpoint_dir beside --lora_dir."))
+    #expect(
+      "\(try #require(error))".contains(
+        "holds \(subject.scheme.title) weights, and an adapter is added to float weights. Give those that it was trained on: with --base_checkpoint_dir, or as --checkpoint_dir beside --lora_dir."))
     // Floats of their own: an engine of plain float32, which the adapter is put on, is the merged model.
     try await build(try BuildSource(path, elementType: .float32, mapping: subject.mapping), in: life, "plain")
     try await life.refit("plain", with: adapter, to: "merged")
@@ -183,11 +185,12 @@ import WeightSources
     // As upstream writes them: codes in the order of a GPU.
     let foreign = await refusal(try edited("foreign") { $0["drydock"] = nil })
     #expect(foreign.contains("holds whole numbers in the order of a GPU model that is not named: convert the model again, with --quantization W8A16"), "\(foreign)")
-    let split = await refusal(try edited("split") {
-      var quantization = $0["quantization"]?.object ?? [:]
-      quantization["exclude_modules"] = ["*.mlp.fc"]
-      $0["quantization"] = .object(quantization)
-    })
+    let split = await refusal(
+      try edited("split") {
+        var quantization = $0["quantization"]?.object ?? [:]
+        quantization["exclude_modules"] = ["*.mlp.fc"]
+        $0["quantization"] = .object(quantization)
+      })
     #expect(split.contains("quantization.exclude_modules") && split.contains("leaves out some of"), "\(split)")
     // An engine of floats takes no codes.
     try await build(try BuildSource(path, elementType: .bfloat16), in: life, "plain")

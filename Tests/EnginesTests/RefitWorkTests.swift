@@ -77,7 +77,9 @@ import WeightSources
     let bench = try await Bench(SmallModel(type: type))
     let count = Mutex(0)
     let bad = try bench.changed("bad", "transformer.layers.0.mlp.fc.weight") { value in
-      count.withLock { $0 += 1; return $0 <= 3 ? ($0 == 2 ? -.infinity : .nan) : value }
+      count.withLock {
+        $0 += 1; return $0 <= 3 ? ($0 == 2 ? -.infinity : .nan) : value
+      }
     }
     let built = try await bench.life.build(bad, "built")
     #expect(built.warnings.count == 1 && built.warnings[0].contains("fused_fc.weight: 3 value(s)"), "\(built.warnings)")
@@ -159,7 +161,11 @@ import WeightSources
     func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
       unsafe try base.read(name, rank: rank, rows: rows, into: destination)
       guard name == "transformer.ln_f.weight" else { return }
-      if asked.withLock({ $0 += 1; return $0 > 1 }) { unsafe destination[0] ^= 1 }
+      if asked.withLock({
+        $0 += 1; return $0 > 1
+      }) {
+        unsafe destination[0] ^= 1
+      }
     }
   }
 

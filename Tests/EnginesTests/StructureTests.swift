@@ -162,8 +162,10 @@ import Testing
     let (life, engine) = try await engine(model)
     _ = try await prepare(
       life, engine,
-      ["rotary_base": .double(Double(Float(10000.1))), "norm_epsilon": .double(Double(Float(1e-5))),
-       "rotary_scaling": ["type": "linear", "factor": .double(Double(Float(1.7))), "unused": 3]])
+      [
+        "rotary_base": .double(Double(Float(10000.1))), "norm_epsilon": .double(Double(Float(1e-5))),
+        "rotary_scaling": ["type": "linear", "factor": .double(Double(Float(1.7))), "unused": 3],
+      ])
   }
 
   @Test func `a window that cuts sequences short is the engine's as well`() async throws {

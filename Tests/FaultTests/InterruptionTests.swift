@@ -30,7 +30,9 @@ struct InterruptionTests {
       #expect(bench.areSame(bench.target, execution.status == 0 ? result : bench.engine), comment)
       #expect(text(bench.target.appending("README.md")) == "mine", comment)
       #expect(bench.leftovers == [], comment)
-      if execution.status == 0 { done += 1 } else {
+      if execution.status == 0 {
+        done += 1
+      } else {
         ended += 1
         #expect(execution.errors.contains("interrupted"), comment)
       }

@@ -142,8 +142,9 @@ struct HostileHeaderTests {
   @Test func `data beyond the end of the file`() {
     #expect(problem(file(one(), data: 7)) == .dataSize(declared: 8, actual: 7))
     #expect(problem(file(one())) == .dataSize(declared: 8, actual: 0))
-    #expect(problem(file(one("U8", "[9223372036854775]", "[0,9223372036854775]"), data: 8))
-      == .dataSize(declared: 9_223_372_036_854_775, actual: 8))
+    #expect(
+      problem(file(one("U8", "[9223372036854775]", "[0,9223372036854775]"), data: 8))
+        == .dataSize(declared: 9_223_372_036_854_775, actual: 8))
   }
   @Test func `a directory and a missing file are named`() {
     for path in [directory.path, directory("nothing.safetensors")] {

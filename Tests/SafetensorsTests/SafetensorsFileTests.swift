@@ -109,7 +109,8 @@ struct SafetensorsFileTests {
     // 100 000 000 bytes exactly, most of them padding; one byte more is refused.
     let text = Array(#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#.utf8)
     for (size, fits) in [(100_000_000, true), (100_000_001, false)] {
-      let bytes = (0..<8).map { UInt8(truncatingIfNeeded: size >> ($0 * 8)) } + text
+      let bytes =
+        (0..<8).map { UInt8(truncatingIfNeeded: size >> ($0 * 8)) } + text
         + [UInt8](repeating: 0x20, count: size - text.count) + [42]
       directory.write("large", bytes)
       let file = try? SafetensorsFile(directory("large"))
@@ -125,10 +126,11 @@ struct SafetensorsFileTests {
       try SafetensorsHeader(describing: [("a", TensorDescription(shape: [.max, 8], elementType: .uint8))])
     }
     #expect(throws: SafetensorsError.self) {
-      try SafetensorsHeader(describing: [
-        ("a", TensorDescription(shape: [Int.max / 8], elementType: .uint8)),
-        ("b", TensorDescription(shape: [Int.max / 8], elementType: .uint8)),
-      ] + (0..<8).map { ("c\($0)", TensorDescription(shape: [Int.max / 8], elementType: .uint8)) })
+      try SafetensorsHeader(
+        describing: [
+          ("a", TensorDescription(shape: [Int.max / 8], elementType: .uint8)),
+          ("b", TensorDescription(shape: [Int.max / 8], elementType: .uint8)),
+        ] + (0..<8).map { ("c\($0)", TensorDescription(shape: [Int.max / 8], elementType: .uint8)) })
     }
   }
   @Test func `empty tensors may stand anywhere between others`() throws {

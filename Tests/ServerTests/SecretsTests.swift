@@ -91,10 +91,12 @@ import Testing
       _ = try get("/v1/models/\(key.replacing("-", with: "%2D"))/\(encoded.replacing("%", with: "%25"))", "Bearer \(Self.key)")
       _ = try send("GET /health HTTP/1.1\r\nHost: \(key)\r\nX-Request-Id: me-\(key)\r\n\(key): x\r\nConnection: close\r\n\r\n")
       _ = try send("\(key) /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-      let body = "{\"model\": \"m\", \"prompt\": \"a\", \"max_tokens\": 1, \"\(key)\": 1, \"\(String(repeating: "x", count: 55))\(key)\": 1, \"\\n2026-01-01T00:00:00+0000 critical trtllm-serve: forged\": 1, \"user\": \"\(key)\"}"
+      let body =
+        "{\"model\": \"m\", \"prompt\": \"a\", \"max_tokens\": 1, \"\(key)\": 1, \"\(String(repeating: "x", count: 55))\(key)\": 1, \"\\n2026-01-01T00:00:00+0000 critical trtllm-serve: forged\": 1, \"user\": \"\(key)\"}"
       for path in ["/v1/completions", "/tokenize", "/admin/v1/weights"] {
         _ = try send(
-          "POST \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(path.hasPrefix("/admin") ? Self.adminKey : Self.key)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+          "POST \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \(path.hasPrefix("/admin") ? Self.adminKey : Self.key)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
       }
     }
     replies += try send("GET /health HTTP/1.1\r\nAuthorization: Bearer \(Self.key)\r\nbad header\r\n\r\n")
@@ -117,12 +119,14 @@ import Testing
     if level == "trace" { #expect(started.text.contains("listening"), "\(started.text.prefix(500))") }
   }
 
-  @Test("arguments that cannot be read are told without the keys in them", arguments: [
-    ["--api_key", key, "--nonsense"], ["--api-key", key], ["--api_kye", key], ["--apikey=\(key)"], ["-api_key", key], ["--api_key\(key)"],
-    ["--admin_key", adminKey], ["--admin-key=\(adminKey)"], ["--api_key", key, "--port", "x"], ["--api_key", key, "another"],
-    ["--api_key", key, "--api_key_file", "f"], ["--api_key", key, "--api_key", adminKey, "--log_level", "loud"], ["--key", key], ["another", "--adminkey", adminKey],
-    ["--api_key", "-\(key)", "--port", "99999"], ["--api_key_file", "/nowhere/at/all"], ["--secret", key, "--password=\(adminKey)"],
-  ])
+  @Test(
+    "arguments that cannot be read are told without the keys in them",
+    arguments: [
+      ["--api_key", key, "--nonsense"], ["--api-key", key], ["--api_kye", key], ["--apikey=\(key)"], ["-api_key", key], ["--api_key\(key)"],
+      ["--admin_key", adminKey], ["--admin-key=\(adminKey)"], ["--api_key", key, "--port", "x"], ["--api_key", key, "another"],
+      ["--api_key", key, "--api_key_file", "f"], ["--api_key", key, "--api_key", adminKey, "--log_level", "loud"], ["--key", key], ["another", "--adminkey", adminKey],
+      ["--api_key", "-\(key)", "--port", "99999"], ["--api_key_file", "/nowhere/at/all"], ["--secret", key, "--password=\(adminKey)"],
+    ])
   func refused(arguments: [String]) throws {
     for command in ["serve", "run", "build", "convert", "refit", "prune"] {
       for level in ["info", "trace"] {

@@ -90,79 +90,85 @@ struct BadField: Sendable, CustomTestStringConvertible {
     BadField("top_p_min", 0.5, "top_p decay"),
   ]
 
-  @Test("a completion field out of bounds is refused by name", arguments: shared + [
-    BadField("prompt", nil, "'prompt' is missing"),
-    BadField("prompt", 5, "prompt is 5; it must be a string"),
-    BadField("prompt", [], "not empty"),
-    BadField("prompt", [[]], "not empty", at: "prompt[0]"),
-    BadField("prompt", ["a", 5], "a string or an array of token ids", at: "prompt[1]"),
-    BadField("prompt", [1, 300], "prompt[1] is 300; it must be a token id from 0 to 299", at: "prompt[1]"),
-    BadField("prompt", [[1, -1]], "prompt[0][1] is -1", at: "prompt[0][1]"),
-    BadField([("prompt", ""), ("add_special_tokens", false)], "prompt", "no tokens"),
-    BadField("max_tokens", 0, "max_tokens is 0"),
-    BadField("logprobs", 21, "from 0 to 20"),
-    BadField("logprobs", true, "whole number"),
-    BadField([("n", 3), ("best_of", 2)], "best_of", "from 3 to 128"),
-    BadField([("stream", true), ("best_of", 2)], "best_of", "streamed answer cannot wait"),
-    BadField([("detokenize", false), ("stop", "x")], "stop", "stop_token_ids"),
-    BadField("suffix", "end", "insertion is not supported"),
-    BadField("prompt_ignore_length", 3, "whole answer"),
-    BadField([("prompt", ["a", "b"]), ("n", 100)], "prompt", "make 200"),
-    BadField("detokenize", 5, "true or false"),
-  ])
+  @Test(
+    "a completion field out of bounds is refused by name",
+    arguments: shared + [
+      BadField("prompt", nil, "'prompt' is missing"),
+      BadField("prompt", 5, "prompt is 5; it must be a string"),
+      BadField("prompt", [], "not empty"),
+      BadField("prompt", [[]], "not empty", at: "prompt[0]"),
+      BadField("prompt", ["a", 5], "a string or an array of token ids", at: "prompt[1]"),
+      BadField("prompt", [1, 300], "prompt[1] is 300; it must be a token id from 0 to 299", at: "prompt[1]"),
+      BadField("prompt", [[1, -1]], "prompt[0][1] is -1", at: "prompt[0][1]"),
+      BadField([("prompt", ""), ("add_special_tokens", false)], "prompt", "no tokens"),
+      BadField("max_tokens", 0, "max_tokens is 0"),
+      BadField("logprobs", 21, "from 0 to 20"),
+      BadField("logprobs", true, "whole number"),
+      BadField([("n", 3), ("best_of", 2)], "best_of", "from 3 to 128"),
+      BadField([("stream", true), ("best_of", 2)], "best_of", "streamed answer cannot wait"),
+      BadField([("detokenize", false), ("stop", "x")], "stop", "stop_token_ids"),
+      BadField("suffix", "end", "insertion is not supported"),
+      BadField("prompt_ignore_length", 3, "whole answer"),
+      BadField([("prompt", ["a", "b"]), ("n", 100)], "prompt", "make 200"),
+      BadField("detokenize", 5, "true or false"),
+    ])
   func completion(bad: BadField) async throws {
     try await withServer { try await bad.check("/v1/completions", Self.completion, $0) }
   }
 
-  @Test("a chat field out of bounds is refused by name", arguments: shared + [
-    BadField("messages", nil, "'messages' is missing"),
-    BadField("messages", "Hi", "messages is \"Hi\""),
-    BadField("messages", [], "at least one message"),
-    BadField("messages", ["Hi"], "must be an object with role and content", at: "messages[0]"),
-    BadField("messages", [["content": "Hi"]], "messages[0].role is missing", at: "messages[0].role"),
-    BadField("messages", [["role": "user"]], "messages[0].content is missing", at: "messages[0].content"),
-    BadField("messages", [["role": "user", "content": 5]], "messages[0].content is 5", at: "messages[0].content"),
-    BadField(
-      "messages", [["role": "user", "content": [["type": "image_url"]]]], "reads only \"text\" parts",
-      at: "messages[0].content[0].type"),
-    BadField("messages", [["role": "user", "content": [5]]], "must be an object", at: "messages[0].content[0]"),
-    BadField(
-      "messages", [["role": "user", "content": [["type": "text"]]]], "text is missing", at: "messages[0].content[0].text"),
-    BadField("max_completion_tokens", 0, "1 or more"),
-    BadField("max_tokens", 0, "1 or more"),
-    BadField("logprobs", 1, "true or false"),
-    BadField("top_logprobs", 2, "only allowed with \"logprobs\": true"),
-    BadField([("logprobs", true), ("top_logprobs", 21)], "top_logprobs", "from 0 to 20"),
-    BadField("tools", [["type": "function"]], "tool calls are not supported"),
-    BadField("tool_choice", "required", "tool calls are not supported"),
-    BadField("functions", [["name": "f"]], "tool calls are not supported"),
-    BadField([("n", 2), ("best_of", 3)], "best_of", "chat answers are not compared"),
-    BadField("best_of", 2, "n is 1"),
-    BadField("prompt_token_ids", [], "at least one"),
-    BadField("prompt_token_ids", [300], "from 0 to 299", at: "prompt_token_ids[0]"),
-    BadField("add_generation_prompt", 5, "true or false"),
-    BadField("chat_template", 5, "must be a string"),
-    BadField("chat_template", "{{ 1 }}", "--trust_request_chat_template"),
-    BadField("chat_template_kwargs", 5, "must be an object"),
-    BadField("chat_template_kwargs", ["messages": 5], "set by the request itself"),
-    BadField("documents", 5, "must be an array"),
-    BadField("reasoning_effort", "heroic", "\"low\""),
-  ])
+  @Test(
+    "a chat field out of bounds is refused by name",
+    arguments: shared + [
+      BadField("messages", nil, "'messages' is missing"),
+      BadField("messages", "Hi", "messages is \"Hi\""),
+      BadField("messages", [], "at least one message"),
+      BadField("messages", ["Hi"], "must be an object with role and content", at: "messages[0]"),
+      BadField("messages", [["content": "Hi"]], "messages[0].role is missing", at: "messages[0].role"),
+      BadField("messages", [["role": "user"]], "messages[0].content is missing", at: "messages[0].content"),
+      BadField("messages", [["role": "user", "content": 5]], "messages[0].content is 5", at: "messages[0].content"),
+      BadField(
+        "messages", [["role": "user", "content": [["type": "image_url"]]]], "reads only \"text\" parts",
+        at: "messages[0].content[0].type"),
+      BadField("messages", [["role": "user", "content": [5]]], "must be an object", at: "messages[0].content[0]"),
+      BadField(
+        "messages", [["role": "user", "content": [["type": "text"]]]], "text is missing", at: "messages[0].content[0].text"),
+      BadField("max_completion_tokens", 0, "1 or more"),
+      BadField("max_tokens", 0, "1 or more"),
+      BadField("logprobs", 1, "true or false"),
+      BadField("top_logprobs", 2, "only allowed with \"logprobs\": true"),
+      BadField([("logprobs", true), ("top_logprobs", 21)], "top_logprobs", "from 0 to 20"),
+      BadField("tools", [["type": "function"]], "tool calls are not supported"),
+      BadField("tool_choice", "required", "tool calls are not supported"),
+      BadField("functions", [["name": "f"]], "tool calls are not supported"),
+      BadField([("n", 2), ("best_of", 3)], "best_of", "chat answers are not compared"),
+      BadField("best_of", 2, "n is 1"),
+      BadField("prompt_token_ids", [], "at least one"),
+      BadField("prompt_token_ids", [300], "from 0 to 299", at: "prompt_token_ids[0]"),
+      BadField("add_generation_prompt", 5, "true or false"),
+      BadField("chat_template", 5, "must be a string"),
+      BadField("chat_template", "{{ 1 }}", "--trust_request_chat_template"),
+      BadField("chat_template_kwargs", 5, "must be an object"),
+      BadField("chat_template_kwargs", ["messages": 5], "set by the request itself"),
+      BadField("documents", 5, "must be an array"),
+      BadField("reasoning_effort", "heroic", "\"low\""),
+    ])
   func chat(bad: BadField) async throws {
     try await withServer { try await bad.check("/v1/chat/completions", Self.chat, $0) }
   }
 
-  @Test("tokenize and detokenize refuse by name", arguments: [
-    ("/tokenize", BadField([], "prompt", "Neither 'prompt' nor 'messages'")),
-    ("/tokenize", BadField("prompt", 5, "must be a string")),
-    ("/tokenize", BadField([("prompt", "a"), ("messages", [])], "messages", "exclude each other")),
-    ("/tokenize", BadField([("prompt", "a"), ("add_special_tokens", 5)], "add_special_tokens", "true or false")),
-    ("/tokenize", BadField([("prompt", "a"), ("return_token_strs", 5)], "return_token_strs", "true or false")),
-    ("/detokenize", BadField([], "tokens", "'tokens' is missing")),
-    ("/detokenize", BadField("tokens", "a", "array of token ids")),
-    ("/detokenize", BadField("tokens", [300], "from 0 to 299", at: "tokens[0]")),
-    ("/detokenize", BadField([("tokens", [1]), ("skip_special_tokens", 5)], "skip_special_tokens", "true or false")),
-  ])
+  @Test(
+    "tokenize and detokenize refuse by name",
+    arguments: [
+      ("/tokenize", BadField([], "prompt", "Neither 'prompt' nor 'messages'")),
+      ("/tokenize", BadField("prompt", 5, "must be a string")),
+      ("/tokenize", BadField([("prompt", "a"), ("messages", [])], "messages", "exclude each other")),
+      ("/tokenize", BadField([("prompt", "a"), ("add_special_tokens", 5)], "add_special_tokens", "true or false")),
+      ("/tokenize", BadField([("prompt", "a"), ("return_token_strs", 5)], "return_token_strs", "true or false")),
+      ("/detokenize", BadField([], "tokens", "'tokens' is missing")),
+      ("/detokenize", BadField("tokens", "a", "array of token ids")),
+      ("/detokenize", BadField("tokens", [300], "from 0 to 299", at: "tokens[0]")),
+      ("/detokenize", BadField([("tokens", [1]), ("skip_special_tokens", 5)], "skip_special_tokens", "true or false")),
+    ])
   func tokens(path: String, bad: BadField) async throws {
     try await withServer { try await bad.check(path, [:], $0) }
   }
@@ -182,11 +188,13 @@ struct BadField: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test("a body that is no JSON object is refused", arguments: [
-    ("", "no body"), ("{", "no JSON: invalid JSON at byte 1"), ("[]", "is an array"), ("5", "is a number"),
-    ("{\"model\":\"tiny\",\"model\":\"x\"}", "appears twice"), ("\u{0}", "no JSON"),
-    (String(repeating: "[", count: 5000), "nested deeper than 64"),
-  ])
+  @Test(
+    "a body that is no JSON object is refused",
+    arguments: [
+      ("", "no body"), ("{", "no JSON: invalid JSON at byte 1"), ("[]", "is an array"), ("5", "is a number"),
+      ("{\"model\":\"tiny\",\"model\":\"x\"}", "appears twice"), ("\u{0}", "no JSON"),
+      (String(repeating: "[", count: 5000), "nested deeper than 64"),
+    ])
   func body(text: String, message: String) async throws {
     try await withServer {
       let reply = try await $0.send(.post, "/v1/completions", text)

@@ -62,10 +62,11 @@ import Tokenizers
     }
   }
 
-  @Test(arguments: [
-    (["world"], false, " Hello, ", "world"), ("lo, w", false, " Hel", "lo, w"),
-    (["zzz", "o"], false, " Hell", "o"), (["world"], true, " Hello, world", "world"), ("worldly", false, " Hello, world", nil),
-  ] as [(JSONValue, Bool, String, String?)])
+  @Test(
+    arguments: [
+      (["world"], false, " Hello, ", "world"), ("lo, w", false, " Hel", "lo, w"),
+      (["zzz", "o"], false, " Hell", "o"), (["world"], true, " Hello, world", "world"), ("worldly", false, " Hello, world", nil),
+    ] as [(JSONValue, Bool, String, String?)])
   func `a stop string ends the text before itself, or after where asked`(
     stop: JSONValue, included: Bool, text: String, reason: String?
   ) async throws {
@@ -248,8 +249,10 @@ import Tokenizers
       for (more, tokens, values, offsets) in [
         ([("max_tokens", 1)], ["<s>", "S", "a", "y", "!"], [nil, -0.6484375, -0.7578125, -0.9453125, -0.2578125], [0, 0, 1, 2, 3]),
         ([("max_tokens", 0)], ["<s>", "S", "a", "y"], [nil, -0.6484375, -0.7578125, -0.9453125], [0, 0, 1, 2]),
-        ([("prompt", [104, 0xC3, 0xA9, 105])], ["h", "\u{FFFD}", "\u{FFFD}", "i", "!"],
-          [nil, -1.5234375, -1.3203125, -0.8203125, -0.2578125], [0, 1, 1, 2, 3]),
+        (
+          [("prompt", [104, 0xC3, 0xA9, 105])], ["h", "\u{FFFD}", "\u{FFFD}", "i", "!"],
+          [nil, -1.5234375, -1.3203125, -0.8203125, -0.2578125], [0, 1, 1, 2, 3]
+        ),
         ([("prompt", "x"), ("add_special_tokens", false), ("max_tokens", 0)], ["x"], [nil], [0]),
       ] as [([(String, JSONValue)], [JSONValue], [JSONValue], [JSONValue])] {
         for streams in [false, true] {

@@ -165,9 +165,11 @@ import Testing
     #expect(connection.requests.heads == 1001 && connection.requests.errors.isEmpty)
   }
 
-  @Test("of a client that sends nothing more it is found out whether it is there, before the engine works for it", arguments: [
-    ("POST /x HTTP/1.1", true), ("GET /x HTTP/1.1", false), ("POST /x HTTP/1.0", false),
-  ])
+  @Test(
+    "of a client that sends nothing more it is found out whether it is there, before the engine works for it",
+    arguments: [
+      ("POST /x HTTP/1.1", true), ("GET /x HTTP/1.1", false), ("POST /x HTTP/1.0", false),
+    ])
   func probe(line: String, isAsked: Bool) throws {
     for leaves in [true, false] {
       let connection = try Connection(rate)

@@ -83,4 +83,3 @@ import Testing
     withExtendedLifetime((large, middle)) {}
   }
 }
-

@@ -91,10 +91,12 @@ import Testing
     }
   }
 
-  @Test("bytes that are no HTTP are answered with a 400 and the end", arguments: [
-    "\u{16}\u{3}\u{1}garbage\r\n\r\n", "GET\r\n\r\n", "POST /v1/completions HTTP/9.9\r\n\r\n", "\r\n\r\n\r\nxyz\r\n",
-    "GET / HTTP/1.1\r\nbad header\r\n\r\n",
-  ])
+  @Test(
+    "bytes that are no HTTP are answered with a 400 and the end",
+    arguments: [
+      "\u{16}\u{3}\u{1}garbage\r\n\r\n", "GET\r\n\r\n", "POST /v1/completions HTTP/9.9\r\n\r\n", "\r\n\r\n\r\nxyz\r\n",
+      "GET / HTTP/1.1\r\nbad header\r\n\r\n",
+    ])
   func garbage(text: String) async throws {
     try await withLiveServer { server in
       try await server.connect { connection in
@@ -106,10 +108,12 @@ import Testing
     }
   }
 
-  @Test("a header that is too large is a 431", arguments: [
-    "x: \(String(repeating: "y", count: 200_000))", "x: \(String(repeating: "y", count: 90_000))\r\n\r\n",
-    (0..<9000).map { "x\($0): y\r\n" }.joined(),
-  ])
+  @Test(
+    "a header that is too large is a 431",
+    arguments: [
+      "x: \(String(repeating: "y", count: 200_000))", "x: \(String(repeating: "y", count: 90_000))\r\n\r\n",
+      (0..<9000).map { "x\($0): y\r\n" }.joined(),
+    ])
   func largeHeader(fields: String) async throws {
     try await withLiveServer { server in
       try await server.connect { connection in

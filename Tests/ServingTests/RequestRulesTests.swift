@@ -31,18 +31,22 @@ import Testing
     #expect(reply.hasPrefix("HTTP/1.1 414 ") && reply.hasSuffix("\r\n\r\n"), "\(reply)")
   }
 
-  @Test("a connection ends after the answer where its client says so, however it is written", arguments: [
-    "Connection: Close", "Connection: TE, close", "connection: keep-alive, CLOSE", "Connection: keep-alive\r\nConnection: close", "Connection:\tclose\t,,x",
-  ])
+  @Test(
+    "a connection ends after the answer where its client says so, however it is written",
+    arguments: [
+      "Connection: Close", "Connection: TE, close", "connection: keep-alive, CLOSE", "Connection: keep-alive\r\nConnection: close", "Connection:\tclose\t,,x",
+    ])
   func closes(field: String) async throws {
     let reply = try await exchange("GET /version HTTP/1.1\r\n\(Self.host)\(field)\r\n\r\nGET /version HTTP/1.1\r\n\(Self.host)\r\n")
     #expect(reply.split(separator: "1.2.3", omittingEmptySubsequences: false).count == 2 && head(reply).contains("connection: close"), "\(reply)")
   }
 
-  @Test("a request names its host once", arguments: [
-    ("", 400), ("Host: a\r\nHost: a\r\n", 400), ("Host: a, b\r\n", 400), ("Host: a b\r\n", 400), ("Host: a/b\r\n", 400), ("Host: u@a\r\n", 400),
-    ("Host:\r\n", 200), ("Host: [::1]:8000\r\n", 200), ("Host: a.b:1\r\n", 200),
-  ])
+  @Test(
+    "a request names its host once",
+    arguments: [
+      ("", 400), ("Host: a\r\nHost: a\r\n", 400), ("Host: a, b\r\n", 400), ("Host: a b\r\n", 400), ("Host: a/b\r\n", 400), ("Host: u@a\r\n", 400),
+      ("Host:\r\n", 200), ("Host: [::1]:8000\r\n", 200), ("Host: a.b:1\r\n", 200),
+    ])
   func hosts(fields: String, status: Int) async throws {
     let reply = try await exchange("GET /health HTTP/1.1\r\n\(fields)Connection: close\r\n\r\n")
     #expect(reply.hasPrefix("HTTP/1.1 \(status) "), "\(reply)")
@@ -68,9 +72,11 @@ import Testing
     #expect(head(kept).contains("connection: keep-alive") && kept.hasSuffix("{\"version\":\"1.2.3\"}"), "\(kept)")
   }
 
-  @Test("what asks for another protocol is answered in this one, and then the connection ends", arguments: [
-    "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", "Upgrade: websocket\r\nConnection: upgrade\r\n",
-  ])
+  @Test(
+    "what asks for another protocol is answered in this one, and then the connection ends",
+    arguments: [
+      "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", "Upgrade: websocket\r\nConnection: upgrade\r\n",
+    ])
   func upgrades(fields: String) async throws {
     let reply = try await exchange("GET /version HTTP/1.1\r\n\(Self.host)\(fields)\r\n")
     #expect(reply.hasPrefix("HTTP/1.1 200 ") && head(reply).contains("connection: close") && reply.hasSuffix("{\"version\":\"1.2.3\"}"), "\(reply)")

@@ -164,11 +164,13 @@ import Tokenizers
     #expect(refused.error["message"]?.string?.contains("--trust_request_chat_template") == true)
   }
 
-  @Test("a body that would take much memory or time is refused before it does", arguments: [
-    ("{\"model\":\"tiny\",\"prompt\":[" + String(repeating: "{},", count: 1 << 20) + "1]}", "more than 1048576 values"),
-    ("{\"" + String(repeating: "a\u{301}\u{316}", count: 200) + "\":1}", "a name has 1000 bytes, more than 512"),
-    (String(repeating: "[", count: 100_000), "nested deeper than 64 levels"),
-  ])
+  @Test(
+    "a body that would take much memory or time is refused before it does",
+    arguments: [
+      ("{\"model\":\"tiny\",\"prompt\":[" + String(repeating: "{},", count: 1 << 20) + "1]}", "more than 1048576 values"),
+      ("{\"" + String(repeating: "a\u{301}\u{316}", count: 200) + "\":1}", "a name has 1000 bytes, more than 512"),
+      (String(repeating: "[", count: 100_000), "nested deeper than 64 levels"),
+    ])
   func hostileBody(body: String, problem: String) async throws {
     let reply = try await withServer { try await $0.send(.post, "/v1/completions", body) }
     #expect(reply.status == 400 && reply.error["code"] == "invalid_json")

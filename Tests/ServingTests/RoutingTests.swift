@@ -79,9 +79,11 @@ import Testing
     }
   }
 
-  @Test("a body of another type is a 415", arguments: [
-    "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "",
-  ])
+  @Test(
+    "a body of another type is a 415",
+    arguments: [
+      "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "",
+    ])
   func mediaType(type: String) async throws {
     try await withServer {
       let reply = try await $0.send(

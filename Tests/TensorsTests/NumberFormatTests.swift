@@ -75,10 +75,12 @@ struct NumberFormatTests {
     #expect(convert(bytes(floats), .float32, .float32) == bytes(floats))
     #expect(convert(bytes(brain), .bfloat16, .float32) == bytes(brain.map(NumberFormat.float(fromBFloat16:))))
     #expect(convert(bytes(half), .float16, .float32) == bytes(half.map(NumberFormat.float(fromFloat16:))))
-    #expect(convert(bytes(half), .float16, .bfloat16)
-      == bytes(half.map { NumberFormat.bfloat16(from: NumberFormat.float(fromFloat16: $0)) }))
-    #expect(convert(bytes(brain), .bfloat16, .float16)
-      == bytes(brain.map { NumberFormat.float16(from: NumberFormat.float(fromBFloat16: $0)) }))
+    #expect(
+      convert(bytes(half), .float16, .bfloat16)
+        == bytes(half.map { NumberFormat.bfloat16(from: NumberFormat.float(fromFloat16: $0)) }))
+    #expect(
+      convert(bytes(brain), .bfloat16, .float16)
+        == bytes(brain.map { NumberFormat.float16(from: NumberFormat.float(fromBFloat16: $0)) }))
     #expect(convert(bytes(floats.map(Double.init)), .float64, .float32) == bytes(floats))
   }
   @Test func `bulk conversion agrees with the scalar one on subnormals, infinities, NaN and every 16-bit value`() {

@@ -125,7 +125,9 @@ import Tokenizers
     #expect(try made { $0.addsBeginning = false }.ids == [3, 4])
     #expect(try made { $0.beginningID = 2 }.ids == [2, 3, 4])
     for wrong in [5, 32_000, Int(UInt32.max), -1] {
-      let found = try made { $0.paddingID = wrong; $0.beginningID = wrong; $0.endID = wrong; $0.fillPaddingID = wrong; $0.unknownID = wrong }
+      let found = try made {
+        $0.paddingID = wrong; $0.beginningID = wrong; $0.endID = wrong; $0.fillPaddingID = wrong; $0.unknownID = wrong
+      }
       #expect(found.ids == [1, 3, 4] && found.ends == 2 && found.notes.count == 5, "\(found)")
       #expect(found.notes[0] == "metadata: tokenizer.ggml.bos_token_id is \(wrong), and there are 5 tokens: 1 ('<s>') counts, as in llama.cpp")
       #expect(found.notes.contains("metadata: tokenizer.ggml.padding_token_id is \(wrong), and there are 5 tokens: it counts as left out, as in llama.cpp"))
@@ -150,9 +152,10 @@ import Tokenizers
     #expect(control.ids == [4, 5, 6, 4, 7, 8] && control.notes.isEmpty, "\(control)")
     let normal = try made([2, 3, 3, 1, 1, 1, 1, 5, 3])
     #expect(normal.ids == control.ids)
-    #expect(normal.notes == [
-      "metadata: tokenizer.ggml.token_type of '<|im_end|>' and of 2 more says that it is no control token: it counts as one, as in llama.cpp"
-    ], "\(normal.notes)")
+    #expect(
+      normal.notes == [
+        "metadata: tokenizer.ggml.token_type of '<|im_end|>' and of 2 more says that it is no control token: it counts as one, as in llama.cpp"
+      ], "\(normal.notes)")
     // Without types all are normal.
     #expect(try made([]).ids.prefix(5) == control.ids.prefix(5))
   }
@@ -285,7 +288,9 @@ import Tokenizers
   func `a file that asks for what is not there is refused by name`(index: Int) throws {
     let (path, value, words) = Self.damage[index]
     var json = try #require(try Expected.json("Expected/tokenizer-gpt2.json").object)
-    if path.count == 1 { json[path[0]] = value } else {
+    if path.count == 1 {
+      json[path[0]] = value
+    } else {
       var inner = try #require(json[path[0]]?.object)
       inner[path[1]] = value
       json[path[0]] = .object(inner)

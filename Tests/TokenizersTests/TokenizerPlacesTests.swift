@@ -164,9 +164,12 @@ import Tokenizers
     try told(["additional_special_tokens": "abc"], "additional_special_tokens holds \"abc\"")
     try told(["additional_special_tokens": nil], nil)
     try told(["added_tokens_decoder": []], "added_tokens_decoder is an array, which transformers refuses")
-    let stray = try notes(["base": "llama2", "tokenizer_config.json": ["tokenizer_class": "LlamaTokenizer"], "tokenizer.json": [
-      "normalizer": ["type": "Replace", "pattern": ["String": "ByteLevel"], "content": "x"],
-    ]])
+    let stray = try notes([
+      "base": "llama2", "tokenizer_config.json": ["tokenizer_class": "LlamaTokenizer"],
+      "tokenizer.json": [
+        "normalizer": ["type": "Replace", "pattern": ["String": "ByteLevel"], "content": "x"]
+      ],
+    ])
     #expect(stray.notes.count == 1 && stray.notes[0].contains("names \"ByteLevel\" where it cuts no text"), "\(stray)")
     #expect(try notes(["base": "llama3", "tokenizer_config.json": ["tokenizer_class": "LlamaTokenizer"]], vocabulary: 5000).notes.isEmpty)
     let map = try notes(["special_tokens_map.json": ["eos_token": ["<|im_end|>"]]])
@@ -200,10 +203,12 @@ import Tokenizers
   }
 
   @Test func `generation settings that would change answers are told by name, once`() throws {
-    let told = try notes(["generation_config.json": [
-      "_from_model_config": true, "eos_token_id": 2, "do_sample": true, "temperature": 0.6, "top_p": 1.0, "top_k": 40,
-      "repetition_penalty": 1.1, "suppress_tokens": [3], "bad_words_ids": [], "transformers_version": "5.24.0", "max_new_tokens": 20,
-    ]])
+    let told = try notes([
+      "generation_config.json": [
+        "_from_model_config": true, "eos_token_id": 2, "do_sample": true, "temperature": 0.6, "top_p": 1.0, "top_k": 40,
+        "repetition_penalty": 1.1, "suppress_tokens": [3], "bad_words_ids": [], "transformers_version": "5.24.0", "max_new_tokens": 20,
+      ]
+    ])
     #expect(told.notes.count == 2)
     #expect(told.notes[0].contains("do_sample, repetition_penalty 1.1, temperature 0.6, top_k 40 count only with '--generation_config auto'"), "\(told.notes)")
     #expect(told.notes[1].contains("max_new_tokens 20, suppress_tokens have no effect here; --max_output_len"), "\(told.notes)")
@@ -222,7 +227,9 @@ import Tokenizers
     // Without do_sample, transformers heeds the penalty alone.
     #expect(try defaults(["temperature": 0.6, "repetition_penalty": 1.2]).description == "repetition_penalty 1.2")
     #expect(try SamplingDefaults(TokenizerFiles(contents: [:])) == SamplingDefaults())
-    for wrong: JSONValue in [["do_sample": true, "temperature": -1], ["repetition_penalty": 0], ["do_sample": true, "top_p": "x"], ["do_sample": true, "top_k": .double(1e300)], ["do_sample": true, "top_k": .double(50.7)]] {
+    for wrong: JSONValue in [
+      ["do_sample": true, "temperature": -1], ["repetition_penalty": 0], ["do_sample": true, "top_p": "x"], ["do_sample": true, "top_k": .double(1e300)], ["do_sample": true, "top_k": .double(50.7)],
+    ] {
       #expect(throws: TokenizerError.self) { _ = try defaults(wrong) }
     }
   }

@@ -25,9 +25,11 @@ import Tokenizers
     #expect(throws: WorkBudget.Exceeded.cancelled) { try cancelled().check() }
   }
 
-  @Test("a text is not cut into tokens past the budget", arguments: [
-    String(repeating: "word ", count: 20_000), String(repeating: "a", count: 100_000), String(repeating: "<|im_end|>x", count: 20_000),
-  ])
+  @Test(
+    "a text is not cut into tokens past the budget",
+    arguments: [
+      String(repeating: "word ", count: 20_000), String(repeating: "a", count: 100_000), String(repeating: "<|im_end|>x", count: 20_000),
+    ])
   func tokens(text: String) throws {
     let tokenizer = try Expected.tokenizer("smollm")
     let whole = tokenizer.encode(text)

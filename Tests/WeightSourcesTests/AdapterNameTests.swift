@@ -37,11 +37,12 @@ struct AdapterNameTests {
   func rename(_ name: (String) -> String) throws {
     let plain = AdapterTests.adapters.appending("plain")
     let file = try SafetensorsFile(plain.appending("adapter_model.safetensors"))
-    try write(file.names.map { original in
-      let description = try file.entry(original).description
-      let bytes = try file.file.bytes(file.header.dataStart + file.entry(original).range.lowerBound..<file.header.dataStart + file.entry(original).range.upperBound)
-      return (name(original), description.shape, floats(bytes, description.elementType))
-    })
+    try write(
+      file.names.map { original in
+        let description = try file.entry(original).description
+        let bytes = try file.file.bytes(file.header.dataStart + file.entry(original).range.lowerBound..<file.header.dataStart + file.entry(original).range.upperBound)
+        return (name(original), description.shape, floats(bytes, description.elementType))
+      })
     life.write("adapter_config.json", try #require(contents(plain.appending("adapter_config.json"))))
   }
   func write(_ tensors: [(name: String, shape: [Int], values: [Float])], to file: String = "adapter_model.safetensors") {
@@ -81,23 +82,25 @@ struct AdapterNameTests {
   }
   @Test func `mlx-lm's adapters are PEFT's, transposed`() throws {
     let file = try SafetensorsFile(AdapterTests.adapters.appending("plain/adapter_model.safetensors"))
-    try write(file.names.map { name in
-      let shape = try file.entry(name).description.shape
-      let range = try file.entry(name).range
-      let values = floats(try file.file.bytes(file.header.dataStart + range.lowerBound..<file.header.dataStart + range.upperBound), .float32)
-      let turned = (0..<values.count).map { values[$0 % shape[0] * shape[1] + $0 / shape[0]] }
-      let path = name.replacing("base_model.model.", with: "").replacing(".lora_A.weight", with: ".lora_a").replacing(".lora_B.weight", with: ".lora_b")
-      return (path, [shape[1], shape[0]], turned)
-    }, to: "adapters.safetensors")
+    try write(
+      file.names.map { name in
+        let shape = try file.entry(name).description.shape
+        let range = try file.entry(name).range
+        let values = floats(try file.file.bytes(file.header.dataStart + range.lowerBound..<file.header.dataStart + range.upperBound), .float32)
+        let turned = (0..<values.count).map { values[$0 % shape[0] * shape[1] + $0 / shape[0]] }
+        let path = name.replacing("base_model.model.", with: "").replacing(".lora_A.weight", with: ".lora_a").replacing(".lora_B.weight", with: ".lora_b")
+        return (path, [shape[1], shape[0]], turned)
+      }, to: "adapters.safetensors")
     life.write("adapter_config.json", #"{"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": {"rank": 3, "scale": 2.0, "dropout": 0.0}}"#)
     try same(adapted(), adapted(AdapterTests.adapters.appending("plain")))
     life.write("adapter_config.json", #"{"lora_parameters": {"rank": 3, "scale": 2.0, "alpha": 16}}"#)
     #expect(try problems().contains { $0.detail.contains("alpha") })
   }
   @Test func `an embedding table of mlx-lm is not transposed`() throws {
-    write([
-      ("model.embed_tokens.lora_a", [22, 1], (0..<22).map { Float($0) }), ("model.embed_tokens.lora_b", [1, 16], [Float](repeating: 1, count: 16)),
-    ], to: "adapters.safetensors")
+    write(
+      [
+        ("model.embed_tokens.lora_a", [22, 1], (0..<22).map { Float($0) }), ("model.embed_tokens.lora_b", [1, 16], [Float](repeating: 1, count: 16)),
+      ], to: "adapters.safetensors")
     life.write("adapter_config.json", #"{"fine_tune_type": "lora", "lora_parameters": {"rank": 1, "scale": 1.0}}"#)
     let found = try adapted()
     let (ours, base) = (
@@ -109,11 +112,12 @@ struct AdapterNameTests {
   @Test func `a value head beside the factors is left out, and told`() throws {
     let plain = AdapterTests.adapters.appending("plain")
     let file = try SafetensorsFile(plain.appending("adapter_model.safetensors"))
-    try write(file.names.map { name in
-      let entry = try file.entry(name)
-      let bytes = try file.file.bytes(file.header.dataStart + entry.range.lowerBound..<file.header.dataStart + entry.range.upperBound)
-      return (name, entry.description.shape, floats(bytes, entry.description.elementType))
-    } + [("v_head.summary.weight", [1, 2], [1, 2])])
+    try write(
+      file.names.map { name in
+        let entry = try file.entry(name)
+        let bytes = try file.file.bytes(file.header.dataStart + entry.range.lowerBound..<file.header.dataStart + entry.range.upperBound)
+        return (name, entry.description.shape, floats(bytes, entry.description.elementType))
+      } + [("v_head.summary.weight", [1, 2], [1, 2])])
     // A key of PEFT in 2023, which changes nothing.
     var config = try #require(try JSONValue(parsing: contents(plain.appending("adapter_config.json")) ?? []).object)
     config["merge_weights"] = true
@@ -198,9 +202,10 @@ struct AdapterNameTests {
     #expect(both.contains("'r' is 0") && both.contains("adapter_model.safetensors"), "\(both)")
   }
   @Test func `a thousand names are a few words`() throws {
-    zeros((0..<500).flatMap { layer in
-      ["q_proj", "some_projection_with_a_long_name"].map { ("base_model.model.transformer.blocks.\(layer).attention.self.\($0).lora_A.weight", [3, 16]) }
-    })
+    zeros(
+      (0..<500).flatMap { layer in
+        ["q_proj", "some_projection_with_a_long_name"].map { ("base_model.model.transformer.blocks.\(layer).attention.self.\($0).lora_A.weight", [3, 16]) }
+      })
     life.write("adapter_config.json", #"{"peft_type": "LORA", "r": 3, "target_modules": ".*_proj|.*router|lm_head"}"#)
     let found = try problems()
     #expect(found.count == 1 && found[0].detail.contains("1000 of 1000") && found[0].detail.contains("(500)"), "\(found)")

@@ -114,10 +114,11 @@ struct AdapterRefusalTests {
   }
   func refusal(sharesEmbedding: Bool = false) throws -> String {
     let base = try AdapterTests.base(Mapping(tensorParallel: 2))
-    return try #require(message {
-      _ = try AdaptedWeights(
-        base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.layout, sharesEmbedding: sharesEmbedding)
-    })
+    return try #require(
+      message {
+        _ = try AdaptedWeights(
+          base: base, adapter: LoRAAdapter(directory: directory.path), layout: base.layout, sharesEmbedding: sharesEmbedding)
+      })
   }
 
   @Test func `every setting that is not supported is named with its value`() throws {
@@ -274,10 +275,11 @@ struct AdapterRefusalTests {
       func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {}
     }
     let base = try AdapterTests.base(Mapping())
-    let text = try #require(message {
-      _ = try AdaptedWeights(
-        base: Emptied(base: base), adapter: LoRAAdapter(directory: AdapterTests.adapters.appending("plain")), layout: base.layout)
-    })
+    let text = try #require(
+      message {
+        _ = try AdaptedWeights(
+          base: Emptied(base: base), adapter: LoRAAdapter(directory: AdapterTests.adapters.appending("plain")), layout: base.layout)
+      })
     #expect(text.contains("transformer.layers.*.attention.qkv.weight (2)"), "\(text)")
   }
 }

@@ -91,10 +91,12 @@ struct ConversionTests {
       let line = "rank 0: transformer.layers.0.mlp.gate.weight: \(count) value(s) are NaN or infinite\(words)"
       #expect(try converter.write(to: directory("out-\(type)")).warnings == [line])
       #expect(throws: Refused.self) {
-        try converter.write(to: directory("none"), check: { summary in
-          #expect(summary.warnings == [line])
-          throw Refused()
-        })
+        try converter.write(
+          to: directory("none"),
+          check: { summary in
+            #expect(summary.warnings == [line])
+            throw Refused()
+          })
       }
       #expect(snapshot(directory("none")).isEmpty)
     }
@@ -120,14 +122,16 @@ struct ConversionTests {
   @Test func `a mapping that does not divide the model is refused with those that do`() throws {
     let source = try Self.source("tied")  // 9 heads on 3, intermediate 48, 2 layers
     for tensor in [2, 4, 9] {
-      let text = try #require(message {
-        _ = try ConvertedWeights(source.tensors, model: source.model, mapping: Mapping(tensorParallel: tensor), elementType: .bfloat16)
-      })
+      let text = try #require(
+        message {
+          _ = try ConvertedWeights(source.tensors, model: source.model, mapping: Mapping(tensorParallel: tensor), elementType: .bfloat16)
+        })
       #expect(text.contains("\(tensor) tensor-parallel") && text.contains("Sizes that fit: 1, 3."), "\(text)")
     }
-    let text = try #require(message {
-      _ = try ConvertedWeights(source.tensors, model: source.model, mapping: Mapping(pipelineParallel: 3), elementType: .bfloat16)
-    })
+    let text = try #require(
+      message {
+        _ = try ConvertedWeights(source.tensors, model: source.model, mapping: Mapping(pipelineParallel: 3), elementType: .bfloat16)
+      })
     #expect(text.contains("at most 2"))
   }
 

@@ -507,7 +507,7 @@ struct FoundSourceTests {
 
   @Test func `pieces stand in the order of their numbers`() throws {
     for index in (1...12).shuffled() { directory.write("p/m.gguf.part\(index)of12", "x") }
-    #expect(try text("p").contains("m.gguf.part1of12, m.gguf.part2of12, m.gguf.part3of12") )
+    #expect(try text("p").contains("m.gguf.part1of12, m.gguf.part2of12, m.gguf.part3of12"))
     #expect(try text("p").contains("cat $(ls -v m.gguf.part*) > m.gguf"))
     remove(directory("p/m.gguf.part7of12"))
     #expect(try text("p").contains("of which there should be 12"))

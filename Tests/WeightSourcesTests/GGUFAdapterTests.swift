@@ -86,10 +86,12 @@ struct GGUFAdapterTests {
     let life = TemporaryDirectory()
     let values = (0..<14 * 2).map { Float($0) / 7 }, inner = (0..<12 * 2).map { Float($0) - 3 }
     let turned = (0..<24).map { inner[$0 % 2 * 12 + $0 / 2] }
-    let path = life.write("a.gguf", Self.file(tensors: [
-      ("token_embd.weight.lora_a", [14, 2], values), ("token_embd.weight.lora_b", [12, 2], turned),
-      ("output.weight.lora_a", [2, 12], inner), ("output.weight.lora_b", [14, 2], values),
-    ]))
+    let path = life.write(
+      "a.gguf",
+      Self.file(tensors: [
+        ("token_embd.weight.lora_a", [14, 2], values), ("token_embd.weight.lora_b", [12, 2], turned),
+        ("output.weight.lora_a", [2, 12], inner), ("output.weight.lora_b", [14, 2], values),
+      ]))
     let adapter = try LoRAAdapter(gguf: path, for: pair.layout)
     let one = try pair.adapted(adapter, shares: true), two = try pair.adapted(adapter)
     #expect(one.touchedNames(rank: 0) == ["transformer.vocab_embedding.weight"])
@@ -157,15 +159,16 @@ struct GGUFAdapterTests {
     #expect(found.warnings.map(\.subject) == (alpha == nil || alpha == 0 ? ["adapter.lora.alpha"] : []))
   }
 
-  @Test(arguments: [
-    (["general.type": nil], "general.type is missing"), (["general.type": .text("model")], "general.type is 'model'"),
-    (["adapter.type": nil], "adapter.type is missing"), (["adapter.type": .text("loha")], "adapter.type is 'loha'"), (["adapter.type": .u32(1)], "adapter.type is an integer"),
-    (["general.architecture": nil], "general.architecture is missing"), (["general.architecture": .text("qwen2")], "general.architecture is 'qwen2'"),
-    (["adapter.lora.alpha": .f32(.nan)], "adapter.lora.alpha is nan"), (["adapter.lora.alpha": .f32(.infinity)], "adapter.lora.alpha is inf"),
-    (["adapter.lora.alpha": .text("4")], "adapter.lora.alpha is a string"),
-    (["adapter.alora.invocation_tokens": .u32s([1, 2])], "adapter.alora.invocation_tokens"), (["adapter.alora.invocation_tokens": .u32(1)], "adapter.alora.invocation_tokens"),
-    (["adapter.some.new": .u32(1)], "adapter.some.new"),
-  ] as [([String: Field?], String)])
+  @Test(
+    arguments: [
+      (["general.type": nil], "general.type is missing"), (["general.type": .text("model")], "general.type is 'model'"),
+      (["adapter.type": nil], "adapter.type is missing"), (["adapter.type": .text("loha")], "adapter.type is 'loha'"), (["adapter.type": .u32(1)], "adapter.type is an integer"),
+      (["general.architecture": nil], "general.architecture is missing"), (["general.architecture": .text("qwen2")], "general.architecture is 'qwen2'"),
+      (["adapter.lora.alpha": .f32(.nan)], "adapter.lora.alpha is nan"), (["adapter.lora.alpha": .f32(.infinity)], "adapter.lora.alpha is inf"),
+      (["adapter.lora.alpha": .text("4")], "adapter.lora.alpha is a string"),
+      (["adapter.alora.invocation_tokens": .u32s([1, 2])], "adapter.alora.invocation_tokens"), (["adapter.alora.invocation_tokens": .u32(1)], "adapter.alora.invocation_tokens"),
+      (["adapter.some.new": .u32(1)], "adapter.some.new"),
+    ] as [([String: Field?], String)])
   func `metadata that say something else are refused by name`(change: [String: Field?], words: String) {
     let found = problems(changed(change), Self.pair())
     #expect(found.count == 1 && found[0].detail.contains(words), "\(found)")
@@ -184,23 +187,27 @@ struct GGUFAdapterTests {
   }
 
   @Test func `every tensor that reaches no weight is named as the file has it`() {
-    let found = problems(Self.fields, Self.pair() + [
-      Self.zeros("blk.0.ffn_gate_exps.weight.lora_a", [2, 12]), Self.zeros("blk.0.attn_q.weight", [8, 12]), Self.zeros("blk.x.attn_q.weight.lora_a", [2, 12]),
-      Self.zeros("blk.9.attn_q.weight.lora_a", [2, 12]), Self.zeros("blk.9.attn_q.weight.lora_b", [8, 2]), Self.zeros("blk.1.attn_norm.weight.lora_a", [2, 12]),
-      Self.zeros("blk.1.attn_norm.weight.lora_b", [12, 2]), Self.zeros("blk.1.attn_v.weight.lora_a", [2, 12]), Self.zeros("rope_freqs.weight", [4]),
-    ])
+    let found = problems(
+      Self.fields,
+      Self.pair() + [
+        Self.zeros("blk.0.ffn_gate_exps.weight.lora_a", [2, 12]), Self.zeros("blk.0.attn_q.weight", [8, 12]), Self.zeros("blk.x.attn_q.weight.lora_a", [2, 12]),
+        Self.zeros("blk.9.attn_q.weight.lora_a", [2, 12]), Self.zeros("blk.9.attn_q.weight.lora_b", [8, 2]), Self.zeros("blk.1.attn_norm.weight.lora_a", [2, 12]),
+        Self.zeros("blk.1.attn_norm.weight.lora_b", [12, 2]), Self.zeros("blk.1.attn_v.weight.lora_a", [2, 12]), Self.zeros("rope_freqs.weight", [4]),
+      ])
     let all = found.map(\.detail).joined(separator: "\n")
     #expect(found.map(\.kind) == [.names, .modules, .partners, .modules], "\(found)")
     #expect(found[0].detail.contains("4 of 11") && all.contains("blk.0.ffn_gate_exps.weight.lora_a") && all.contains("rope_freqs.weight"))
     #expect(all.contains("2 of 11 tensors are for layers up to 9, and the model's last is 1") && all.contains("blk.1.attn_v.weight.lora_a") && all.contains("attn_norm"))
   }
   @Test func `shapes that do not fit are told, by their cause`() {
-    #expect(problems(Self.fields, [Self.zeros("blk.0.ffn_down.weight.lora_a", [2, 10]), Self.zeros("blk.0.ffn_down.weight.lora_b", [12, 3])]).map(\.detail)
-      == ["1 tensors have another rank than their partners: blk.0.ffn_down.weight.lora_a [2, 10] instead of [3, 10]"])
+    #expect(
+      problems(Self.fields, [Self.zeros("blk.0.ffn_down.weight.lora_a", [2, 10]), Self.zeros("blk.0.ffn_down.weight.lora_b", [12, 3])]).map(\.detail)
+        == ["1 tensors have another rank than their partners: blk.0.ffn_down.weight.lora_a [2, 10] instead of [3, 10]"])
     // As llama.cpp's old "finetune" wrote them.
     #expect(problems(Self.fields, [Self.zeros("blk.0.ffn_down.weight.lora_a", [10, 2]), Self.zeros("blk.0.ffn_down.weight.lora_b", [12, 2])]).map(\.kind) == [.shapes])
-    #expect(problems(Self.fields, [Self.zeros("blk.0.ffn_down.weight.lora_a", [20]), Self.zeros("blk.0.ffn_down.weight.lora_b", [12, 2])])
-      .allSatisfy { $0.kind == .shapes && $0.remedy.contains("another model") })
+    #expect(
+      problems(Self.fields, [Self.zeros("blk.0.ffn_down.weight.lora_a", [20]), Self.zeros("blk.0.ffn_down.weight.lora_b", [12, 2])])
+        .allSatisfy { $0.kind == .shapes && $0.remedy.contains("another model") })
     #expect(problems(Self.fields, [Self.zeros("token_embd.weight.lora_a", [17, 2]), Self.zeros("token_embd.weight.lora_b", [12, 2])]).map(\.kind) == [.vocabulary])
     #expect(problems(Self.fields, []).map(\.kind) == [.files])
   }

@@ -76,10 +76,22 @@ struct GGUFTests {
     func isTold(_ build: (inout GGUFBytes) -> Void) -> Bool {
       if case .tooManyMarks = problem(build) { true } else { false }
     }
-    #expect(isTold { $0.start(values: 1); $0.value("a\(short)", u32: 1) })
-    #expect(isTold { $0.start(values: 1); $0.string("general.architecture"); $0.u32(8); $0.string("llama\(long)") })
-    #expect(isTold { $0.start(values: 1); $0.string("tokenizer.ggml.tokens"); $0.u32(9); $0.u32(8); $0.u64(1); $0.string(long) })
-    #expect(isTold { $0.start(tensors: 1); $0.tensor("t\(short)", [1]); $0.data(4) })
+    #expect(
+      isTold {
+        $0.start(values: 1); $0.value("a\(short)", u32: 1)
+      })
+    #expect(
+      isTold {
+        $0.start(values: 1); $0.string("general.architecture"); $0.u32(8); $0.string("llama\(long)")
+      })
+    #expect(
+      isTold {
+        $0.start(values: 1); $0.string("tokenizer.ggml.tokens"); $0.u32(9); $0.u32(8); $0.u64(1); $0.string(long)
+      })
+    #expect(
+      isTold {
+        $0.start(tensors: 1); $0.tensor("t\(short)", [1]); $0.data(4)
+      })
   }
 
   @Test func `a file of another kind, version or byte order is refused`() {
@@ -94,69 +106,79 @@ struct GGUFTests {
   @Test func `counts and lengths beyond the file are refused before anything is allocated`() {
     #expect(problem { $0.start(tensors: .max) } == .countTooLarge(what: "the number of tensors", count: .max, limit: 0))
     #expect(problem { $0.start(values: 1 << 40) } == .countTooLarge(what: "the number of metadata values", count: 1 << 40, limit: 0))
-    #expect(problem {
-      $0.start(values: 1)
-      $0.u64(.max)
-      $0.data(64)
-    } == .countTooLarge(what: "the length of a metadata key", count: .max, limit: 64))
-    #expect(problem {
-      $0.start(values: 1)
-      $0.string("k")
-      $0.u32(9)
-      $0.u32(4)
-      $0.u64(1 << 60)
-    } == .countTooLarge(what: "the length of the array 'k'", count: 1 << 60, limit: 0))
-    #expect(problem {
-      $0.start(values: 1)
-      $0.string("k")
-      $0.u32(8)
-      $0.u64(3)
-      $0.bytes += [0x61]
-    } == .countTooLarge(what: "the length of the value of 'k'", count: 3, limit: 1))
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.u64(.max)
+        $0.data(64)
+      } == .countTooLarge(what: "the length of a metadata key", count: .max, limit: 64))
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.string("k")
+        $0.u32(9)
+        $0.u32(4)
+        $0.u64(1 << 60)
+      } == .countTooLarge(what: "the length of the array 'k'", count: 1 << 60, limit: 0))
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.string("k")
+        $0.u32(8)
+        $0.u64(3)
+        $0.bytes += [0x61]
+      } == .countTooLarge(what: "the length of the value of 'k'", count: 3, limit: 1))
   }
 
   @Test func `duplicates, bad text and unknown kinds of value are refused by name`() {
-    #expect(problem {
-      $0.start(values: 2)
-      $0.value("a", u32: 1)
-      $0.value("a", u32: 2)
-    } == .duplicate(what: "metadata key", name: "a"))
-    #expect(problem {
-      $0.start(tensors: 2)
-      $0.tensor("t", [4])
-      $0.tensor("t", [4])
-      $0.data(16)
-    } == .duplicate(what: "tensor", name: "t"))
-    #expect(problem {
-      $0.start(values: 1)
-      $0.u64(2)
-      $0.bytes += [0xFF, 0xFE]
-      $0.data(32)
-    } == .invalidText(what: "a metadata key"))
-    #expect(problem {
-      $0.start(values: 1)
-      $0.string("k")
-      $0.u32(13)
-      $0.data(32)
-    } == .unknownValueType(13, key: "k"))
-    #expect(problem {
-      $0.start(tensors: 1)
-      $0.tensor("t", [4], type: 4)
-      $0.data(64)
-    } == .unknownTensorType(tensor: "t", code: 4))
+    #expect(
+      problem {
+        $0.start(values: 2)
+        $0.value("a", u32: 1)
+        $0.value("a", u32: 2)
+      } == .duplicate(what: "metadata key", name: "a"))
+    #expect(
+      problem {
+        $0.start(tensors: 2)
+        $0.tensor("t", [4])
+        $0.tensor("t", [4])
+        $0.data(16)
+      } == .duplicate(what: "tensor", name: "t"))
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.u64(2)
+        $0.bytes += [0xFF, 0xFE]
+        $0.data(32)
+      } == .invalidText(what: "a metadata key"))
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.string("k")
+        $0.u32(13)
+        $0.data(32)
+      } == .unknownValueType(13, key: "k"))
+    #expect(
+      problem {
+        $0.start(tensors: 1)
+        $0.tensor("t", [4], type: 4)
+        $0.data(64)
+      } == .unknownTensorType(tensor: "t", code: 4))
   }
 
   @Test func `alignment must be a power of two`() {
     for bad: UInt32 in [0, 7, 12, 1 << 17] {
-      #expect(problem {
-        $0.start(values: 1)
-        $0.value("general.alignment", u32: bad)
-      } == .alignment(UInt64(bad)))
+      #expect(
+        problem {
+          $0.start(values: 1)
+          $0.value("general.alignment", u32: bad)
+        } == .alignment(UInt64(bad)))
     }
-    #expect(problem {
-      $0.start(values: 1)
-      $0.value("general.alignment", u32: 64)
-    } == nil)
+    #expect(
+      problem {
+        $0.start(values: 1)
+        $0.value("general.alignment", u32: 64)
+      } == nil)
   }
 
   @Test func `a tensor must lie inside the file, on its alignment, in whole blocks`() {

@@ -164,11 +164,12 @@ struct ProblemsTogetherTests {
   @Test func `no kind of error has a long line, whatever the names`() {
     let names = (0..<1200).map { "model.layers.\($0 / 9).\(String(repeating: "long_name", count: 30))\($0 % 9).weight" }
     let shape = Array(repeating: 123_456, count: 100)
-    let problems: [WeightSourceError.Problem] = [
-      .missing(names: names), .unexpected(names: names, family: "Llama"), .missingShards(files: names), .emptied(names: names), .ungathered(names: names),
-      .misnamed(names: names, cause: "every name starts with 'x.'", remedy: "Save it again."), .vocabulary(tensors: ["a", "b"], rows: 1, configured: 2),
-      .unsupportedSettings(names, file: "adapter_config.json"), .unsupportedFamily(name: names[0], supported: ["LlamaForCausalLM"]),
-    ] + names.map { .shape(tensor: $0, found: shape, expected: [8, 8], why: "from the configuration") }
+    let problems: [WeightSourceError.Problem] =
+      [
+        .missing(names: names), .unexpected(names: names, family: "Llama"), .missingShards(files: names), .emptied(names: names), .ungathered(names: names),
+        .misnamed(names: names, cause: "every name starts with 'x.'", remedy: "Save it again."), .vocabulary(tensors: ["a", "b"], rows: 1, configured: 2),
+        .unsupportedSettings(names, file: "adapter_config.json"), .unsupportedFamily(name: names[0], supported: ["LlamaForCausalLM"]),
+      ] + names.map { .shape(tensor: $0, found: shape, expected: [8, 8], why: "from the configuration") }
       + names.map { .elementType(tensor: $0, found: "I64", supported: ["F16"]) } + names.map { .configuration(key: $0, file: "config.json", reason: "is missing") }
     for error in problems.prefix(9).map({ WeightSourceError("model", $0) }) + [WeightSourceError("model", problems)] {
       let lines = error.description.split(separator: "\n")
@@ -178,17 +179,23 @@ struct ProblemsTogetherTests {
 
   @Test func `settings that are not supported hide neither each other nor what is wrong with the tensors`() throws {
     let tensors = Self.tensors(layers: 2).filter { $0.name != "model.norm.weight" } + [(name: "model.layers.0.mlp.experts.weight", shape: [8])]
-    let text = try said(write(tensors, layers: 2, config: [
-      "quantization_config": ["quant_method": "fp8"], "rope_scaling": ["rope_type": "yarn", "factor": 4], "hidden_act": "quick_gelu", "sliding_window": "x",
-      "tie_word_embeddings": 3, "is_causal": false,
-    ]))
+    let text = try said(
+      write(
+        tensors, layers: 2,
+        config: [
+          "quantization_config": ["quant_method": "fp8"], "rope_scaling": ["rope_type": "yarn", "factor": 4], "hidden_act": "quick_gelu", "sliding_window": "x",
+          "tie_word_embeddings": 3, "is_causal": false,
+        ]))
     for words in [
       "6 settings", "fp8", "'yarn'", "quick_gelu", "'sliding_window' is a string", "tie_word_embeddings", "is_causal", "1 tensor is missing", "model.norm.weight",
       "experts.weight",
     ] { #expect(text.contains(words), "\(words) in \(text)") }
-    let bad = try said(write(Self.tensors(layers: 2), layers: 2, config: [
-      "hidden_size": nil, "vocab_size": [], "rms_norm_eps": "x", "hidden_act": "q", "rope_theta": "x", "num_key_value_heads": -1, "mlp_bias": 3,
-    ]))
+    let bad = try said(
+      write(
+        Self.tensors(layers: 2), layers: 2,
+        config: [
+          "hidden_size": nil, "vocab_size": [], "rms_norm_eps": "x", "hidden_act": "q", "rope_theta": "x", "num_key_value_heads": -1, "mlp_bias": 3,
+        ]))
     for words in ["7 settings", "'hidden_size' is null", "vocab_size", "rms_norm_eps", "hidden_act", "rope_theta", "num_key_value_heads", "mlp_bias"] {
       #expect(bad.contains(words), "\(words) in \(bad)")
     }

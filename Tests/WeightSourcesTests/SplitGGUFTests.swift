@@ -126,10 +126,11 @@ struct SplitGGUFTests {
     #expect(text.contains("2 GGUF models: m-00001-of-00002.gguf, m-Q8_0.gguf") && text.contains("Name one"))
   }
 
-  @Test(arguments: [
-    ("general.type", "adapter", nil), ("general.type", "mmproj", "projector"), ("general.type", "imatrix", "importance matrix"),
-    ("general.architecture", "controlvector", "control vector"), ("general.architecture", "clip", "projector"), ("general.name", "x", "no tensors"),
-  ] as [(String, String, String?)])
+  @Test(
+    arguments: [
+      ("general.type", "adapter", nil), ("general.type", "mmproj", "projector"), ("general.type", "imatrix", "importance matrix"),
+      ("general.architecture", "controlvector", "control vector"), ("general.architecture", "clip", "projector"), ("general.name", "x", "no tensors"),
+    ] as [(String, String, String?)])
   func `a GGUF file that is no model says what it is`(key: String, value: String, words: String?) throws {
     var file = GGUFBytes()
     file.start(values: 1)
@@ -137,7 +138,9 @@ struct SplitGGUFTests {
     file.u32(8)
     file.string(value)
     let path = directory.write("x.gguf", file.bytes)
-    if let words { #expect(try said(path).contains(words)) } else {
+    if let words {
+      #expect(try said(path).contains(words))
+    } else {
       #expect(try FoundSource(at: path).kind == .ggufAdapter)
       #expect(try said(path).contains("LoRA adapter in a GGUF file"))
     }

@@ -36,7 +36,8 @@ import CPUKernels
   func fill(_ rows: ArraySlice<Int32>, shares all: UnsafePointer<Float>, width: Int, experts: Range<Int>, most: Int) {
     precondition(experts.count <= self.experts && most <= chosen, "the plan was asked for its largest")
     let (starts, next, places, rowOfSlot) = unsafe (
-      Self.numbers(starts), Self.numbers(next), Self.numbers(places), Self.numbers(rowOfSlot))
+      Self.numbers(starts), Self.numbers(next), Self.numbers(places), Self.numbers(rowOfSlot)
+    )
     unsafe starts.update(repeating: 0, count: experts.count + 1)
     var place = 0
     for row in rows {

@@ -42,7 +42,12 @@ import Threads
     team = ThreadTeam(threadCount: threadCount)
     let plan = plan
     slots = try plan.slotRows.enumerated().map { slot, kind in
-      let count = switch kind { case .tokens?: rows; case .selected?: selected; case nil: 0 }
+      let count =
+        switch kind {
+        case .tokens?: rows;
+        case .selected?: selected;
+        case nil: 0
+        }
       return try AlignedBuffer(reserving: plan.slots.widths[slot] * count * MemoryLayout<Float>.stride)
     }
     pools = try plan.caches.flatMap { cache in

@@ -60,8 +60,9 @@ struct StepLayout {
     (decodeRows, prefillRows) = (rows(.decode), rows(.prefill))
     self.selectedRows = selectedRows
     self.selectedSlices = selectedSlices
-    self.attention = Dictionary(uniqueKeysWithValues: keyValueHeads.map { heads in
-      (heads, attention.flatMap { part in (0..<heads).map { AttentionItem(slice: part.slice, rows: part.rows, group: $0) } })
-    })
+    self.attention = Dictionary(
+      uniqueKeysWithValues: keyValueHeads.map { heads in
+        (heads, attention.flatMap { part in (0..<heads).map { AttentionItem(slice: part.slice, rows: part.rows, group: $0) } })
+      })
   }
 }

@@ -29,10 +29,12 @@ import CPUKernels
     withoutActuallyEscaping(body) { body in
       var work = Work(body: body)
       unsafe withUnsafeMutablePointer(to: &work) { work in
-        unsafe dk_team_run(team, { context, thread, count in
-          guard let context = unsafe context else { return }
-          unsafe context.assumingMemoryBound(to: Work.self).pointee.body(Int(thread), Int(count))
-        }, work)
+        unsafe dk_team_run(
+          team,
+          { context, thread, count in
+            guard let context = unsafe context else { return }
+            unsafe context.assumingMemoryBound(to: Work.self).pointee.body(Int(thread), Int(count))
+          }, work)
       }
     }
   }

@@ -86,10 +86,13 @@ import Threads
     launcher = StepLauncher(plan, device, stream, kernels, buffers)
     recorder = StepLauncher(plan, device, try Stream(device), kernels, buffers)
     let room = try max(0, device.freeByteCount - Self.spared)
-    memoryWarnings = room >= wantedRoom ? [] : [
-      "\(device.name) has \(room / 1_000_000) MB left for new weights, and a whole copy takes \(wantedRoom / 1_000_000) MB: "
-        + "larger changes of weights will be refused. Lower --max_seq_len or --max_batch_size."
-    ]
+    memoryWarnings =
+      room >= wantedRoom
+      ? []
+      : [
+        "\(device.name) has \(room / 1_000_000) MB left for new weights, and a whole copy takes \(wantedRoom / 1_000_000) MB: "
+          + "larger changes of weights will be refused. Lower --max_seq_len or --max_batch_size."
+      ]
     (self.plan, self.device, self.stream, self.file) = (plan, device, stream, file)
   }
 

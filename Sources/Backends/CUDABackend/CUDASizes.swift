@@ -32,7 +32,8 @@ struct CUDASizes {
     guard budget / block >= perSequence else {
       let fitting = budget / block * Int(DK_CUDA_BLOCK_TOKENS)
       throw EngineError(
-        path, .unsupported(
+        path,
+        .unsupported(
           reason: "Lower --max_seq_len to \(fitting), or give the cache more memory: keys and values of a sequence of \(steps.sequenceLength) tokens take "
             + "\(perSequence * block / 1_000_000) MB, and the cache may have \(budget / 1_000_000) MB of the card's."))
     }

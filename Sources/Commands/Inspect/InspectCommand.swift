@@ -40,9 +40,10 @@ public struct InspectCommand: DrydockCommand {
   public init() {}
 
   public func validate() throws {
-    try refuse([("layer", layer), ("rank", rank)].compactMap { name, value in
-      value.flatMap { $0 < 0 ? "--\(name) is \($0); it must be at least 0" : nil }
-    })
+    try refuse(
+      [("layer", layer), ("rank", rank)].compactMap { name, value in
+        value.flatMap { $0 < 0 ? "--\(name) is \($0); it must be at least 0" : nil }
+      })
   }
 
   public func run() async throws {

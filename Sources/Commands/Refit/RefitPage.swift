@@ -23,22 +23,22 @@ struct RefitPage {
   var html: String {
     let still = rows.count { $0.movement.relative == 0 && $0.nonFiniteCount == 0 }
     return """
-    <!doctype html>
-    <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-    <title>\(escaped(title))</title><style>\(Self.style)</style></head><body>
-    <h1>\(escaped(title))</h1>
-    <p>\(escaped(summary))</p>
-    <p>A cell is a weight: layers across, modules downwards. The stronger its colour, the larger its relative change, \
-    ‖new − old‖ / ‖old‖ (Frobenius norms), on a logarithmic scale. Point at a cell for its numbers.</p>
-    <div class="scroll">\(heatMap)</div>
-    \(legend)
-    <h2>All \(rows.count) weights, those that moved most first; \(still) did not move</h2>
-    <div class="scroll"><table><thead><tr><th>layer</th><th>weight</th><th>relative change</th>\
-    <th>largest change of an element</th><th>NaN or infinite</th></tr></thead><tbody>
-    \(sorted.map(tableRow).joined(separator: "\n"))
-    </tbody></table></div></body></html>
+      <!doctype html>
+      <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+      <title>\(escaped(title))</title><style>\(Self.style)</style></head><body>
+      <h1>\(escaped(title))</h1>
+      <p>\(escaped(summary))</p>
+      <p>A cell is a weight: layers across, modules downwards. The stronger its colour, the larger its relative change, \
+      ‖new − old‖ / ‖old‖ (Frobenius norms), on a logarithmic scale. Point at a cell for its numbers.</p>
+      <div class="scroll">\(heatMap)</div>
+      \(legend)
+      <h2>All \(rows.count) weights, those that moved most first; \(still) did not move</h2>
+      <div class="scroll"><table><thead><tr><th>layer</th><th>weight</th><th>relative change</th>\
+      <th>largest change of an element</th><th>NaN or infinite</th></tr></thead><tbody>
+      \(sorted.map(tableRow).joined(separator: "\n"))
+      </tbody></table></div></body></html>
 
-    """
+      """
   }
 
   /// What is wrong first, then by how far it moved, then in the model's order.

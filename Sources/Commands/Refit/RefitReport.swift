@@ -24,7 +24,8 @@ struct RefitReport {
   }
 
   var line: String {
-    var text = "refitted \(output): \(Self.counts(summary)), \(Format.bytes(summary.byteCount)) in \(Format.time(phases.total)) "
+    var text =
+      "refitted \(output): \(Self.counts(summary)), \(Format.bytes(summary.byteCount)) in \(Format.time(phases.total)) "
       + "(\(Format.rate(summary.byteCount, writing))"
     if let copyRate { text += ", \(Format.fixed(100 * rate / copyRate, 0))% of the copy rate there" }
     text += ")"
@@ -72,9 +73,12 @@ struct RefitReport {
 
   /// A refusal with all its reasons.
   static func refusal(_ error: RefitError) -> JSONValue {
-    ["status": "refused",
-     "problems": .array(error.problems.map {
-       ["problem": .string($0.heading), "detail": .string($0.detail), "remedy": .string($0.remedy)]
-     })]
+    [
+      "status": "refused",
+      "problems": .array(
+        error.problems.map {
+          ["problem": .string($0.heading), "detail": .string($0.detail), "remedy": .string($0.remedy)]
+        }),
+    ]
   }
 }

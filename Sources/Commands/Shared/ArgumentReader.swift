@@ -80,7 +80,9 @@ struct ArgumentReader {
     guard !strays.isEmpty else { return }
     let options = missing.compactMap { $0.split(separator: " ").first.map(String.init) }
     let which = strays.prefix(4).map { "'\($0)'" }.joined(separator: ", ") + (strays.count > 4 ? ", …" : "")
-    let remedy = options.isEmpty ? "A value with spaces in it needs quotes."
+    let remedy =
+      options.isEmpty
+      ? "A value with spaces in it needs quotes."
       : "Give \(strays.count == 1 ? "it" : "them") with \(options.prefix(strays.count).joined(separator: ", "))."
     problems.append("\(which) \(strays.count == 1 ? "belongs" : "belong") to no option. \(remedy)")
   }
@@ -140,7 +142,8 @@ struct ArgumentReader {
       guard Self.keys.contains(name), !isFlag else {
         // A key that is missing, as of an unset variable, must not take the next flag in its place.
         problems.append(
-          isFlag ? "\(name) is followed by the flag \(flag): give its value, or where it is spelt so, as \(name)=VALUE"
+          isFlag
+            ? "\(name) is followed by the flag \(flag): give its value, or where it is spelt so, as \(name)=VALUE"
             : "\(name) needs a value; one that begins with a dash is written \(name)=VALUE")
         return nil
       }

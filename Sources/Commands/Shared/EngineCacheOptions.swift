@@ -145,7 +145,7 @@ struct UsedEngine {
       case .waiting: log.info("another process is building the engine of \(model); waiting for it")
       case .broken(let reason): log.warning("the engine kept of \(model) is damaged and is built again: \(reason)")
       case .removed(let path, let bytes): log.info("removed \(path) (\(Format.bytes(bytes))), not used for longest, to make room")
-      case .warnings(let warnings): 
+      case .warnings(let warnings):
         let files = warnings.files.filter { !wanted.usesGenerationConfig || !SamplingDefaults.isAdvice($0) }
         say(warnings.model + (wanted.hasTokenizer ? [] : files))
       case .building(let path, let bytes):

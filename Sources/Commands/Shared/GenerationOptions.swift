@@ -24,7 +24,8 @@ struct GenerationOptions: ParsableArguments {
     }
     let text = defaults.description
     log.info(
-      text.isEmpty ? "generation_config.json says nothing of sampling: --generation_config auto changes nothing"
+      text.isEmpty
+        ? "generation_config.json says nothing of sampling: --generation_config auto changes nothing"
         : "defaults of generation_config.json: \(text)")
     return defaults
   }

@@ -71,7 +71,8 @@ struct OpenedModel {
       // Each sequence of a step has a row of it.
       guard name == "max_batch_size", value > engine.limits.maximumSequences else { return nil }
       // Where the engine is what bounds a step, asking this program for more does nothing.
-      let remedy = built.tokens < value && engine.limits.maximumBatchRows >= built.tokens
+      let remedy =
+        built.tokens < value && engine.limits.maximumBatchRows >= built.tokens
         ? "The engine was built for so many: build another with --max_num_tokens \(value)." : "Raise --max_num_tokens for more."
       return "--\(name) is \(value), but a step takes \(engine.limits.maximumBatchRows) tokens: \(engine.limits.maximumSequences) it is. \(remedy)"
     }
@@ -111,15 +112,20 @@ struct OpenedModel {
       }
       let what = (try? FoundSource(at: path)).map { ", only \($0.kind == .engine ? "an" : "a") \($0.kind.name)" } ?? ""
       throw EngineError(
-        path, .unsupported(reason: "no tokenizer.json here\(what). " + (isGiven
-          ? "Name a directory that has one with \(tokenizerFlag)."
-          : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
+        path,
+        .unsupported(
+          reason: "no tokenizer.json here\(what). "
+            + (isGiven
+              ? "Name a directory that has one with \(tokenizerFlag)."
+              : "Name the model's directory with \(tokenizerFlag), or convert and build again: the file travels along.")))
     }
     let templates = try CompanionFiles.templateFiles(beside: path)
     do {
-      let files = try TokenizerFiles(templates: templates.names, reading: { (name) throws(FileError) -> [UInt8]? in
-        names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
-      })
+      let files = try TokenizerFiles(
+        templates: templates.names,
+        reading: { (name) throws(FileError) -> [UInt8]? in
+          names.contains(name) || name.contains("/") ? try ReadableFile.contents(of: path.appending(name)) : nil
+        })
       let defaults = Result { () throws(TokenizerError) in try SamplingDefaults(files) }
       let unreadable = try CompanionFiles.unreadable(in: path) + templates.notes + [files.generationNote].compactMap(\.self)
       return (try Tokenizer(files: files, modelVocabulary: vocabulary), defaults, unreadable.map { "\(path.inMessage): \($0)" })

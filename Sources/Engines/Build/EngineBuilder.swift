@@ -127,8 +127,9 @@ public struct EngineBuilder: Sendable {
     guard problems.isEmpty else {
       throw EngineError(
         opened.path,
-        .source(reason: "the checkpoint does not fit its config.json. Convert the model again, or copy the whole directory.\n  "
-          + LineSummary.lines(problems).joined(separator: "\n  ")))
+        .source(
+          reason: "the checkpoint does not fit its config.json. Convert the model again, or copy the whole directory.\n  "
+            + LineSummary.lines(problems).joined(separator: "\n  ")))
     }
     // Tables that are one weight have been compared.
     let isCompared = opened.kind != .checkpoint || ranks.allSatisfy { $0.plan.weights[EmbeddingSharing.logits] == nil }
@@ -250,9 +251,11 @@ public struct EngineBuilder: Sendable {
     let sequence = limit.length
     guard sequence != 1 else {
       throw EngineError(
-        directory, .unsupported(reason: options.maximumSequenceLength == nil
-          ? "\(names.file) gives sequences of 1 token (\(names.positions), \(names.window)), and a prompt and an answer are at least 2: nothing could be generated."
-          : "--max_seq_len is 1; it must be at least 2: a prompt and an answer"))
+        directory,
+        .unsupported(
+          reason: options.maximumSequenceLength == nil
+            ? "\(names.file) gives sequences of 1 token (\(names.positions), \(names.window)), and a prompt and an answer are at least 2: nothing could be generated."
+            : "--max_seq_len is 1; it must be at least 2: a prompt and an answer"))
     }
     if options.maximumSequenceLength == nil, !(1...1 << 24).contains(sequence) {
       throw EngineError(

@@ -29,9 +29,10 @@ enum ConfigurationWarnings {
     let family = ModelFamily(checkpointArchitecture: config.architecture)
     let (own, read) = (family?.checkpointFields ?? [:], family?.ownFields ?? [])
     let unused = (config.json.object ?? [:]).filter { key, value in !known.contains(key) && !read.contains(key) && own[key] != value && !isNeutral(key, value) }
-    return SourceWarning.few((unused.map { ($0.key, $0.value) } + rotaryMembers(config) + runtimeDefaults(config)).map { key, value in
-      SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
-    })
+    return SourceWarning.few(
+      (unused.map { ($0.key, $0.value) } + rotaryMembers(config) + runtimeDefaults(config)).map { key, value in
+        SourceWarning(key, in: "config.json", "is \(value.serialized().prefix(60)), and nothing uses it: check that answers do not depend on it")
+      })
   }
 
   /// Members of the rotary scaling that its kind does not read, and that say something.
@@ -123,16 +124,18 @@ struct SequenceLimit {
     // What linear scaling stretches the positions to.
     let factor = Self.linearFactor(config)
     if let asked, Double(asked) > Double(positions) * factor {
-      warnings.append(SourceWarning(
-        names.positions, in: names.file,
-        "is \(positions)\(factor > 1 ? ", stretched \(factor) times" : ""), and --max_seq_len \(asked) is more: the model was not made for such sequences"))
+      warnings.append(
+        SourceWarning(
+          names.positions, in: names.file,
+          "is \(positions)\(factor > 1 ? ", stretched \(factor) times" : ""), and --max_seq_len \(asked) is more: the model was not made for such sequences"))
     }
     if asked == nil, config.maximumPositions == nil {
       warnings.append(SourceWarning(names.positions, in: names.file, "is missing: sequences of up to \(positions) tokens. Say --max_seq_len"))
     }
     if asked == nil, let window, window < positions {
-      warnings.append(SourceWarning(
-        names.window, in: names.file, "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
+      warnings.append(
+        SourceWarning(
+          names.window, in: names.file, "is \(window): the engine is for sequences of at most so many tokens, since longer ones are not supported for such models"))
     }
     length = PlanLimits.sequenceLength(asked, for: config)
     self.warnings = warnings

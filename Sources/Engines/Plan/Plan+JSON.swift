@@ -22,8 +22,10 @@ extension Plan {
       "rotaries": .array(rotaries.map(\.json)),
       "caches": .array(
         caches.map { cache in
-          ["layers": .int(cache.layers), "keyValueHeads": .int(cache.keyValueHeads), "headSize": .int(cache.headSize),
-           "elementType": .string(cache.elementType.rawValue)]
+          [
+            "layers": .int(cache.layers), "keyValueHeads": .int(cache.keyValueHeads), "headSize": .int(cache.headSize),
+            "elementType": .string(cache.elementType.rawValue),
+          ]
         }),
     ]
     members["values"] = .array(
@@ -34,10 +36,13 @@ extension Plan {
     members["operations"] = .array(operations.map(\.json))
     members["tactics"] = .array(tactics.map(\.json))
     members["weights"] = .object(
-      JSONObject(weights.mapValues {
-        ["shape": .ints($0.shape), "elementType": .string($0.scheme.name), "layout": .string($0.layout.rawValue),
-         "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json]
-      }))
+      JSONObject(
+        weights.mapValues {
+          [
+            "shape": .ints($0.shape), "elementType": .string($0.scheme.name), "layout": .string($0.layout.rawValue),
+            "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json,
+          ]
+        }))
     return .object(members)
   }
 

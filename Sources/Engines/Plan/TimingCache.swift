@@ -66,8 +66,10 @@ public struct TimingCache: Sendable, Equatable {
 
 extension LinearTactics {
   var json: JSONValue {
-    ["outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(scheme.name),
-     "decode": .string(decode), "prefill": .string(prefill)]
+    [
+      "outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(scheme.name),
+      "decode": .string(decode), "prefill": .string(prefill),
+    ]
   }
 
   init(json: JSONValue) throws(PlanFormatError) {

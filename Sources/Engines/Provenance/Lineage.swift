@@ -161,7 +161,8 @@ public struct Lineage: Sendable, Equatable {
   /// Reads what ``json`` writes; nil for another format, and without action, ranks or, in format 2, the kind of digests.
   public init?(json: JSONValue) {
     guard let version = json["formatVersion"]?.int, let kind = version == 1 ? .plain : (json["digests"]?.string).flatMap(DigestKind.init),
-      version == 1 || version == 2, let action = json["action"]?.string, let ranks = json["ranks"]?.array else {
+      version == 1 || version == 2, let action = json["action"]?.string, let ranks = json["ranks"]?.array
+    else {
       return nil
     }
     digestKind = kind

@@ -57,11 +57,12 @@ struct EngineCompanions: Sendable {
       guard let content = files[name] else { continue }
       let digest = try content.digest()
       digests[name] = digest
-      written[name] = switch content.contents {
-      case .file: digest
-      case .bytes where engine.auxiliaryFiles.contains(name): try AuxiliaryFile(name, at: engine.path.appending(name)).digest()
-      case .bytes: nil
-      }
+      written[name] =
+        switch content.contents {
+        case .file: digest
+        case .bytes where engine.auxiliaryFiles.contains(name): try AuxiliaryFile(name, at: engine.path.appending(name)).digest()
+        case .bytes: nil
+        }
       // What was once recorded would count as the model's from then on.
       guard owned.contains(name) else { continue }
       let known = lineage?.files?[name]

@@ -39,7 +39,13 @@ public final class RefitRun: Sendable {
 
   /// What the refit did, once it is done. Cancelling the task that waits here cancels the refit.
   public var summary: RefitSummary {
-    get async throws { try await withTaskCancellationHandler { try await task.value } onCancel: { cancel() } }
+    get async throws {
+      try await withTaskCancellationHandler {
+        try await task.value
+      } onCancel: {
+        cancel()
+      }
+    }
   }
 
   /// Each state of progress that is new, until the refit ends, well or not; after a success the last has everything.

@@ -55,7 +55,8 @@ public struct RefitSummary: Sendable {
         if let local = Int(digits) {
           let mapping = engine.pretrained.mapping
           let first = mapping.layers(
-            ofStage: mapping.pipelineRank(of: weight.rank), layerCount: engine.pretrained.layerCount).lowerBound
+            ofStage: mapping.pipelineRank(of: weight.rank), layerCount: engine.pretrained.layerCount
+          ).lowerBound
           layer = first + local
           module = String(rest.dropFirst(digits.count + 1))
           return

@@ -51,7 +51,8 @@ struct Golden {
     let isRight = differs.map { margins.indices.contains($0) && margins[$0] < 0.15 } ?? true
     let common = zip(mine.tokens, others.tokens).prefix { $0 == $1 }.count
     report.check(
-      isRight, "\"\(name)\": \(differs.map { "tokens differ from the reference's at \($0), where the margin is \(margins[$0])" } ?? "all \(found.count) greedy tokens")"
+      isRight,
+      "\"\(name)\": \(differs.map { "tokens differ from the reference's at \($0), where the margin is \(margins[$0])" } ?? "all \(found.count) greedy tokens")"
         + "; \(common) of them as on the processor")
     let top = numbers(entry["next_token_top10"]?["ids"])
     let probabilities = (entry["next_token_top10"]?["logprobs"]?.array ?? []).map { $0.double ?? 0 }
@@ -61,7 +62,8 @@ struct Golden {
     }
     let (here, there) = (worst(mine.first), worst(others.first))
     report.check(
-      here < 0.15, "\"\(name)\": best ten log-probabilities differ from the reference's by \((here * 1000).rounded() / 1000) at most, the processor's by "
+      here < 0.15,
+      "\"\(name)\": best ten log-probabilities differ from the reference's by \((here * 1000).rounded() / 1000) at most, the processor's by "
         + "\((there * 1000).rounded() / 1000)")
   }
 

@@ -36,7 +36,11 @@ extension JSONFields<CheckpointError> {
     }
     for key in strings { look(key) { () throws(CheckpointError) -> Bool in try string(key) != nil } }
     for key in counts { look(key) { () throws(CheckpointError) -> Bool in try count(key) != nil } }
-    for key in optionalCounts { look(key) { () throws(CheckpointError) -> Bool in _ = try count(key); return true } }
+    for key in optionalCounts {
+      look(key) { () throws(CheckpointError) -> Bool in
+        _ = try count(key); return true
+      }
+    }
     guard problems.count < 2 else { throw CheckpointError(path, .fields(problems)) }
   }
 

@@ -32,8 +32,10 @@ public struct SkeletonVerifier: Sendable {
   /// Bytes that ``run(progress:)`` will report.
   public var workByteCount: Int {
     zip(skeleton.notes, full.ranks).reduce(0) { sum, pair in
-      sum + (pair.0.digests != nil ? pair.1.header.dataByteCount
-        : pair.1.header.entries.filter { pair.0.shapes[$0.name] == nil }.reduce(0) { $0 + $1.range.count })
+      sum
+        + (pair.0.digests != nil
+          ? pair.1.header.dataByteCount
+          : pair.1.header.entries.filter { pair.0.shapes[$0.name] == nil }.reduce(0) { $0 + $1.range.count })
     }
   }
 

@@ -30,8 +30,10 @@ extension SafetensorsHeader {
     for entry in entries {
       let begin = entry.range.lowerBound
       guard begin == end else {
-        throw failed(begin > end ? .hole(tensor: entry.name, expected: end, begin: begin)
-          : .overlap(tensor: entry.name, expected: end, begin: begin))
+        throw failed(
+          begin > end
+            ? .hole(tensor: entry.name, expected: end, begin: begin)
+            : .overlap(tensor: entry.name, expected: end, begin: begin))
       }
       end = entry.range.upperBound
     }

@@ -24,10 +24,11 @@ public struct PlainThread: Sendable {
   ///   - niceness: 0 to 19, how far the thread steps back for others; only Linux heeds it.
   ///   - run: What it does. The thread ends with it; ``join()`` or ``detach()`` must be called once.
   public init(niceness: Int32 = 0, _ run: @escaping @Sendable () -> Void) throws(ThreadError) {
-    let body = unsafe Unmanaged.passRetained(Body {
-      Self.stepBack(niceness)
-      run()
-    })
+    let body = unsafe Unmanaged.passRetained(
+      Body {
+        Self.stepBack(niceness)
+        run()
+      })
     #if canImport(Darwin)
       var thread: pthread_t?
       let code = unsafe pthread_create(

@@ -125,7 +125,9 @@ public actor LiveWeights {
     let base = try base(source)
     var made: MadeWeights
     let room = engine.freeWeightByteCount
-    do { made = try await refitter.make(source, on: base, workers: workers, room: room, progress: progress) } catch LiveWeightsError
+    do {
+      made = try await refitter.make(source, on: base, workers: workers, room: room, progress: progress)
+    } catch LiveWeightsError
       .carriesAdapter(let name, let adapters, _)
     {
       throw LiveWeightsError.carriesAdapter(

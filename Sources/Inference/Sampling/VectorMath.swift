@@ -50,8 +50,7 @@ package enum VectorMath {
   }
 
   /// Replaces every value by `exp(value - maximum)`, and appends the sum of every ``blockSize`` of them to `blockSums`.
-  package static func exponentiate(_ values: inout MutableSpan<Float>, minus maximum: Float, blockSums: inout [Double])
-  {
+  package static func exponentiate(_ values: inout MutableSpan<Float>, minus maximum: Float, blockSums: inout [Double]) {
     var start = 0
     while start < values.count {
       let end = min(start + blockSize, values.count)

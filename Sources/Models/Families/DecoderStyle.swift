@@ -67,13 +67,17 @@ package struct DecoderStyle: Sendable {
 
 extension TensorRule {
   /// The embedding table.
-  fileprivate static let table = TensorRule(name: "transformer.vocab_embedding.weight", place: .first, split: .embedding, parts: [
-    .init(huggingFace: "model.embed_tokens.weight", gguf: "token_embd.weight", outputs: .vocabulary, inputs: .hidden)
-  ])
+  fileprivate static let table = TensorRule(
+    name: "transformer.vocab_embedding.weight", place: .first, split: .embedding,
+    parts: [
+      .init(huggingFace: "model.embed_tokens.weight", gguf: "token_embd.weight", outputs: .vocabulary, inputs: .hidden)
+    ])
   /// The head, a copy of the table in models with tied embeddings.
-  fileprivate static let head = TensorRule(name: "lm_head.weight", place: .last, split: .outputs, parts: [
-    .init(huggingFace: "lm_head.weight", gguf: "output.weight", outputs: .vocabulary, inputs: .hidden)
-  ], tiedTo: "model.embed_tokens.weight")
+  fileprivate static let head = TensorRule(
+    name: "lm_head.weight", place: .last, split: .outputs,
+    parts: [
+      .init(huggingFace: "lm_head.weight", gguf: "output.weight", outputs: .vocabulary, inputs: .hidden)
+    ], tiedTo: "model.embed_tokens.weight")
 
   fileprivate var isNorm: Bool { name.hasSuffix("norm.weight") || name.hasSuffix("ln_f.weight") }
 
@@ -83,9 +87,11 @@ extension TensorRule {
 
   /// A norm of every query head or every key head, the same on all ranks.
   fileprivate static func headNorm(_ name: String, _ huggingFace: String, _ gguf: String) -> TensorRule {
-    .init(name: "attention.\(name).weight", place: .layer, split: .none, parts: [
-      .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: .head, inputs: nil)
-    ])
+    .init(
+      name: "attention.\(name).weight", place: .layer, split: .none,
+      parts: [
+        .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: .head, inputs: nil)
+      ])
   }
 
   /// Queries, keys and values in one weight, and in one bias.
@@ -108,15 +114,19 @@ extension TensorRule {
   fileprivate static func linear(
     _ name: String, _ split: Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension, _ inputs: ModelShape.Dimension
   ) -> TensorRule {
-    .init(name: "\(name).weight", place: .layer, split: split, parts: [
-      .init(huggingFace: "model.layers.*.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: outputs, inputs: inputs)
-    ])
+    .init(
+      name: "\(name).weight", place: .layer, split: split,
+      parts: [
+        .init(huggingFace: "model.layers.*.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: outputs, inputs: inputs)
+      ])
   }
   fileprivate static func bias(
     _ name: String, _ split: Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension
   ) -> TensorRule {
-    .init(name: "\(name).bias", place: .layer, split: split, parts: [
-      .init(huggingFace: "model.layers.*.\(huggingFace).bias", gguf: "blk.*.\(gguf).bias", outputs: outputs, inputs: nil)
-    ], feature: name.hasPrefix("attention") ? .attentionBias : .mlpBias)
+    .init(
+      name: "\(name).bias", place: .layer, split: split,
+      parts: [
+        .init(huggingFace: "model.layers.*.\(huggingFace).bias", gguf: "blk.*.\(gguf).bias", outputs: outputs, inputs: nil)
+      ], feature: name.hasPrefix("attention") ? .attentionBias : .mlpBias)
   }
 }

@@ -42,8 +42,10 @@ extension RotaryEmbedding {
       case .none: .null
       case .linear(let factor): ["kind": "linear", "factor": .double(factor)]
       case .llama3(let factor, let low, let high, let original):
-        ["kind": "llama3", "factor": .double(factor), "lowFrequencyFactor": .double(low),
-         "highFrequencyFactor": .double(high), "originalMaximum": .double(original)]
+        [
+          "kind": "llama3", "factor": .double(factor), "lowFrequencyFactor": .double(low),
+          "highFrequencyFactor": .double(high), "originalMaximum": .double(original),
+        ]
       }
     return ["style": .string(style.rawValue), "dimension": .int(dimension), "base": .double(base), "scaling": scalingJSON]
   }

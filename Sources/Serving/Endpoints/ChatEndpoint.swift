@@ -25,7 +25,9 @@ struct ChatEndpoint: Sendable {
     }
     context.noteUnknown(read.0.unknownFields)
     let begun: Begun
-    if let done = read.1 { begun = done } else {
+    if let done = read.1 {
+      begun = done
+    } else {
       begun = try await core.work(context, .large) { [call = read.0] in try begin(call, $0) }
     }
     return try await respond(begun, context)
@@ -81,7 +83,8 @@ struct ChatEndpoint: Sendable {
 
   private func tokens(of call: ChatRequest, _ budget: WorkBudget) throws -> [Int32] {
     if let ids = call.promptIDs { return ids }
-    let text = try call.echo
+    let text =
+      try call.echo
       ? core.openPrompt(of: call.conversation, budget: budget) : core.prompt(of: call.conversation, budget: budget)
     var textBytes = 0
     return try core.tokenize(

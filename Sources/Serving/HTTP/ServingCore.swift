@@ -25,11 +25,11 @@ struct ServingCore: Sendable {
     bodyMemory = BodyMemory(limit: options.maximumBodyMemory, largestBody: options.maximumBodyBytes)
   }
 
-  var limits: RequestLimits { 
+  var limits: RequestLimits {
     RequestLimits(
       engine: engine.limits, maximumChoices: options.maximumChoices, trustsTemplates: options.trustsRequestChatTemplates,
       defaults: options.samplingDefaults)
-   }
+  }
 
   func checkModel(_ name: String?) throws(APIError) {
     guard let name, name != options.modelName else { return }

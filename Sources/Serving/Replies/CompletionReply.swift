@@ -82,7 +82,8 @@ struct CompletionReply: Sendable {
       let start = echo(index / call.sampling.choiceCount)
       // No tokens were asked for: only the prompt comes back.
       let end = entry.end ?? AnswerEnd(reason: "length")
-      return choice(index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions,
+      return choice(
+        index, text: start + entry.text, tokens: entry.tokens, end: end, versions: entry.versions,
         promptScores: entry.promptScores, textOffset: &offset)
     }
     var head = head

@@ -34,7 +34,8 @@ extension ChatRequest {
     echo = try reader.bool("echo")
     if echo, conversation.messages.last?["role"] != "assistant" {
       throw .invalid(
-        "echo", "echo is true, which continues the assistant's last message, but the last message is not the assistant's. "
+        "echo",
+        "echo is true, which continues the assistant's last message, but the last message is not the assistant's. "
           + "End messages with the beginning of the answer, or leave echo out.")
     }
     addsSpecialTokens = try reader.bool("add_special_tokens")

@@ -18,7 +18,8 @@ extension ServingCore {
     let bytes = Array(text.utf8)
     guard let start = Self.lastPlace(of: Array(mark.utf8), in: bytes) else {
       throw APIError.invalid(
-        "echo", "echo is true, but the chat template does not write the last message as it is, so it cannot be continued. "
+        "echo",
+        "echo is true, but the chat template does not write the last message as it is, so it cannot be continued. "
           + "Leave echo out.", code: "chat_template_error")
     }
     var open = String(decoding: bytes[..<start], as: UTF8.self).unicodeScalars

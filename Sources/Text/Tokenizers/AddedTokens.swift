@@ -40,7 +40,9 @@ struct AddedTokenFinder: Sendable {
     var node: Int32 = 0
     for byte in spelling {
       let edge = UInt64(node) << 8 | UInt64(byte)
-      if let next = edges[edge] { node = next } else {
+      if let next = edges[edge] {
+        node = next
+      } else {
         node = Int32(endings.count)
         edges[edge] = node
         endings.append(-1)

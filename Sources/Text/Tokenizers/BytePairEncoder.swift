@@ -54,10 +54,14 @@ struct BytePairEncoder: Sendable {
 
   private func wholeWord(_ text: [UInt8], _ word: Range<Int>, _ scratch: inout Scratch) -> Int32? {
     scratch.text.removeAll(keepingCapacity: true)
-    if case .scalars = alphabet { scratch.text.append(contentsOf: text[word]) } else {
+    if case .scalars = alphabet {
+      scratch.text.append(contentsOf: text[word])
+    } else {
       for byte in text[word] {
         let scalar = ByteAlphabet.scalars[Int(byte)].value  // at most U+0143: one or two bytes of UTF-8
-        if scalar < 0x80 { scratch.text.append(UInt8(scalar)) } else {
+        if scalar < 0x80 {
+          scratch.text.append(UInt8(scalar))
+        } else {
           scratch.text.append(UInt8(0xC0 | scalar >> 6))
           scratch.text.append(UInt8(0x80 | scalar & 0x3F))
         }

@@ -45,7 +45,13 @@ struct RegularExpressionParser {
   private mutating func quantified(_ node: Node) throws(Unsupported) -> Node {
     var (least, most): (Int, Int?)
     var isCounted = false
-    if take("*") { (least, most) = (0, nil) } else if take("+") { (least, most) = (1, nil) } else if take("?") { (least, most) = (0, 1) } else if take("{") {
+    if take("*") {
+      (least, most) = (0, nil)
+    } else if take("+") {
+      (least, most) = (1, nil)
+    } else if take("?") {
+      (least, most) = (0, 1)
+    } else if take("{") {
       isCounted = true
       let first = number()
       (least, most) = (first ?? 0, first)
@@ -96,13 +102,21 @@ struct RegularExpressionParser {
     defer { ignoresCase = before }
     var ahead: Bool?
     if take("?") {
-      if take("=") { ahead = true } else if take("!") { ahead = false } else if take("i:") { ignoresCase = true } else if take("i)") {
+      if take("=") {
+        ahead = true
+      } else if take("!") {
+        ahead = false
+      } else if take("i:") {
+        ignoresCase = true
+      } else if take("i)") {
         // What follows in the group around this one.
         ignoresCase = true
         let node = try choice()
         guard next == nil || next == ")" else { throw unsupported("a flag in a place") }
         return node
-      } else if !take(":") { throw unsupported("a group of a kind") }
+      } else if !take(":") {
+        throw unsupported("a group of a kind")
+      }
     }
     let node = try choice()
     guard take(")") else { throw unsupported("a bracket without another") }

@@ -19,9 +19,13 @@ struct ScalarSet: Sendable, Equatable {
   init() {}
   init(_ scalars: ClosedRange<UInt32>) { ranges = [scalars]; index() }
   init(categories: UInt32) { self.categories = categories; index() }
-  static let space: ScalarSet = { var set = ScalarSet(); set.hasSpace = true; set.index(); return set }()
+  static let space: ScalarSet = {
+    var set = ScalarSet(); set.hasSpace = true; set.index(); return set
+  }()
   /// `\w`: letters, marks, decimal digits, connectors.
-  static let word: ScalarSet = { var set = ScalarSet(); set.hasWord = true; set.index(); return set }()
+  static let word: ScalarSet = {
+    var set = ScalarSet(); set.hasWord = true; set.index(); return set
+  }()
   static let all = ScalarSet(0...0x10FFFF)
 
   var inverted: ScalarSet {
@@ -31,7 +35,9 @@ struct ScalarSet: Sendable, Equatable {
     return set
   }
   mutating func insert(_ other: ScalarSet) {
-    if other.isInverted || !other.parts.isEmpty { parts.append(other) } else {
+    if other.isInverted || !other.parts.isEmpty {
+      parts.append(other)
+    } else {
       ranges += other.ranges
       categories |= other.categories
       hasSpace = hasSpace || other.hasSpace

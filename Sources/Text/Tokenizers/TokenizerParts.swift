@@ -63,9 +63,10 @@ struct TokenizerParts {
       notes.append(stray)
     }
     notes += TokenizerSettings.notes(configuration, map: map, model: modelConfiguration, vocabularyCount: encoder.vocabulary.count)
-    if let rebuilding, (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
-      || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
-      || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
+    if let rebuilding,
+      (try? written["model"].map { try reader.bool($0, "ignore_merges", default: false) }) == true
+        || (try? Normalizer(written["normalizer"], reader: reader))?.steps != normalizer.steps
+        || (try? PreTokenizer(written["pre_tokenizer"], reader: reader))?.steps != preTokenizer.steps
     {
       remarks.append(rebuilding.remark(configuration: configuration))
     }

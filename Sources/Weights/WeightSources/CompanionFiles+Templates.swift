@@ -78,12 +78,13 @@ extension CompanionFiles {
     }
   }
   private static func unreadable(_ name: String, _ kind: Directory.Kind?, wanted: String = "regular file") -> String {
-    let what = switch kind {
-    case nil: "a link to nothing, or cannot be looked at"
-    case .file: "a file"
-    case .directory: "a directory"
-    case .other: "no regular file"
-    }
+    let what =
+      switch kind {
+      case nil: "a link to nothing, or cannot be looked at"
+      case .file: "a file"
+      case .directory: "a directory"
+      case .other: "no regular file"
+      }
     return "\(name.inMessage) is \(what): it counts as absent, as in transformers, which takes a \(wanted)"
   }
 

@@ -67,7 +67,8 @@ public struct CompanionFiles: Sendable {
     if let unreadableTokenizer { findings.unusable = unreadableTokenizer }
     if findings.unusable == nil, !hasTokenizer {
       let others = names.filter { Self.part(of: $0) == .tokenizer }
-      findings.unusable = others.isEmpty
+      findings.unusable =
+        others.isEmpty
         ? nil
         : "there is no tokenizer.json, and \(others.joined(separator: ", ")) cannot take its place. Make one with transformers: "
           + "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"

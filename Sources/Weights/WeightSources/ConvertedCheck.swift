@@ -35,7 +35,9 @@ struct ConvertedCheck {
     }
     // transformers leaves out what the model has no place for; llama.cpp does not load such a file.
     if missing.isEmpty, !tensors.isGGUF, let first = unexpected.first {
-      let text = unexpected.count == 1 ? "is used by nothing and left out, as in transformers"
+      let text =
+        unexpected.count == 1
+        ? "is used by nothing and left out, as in transformers"
         : "and \(unexpected.count - 1) more tensors are used by nothing and left out, as in transformers: \(NameSummary(unexpected, limit: 3))"
       return ([], [SourceWarning(first, in: "weights", text)])
     }
@@ -54,8 +56,9 @@ struct ConvertedCheck {
       if found.shape != shape {
         if found.elementCount == 0 || (found.shape.count == 1 && shape.count > 1) { empty.append(tensors.spelling(of: name)) } else { shapes.append((name, found.shape, shape)) }
       } else if !NumberFormat.converts(found.elementType, to: elementType) {
-        types.append(.elementType(
-          tensor: tensors.spelling(of: name), found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
+        types.append(
+          .elementType(
+            tensor: tensors.spelling(of: name), found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
       }
     }
     var problems: [WeightSourceError.Problem] = empty.isEmpty ? [] : [.ungathered(names: empty)]

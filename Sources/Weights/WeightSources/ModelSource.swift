@@ -60,9 +60,12 @@ public struct ModelSource: Sendable {
     let ties = model.tiesEmbeddings && tensors.description(of: "lm_head.weight") == nil
     // Which tensors there should be depends on the experts.
     let isKnown = model.family.decoder.experts == nil || model.shape.experts != nil
-    let layout = !isKnown ? nil : try? ShardLayout(
-      family: model.family, shape: model.shape, features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: Mapping(),
-      tiesEmbeddings: ties, origin: tensors.origin)
+    let layout =
+      !isKnown
+      ? nil
+      : try? ShardLayout(
+        family: model.family, shape: model.shape, features: .init(attentionBias: model.attentionBias, mlpBias: model.mlpBias), mapping: Mapping(),
+        tiesEmbeddings: ties, origin: tensors.origin)
     let problems = layout.map { ConvertedCheck(tensors: tensors, layout: $0, elementType: model.automaticElementType).findings().problems } ?? []
     if let error = model.failures.error(at: tensors.origin, and: problems) { throw error }
   }
@@ -103,8 +106,9 @@ public struct ModelSource: Sendable {
     warnings = directory.warnings + model.warnings
     // Names within a class of models around this one are as they should be.
     if let named, !named.isWithin(model.family) {
-      warnings.append(SourceWarning(
-        named.example, in: "weights", "and \(named.renamedCount - 1) more names were read with 'model.' put before or taken away, as transformers does"))
+      warnings.append(
+        SourceWarning(
+          named.example, in: "weights", "and \(named.renamedCount - 1) more names were read with 'model.' put before or taken away, as transformers does"))
     }
     gguf = nil
     let config = try ConfigReader(directory: directory.path, file: "config.json")

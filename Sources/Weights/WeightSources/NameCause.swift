@@ -77,7 +77,9 @@ struct NameCause: Equatable {
       Set(missing).isSuperset(of: wanted.filter { name in name.hasSuffix(".weight") && Self.layer(name).map { $0 >= first } ?? false })
     else { return nil }
     cause = "\(Self.layerCount(isGGUF)) is \(last + 1), and the weights hold \(first) layers"
-    remedy = isGGUF ? "Download the file again, or convert the model to GGUF again."
+    remedy =
+      isGGUF
+      ? "Download the file again, or convert the model to GGUF again."
       : "Take the config.json that was saved with these weights, or download them again."
   }
   private static func layerCount(_ isGGUF: Bool) -> String { isGGUF ? "block_count" : "num_hidden_layers" }

@@ -155,7 +155,8 @@ public struct ShardLayout: Sendable {
     for expert in experts {
       for part in rule.parts {
         let whole = [shape.extent(part.outputs)] + (part.inputs.map { [shape.extent($0)] } ?? [])
-        let rows = splitsOutputs
+        let rows =
+          splitsOutputs
           ? shape.share(part.outputs, rank: rank, of: ranks)
           : .init(indices: 0..<whole[0], extent: whole[0])
         var columns: Range<Int>?

@@ -31,8 +31,10 @@ struct WeightSourceReport {
       // What is not supported is no fault of the file, and editing it mends nothing.
       let isUnsupported = keys.contains { $0.contains("not supported") && !$0.contains("Use the ") }
       let remedy = isUnsupported ? " Use another model or a variant without it; another value here would change the model's answers." : ""
-      result.append(keys.count == 1 ? [LineSummary.shortened(keys[0]) + "." + remedy]
-        : ["\(keys.count) settings cannot be used.\(isUnsupported ? remedy : " Take the file from the model's own repository:")"] + LineSummary.lines(keys))
+      result.append(
+        keys.count == 1
+          ? [LineSummary.shortened(keys[0]) + "." + remedy]
+          : ["\(keys.count) settings cannot be used.\(isUnsupported ? remedy : " Take the file from the model's own repository:")"] + LineSummary.lines(keys))
     }
     return result
   }
@@ -43,7 +45,9 @@ struct WeightSourceReport {
     switch problem {
     case .found(let what, let remedy): return ["\(what)." + (remedy.map { " \($0)" } ?? "")]
     case .missing(let names):
-      let remedy = isGGUF ? "Download the file again, or convert the model again with a current llama.cpp."
+      let remedy =
+        isGGUF
+        ? "Download the file again, or convert the model again with a current llama.cpp."
         : "Check that the download is complete and that config.json is from the same revision."
       return Self.named(names, "\(Self.count(names.count, "tensor is", "tensors are")) missing. \(remedy)")
     case .missingHead(let name):
@@ -61,9 +65,11 @@ struct WeightSourceReport {
     case .vocabulary(let tensors, let rows, let configured):
       return [
         "the vocabulary has another size: \(NameSummary(tensors)) \(tensors.count == 1 ? "has" : "have") \(rows) rows, \(isGGUF ? "'token_embd.weight' has" : "vocab_size is") \(configured). "
-          + (isGGUF ? "Download the file again, or convert the model to GGUF again." : rows > configured
-            ? "Tokens were added: take the config.json that was saved with these weights, and the tokenizer with it."
-            : "Take the config.json that was saved with these weights.")
+          + (isGGUF
+            ? "Download the file again, or convert the model to GGUF again."
+            : rows > configured
+              ? "Tokens were added: take the config.json that was saved with these weights, and the tokenizer with it."
+              : "Take the config.json that was saved with these weights.")
       ]
     case .unsupportedFamily(let name, let supported):
       return ["model family '\(NameSummary.shortened(name))' is not supported. Use a model of one of these: \(supported.joined(separator: ", "))."]
@@ -96,7 +102,8 @@ struct WeightSourceReport {
 extension WeightSourceError {
   /// What to do about tensors that no network of the family uses, beside others that are missing or in a GGUF file.
   package static func remedy(unexpected count: Int) -> String {
-    count > 3 ? "The model is of another family than its configuration says, and would give wrong results."
+    count > 3
+      ? "The model is of another family than its configuration says, and would give wrong results."
       : "The model may be of another family than its configuration says: get weights and configuration that belong together."
   }
 }

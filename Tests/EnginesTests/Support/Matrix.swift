@@ -42,12 +42,14 @@ struct Matrix: Equatable {
   }
   /// The elements as they are after rounding to a type.
   func rounded(_ type: ElementType) -> Matrix {
-    Matrix(rows: rows, columns: columns, values: values.map { value in
-      switch type {
-      case .bfloat16: NumberFormat.float(fromBFloat16: NumberFormat.bfloat16(from: value))
-      case .float16: NumberFormat.float(fromFloat16: NumberFormat.float16(from: value))
-      default: value
-      }
-    })
+    Matrix(
+      rows: rows, columns: columns,
+      values: values.map { value in
+        switch type {
+        case .bfloat16: NumberFormat.float(fromBFloat16: NumberFormat.bfloat16(from: value))
+        case .float16: NumberFormat.float(fromFloat16: NumberFormat.float16(from: value))
+        default: value
+        }
+      })
   }
 }

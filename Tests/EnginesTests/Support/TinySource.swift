@@ -137,11 +137,12 @@ extension TinySource {
       "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
       "post_attention_layernorm": "ffn_norm", "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
     ]
-    let all = tensors.map { tensor in
-      var name = tensor.name.replacing("model.layers.", with: "blk.")
-      for (from, to) in parts { name = name.replacing(from, with: to) }
-      return (name: name, shape: tensor.shape, values: tensor.values)
-    } + extra
+    let all =
+      tensors.map { tensor in
+        var name = tensor.name.replacing("model.layers.", with: "blk.")
+        for (from, to) in parts { name = name.replacing(from, with: to) }
+        return (name: name, shape: tensor.shape, values: tensor.values)
+      } + extra
     var bytes = Array("GGUF".utf8) + little(3, 4) + little(UInt64(all.count), 8) + little(UInt64(metadata.count), 8)
     for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { bytes += string(key) + value.bytes }
     var data: [UInt8] = []

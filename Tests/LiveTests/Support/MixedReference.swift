@@ -33,9 +33,11 @@ final class MixedReference {
     for index in found.ids.indices {
       engine.activate(try #require(versions[found.versions[index]]))
       // Whoever lost its cache, once or several times, computes all of it with what chooses next.
-      let isAnew = index == 0 || changes.contains {
-        $0.recomputes && $0.firstStep > found.steps[index - 1] && $0.firstStep <= found.steps[index]
-      }
+      let isAnew =
+        index == 0
+        || changes.contains {
+          $0.recomputes && $0.firstStep > found.steps[index - 1] && $0.firstStep <= found.steps[index]
+        }
       if isAnew {
         var next = try Reference.step(engine, prompt, at: 0, .prefill)
         for (place, token) in ids.enumerated() { next = try Reference.step(engine, [token], at: prompt.count + place, .decode) }

@@ -160,7 +160,9 @@ enum PythonText {
     var startsWord = true
     for scalar in text.unicodeScalars {
       let separates = scalar.isPythonSpace || "-({[<".unicodeScalars.contains(scalar)
-      if separates { result.unicodeScalars.append(scalar) } else {
+      if separates {
+        result.unicodeScalars.append(scalar)
+      } else {
         result += startsWord ? scalar.properties.uppercaseMapping : scalar.properties.lowercaseMapping
       }
       startsWord = separates

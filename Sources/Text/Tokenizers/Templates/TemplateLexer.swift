@@ -106,7 +106,9 @@ struct TemplateLexer {
         end = try code(closing: "}}")
       default:
         let inside = open + (sign == "-" || sign == "+" ? 3 : 2)
-        if let rawStart = rawTag("raw", inside) { end = try raw(rawStart) } else {
+        if let rawStart = rawTag("raw", inside) {
+          end = try raw(rawStart)
+        } else {
           add(.tagStart)
           advance(to: inside)
           end = try code(closing: "%}")
@@ -275,7 +277,11 @@ struct TemplateLexer {
         takeDigits(&end, &text)
       }
     }
-    if isDouble, let value = Double(text) { add(.double(value)) } else if let value = Int(text) { add(.int(value)) } else {
+    if isDouble, let value = Double(text) {
+      add(.double(value))
+    } else if let value = Int(text) {
+      add(.int(value))
+    } else {
       throw failed("the number \(text.prefix(40)) is too large")
     }
     advance(to: end)

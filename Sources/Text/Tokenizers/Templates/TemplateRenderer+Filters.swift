@@ -197,7 +197,9 @@ extension TemplateRenderer {
     let first = arguments.take("first")?.isTrue ?? false
     let blank = arguments.take("blank")?.isTrue ?? false
     let indent: String
-    if case .string(let text) = width { indent = text } else {
+    if case .string(let text) = width {
+      indent = text
+    } else {
       let count = max(0, try int(width, "width"))
       try charge(bytes: count)
       indent = String(repeating: " ", count: count)

@@ -117,7 +117,9 @@ extension TemplateRenderer {
     guard filter == "groupby" else { return .list(sorted.map(\.item)) }
     var groups: [(key: TemplateValue, items: [TemplateValue])] = []
     for (key, item) in sorted {
-      if let last = groups.last, try equal(last.key, key) { groups[groups.count - 1].items.append(item) } else {
+      if let last = groups.last, try equal(last.key, key) {
+        groups[groups.count - 1].items.append(item)
+      } else {
         groups.append((key, [item]))
       }
     }

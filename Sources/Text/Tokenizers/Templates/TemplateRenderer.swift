@@ -226,9 +226,12 @@ final class TemplateRenderer {
     }
     if let caller { scope.variables["caller"] = caller }
     for (index, parameter) in definition.parameters.enumerated() {
-      let given = index < arguments.positional.count
+      let given =
+        index < arguments.positional.count
         ? arguments.positional[index] : arguments.named.last { $0.name == parameter.name }?.value
-      if let given { scope.variables[parameter.name] = given } else if let fallback = parameter.fallback {
+      if let given {
+        scope.variables[parameter.name] = given
+      } else if let fallback = parameter.fallback {
         scope.variables[parameter.name] = try evaluate(fallback, scope)
       } else {
         scope.variables[parameter.name] = .undefined("the macro's parameter '\(parameter.name)' was not given")

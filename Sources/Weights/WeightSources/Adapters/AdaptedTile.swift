@@ -76,7 +76,8 @@ struct AdaptedTile {
 
   /// The base's rows as float32. Nothing is read where every row is replaced.
   private func readBase(into destination: UnsafeMutableRawBufferPointer) throws {
-    let allReplaced = touched.changes.allSatisfy { $0?.isWhole == true }
+    let allReplaced =
+      touched.changes.allSatisfy { $0?.isWhole == true }
       && touched.tensor.pieces.reduce(0) { $0 + $1.rows.count } == touched.tensor.shape[0]
     if !allReplaced { try unsafe readFloats(rank: rank, rows: rows, into: destination) }
   }
@@ -168,7 +169,8 @@ struct AdaptedTile {
   /// Of every column of the piece, over all rows of the table; the rows that other ranks hold are computed here too.
   private func columnSquares(_ piece: ShardLayout.Piece, _ change: AdapterChange) throws -> [Double] {
     let mapping = weights.layout.mapping
-    let ranks = piece.rows.count == piece.sourceShape[0]
+    let ranks =
+      piece.rows.count == piece.sourceShape[0]
       ? [rank]
       : (0..<mapping.tensorParallel).map { mapping.rank(tensor: $0, context: mapping.contextRank(of: rank), pipeline: mapping.pipelineRank(of: rank)) }
     var squares = [Double](repeating: 0, count: columns)

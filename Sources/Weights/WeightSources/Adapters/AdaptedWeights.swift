@@ -63,15 +63,19 @@ public final class AdaptedWeights: WeightSource {
         guard let found = base.description(of: name, rank: rank) else { missing.append("rank \(rank): \(name)"); continue }
         if found.elementCount == 0 { emptied.append("rank \(rank): \(name)"); continue }
         if let scheme = base.scheme(of: name, rank: rank), scheme.coding != nil {
-          throw WeightSourceError(base.origin, .found(
-            "holds \(scheme.title) weights, and an adapter is added to float weights", remedy: "Give those that it was trained on: with --base_checkpoint_dir, or as --checkpoint_dir beside --lora_dir."))
+          throw WeightSourceError(
+            base.origin,
+            .found(
+              "holds \(scheme.title) weights, and an adapter is added to float weights", remedy: "Give those that it was trained on: with --base_checkpoint_dir, or as --checkpoint_dir beside --lora_dir."))
         }
         guard found.shape == tensor.shape else {
           throw WeightSourceError(base.origin, .shape(tensor: name, found: found.shape, expected: tensor.shape, why: "rank \(rank), from the configuration"))
         }
         guard NumberFormat.converts(found.elementType, to: .float32) else {
-          throw WeightSourceError(base.origin, .elementType(
-            tensor: name, found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
+          throw WeightSourceError(
+            base.origin,
+            .elementType(
+              tensor: name, found: found.elementType.rawValue, supported: ["F16", "BF16", "F32", "F64"]))
         }
       }
     }

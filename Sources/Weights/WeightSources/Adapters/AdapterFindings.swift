@@ -38,16 +38,18 @@ struct Findings {
       problems.append(AdapterProblem(kind, naming: names.sorted(), remedy: remedy, text))
     }
     if let size = vocabularies.max() {
-      problems.append(AdapterProblem(
-        .vocabulary,
-        size > vocabulary
-          ? "the vocabulary grew from \(vocabulary) to \(size) tokens before the adapter was trained, and the engine has \(vocabulary)"
-          : "the adapter's model has \(vocabularies.min() ?? size) tokens, and the engine \(vocabulary)",
-        remedy: "Merge the adapter into the model it was trained on, with its \(size) tokens, and build a new engine from that."))
+      problems.append(
+        AdapterProblem(
+          .vocabulary,
+          size > vocabulary
+            ? "the vocabulary grew from \(vocabulary) to \(size) tokens before the adapter was trained, and the engine has \(vocabulary)"
+            : "the adapter's model has \(vocabularies.min() ?? size) tokens, and the engine \(vocabulary)",
+          remedy: "Merge the adapter into the model it was trained on, with its \(size) tokens, and build a new engine from that."))
     } else if let token = tokenBeyond {
-      problems.append(AdapterProblem(
-        .vocabulary, "the adapter changes token \(token), and the engine has \(vocabulary) tokens: the vocabulary grew before the adapter was trained",
-        remedy: "Merge the adapter into the model it was trained on, and build a new engine from that."))
+      problems.append(
+        AdapterProblem(
+          .vocabulary, "the adapter changes token \(token), and the engine has \(vocabulary) tokens: the vocabulary grew before the adapter was trained",
+          remedy: "Merge the adapter into the model it was trained on, and build a new engine from that."))
     }
     add(
       .settings, claimedTwice, { "\($0.count) modules are named by two of target_modules, target_parameters, modules_to_save and trainable_token_indices, which PEFT refuses: \($0)" },

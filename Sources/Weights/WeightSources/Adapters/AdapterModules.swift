@@ -54,16 +54,18 @@ struct AdapterModules {
       byName[found.module, default: Parts(path: found.path)].roles[parsed.role] = name
     }
     let renamed = Set(otherNames.values)
-    let found = Set(byName.filter { !renamed.contains($0.key) }.map { module, parts in
-      let common = zip(module.reversed(), parts.path.reversed()).prefix { $0 == $1 }.count
-      return [String(parts.path.dropLast(common)), String(module.dropLast(common))]
-    })
+    let found = Set(
+      byName.filter { !renamed.contains($0.key) }.map { module, parts in
+        let common = zip(module.reversed(), parts.path.reversed()).prefix { $0 == $1 }.count
+        return [String(parts.path.dropLast(common)), String(module.dropLast(common))]
+      })
     if let prefix = found.first, found.count == 1 { prefixes = (prefix[0], prefix[1]) }
     note(strange: strange, lost: lost, beyond: beyond, largest: largest, layerCount: layerCount, of: names.count)
     if !others.isEmpty, others.count == names.count {
-      problems.append(AdapterProblem(
-        .modules, naming: others.map(Self.short), remedy: "Take an adapter whose target_modules name the language model, too."
-      ) { "all \($0.count) tensors are for the parts of the model that see images, which engines do not have: \($0)" })
+      problems.append(
+        AdapterProblem(
+          .modules, naming: others.map(Self.short), remedy: "Take an adapter whose target_modules name the language model, too."
+        ) { "all \($0.count) tensors are for the parts of the model that see images, which engines do not have: \($0)" })
     } else if !others.isEmpty {
       warnings.append(
         "of \(others.count) of \(names.count) tensors are for parts that see images, and left out, as text does without: "
@@ -73,9 +75,10 @@ struct AdapterModules {
       warnings.append("stand beside \(valueHeads.count) tensors of a value head, left out as PEFT does: \(SourceWarning.shortened(NameSummary(valueHeads.sorted(), limit: 1).description, to: 90))")
     }
     if adapters.count > 1 {
-      problems.append(AdapterProblem(
-        .names, "the tensors are of \(adapters.count) adapters: \(NameSummary(adapters.map(String.init).sorted()))",
-        remedy: "Save each by itself: save_pretrained with selected_adapters."))
+      problems.append(
+        AdapterProblem(
+          .names, "the tensors are of \(adapters.count) adapters: \(NameSummary(adapters.map(String.init).sorted()))",
+          remedy: "Save each by itself: save_pretrained with selected_adapters."))
     } else if !twice.isEmpty {
       problems.append(AdapterProblem(.names, naming: twice.map(Self.short), remedy: AdapterPlan.saveAgain) { "\($0.count) tensors are there twice under different names: \($0)" })
     }
@@ -95,24 +98,27 @@ struct AdapterModules {
   private mutating func note(strange: [String], lost: [String], beyond: [String], largest: Int, layerCount: Int, of count: Int) {
     let foreign = strange.filter { $0.contains("lora_down") || $0.contains("lora_up") || $0.hasSuffix(".alpha") }
     if !strange.isEmpty {
-      problems.append(AdapterProblem(
-        .names, naming: foreign.count == strange.count ? strange : strange.map(Self.short), remedy: LoRAConfig.mergeRemedy
-      ) {
-        foreign.count == strange.count
-          ? "all \(strange.count) tensors are named as kohya-ss's trainers of image models do: \($0)"
-          : "\(strange.count) of \(count) tensors have no part in a LoRA adapter: \($0)"
-      })
+      problems.append(
+        AdapterProblem(
+          .names, naming: foreign.count == strange.count ? strange : strange.map(Self.short), remedy: LoRAConfig.mergeRemedy
+        ) {
+          foreign.count == strange.count
+            ? "all \(strange.count) tensors are named as kohya-ss's trainers of image models do: \($0)"
+            : "\(strange.count) of \(count) tensors have no part in a LoRA adapter: \($0)"
+        })
     }
     if !beyond.isEmpty {
-      problems.append(AdapterProblem(
-        .modules, naming: beyond.map(Self.short), remedy: AdapterPlan.otherModel
-      ) { "\(beyond.count) of \(count) tensors are for layers up to \(largest), and the model's last is \(layerCount - 1): \($0)" })
+      problems.append(
+        AdapterProblem(
+          .modules, naming: beyond.map(Self.short), remedy: AdapterPlan.otherModel
+        ) { "\(beyond.count) of \(count) tensors are for layers up to \(largest), and the model's last is \(layerCount - 1): \($0)" })
     }
     if !lost.isEmpty {
       let common = NameSummary.commonPrefix(lost).map { ", which begin with '\($0)'" } ?? ""
-      problems.append(AdapterProblem(
-        .modules, naming: lost.map(Self.short), remedy: AdapterPlan.otherModel
-      ) { "\(lost.count) of \(count) tensors are for modules that the model does not have\(common.count < 90 ? common : ""): \($0)" })
+      problems.append(
+        AdapterProblem(
+          .modules, naming: lost.map(Self.short), remedy: AdapterPlan.otherModel
+        ) { "\(lost.count) of \(count) tensors are for modules that the model does not have\(common.count < 90 ? common : ""): \($0)" })
     }
   }
 

@@ -34,7 +34,8 @@ struct AdapterPlan {
     let tables = Self.tables(of: layout)
     self.tables = tables
     loading = AdapterLoading(adapter.config, tables: tables, tiesEmbeddings: tiesEmbeddings)
-    let modules = AdapterModules(adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount, wholeModels: layout.family.wholeModels,
+    let modules = AdapterModules(
+      adapter.file, weights: weights.keys, layerCount: layout.shape.layerCount, wholeModels: layout.family.wholeModels,
       otherNames: layout.family.transformersModules(layout.shape))
     problems += adapter.problems + modules.problems
     warnings += modules.warnings.map { SourceWarning("lora_A, lora_B", in: adapter.file.origin, $0) }
@@ -65,9 +66,10 @@ struct AdapterPlan {
     problems += found.problems(configuredRank: adapter.config.rank, pools: adapter.config.poolsInputs, vocabulary: layout.shape.vocabularySize)
     let place = adapter.path.appending(LoRAConfig.fileName).string
     if changes.isEmpty, problems.isEmpty, !found.unnamed.isEmpty {
-      problems.append(AdapterProblem(
-        .settings, "the configuration names none of the modules that the tensors are for, so PEFT would load nothing: \(NameSummary(found.unnamed.values.flatMap { $0 }.sorted(), limit: 4))",
-        remedy: Self.otherSettings))
+      problems.append(
+        AdapterProblem(
+          .settings, "the configuration names none of the modules that the tensors are for, so PEFT would load nothing: \(NameSummary(found.unnamed.values.flatMap { $0 }.sorted(), limit: 4))",
+          remedy: Self.otherSettings))
     } else {
       warnings += found.warnings(in: place)
     }
@@ -256,10 +258,11 @@ struct AdapterPlan {
   private mutating func checkSharing() {
     for (table, head) in tables where !AdapterSameness(adapter.file).isSame(changes[table], changes[head]) {
       let changed = [table, head].filter { changes[$0] != nil }
-      problems.append(AdapterProblem(
-        .tiedTables,
-        "it changes \(changed.map { "'\($0)'" }.joined(separator: " and ")) \(changed.count == 1 ? "alone" : "differently"), and the engine stores '\(table)' and '\(head)' as one table",
-        remedy: "Merge it into a copy of the model that has two tables (tie_word_embeddings false), and build a new engine from that."))
+      problems.append(
+        AdapterProblem(
+          .tiedTables,
+          "it changes \(changed.map { "'\($0)'" }.joined(separator: " and ")) \(changed.count == 1 ? "alone" : "differently"), and the engine stores '\(table)' and '\(head)' as one table",
+          remedy: "Merge it into a copy of the model that has two tables (tie_word_embeddings false), and build a new engine from that."))
     }
   }
 

@@ -53,9 +53,10 @@ private struct MetadataFindings {
       if file.metadata[key]?.string == nil { requireText(key, family.ggufArchitectures.first ?? "") }
       return
     }
-    problems.append(AdapterProblem(
-      .architecture, "\(key) is '\(NameSummary([found]))', and the engine's model is of '\(family.ggufArchitectures.joined(separator: "' or '"))'",
-      remedy: AdapterPlan.otherModel))
+    problems.append(
+      AdapterProblem(
+        .architecture, "\(key) is '\(NameSummary([found]))', and the engine's model is of '\(family.ggufArchitectures.joined(separator: "' or '"))'",
+        remedy: AdapterPlan.otherModel))
   }
 
   /// nil where it says 0 or nothing: B·A is then added as it is.
@@ -65,8 +66,9 @@ private struct MetadataFindings {
       return nil
     }
     guard let alpha = value.double, alpha.isFinite else {
-      problems.append(AdapterProblem(
-        .settings, "\(Self.alphaKey) is \(value.double.map { "\($0)" } ?? value.kind), expected a finite number", remedy: Self.makeAgain))
+      problems.append(
+        AdapterProblem(
+          .settings, "\(Self.alphaKey) is \(value.double.map { "\($0)" } ?? value.kind), expected a finite number", remedy: Self.makeAgain))
       return nil
     }
     if alpha == 0 {
@@ -85,20 +87,23 @@ private struct MetadataFindings {
     var lost = ["use_rslora", "ensure_weight_tying"].filter { config[$0]?.bool == true }
     if config["alpha_pattern"]?.object?.isEmpty == false { lost.append("alpha_pattern") }
     if !lost.isEmpty {
-      warnings.append(SourceWarning(
-        lost[0], in: name, "is set beside the GGUF file\(lost.count > 1 ? ", as is \(lost[1...].joined(separator: " and "))" : ""), which cannot hold it: name the directory to put PEFT's adapter on"))
+      warnings.append(
+        SourceWarning(
+          lost[0], in: name, "is set beside the GGUF file\(lost.count > 1 ? ", as is \(lost[1...].joined(separator: " and "))" : ""), which cannot hold it: name the directory to put PEFT's adapter on"))
     }
   }
 
   mutating func refuseUnknown() {
     if let tokens = file.metadata[Self.invocationKey], tokens != .integers([]) {
-      problems.append(AdapterProblem(
-        .settings, "metadata has \(Self.invocationKey), which changes weights only from these tokens of a prompt on", remedy: LoRAConfig.mergeRemedy))
+      problems.append(
+        AdapterProblem(
+          .settings, "metadata has \(Self.invocationKey), which changes weights only from these tokens of a prompt on", remedy: LoRAConfig.mergeRemedy))
     }
     let unknown = file.metadata.values.keys.filter { $0.hasPrefix("adapter.") && !Self.known.contains($0) }.sorted()
     if !unknown.isEmpty {
-      problems.append(AdapterProblem(
-        .settings, "metadata has \(NameSummary(unknown)), which this version does not know", remedy: LoRAConfig.mergeRemedy))
+      problems.append(
+        AdapterProblem(
+          .settings, "metadata has \(NameSummary(unknown)), which this version does not know", remedy: LoRAConfig.mergeRemedy))
     }
     if let prefix = file.metadata[Self.prefixKey]?.string, !prefix.isEmpty {
       warnings.append(SourceWarning(Self.prefixKey, in: "metadata", "is '\(SourceWarning.shortened(prefix, to: 60))', which prompts have to begin with: nothing here puts it there"))
@@ -109,15 +114,17 @@ private struct MetadataFindings {
     }
     let norms = file.names.filter { $0.hasSuffix("_norm.weight") }
     if let first = norms.first {
-      warnings.append(SourceWarning(
-        first, in: "tensors", "is the adapter's own\(norms.count > 1 ? ", and \(norms.count - 1) more norms are" : ""): put in the place of the model's as PEFT does, which llama.cpp does not"))
+      warnings.append(
+        SourceWarning(
+          first, in: "tensors", "is the adapter's own\(norms.count > 1 ? ", and \(norms.count - 1) more norms are" : ""): put in the place of the model's as PEFT does, which llama.cpp does not"))
     }
     let unreadable = file.names.filter { file.description(of: $0) == nil }
     if !unreadable.isEmpty {
       let types = Set(unreadable.compactMap { file.storage(of: $0)?.name }).sorted()
-      problems.append(AdapterProblem(
-        .elementTypes, "\(unreadable.count) tensors are of \(NameSummary(types)), which cannot be read: \(NameSummary(unreadable))",
-        remedy: "Make the file again with --outtype f16 or f32."))
+      problems.append(
+        AdapterProblem(
+          .elementTypes, "\(unreadable.count) tensors are of \(NameSummary(types)), which cannot be read: \(NameSummary(unreadable))",
+          remedy: "Make the file again with --outtype f16 or f32."))
     }
   }
 }

@@ -77,21 +77,24 @@ struct LoRAConfig {
       throw reader.failed("peft_type", "is no string")
     }
     guard type == "LORA" else {
-      settings.add(AdapterProblem(
-        .settings, "\(reader.file) sets peft_type = \(NameSummary([type])), and only LORA is a change that can be made here", remedy: Self.mergeRemedy))
+      settings.add(
+        AdapterProblem(
+          .settings, "\(reader.file) sets peft_type = \(NameSummary([type])), and only LORA is a change that can be made here", remedy: Self.mergeRemedy))
       throw reader.failed("peft_type", "is \(NameSummary([type])), which is not supported")
     }
     for (key, value) in reader.json.object ?? [:] where !Self.ignored.contains(key) && Self.isSet(value) {
       let reason = Self.reasons[key].map { "which \($0)" } ?? "which this version does not know"
-      settings.add(AdapterProblem(
-        .settings, "\(reader.file) sets \(NameSummary(["\(key) = \(value.serialized())"])), \(reason)", remedy: Self.mergeRemedy))
+      settings.add(
+        AdapterProblem(
+          .settings, "\(reader.file) sets \(NameSummary(["\(key) = \(value.serialized())"])), \(reason)", remedy: Self.mergeRemedy))
     }
     if let start = reader.json["init_lora_weights"]?.string, !Self.harmlessStarts.contains(start.lowercased()) {
-      settings.add(AdapterProblem(
-        .settings, "\(reader.file) sets init_lora_weights = \(NameSummary(["\"\(start)\""])), which changed the base's weights too at the start",
-        remedy: start.hasPrefix("loftq")
-          ? Self.mergeRemedy
-          : "Save it from PEFT with path_initial_model_for_weight_conversion, or merge it there and refit with the merged model."))
+      settings.add(
+        AdapterProblem(
+          .settings, "\(reader.file) sets init_lora_weights = \(NameSummary(["\"\(start)\""])), which changed the base's weights too at the start",
+          remedy: start.hasPrefix("loftq")
+            ? Self.mergeRemedy
+            : "Save it from PEFT with path_initial_model_for_weight_conversion, or merge it there and refit with the merged model."))
     }
     self.init(.peft)
     rank = settings.take { (reader, _) throws(WeightSourceError) in
@@ -124,8 +127,9 @@ struct LoRAConfig {
       settings.add(AdapterProblem(.settings, "\(reader.file) sets fine_tune_type = \(NameSummary([kind])), and only lora is read of mlx-lm's", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
     }
     if parameters.json["alpha"] != nil {
-      settings.add(AdapterProblem(
-        .settings, "\(reader.file) has both scale and alpha, which versions of mlx-lm use differently", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
+      settings.add(
+        AdapterProblem(
+          .settings, "\(reader.file) has both scale and alpha, which versions of mlx-lm use differently", remedy: "Fuse it with mlx_lm.fuse, and refit with that model."))
     }
     self.init(.mlx)
     rank = settings.take { (_, _) throws(WeightSourceError) in try parameters.required("rank") }

@@ -37,7 +37,8 @@ struct DirectorySurvey {
       }
     }
     (self.files, self.directories, self.dangling) = (files, directories, dangling)
-    config = files.contains("config.json")
+    config =
+      files.contains("config.json")
       ? (try? ReadableFile.contents(of: path.appending("config.json"), limit: 64 << 20)).flatMap { try? JSONValue(parsing: $0, allowsNonFinite: true) }
       : nil
     let sideFiles = AdapterFiles.sideFiles(files, in: path)

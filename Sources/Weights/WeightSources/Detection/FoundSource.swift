@@ -38,7 +38,8 @@ public struct FoundSource: Sendable {
       // The name of a model on a server, or its address, given where a path is meant.
       if let remedy = address(path.string) { return WeightSourceError(path.string, .found("this is an address, not a path", remedy: remedy)) }
       let parts = path.string.split(separator: "/", omittingEmptySubsequences: false)
-      let isName = path.string.count <= 96 && role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
+      let isName =
+        path.string.count <= 96 && role.accepted.contains(.huggingFace) && parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.first != "." && $0.utf8.allSatisfy(isNameByte) }
         && Directory.kind(of: FilePath(String(parts[0]))) == nil
         && ![".gguf", ".safetensors", ".json", ".bin", ".engine"].contains { parts[1].lowercased().hasSuffix($0) }
       guard case .system(_, .noSuchFileOrDirectory) = error.problem else { return error }
@@ -102,7 +103,8 @@ public struct FoundSource: Sendable {
     if role == .adapter, let found = try onlyGGUFAdapter(survey) { return found }
     if let chosen = others.first {
       if chosen.kind == .huggingFace, !survey.has("config.json") { throw OtherFormats(survey: survey, role: role).explanation }
-      if chosen.kind == .huggingFace, case .found = survey.weights {} else if chosen.kind == .huggingFace {
+      if chosen.kind == .huggingFace, case .found = survey.weights {
+      } else if chosen.kind == .huggingFace {
         throw OtherFormats(survey: survey, role: role).explanation
       }
       let place = path.string
@@ -110,11 +112,12 @@ public struct FoundSource: Sendable {
         SourceWarning(sign.file, in: place, "is of \(sign.kind.withArticle) and was left out: config.json speaks of \(chosen.kind.withArticle)")
       }
       if let adapter {
-        warnings.append(SourceWarning(
-          adapter.file, in: place,
-          AdapterFiles(survey: survey).obstacle == nil
-            ? "is of an adapter beside the model and was left out; trtllm-refit --lora_dir puts it on an engine of the model"
-            : "is of an adapter whose weights are not here, and was left out"))
+        warnings.append(
+          SourceWarning(
+            adapter.file, in: place,
+            AdapterFiles(survey: survey).obstacle == nil
+              ? "is of an adapter beside the model and was left out; trtllm-refit --lora_dir puts it on an engine of the model"
+              : "is of an adapter whose weights are not here, and was left out"))
       }
       if !survey.ggufs.isEmpty { warnings += try GGUFChoice(survey.ggufs, in: path).warnings(beside: chosen.file) }
       if chosen.kind == .huggingFace, case .found(let choice) = survey.weights, let unusual = choice.unusual {
@@ -157,7 +160,8 @@ public struct FoundSource: Sendable {
       if let parts = try renamedParts(wanted, survey) { throw parts }
       let what = wanted.isEmpty ? nil : "the directory holds \(wanted.count) GGUF \(kind): \(NameSummary(wanted, limit: 6))"
       throw WeightSourceError(
-        survey.path.string, .found([what, choice.unreadable].compactMap { $0 }.joined(separator: ", and "), remedy: !wanted.isEmpty ? "Name one of the files." : choice.damaged.count > 1 ? "Download or copy them again." : nil))
+        survey.path.string,
+        .found([what, choice.unreadable].compactMap { $0 }.joined(separator: ", and "), remedy: !wanted.isEmpty ? "Name one of the files." : choice.damaged.count > 1 ? "Download or copy them again." : nil))
     }
     let found = try file(survey.path.appending(wanted[0]), role)
     return FoundSource(

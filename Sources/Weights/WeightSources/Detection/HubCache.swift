@@ -20,7 +20,9 @@ enum HubCache {
       let name = String(decoding: main, as: UTF8.self).filter { !$0.isWhitespace }
       if names.contains(name) { return (snapshots.appending(name), []) }
       if let first = names.first, !name.isEmpty {
-        warnings.append(SourceWarning("refs/main", in: repository.lastComponent?.string ?? repository.string, "names the snapshot \(name.prefix(40)), which is not here; the only other, \(first.prefix(40)), was read. Download the model again"))
+        warnings.append(
+          SourceWarning(
+            "refs/main", in: repository.lastComponent?.string ?? repository.string, "names the snapshot \(name.prefix(40)), which is not here; the only other, \(first.prefix(40)), was read. Download the model again"))
       }
     }
     guard let first = names.first else {

@@ -20,8 +20,10 @@ struct OtherFormats {
   private var links: Answer? {
     let lost = survey.dangling.filter { name in [".safetensors", ".gguf", ".json", ".engine"].contains { name.hasSuffix($0) } }
     guard !lost.isEmpty else { return nil }
-    return ("\(NameSummary(lost, limit: 4)) \(lost.count == 1 ? "is a link that leads" : "are links that lead") to nothing",
-      "Download the model again, or copy it with the files that the links lead to (cp -L).")
+    return (
+      "\(NameSummary(lost, limit: 4)) \(lost.count == 1 ? "is a link that leads" : "are links that lead") to nothing",
+      "Download the model again, or copy it with the files that the links lead to (cp -L)."
+    )
   }
 
   private var pieces: Answer? {
@@ -62,12 +64,16 @@ struct OtherFormats {
     case .found(let choice) where !survey.has("config.json"):
       ("there are weights (\(choice.name)), but no config.json beside them", "Download the model's config.json into the directory.")
     case .incomplete(let present, let missing):
-      ("there is no index, and of a set of \(present.count + missing.count) files \(NameSummary(missing, limit: 5)) \(missing.count == 1 ? "is" : "are") missing",
+      (
+        "there is no index, and of a set of \(present.count + missing.count) files \(NameSummary(missing, limit: 5)) \(missing.count == 1 ? "is" : "are") missing",
         survey.has(AdapterFiles.configuration)
-          ? "Download the missing files, or give the adapter beside them to trtllm-refit as --lora_dir." : "Download the missing files.")
+          ? "Download the missing files, or give the adapter beside them to trtllm-refit as --lora_dir." : "Download the missing files."
+      )
     case .several(let names):
-      ("there are several sets of weights and no \(ModelFiles.single): \(NameSummary(names, limit: 6))",
-        "Keep one of them in the directory, or name one \(ModelFiles.single).")
+      (
+        "there are several sets of weights and no \(ModelFiles.single): \(NameSummary(names, limit: 6))",
+        "Keep one of them in the directory, or name one \(ModelFiles.single)."
+      )
     default: nil
     }
   }
@@ -76,13 +82,17 @@ struct OtherFormats {
   private var shards: Answer? {
     let steps = survey.directories.filter { $0.hasPrefix("global_step") }.sorted()
     if !steps.isEmpty || survey.has("zero_to_fp32.py") {
-      return ("the weights are in a DeepSpeed checkpoint only (\(NameSummary(steps.isEmpty ? ["zero_to_fp32.py"] : steps, limit: 3)))",
-        "Gather them: python zero_to_fp32.py . OUTPUT --safe_serialization, in the directory.")
+      return (
+        "the weights are in a DeepSpeed checkpoint only (\(NameSummary(steps.isEmpty ? ["zero_to_fp32.py"] : steps, limit: 3)))",
+        "Gather them: python zero_to_fp32.py . OUTPUT --safe_serialization, in the directory."
+      )
     }
     let parts = survey.directories.filter { $0.hasPrefix("pytorch_model_fsdp") }.sorted() + survey.files.filter { $0.hasSuffix(".distcp") }.sorted()
     guard let first = parts.first else { return nil }
-    return ("the weights are in shards of FSDP only (\(NameSummary(parts, limit: 3)))",
-      "Gather them: accelerate merge-weights \(first.hasSuffix(".distcp") ? "." : first) OUTPUT, in the directory; or save with a full state dict.")
+    return (
+      "the weights are in shards of FSDP only (\(NameSummary(parts, limit: 3)))",
+      "Gather them: accelerate merge-weights \(first.hasSuffix(".distcp") ? "." : first) OUTPUT, in the directory; or save with a full state dict."
+    )
   }
 
   private var pickles: Answer? {
@@ -90,8 +100,10 @@ struct OtherFormats {
       ["pytorch_model", "model"].contains { name.hasPrefix($0) } && [".bin", ".pt", ".pth", ".ckpt"].contains { name.hasSuffix($0) }
     }
     guard !names.isEmpty else { return nil }
-    return ("only \(NameSummary(names, limit: 3)) is here. Such files can run code when they are read, so they are never opened",
-      "Get the model's safetensors files, or save it again with transformers: save_pretrained(…).")
+    return (
+      "only \(NameSummary(names, limit: 3)) is here. Such files can run code when they are read, so they are never opened",
+      "Get the model's safetensors files, or save it again with transformers: save_pretrained(…)."
+    )
   }
 
   /// Meta's and Mistral's files as they publish them beside, or before, those for Hugging Face.

@@ -48,7 +48,9 @@ extension GGUFMetadata {
   var tokenizerNotes: [String] {
     let unused = values.filter { key, value in
       key.hasPrefix(Self.tokenizerPrefix) && !Self.tokenizerNames.contains(String(key.dropFirst(Self.tokenizerPrefix.count))) && !value.saysNothing
-    }.sorted { $0.key < $1.key }.map { "metadata: \($0.key) is \($0.value.text), and nothing uses it: check that \(Self.choiceNames.contains(String($0.key.dropFirst(Self.tokenizerPrefix.count))) ? "answers" : "prompts") do not depend on it" }
+    }.sorted { $0.key < $1.key }.map {
+      "metadata: \($0.key) is \($0.value.text), and nothing uses it: check that \(Self.choiceNames.contains(String($0.key.dropFirst(Self.tokenizerPrefix.count))) ? "answers" : "prompts") do not depend on it"
+    }
     guard unused.count > 10 else { return sampling.notes + unused }
     return sampling.notes + unused.prefix(9) + ["metadata: \(unused.count - 9) more keys of the tokenizer that nothing uses"]
   }

@@ -34,8 +34,10 @@ extension GGUFMetadata {
     let tokens = try require("tokenizer.ggml.tokens", "an array of strings", \.strings)
     let types = try optional("tokenizer.ggml.token_type", "an array of integers", \.integers) ?? []
     guard types.isEmpty || types.count == tokens.count else {
-      throw GGUFError(path: path, offset: 0, problem: .metadata(
-        key: "tokenizer.ggml.token_type", reason: "has \(types.count) elements for \(tokens.count) tokens"))
+      throw GGUFError(
+        path: path, offset: 0,
+        problem: .metadata(
+          key: "tokenizer.ggml.token_type", reason: "has \(types.count) elements for \(tokens.count) tokens"))
     }
     func id(_ name: String) throws(GGUFError) -> Int? {
       let key = "tokenizer.ggml.\(name)_token_id"

@@ -46,13 +46,17 @@ struct GGUFParts {
     for (index, name) in part.all.enumerated() {
       let (file, header) = try Self.open(directory.appending(name), isPart: true)
       guard let own = header.split, own.count == split.count, own.number == index, own.tensorCount == split.tensorCount else {
-        throw GGUFError(path: file.path.string, offset: 0, problem: .split(
-          reason: "this is no part of the same model as \(path.lastComponent?.string ?? ""): it calls itself \(header.split?.description ?? "a whole file"). Download all parts again."))
+        throw GGUFError(
+          path: file.path.string, offset: 0,
+          problem: .split(
+            reason: "this is no part of the same model as \(path.lastComponent?.string ?? ""): it calls itself \(header.split?.description ?? "a whole file"). Download all parts again."))
       }
       for var tensor in header.tensors {
         if let other = owners.updateValue(name, forKey: tensor.name) {
-          throw GGUFError(path: file.path.string, offset: 0, problem: .split(
-            reason: "'\(tensor.name)' is in this part and in \(other): they are of two models. Download all parts again."))
+          throw GGUFError(
+            path: file.path.string, offset: 0,
+            problem: .split(
+              reason: "'\(tensor.name)' is in this part and in \(other): they are of two models. Download all parts again."))
         }
         tensor.part = index
         tensors.append(tensor)

@@ -72,9 +72,11 @@ struct GGUFRotaryScaling {
     for (plane, divisor) in found.enumerated() {
       let expected = Self.divisor(plane, factor: factor, original: Double(original), base: base, dimension: dimension)
       guard abs(divisor - expected) <= 1e-3 * expected else {
-        throw WeightSourceError(file.origin, .other(
-          "'\(table)' holds rotary divisors that are not Llama 3's (plane \(plane): \(divisor), expected \(expected)). "
-            + "Convert from the Hugging Face model instead, whose configuration says how they were made."))
+        throw WeightSourceError(
+          file.origin,
+          .other(
+            "'\(table)' holds rotary divisors that are not Llama 3's (plane \(plane): \(divisor), expected \(expected)). "
+              + "Convert from the Hugging Face model instead, whose configuration says how they were made."))
       }
     }
     return [

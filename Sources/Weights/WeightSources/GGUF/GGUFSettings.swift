@@ -61,9 +61,10 @@ struct GGUFSettings {
       let name = key.hasPrefix("\(architecture).") ? String(key.dropFirst(architecture.count + 1)) : key
       return !Self.harmless.contains(name) && !Self.isNeutral(name, value)
     }.sorted { $0.key < $1.key }
-    return SourceWarning.few(unused.map { key, value in
-      SourceWarning(key, in: "metadata", "is \(value.text), and nothing uses it: check that answers do not depend on it")
-    })
+    return SourceWarning.few(
+      unused.map { key, value in
+        SourceWarning(key, in: "metadata", "is \(value.text), and nothing uses it: check that answers do not depend on it")
+      })
   }
 
   private static func isNeutral(_ name: String, _ value: GGUFValue) -> Bool {

@@ -61,8 +61,9 @@ extension SourceModel {
         settings, own, layerCount: shape.layerCount, window: window, hiddenSize: shape.hiddenSize, headCount: shape.headCount, headSize: shape.headSize)
     }
     if let window, family.decoder.layers == nil {
-      warnings.append(settings.warning(
-        "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
+      warnings.append(
+        settings.warning(
+          "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
     }
     func token(_ name: String) throws -> Int? { try failures.read(nil) { try metadata.optional("tokenizer.ggml.\(name)_token_id", "an integer", \.int) } }
     let (bos, eos, eot) = (try token("bos"), try token("eos"), try token("eot"))
@@ -71,8 +72,10 @@ extension SourceModel {
     let isQuantized = file.tensors.values.contains { $0.shape.count >= 2 && !$0.type.isPlain }
     try failures.check {
       if isQuantized, let version = try metadata.optional("general.quantization_version", "an integer", \.int), version != 2 {
-        throw WeightSourceError(file.origin, .configuration(
-          key: "general.quantization_version", file: "metadata", reason: "is \(version), and only blocks of version 2 can be read"))
+        throw WeightSourceError(
+          file.origin,
+          .configuration(
+            key: "general.quantization_version", file: "metadata", reason: "is \(version), and only blocks of version 2 can be read"))
       }
     }
     let epsilon: Double = try failures.read(0) {
@@ -133,8 +136,10 @@ extension SourceModel {
   private static func vocabularyWarnings(_ settings: GGUFSettings, rows: Int) throws -> [SourceWarning] {
     let tokens = try settings.file.metadata.optional("tokenizer.ggml.tokens", "an array of strings", \.strings)?.count
     if let tokens, tokens != rows {
-      throw WeightSourceError(settings.file.origin, .configuration(
-        key: "tokenizer.ggml.tokens", file: "metadata", reason: "has \(tokens) tokens, but 'token_embd.weight' has \(rows) rows. Convert the model to GGUF again"))
+      throw WeightSourceError(
+        settings.file.origin,
+        .configuration(
+          key: "tokenizer.ggml.tokens", file: "metadata", reason: "has \(tokens) tokens, but 'token_embd.weight' has \(rows) rows. Convert the model to GGUF again"))
     }
     guard let said = try settings.optional("vocab_size", "an integer", \.int), said != rows else { return [] }
     return [settings.warning("vocab_size", "is \(said), but 'token_embd.weight' has \(rows) rows, which count")]

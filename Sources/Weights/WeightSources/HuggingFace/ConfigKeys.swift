@@ -44,9 +44,10 @@ enum ConfigKeys {
   /// One warning for each member that nobody asked for and that says something.
   static func warnings(of config: ConfigReader, where context: String? = nil, except others: Set<String> = []) -> [SourceWarning] {
     let unused = config.unused.filter { key, value in !others.contains(key) && !harmless.contains(key) && !isNeutral(key, value) }
-    return SourceWarning.few(unused.map { key, value in
-      config.warning(key, "is \(SourceWarning.shortened(value.serialized(), to: 60)), and nothing \(context.map { "\($0) " } ?? "")uses it: check that answers do not depend on it")
-    })
+    return SourceWarning.few(
+      unused.map { key, value in
+        config.warning(key, "is \(SourceWarning.shortened(value.serialized(), to: 60)), and nothing \(context.map { "\($0) " } ?? "")uses it: check that answers do not depend on it")
+      })
   }
 
   private static func isNeutral(_ key: String, _ value: JSONValue) -> Bool {

@@ -70,12 +70,14 @@ struct RotarySettings {
       let within = try inner.unlessAbsent("original_max_position_embeddings", "a whole number", \.int)
       let outside = try config.unlessAbsent("original_max_position_embeddings", "a whole number", \.int)
       if let within, let outside, within != outside {
-        warnings.append(inner.warning(
-          "original_max_position_embeddings", "is \(within), but beside \(name) it is \(outside), which counts, as in transformers"))
+        warnings.append(
+          inner.warning(
+            "original_max_position_embeddings", "is \(within), but beside \(name) it is \(outside), which counts, as in transformers"))
       }
       if within == nil, outside == nil {
-        warnings.append(inner.warning(
-          "original_max_position_embeddings", "is missing: max_position_embeddings, \(positions), counts, as in transformers"))
+        warnings.append(
+          inner.warning(
+            "original_max_position_embeddings", "is missing: max_position_embeddings, \(positions), counts, as in transformers"))
       }
       let original = outside ?? within ?? positions
       guard original > 0 else { throw inner.failed("original_max_position_embeddings", "is \(original), expected a positive number") }

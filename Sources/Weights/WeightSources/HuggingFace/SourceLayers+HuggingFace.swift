@@ -23,8 +23,9 @@ extension SourceLayers {
     if let whole {
       logitSoftCap = nil
       if let value = config.value("final_logit_softcapping"), !value.isNull {
-        warnings.append(config.warning(
-          "final_logit_softcapping", "is \(SourceWarning.shortened(value.serialized(), to: 40)) and not used, as by \(whole.architecture) of transformers; llama.cpp uses it"))
+        warnings.append(
+          config.warning(
+            "final_logit_softcapping", "is \(SourceWarning.shortened(value.serialized(), to: 40)) and not used, as by \(whole.architecture) of transformers; llama.cpp uses it"))
       }
       return
     }
@@ -88,11 +89,14 @@ struct LayeredRotary {
     }
     let (full, sliding) = (try part("full_attention"), try part("sliding_attention"))
     for (key, value) in parameters where key != "full_attention" && key != "sliding_attention" {
-      warnings.append(config.warning(
-        "rope_parameters.\(key)", "is \(SourceWarning.shortened(value.serialized(), to: 40)) and not used, as in transformers: settings belong below full_attention and sliding_attention"))
+      warnings.append(
+        config.warning(
+          "rope_parameters.\(key)", "is \(SourceWarning.shortened(value.serialized(), to: 40)) and not used, as in transformers: settings belong below full_attention and sliding_attention"))
     }
     for (key, value) in old {
-      if let other = full[key], other != value { warnings.append(config.warning("rope_parameters.full_attention.\(key)", "is \(other.serialized()), but rope_scaling.\(key) is \(value.serialized()), which counts, as in transformers")) }
+      if let other = full[key], other != value {
+        warnings.append(config.warning("rope_parameters.full_attention.\(key)", "is \(other.serialized()), but rope_scaling.\(key) is \(value.serialized()), which counts, as in transformers"))
+      }
     }
     let merged = full.merging(old) { $1 }
     whole = try RotarySettings(

@@ -180,12 +180,14 @@ extension SourceModel {
     if family.decoder.layers != nil { return try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) }
     guard let window = try config.positive("sliding_window") ?? (isGiven ? nil : defaults.slidingWindow) else { return nil }
     if !isGiven, window < positions {
-      warnings.append(config.warning(
-        "sliding_window", "is missing: \(window), as in transformers. Write null if the model has none: engines are built for sequences no longer than it"))
+      warnings.append(
+        config.warning(
+          "sliding_window", "is missing: \(window), as in transformers. Write null if the model has none: engines are built for sequences no longer than it"))
     }
     if isGiven, defaults.slidingWindow == nil, !defaults.takesWindow, window < positions {
-      warnings.append(config.warning(
-        "sliding_window", "is \(window), but \(architecture) has none in transformers: engines are built for sequences no longer than it"))
+      warnings.append(
+        config.warning(
+          "sliding_window", "is \(window), but \(architecture) has none in transformers: engines are built for sequences no longer than it"))
     }
     return window
   }

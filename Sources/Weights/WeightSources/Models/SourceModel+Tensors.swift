@@ -33,8 +33,9 @@ extension SourceModel {
     }
     guard compares, try !TableComparison.equal(Self.table, Self.head, in: tensors, as: elementType) else { return }
     tiesEmbeddings = false
-    warnings.append(SourceWarning(
-      "tie_word_embeddings", in: file, "is true, but '\(Self.head)' differs from '\(Self.table)': both are used, as in transformers. Set it to false in \(file)"))
+    warnings.append(
+      SourceWarning(
+        "tie_word_embeddings", in: file, "is true, but '\(Self.head)' differs from '\(Self.table)': both are used, as in transformers. Set it to false in \(file)"))
   }
 
   private mutating func reconcileBiases(_ tensors: inout CompletedTensors, _ file: String) throws(WeightSourceError) {
@@ -51,15 +52,20 @@ extension SourceModel {
       }
       guard self[keyPath: key] else {
         guard present.isEmpty else {
-          throw WeightSourceError(origin, .configuration(
-            key: name, file: file,
-            reason: "is not true, but there are \(present.count) such tensors: \(NameSummary(present, limit: 2)). Set it if the model was trained with them (transformers would leave them out), or take them out"))
+          throw WeightSourceError(
+            origin,
+            .configuration(
+              key: name, file: file,
+              reason: "is not true, but there are \(present.count) such tensors: \(NameSummary(present, limit: 2)). Set it if the model was trained with them (transformers would leave them out), or take them out"))
         }
         continue
       }
       guard !missing.isEmpty else { continue }
-      warnings.append(SourceWarning(
-        name, in: file, "\(family.defaults(architecture).attentionBias == .always ? "belongs to \(architecture)" : "is true"), but \(missing.count) of \(missing.count + present.count) tensors are not there (\(missing[0].name)): they count as zero, as in transformers"))
+      warnings.append(
+        SourceWarning(
+          name, in: file,
+          "\(family.defaults(architecture).attentionBias == .always ? "belongs to \(architecture)" : "is true"), but \(missing.count) of \(missing.count + present.count) tensors are not there (\(missing[0].name)): they count as zero, as in transformers"
+        ))
       fill(missing, &tensors, keep: key, isEmpty: present.isEmpty)
     }
   }
