@@ -111,6 +111,20 @@ import WeightSources
   }
 
   /// A file may say that every row goes to every expert: rows go to no more than there is room for.
+  @Test func `an adapter of stacks may name the projections of other layers, too`() async throws {
+    let life = Lifecycle.unmeasured()
+    try await life.build(try convert("qwen3-moe", in: life), "engine")
+    let lora = Self.place.appending("qwen3-moe/lora")
+    for (name, bytes) in snapshot(lora) { life.directory.write("lora/\(name)", bytes) }
+    var config = try #require(try JSONValue(parsing: contents(lora.appending("adapter_config.json")) ?? []).object)
+    #expect(config["target_parameters"]?.array?.isEmpty == false)
+    config["target_modules"] = .strings((config["target_modules"]?.array ?? []).compactMap(\.string) + ["gate_proj", "up_proj", "down_proj"])
+    life.directory.write("lora/adapter_config.json", JSONValue.object(config).serialized())
+    try await life.refit("engine", with: lora, to: "adapted")
+    try await life.refit("engine", with: life.directory("lora"), to: "named")
+    life.expectSame("adapted", "named", "projections named besides")
+  }
+
   @Test func `shares that no routing gave lead nowhere`() async throws {
     let life = Lifecycle.unmeasured()
     try await life.build(try Self.many(.float32).write(life.directory, "A", seed: 73), "engine")

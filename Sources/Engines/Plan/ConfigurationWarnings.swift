@@ -70,7 +70,7 @@ enum ConfigurationWarnings {
   static func disagreements(_ config: CheckpointConfig) -> [SourceWarning] {
     let json = config.json
     var warnings: [SourceWarning] = []
-    func given(_ key: String) -> JSONValue? { json[key].flatMap { $0.isNull ? nil : $0 } }
+    func given(_ key: String) -> JSONValue? { json[key].flatMap(\.unlessNull) }
     /// - Parameter value: What a spelling says, in the units of all.
     func compare(_ keys: [String], _ value: (String, JSONValue) -> Double?) {
       let said = keys.compactMap { key in given(key).flatMap { json in value(key, json).map { (key: key, value: $0, text: json.serialized()) } } }

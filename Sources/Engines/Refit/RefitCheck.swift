@@ -103,12 +103,14 @@ struct RefitCheck {
     }
   }
 
-  /// Whether a build would make one table of the source's two, of which the engine has two. (Stripped, it never had values to tell by.)
+  /// Whether a build would make one table of the source's two, of which the engine has two that differ. (Two equal ones, or none, are of an
+  /// engine that was built without values to tell by.)
   private func sharesTables() throws -> Bool {
     guard let config = source.config, source.adapters.isEmpty, let plan = engine.ranks.last?.plan, plan.weights[EmbeddingSharing.logits] != nil,
       !engine.ranks.contains(where: { $0.isStripped })
     else { return false }
     return try EmbeddingSharing.decide(config: config, source: source.weights, rank: plan.rank)
+      && !EmbeddingSharing.decide(config: engine.pretrained, source: EngineWeights(engine.ranks), rank: plan.rank)
   }
 
   private func hasEmbedding(_ rank: Int) -> Bool {
@@ -116,7 +118,6 @@ struct RefitCheck {
   }
 
   private func valueProblems(_ frozen: [(rank: Int, name: String)]) async throws -> [RefitProblem] {
-    if try sharesTables() { return [.shared] }
     enum Question: Sendable { case frozen(rank: Int, name: String), tied(rows: Range<Int>) }
     var questions: [(cost: Int, job: Question)] = frozen.map { [ranks = engine.ranks] rank, name in
       (ranks[rank].plan.weights[name]?.stored.byteCount ?? 0, .frozen(rank: rank, name: name))
@@ -131,6 +132,7 @@ struct RefitCheck {
       }
     }
     let found = FoundProblems()
+    if try sharesTables() { found.add(.shared) }
     let (engine, source) = (engine, source)
     try await Jobs.run(questions, workers: workers, makeWorker: { WeightMaker() }) { maker, question in
       switch question {

@@ -127,7 +127,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .unusableFiles: "Save or download these files of the source again, or pass --keep_tokenizer to leave the engine's as they are."
     case .warning: "Mend what they tell of, or leave --strict out."
     case .untied, .shared: "Build a new engine with trtllm-build from this source."
-    case .tied: "Convert the model again: trtllm-convert writes lm_head.weight for tied models too."
+    case .tied: "Build a new engine with trtllm-build from this source. On several ranks, convert it again: trtllm-convert writes lm_head.weight then."
     case .adapterOnAdapter(_, _, true):
       "Adapters are never stacked silently: name an engine or a checkpoint without adapters as --checkpoint_dir."
     case .adapterOnAdapter:

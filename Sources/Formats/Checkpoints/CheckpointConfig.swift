@@ -89,7 +89,7 @@ public struct CheckpointConfig: Sendable {
     maximumPositions = try fields.count("max_position_embeddings")
     rotaryBase = try fields.first("rotary_base", "rotary_emb_base", fields.double) ?? 10000
     rotaryDimension = try Self.rotaryDimension(fields, headSize: headSize)
-    rotaryScaling = json["rotary_scaling"].flatMap { $0.isNull ? nil : $0 }
+    rotaryScaling = json["rotary_scaling"].flatMap(\.unlessNull)
     usesQueryKeyNorm = try fields.bool("qk_layernorm") ?? false
     // Upstream's class for these has it true where a file says nothing.
     attentionBias = try fields.bool("attn_bias") ?? (architecture == "Qwen2ForCausalLM")

@@ -45,6 +45,8 @@ public struct ModelNames: Sendable, Equatable {
   }
 
   private static func key(_ name: String) -> String {
+    // Longer ones are nobody's names, and taking them apart would take for ever.
+    guard name.utf8.count <= 1024 else { return "" }
     var rest = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init)?.lowercased() ?? ""
     for ending in [".gguf", ".safetensors"] where rest.hasSuffix(ending) { rest.removeLast(ending.count) }
     // `.Q4_K_M`, `-IQ3_XS`, `.BF16`: how a file's numbers are stored does not make another model.

@@ -34,8 +34,7 @@ public struct JSONFields<Failure: Error>: Sendable {
   }
   /// What stands under a name, unless it is null.
   public func value(_ name: String) -> JSONValue? {
-    guard let found = stored(name), !found.isNull else { return nil }
-    return found
+    stored(name).flatMap(\.unlessNull)
   }
   /// Members that nobody asked for, in the order of the file.
   public var unused: [(key: String, value: JSONValue)] {

@@ -48,6 +48,9 @@ extension JSONValue {
   /// Whether the value is `null`. A member that is missing is no value at all, which ``subscript(_:)`` gives as nil.
   public var isNull: Bool { self == .null }
 
+  /// The value itself; nil where it is `null`.
+  public var unlessNull: JSONValue? { isNull ? .none : .some(self) }
+
   /// The member called `key`, or nil where this is no object or has no such member.
   public subscript(key: String) -> JSONValue? {
     if case .object(let members) = self { members[key] } else { nil }

@@ -90,7 +90,7 @@ public actor LiveWeights {
   ///   - refitter: Of the same engine directory.
   ///   - workers: Threads that make weights, at the lowest priority.
   public init(engine: any WeightStore, loop: EngineLoop, refitter: LiveRefitter, workers: Int = 1) throws {
-    thread = try SerialThread.start()
+    do { thread = try SerialThread.start() } catch { throw EngineLoopError.threadNotStarted(errno: error.code) }
     self.engine = engine
     self.loop = loop
     self.refitter = refitter

@@ -57,16 +57,12 @@ extension ExpertShape {
     }
     count = try number("num_experts", 1...max(1, Self.limit / config.layerCount))
     chosen = try number("top_k", 1...count)
-    switch given("normalization_mode")?.int ?? 1 {
-    case 0: normalizes = false
-    case 1: normalizes = true
-    case let mode: throw .setting("moe.normalization_mode", "\(mode)")
-    }
+    normalizes = try given("normalization_mode").map { (_) throws(UnsupportedModel) in try number("normalization_mode", 0...1) == 1 } ?? true
     for key in ["shared_expert_intermediate_size", "device_limited_n_group", "device_limited_topk_group"] {
-      if let size = given(key)?.double, size != 0 { throw .setting("moe.\(key)", "\(given(key)?.serialized() ?? "")") }
+      if let size = given(key), size.double != 0 { throw .setting("moe.\(key)", size.serialized()) }
     }
-    if let scale = given("device_limited_routed_scaling_factor")?.double, scale != 1 {
-      throw .setting("moe.device_limited_routed_scaling_factor", "\(scale)")
+    if let scale = given("device_limited_routed_scaling_factor"), scale.double != 1 {
+      throw .setting("moe.device_limited_routed_scaling_factor", scale.serialized())
     }
     let json = config.json
     if let width = json["moe_intermediate_size"], !width.isNull {
@@ -75,10 +71,12 @@ extension ExpertShape {
     } else {
       intermediateSize = config.intermediateSize
     }
-    let step = json["decoder_sparse_step"].flatMap { $0.isNull ? nil : $0 }
+    let step = json["decoder_sparse_step"].flatMap(\.unlessNull)
     guard let every = step?.int ?? (step == nil ? .some(1) : .none), every >= 1 else { throw .setting("decoder_sparse_step", step?.serialized() ?? "") }
     var others: Set<Int> = []
-    for layer in json["mlp_only_layers"]?.array ?? [] {
+    let only = json["mlp_only_layers"].flatMap(\.unlessNull)
+    if let only, only.array == nil { throw .setting("mlp_only_layers", only.serialized()) }
+    for layer in only?.array ?? [] {
       guard let layer = layer.int else { throw .setting("mlp_only_layers", layer.serialized()) }
       others.insert(layer)
     }

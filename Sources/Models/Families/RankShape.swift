@@ -121,7 +121,7 @@ extension RotaryEmbedding.Scaling {
   init(_ object: JSONValue?) throws(UnsupportedModel) {
     guard let object, !object.isNull else { self = .none; return }
     func text(_ value: JSONValue) -> String { value.serialized().count <= 60 ? value.serialized() : "\(value.serialized().prefix(50))…" }
-    let kind = object["rope_type"].flatMap { $0.isNull ? nil : $0 } ?? object["type"].flatMap { $0.isNull ? nil : $0 }
+    let kind = object["rope_type"].flatMap(\.unlessNull) ?? object["type"].flatMap(\.unlessNull)
     // Upstream refuses one that names no kind, too: what was meant cannot be told.
     guard let members = object.object, members.isEmpty || kind?.string != nil else {
       throw .unclear("rotary_scaling", "is \(text(object))", "name its kind: type linear, llama3 or default")

@@ -22,7 +22,7 @@ public final class CheckpointWeights: WeightSource {
 
   /// The shape of a stack of matrices as one matrix, and of what belongs to their rows as one vector.
   private func rows(of name: String, _ shape: [Int]) -> [Int] {
-    if shape.count == 3 { return [shape[0] * shape[1], shape[2]] }
+    if shape.count == 3, name.contains(".mlp.") { return [shape[0] * shape[1], shape[2]] }
     let parts = checkpoint.config.quantization.scheme?.coding?.parts ?? []
     guard shape.count == 2, parts.contains(where: { !$0.isMatrix && name.hasSuffix("." + $0.suffix) }) else { return shape }
     return [shape[0] * shape[1]]

@@ -89,7 +89,7 @@ public struct ModelSource: Sendable {
     var model = try SourceModel(huggingFace: directory)
     try Self.checkLayers(model, tensorCount: directory.names.count, path)
     var stored: any NamedTensors = directory
-    if let style = model.family.decoder.experts, let experts = model.shape.experts, let single = StackedExperts(directory, style: style, experts: experts) {
+    if let style = model.family.decoder.experts, let experts = model.shape.experts, let single = StackedExperts(directory, style: style, experts: experts, layerCount: model.shape.layerCount) {
       stored = single
     }
     let named = try BaseNames(stored, family: model.family, shape: model.shape)

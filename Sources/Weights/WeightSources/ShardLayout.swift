@@ -83,6 +83,10 @@ public struct ShardLayout: Sendable {
     if let problem = shape.sharingProblem(mapping) {
       throw WeightSourceError(origin, .sharding(problem))
     }
+    // Each rank has a table of the matrices that it holds.
+    if let experts = shape.experts, experts.count * shape.layerCount * mapping.expertTensorParallel > 4 * ExpertShape.limit {
+      throw WeightSourceError(origin, .sharding("the widths of \(experts.count) experts cannot be shared by \(mapping.expertTensorParallel) ranks each. Convert with a larger --moe_ep_size."))
+    }
     self.family = family
     self.shape = shape
     self.mapping = mapping

@@ -187,7 +187,7 @@ int64_t dk_argmax(dk_isa isa, const float *x, int64_t count);
 
 /* Shares of experts: of each row of logits x [rows, experts] the `chosen` largest, of equals the first, NaN never; out[r, e] is
  * scale * e^x[e] / sum for those and 0 for the others, the sum being over all experts or, with `normalizes`, over the chosen.
- * out == x allowed; chosen is 1...experts. |relative error| <= 1e-6 + 2^-23 (largest x - x[e]). A row with NaN or infinity gives NaN for
+ * out == x allowed; chosen is 1...experts. |relative error| <= 1e-6 + 2^-23 (largest x - x[e]). A row with NaN or +infinity, or -infinity alone, gives NaN for
  * the first `chosen`. */
 void dk_route(dk_isa isa, float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t rows, int64_t experts,
               int64_t chosen, bool normalizes, float scale);

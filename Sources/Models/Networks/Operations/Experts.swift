@@ -76,7 +76,7 @@ public struct Experts: OperationBody {
     try plan.require(all <= Routing.limit, "it has \(all) experts, and \(Routing.limit) are the most")
     try plan.require(
       first >= 0 && count >= 1 && first <= all - count, "its experts are \(count) from \(first) on, and the model has \(all)")
-    try plan.require(chosen >= 1 && chosen <= all, "a row goes to \(chosen) of \(all) experts")
+    try plan.require(chosen >= 1 && chosen <= min(all, Routing.mostChosen), "a row goes to \(chosen) of \(all) experts")
     let (fused, down) = (try plan.found(fused), try plan.found(down))
     try plan.require(fused.isPacked && down.isPacked, "its weights are not packed")
     guard fused.shape.count == 2, down.shape.count == 2 else { throw PlanFormatError("its weights are no stacks of matrices") }

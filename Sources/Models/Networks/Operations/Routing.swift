@@ -15,6 +15,8 @@ public struct Routing: OperationBody {
   public static let name = "routing"
   /// Experts that one row can choose from.
   public static let limit = 1 << 16
+  /// Experts that one row goes to, at most: finding them takes a time that grows with the product of both.
+  public static let mostChosen = 1024
   /// Token rows.
   public var input: ValueID
   /// Engine name; the weight lies in panels.
@@ -62,7 +64,7 @@ public struct Routing: OperationBody {
     try plan.requireTokenRows(input, output)
     let experts = plan.width(output)
     try plan.require(experts <= Self.limit, "it chooses from \(experts) experts, and \(Self.limit) are the most")
-    try plan.require(chosen >= 1 && chosen <= experts, "it chooses \(chosen) of \(experts) experts")
+    try plan.require(chosen >= 1 && chosen <= min(experts, Self.mostChosen), "it chooses \(chosen) of \(experts) experts")
     try plan.require(scale.isFinite, "its scale is \(scale)")
     try plan.require(weight, is: [experts, plan.width(input)])
     let weight = try plan.found(weight)

@@ -22,11 +22,10 @@ extension TemplateRenderer {
     case "string": result = .string(try text(of: value))
     case "safe": result = value
     case "tojson": result = .string(try json(value, try jsonStyle(&arguments)))
-    // Of the value itself, and no member of it.
-    case "attr" where value.isDictionary:
-      _ = arguments.take("name")
-      result = .undefined("a dictionary has no such attribute")
-    case "attr": result = try attribute(try string(arguments.take("name") ?? .none, "the name given to attr"), of: value)
+    case "attr":
+      let name = try string(arguments.take("name") ?? .none, "the name given to attr")
+      // Of the value itself: methods, and no member of a dictionary.
+      result = value.isDictionary && !TemplateMethods.dictionary.contains(name) ? .undefined("a dictionary has no attribute '\(name)'") : try attribute(name, of: value)
     case "length", "count": result = .int(try length(of: value))
     // Numbers
     case "int":

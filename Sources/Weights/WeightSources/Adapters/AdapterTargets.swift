@@ -55,7 +55,9 @@ struct AdapterTargets: Sendable {
   /// - Returns: nil where the module is not named.
   func way(of path: String, weight: String = "weight", isLinear: Bool) -> Way? {
     if namesAll { return .module }
-    let isParameter = namesParameter(StackedAdapterFile.stack(of: path) ?? "\(path).\(weight)")
+    // A part of a stack is no module, so that target_modules cannot name it where target_parameters names the stack.
+    if let stack = StackedAdapterFile.stack(of: path), namesParameter(stack) { return .parameter }
+    let isParameter = namesParameter("\(path).\(weight)")
     switch (names(path, isLinear: isLinear), isParameter) {
     case (true, true): return .both
     case (true, false): return .module

@@ -42,7 +42,7 @@ public final class LoRAAdapter: Sendable {
     // Of another kind of adapter the tensors mean something else.
     guard case .success(let settings) = read, let tensors = try Self.tensors(weights, directory, &problems) else { throw AdapterError(directory, problems) }
     self.config = settings
-    file = layout?.shape.experts.flatMap { StackedAdapterFile(tensors, experts: $0, isTargeted: settings.targets.namesParameter) } ?? tensors
+    file = layout?.shape.experts.flatMap { StackedAdapterFile(tensors, experts: $0, layerCount: layout?.shape.layerCount ?? 0, isTargeted: settings.targets.namesParameter) } ?? tensors
     files = [try ReadableFile(directory.appending(Self.configName)), tensors.file]
     self.problems = problems
     warnings = []

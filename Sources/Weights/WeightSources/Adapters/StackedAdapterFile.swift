@@ -1,5 +1,6 @@
 import Families
 import Safetensors
+import Synchronization
 import Tensors
 
 /// An adapter of which PEFT changes whole stacks of experts (`target_parameters` of `mlp.experts.gate_up_proj`, `down_proj`), as one with
@@ -20,6 +21,25 @@ struct StackedAdapterFile: AdapterFile {
     let rows: Range<Int>?
   }
   private let factors: [String: Factor]
+  private let stacks = StackCache()
+
+  /// The last few whole B: each expert has some columns of every row, so all of it is read for the first of them.
+  private final class StackCache: Sendable {
+    private let last = Mutex<[(name: String, bytes: [UInt8])]>([])
+    private static let limit = 4
+
+    func bytes(of name: String, in file: SafetensorsFile) throws -> [UInt8] {
+      if let known = last.withLock({ $0.first { $0.name == name }?.bytes }) { return known }
+      let description = try file.require(name)
+      var bytes = [UInt8](repeating: 0, count: description.rowCount * description.rowByteCount)
+      try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(name, rows: 0..<description.rowCount, into: $0) }
+      last.withLock {
+        if $0.count == Self.limit { $0.removeFirst() }
+        $0.append((name, bytes))
+      }
+      return bytes
+    }
+  }
 
   private static let stack = ".mlp.experts"
   private static let wrapper = ".base_layer"
@@ -27,15 +47,21 @@ struct StackedAdapterFile: AdapterFile {
 
   /// nil where the file has no factors of stacks.
   ///
-  /// - Parameter isTargeted: Whether the configuration names a stack, by its name in a layer.
-  init?(_ file: SafetensorsFile, experts: ExpertShape, isTargeted: (_ stack: String) -> Bool) {
+  /// - Parameters:
+  ///   - isTargeted: Whether the configuration names a stack, by its name in a layer.
+  ///   - layerCount: Of the model: factors of a layer that it does not have keep their names.
+  init?(_ file: SafetensorsFile, experts: ExpertShape, layerCount: Int, isTargeted: (_ stack: String) -> Bool) {
     base = file
     expertCount = experts.count
     var factors: [String: Factor] = [:]
     var names: [String] = []
+    var seen: Set<[String]> = []
     for name in file.names {
       guard let (layer, isInner, tail, isDown) = Self.parts(of: name), let shape = file.description(of: name)?.shape, shape.count == 2,
-        shape[isDown ? 0 : 1] % experts.count == 0, shape[isDown ? 0 : 1] > 0
+        shape[isDown ? 0 : 1] % experts.count == 0, shape[0] > 0, shape[1] > 0,
+        let number = layer.split(separator: ".").last.flatMap({ Int($0) }), (0..<layerCount).contains(number),
+        // A name for each expert, so that a file cannot ask for more of them than the model has.
+        seen.insert(["\(number)", "\(isInner)", tail]).inserted
       else { names.append(name); continue }
       // Wrappers lie in each other, in the order of the module's parameters: inside is what was wrapped first.
       let isFused = isInner || !isTargeted("\(layer)\(Self.stack).\(Self.down)")
@@ -99,14 +125,15 @@ struct StackedAdapterFile: AdapterFile {
     }
     precondition(destination.count == rows.count * description.rowByteCount, "the buffer does not fit the rows")
     let (bytes, rank) = (whole.elementType.bitWidth / 8, description.shape[1])
-    var line = [UInt8](repeating: 0, count: whole.rowByteCount)
-    for row in rows {
-      try unsafe line.withUnsafeMutableBytes { line in
-        try unsafe base.read(factor.name, rows: own.lowerBound + row..<own.lowerBound + row + 1, into: line)
+    let stack = try stacks.bytes(of: factor.name, in: base)
+    unsafe stack.withUnsafeBytes { stack in
+      for row in rows {
+        let line = (own.lowerBound + row) * whole.rowByteCount
         for k in 0..<rank {
-          let from = (k * expertCount + factor.expert) * bytes
+          let from = line + (k * expertCount + factor.expert) * bytes
           let to = ((row - rows.lowerBound) * rank + k) * bytes
-          unsafe UnsafeMutableRawBufferPointer(rebasing: destination[to..<to + bytes]).copyMemory(from: UnsafeRawBufferPointer(rebasing: line[from..<from + bytes]))
+          unsafe UnsafeMutableRawBufferPointer(rebasing: destination[to..<to + bytes])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: stack[from..<from + bytes]))
         }
       }
     }

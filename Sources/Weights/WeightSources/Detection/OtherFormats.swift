@@ -10,7 +10,7 @@ struct OtherFormats {
   /// What is there and what to do, best guess first.
   var explanation: WeightSourceError {
     let (what, remedy) =
-      links ?? pieces ?? addresses ?? unfinished ?? adapterParts ?? incomplete ?? shards ?? pickles ?? authorsFormat ?? otherLibraries ?? subdirectories ?? packed ?? leftovers
+      links ?? pieces ?? addresses ?? unfinished ?? adapterParts ?? incomplete ?? pickles ?? shards ?? authorsFormat ?? otherLibraries ?? subdirectories ?? packed ?? leftovers
     return WeightSourceError(survey.path.string, .found(what, remedy: remedy))
   }
 

@@ -91,12 +91,13 @@ public final class GGUFFile: NamedTensors {
 
   /// Rows of one matrix of a stack `[matrices, rows, columns]`, in the described element type.
   func read(_ name: String, matrix: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-    guard let tensor = tensors[name], let type = tensor.type.delivered, tensor.shape.count == 3 else {
+    guard let tensor = tensors[name], let type = tensor.type.delivered, (2...3).contains(tensor.shape.count) else {
       throw WeightSourceError(origin, .missing(names: [name]))
     }
-    precondition((0..<tensor.shape[0]).contains(matrix) && rows.lowerBound >= 0 && rows.upperBound <= tensor.shape[1], "rows outside the tensor")
-    precondition(destination.count == rows.count * tensor.shape[2] * type.bitWidth / 8, "the buffer does not fit the rows")
-    let at = tensor.offset + (matrix * tensor.shape[1] + rows.lowerBound) * tensor.rowByteCount
+    let shape = tensor.shape.count == 2 ? [1] + tensor.shape : tensor.shape
+    precondition((0..<shape[0]).contains(matrix) && rows.lowerBound >= 0 && rows.upperBound <= shape[1], "rows outside the tensor")
+    precondition(destination.count == rows.count * shape[2] * type.bitWidth / 8, "the buffer does not fit the rows")
+    let at = tensor.offset + (matrix * shape[1] + rows.lowerBound) * tensor.rowByteCount
     if tensor.type.isPlain { return try unsafe parts[tensor.part].read(at: at, into: destination) }
     try unsafe dequantize(tensor, from: at, byteCount: rows.count * tensor.rowByteCount, into: destination)
   }

@@ -62,8 +62,11 @@ public final class GGUFTensors: NamedTensors {
   public func description(of name: String) -> TensorDescription? {
     guard let source = sources[name], let found = file.description(of: source.name) else { return nil }
     // Of other stacks than expected the whole shape, so that a check can speak of it.
-    guard source.matrix != nil, found.shape.count == 3, found.shape[0] == expertCount else { return found }
-    return TensorDescription(shape: Array(found.shape.dropFirst()), elementType: found.elementType)
+    guard source.matrix != nil else { return found }
+    // ggml leaves out a last extent of 1, as of one expert.
+    let shape = found.shape.count == 2 ? [1] + found.shape : found.shape
+    let isStack = shape.count == 3 && shape[0] == expertCount
+    return TensorDescription(shape: isStack ? Array(shape.dropFirst()) : shape, elementType: found.elementType)
   }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {

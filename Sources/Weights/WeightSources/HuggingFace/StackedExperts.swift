@@ -17,13 +17,19 @@ final class StackedExperts: NamedTensors {
   private let matrices: [String: Matrix]
 
   /// nil where there are no stacks.
-  init?(_ directory: HuggingFaceDirectory, style: ExpertStyle, experts: ExpertShape) {
+  ///
+  /// - Parameter layerCount: Of the model: a stack of a layer that it does not have keeps its name.
+  init?(_ directory: HuggingFaceDirectory, style: ExpertStyle, experts: ExpertShape, layerCount: Int) {
+    var seen: Set<[String]> = []
     base = directory
     var matrices: [String: Matrix] = [:]
     var isStacked = false
     names = directory.names.flatMap { (name) -> [String] in
       guard let (layer, modules) = style.stack(name), let found = directory.description(of: name), found.shape.count == 3,
-        found.shape[0] == experts.count, found.shape[1] % modules.count == 0
+        found.shape[0] == experts.count, found.shape[1] % modules.count == 0, found.elementCount > 0,
+        let number = layer.split(separator: ".").last.flatMap({ Int($0) }), (0..<layerCount).contains(number),
+        // A name for each expert, so that a file cannot ask for more of them than the model has.
+        seen.insert(["\(number)"] + modules).inserted
       else {
         // Beside stacks a router has transformers' name, too.
         guard let own = style.routerName(name), let found = directory.description(of: name) else { return [name] }
