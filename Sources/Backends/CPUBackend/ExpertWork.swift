@@ -12,13 +12,15 @@ import Networks
 }
 
 /// Computes mixtures of experts: gathers rows by expert, so that an expert's weights are read once for all of its rows and those of
-/// experts that no row goes to are not read at all. One for all layers of a rank; every thread of its team calls ``run(_:_:_:_:_:_:_:)``.
+/// experts that no row goes to are not read at all. One for all layers of a rank; every thread of its team calls ``run(_:_:_:_:thread:of:)``.
 ///
 /// A row's result is that of its experts' products by the kernels of its phase, summed in the order of experts: it depends neither on
 /// other rows nor on how the work is shared out.
 @safe final class ExpertWork: @unchecked Sendable {  // threads agree on who writes where, with barriers between
   /// Rows that are gathered together: enough to use each weight often, few enough that what is gathered stays small.
   static let rows = 512
+  /// Slots that one thread gathers by itself, as it costs less than waiting for others to have done their part.
+  private static let fewSlots = 16
 
   private let isa: dk_isa
   private let team: ThreadTeam
@@ -56,12 +58,16 @@ import Networks
   }
 
   /// - Parameters:
-  ///   - rows: Token rows of one phase.
-  ///   - thread: Who calls, of `count`.
-  func run(_ body: Experts, _ step: ResolvedExperts, _ values: Values, _ rows: [Int32], isPrefill: Bool, thread: Int, of count: Int) {
-    for first in stride(from: 0, to: rows.count, by: Self.rows) {
-      mix(body, step, values, rows[first..<min(first + Self.rows, rows.count)], isPrefill, thread, count)
-      team.barrier(thread)
+  ///   - thread: Who calls, of `count`; all threads meet after it before anything else is computed.
+  func run(_ body: Experts, _ step: ResolvedExperts, _ values: Values, _ layout: StepLayout, thread: Int, of count: Int) {
+    var isFirst = true
+    for (rows, isPrefill) in [(layout.decodeRows, false), (layout.prefillRows, true)] {
+      for first in stride(from: 0, to: rows.count, by: Self.rows) {
+        // Others may still read the slots of the rows before.
+        if !isFirst { team.barrier(thread) }
+        isFirst = false
+        mix(body, step, values, rows[first..<min(first + Self.rows, rows.count)], isPrefill, thread, count)
+      }
     }
   }
 
@@ -69,21 +75,25 @@ import Networks
     _ body: Experts, _ step: ResolvedExperts, _ values: Values, _ rows: ArraySlice<Int32>, _ isPrefill: Bool, _ thread: Int, _ count: Int
   ) {
     let most = min(body.chosen, body.count)
+    let (width, double) = (values.width, unsafe Int(step.fused.linear.n))
+    let half = double / 2
+    let isRounded = unsafe isPrefill && step.fused.linear.type.takesRoundedInputs
+    func total() -> Int { slots.slots(of: body.count - 1).upperBound }
+    func gather(_ slots: Range<Int>) {
+      for slot in slots { unsafe self.gather(values.input + self.slots.row(of: slot) * width, width, to: slot, isRounded) }
+    }
+
     if thread == 0 {
       unsafe slots.fill(
         rows, shares: values.shares, width: values.shareWidth, experts: body.first..<body.first + body.count, most: most)
+      if total() <= Self.fewSlots { gather(0..<total()) }
     }
     team.barrier(thread)
-    let total = slots.slots(of: body.count - 1).upperBound
-    let own = ThreadTeam.share(of: total, thread: thread, threadCount: count)
-    let (width, double) = (values.width, unsafe Int(step.fused.linear.n))
-    let half = double / 2
-
-    let isRounded = unsafe isPrefill && step.fused.linear.type.takesRoundedInputs
-    for slot in own {
-      unsafe gather(values.input + slots.row(of: slot) * width, width, to: slot, isRounded)
+    let own = ThreadTeam.share(of: total(), thread: thread, threadCount: count)
+    if total() > Self.fewSlots {
+      gather(own)
+      team.barrier(thread)
     }
-    team.barrier(thread)
     unsafe multiply(
       step.fused, step.strides.fused, body.count, isPrefill, thread, count, gathered.base, isRounded ? Int(dk_rounded_stride(Int64(width))) : width,
       inner.floats, double)

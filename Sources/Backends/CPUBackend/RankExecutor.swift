@@ -208,8 +208,7 @@ import Threads
     let values = unsafe ExpertWork.Values(
       input: floats(body.input), width: width(body.input), shares: floats(body.shares), shareWidth: width(body.shares),
       output: floats(body.output), outputWidth: width(body.output))
-    experts.run(body, resolved, values, layout.decodeRows, isPrefill: false, thread: thread, of: count)
-    experts.run(body, resolved, values, layout.prefillRows, isPrefill: true, thread: thread, of: count)
+    experts.run(body, resolved, values, layout, thread: thread, of: count)
   }
 
   private func change(_ body: Unary, _ part: Range<Int>) {

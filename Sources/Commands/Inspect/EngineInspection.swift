@@ -87,7 +87,7 @@ struct EngineInspection {
       "\(engine.path.inMessage): \(model.architecture), \(model.elementType.configName ?? model.elementType.rawValue)\(model.quantization.scheme.map { ", \($0.title)" } ?? ""), "
         + "\(engine.ranks.count) rank(s) (tp \(model.mapping.tensorParallel), pp \(model.mapping.pipelineParallel)), for \(targets)",
       "  model    \(model.layerCount) layers, hidden \(model.hiddenSize), \(model.headCount) heads of \(model.headSize) "
-        + "(\(model.keyValueHeadCount) for keys and values), MLP \(model.intermediateSize), vocabulary \(model.vocabularySize)",
+        + "(\(model.keyValueHeadCount) for keys and values), \(middle), vocabulary \(model.vocabularySize)",
     ]
     if let limits = engine.ranks.first?.plan.limits {
       lines.append("  limits   \(limits.sequenceLength) tokens a sequence, \(limits.batchSize) sequences and \(limits.tokens) tokens a step")
@@ -103,6 +103,20 @@ struct EngineInspection {
     for rank in ranks { lines += rankLines(engine.ranks[rank]) }
     // Nor may a line's end in a name begin one.
     return lines.map { $0.withControlsSpelt() }.joined(separator: "\n")
+  }
+
+  /// What layers have beside attention: an MLP, experts, or some the one and some the other.
+  private var middle: String {
+    var parts: [String] = []
+    let operations = engine.ranks.lazy.flatMap(\.plan.operations)
+    if operations.contains(where: { if case .gated = $0 { true } else { false } }) { parts.append("MLP \(engine.pretrained.intermediateSize)") }
+    for file in engine.ranks {
+      for case .experts(let experts) in file.plan.operations {
+        parts.append("\(file.plan.values[experts.shares.index].width) experts of which a token goes to \(experts.chosen)")
+        return parts.joined(separator: " or ")
+      }
+    }
+    return parts.joined()
   }
 
   private var lineageLines: [String] {

@@ -46,7 +46,9 @@ struct ConversionOptions: ParsableArguments {
     ] where !(1...1024).contains(value) {
       problems.append("--\(name) is \(value); it must be from 1 to 1024")
     }
-    if problems.isEmpty, mapping.expertTensorParallel * mapping.expertParallel != mapping.tensorParallel {
+    if problems.isEmpty, mapping.tensorParallel % mapping.expertParallel != 0 {
+      problems.append("--moe_ep_size is \(mapping.expertParallel); it must divide --tp_size, which is \(mapping.tensorParallel)")
+    } else if problems.isEmpty, mapping.expertTensorParallel * mapping.expertParallel != mapping.tensorParallel {
       problems.append(
         "--moe_tp_size \(mapping.expertTensorParallel) times --moe_ep_size \(mapping.expertParallel) must be --tp_size, which is \(mapping.tensorParallel)")
     }
