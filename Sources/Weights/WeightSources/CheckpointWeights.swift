@@ -45,4 +45,13 @@ public final class CheckpointWeights: WeightSource {
     }
     try unsafe file.read(name, from: rows.lowerBound * description.rowByteCount, into: destination)
   }
+
+  public func storedRows(of name: String, rank: Int) -> [StoredRows]? {
+    guard let description = description(of: name, rank: rank) else { return nil }
+    let file = checkpoint.file(ofRank: rank)
+    let numbers = unsafe StoredNumbers(description.elementType, shape: description.shape) { rows, destination in
+      try unsafe file.read(name, rows: rows, into: destination)
+    }
+    return [StoredRows(rows: 0..<description.rowCount, numbers)]
+  }
 }

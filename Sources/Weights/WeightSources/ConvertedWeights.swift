@@ -44,4 +44,8 @@ public final class ConvertedWeights: WeightSource {
     }
     try unsafe tensor.read(rows: rows, as: tensor.elementType(in: elementType), from: tensors, into: destination)
   }
+
+  public func storedRows(of name: String, rank: Int) -> [StoredRows]? {
+    layout.tensor(name, rank: rank).flatMap { $0.storedRows(as: $0.elementType(in: elementType), from: tensors) }
+  }
 }

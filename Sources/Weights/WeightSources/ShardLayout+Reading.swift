@@ -35,6 +35,27 @@ extension ShardLayout.Tensor {
     if offset != 0, !tensors.holdsOffsets { unsafe Self.add(offset, to: destination, elementType) }
   }
 
+  /// What ``read(rows:as:from:into:)`` does, where every row is a whole row of a tensor.
+  func storedRows(as elementType: ElementType, from tensors: any NamedTensors) -> [StoredRows]? {
+    var parts: [StoredRows] = []
+    var row = 0
+    for piece in pieces {
+      guard let description = tensors.description(of: piece.source), description.shape == piece.sourceShape, piece.firstRow == row,
+        piece.columns == nil || piece.columns?.count == piece.sourceShape.last
+      else { return nil }
+      row += piece.rows.count
+      let source = piece.source
+      let numbers = unsafe StoredNumbers(description.elementType, shape: description.shape) { rows, destination in
+        try unsafe tensors.read(source, rows: rows, into: destination)
+      }
+      parts.append(
+        StoredRows(
+          rows: piece.targetRows, numbers, firstRow: piece.rows.lowerBound,
+          rounding: elementType == description.elementType ? nil : elementType, offset: tensors.holdsOffsets ? 0 : offset))
+    }
+    return row == shape[0] ? parts : nil
+  }
+
   /// In float32, in which such tensors are read.
   private static func add(_ offset: Float, to target: UnsafeMutableRawBufferPointer, _ elementType: ElementType) {
     precondition(elementType == .float32, "tensors with an offset are read as float32")

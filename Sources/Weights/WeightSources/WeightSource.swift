@@ -24,9 +24,15 @@ public protocol WeightSource: Sendable {
   ///
   /// - Parameter destination: Exactly `rows.count * rowByteCount` bytes; needs no alignment.
   func read(_ name: String, rank: Int, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
+
+  /// Of what its rows are made, without gaps and in their order; nil where that takes more than ``StoredRows`` can say.
+  func storedRows(of name: String, rank: Int) -> [StoredRows]?
 }
 
 extension WeightSource {
+  /// nil, where a source does not say otherwise.
+  public func storedRows(of name: String, rank: Int) -> [StoredRows]? { nil }
+
   public func scheme(of name: String, rank: Int) -> NumberScheme? { description(of: name, rank: rank).map { .plain($0.elementType) } }
 
   /// All bytes of one tensor. For small tensors and tests; work on tiles otherwise.

@@ -62,9 +62,30 @@ final class FactorCache: Sendable {
     _ body: (LowRankFactors) throws -> Void
   ) throws {
     let shape = try file.require(change.down).shape
-    let down = try cache.values(change.down, byteCount: shape.reduce(4, *)) {
-      try change.isDownTransposed ? transposed(change.down, file, scratch) : floats(change.down, rows: 0..<change.rank, file, scratch)
+    let down = try cache.values(change.down, byteCount: shape.reduce(4, *)) { try self.down(change, file, scratch) }
+    let rank = change.rank
+    try unsafe withUp(change, rows: rows, file, scratch) { up in
+      guard let first = up.baseAddress else { return }
+      try body(unsafe LowRankFactors(up: first, down: down, rank: rank, rowCount: rows.count, scale: change.scale))
     }
+  }
+
+  /// The factor that multiplies inputs, `[rank, in]`.
+  static func down(_ change: AdapterChange.LowRank, _ file: any AdapterFile, _ scratch: ScratchPool) throws -> [Float] {
+    try change.isDownTransposed ? transposed(change.down, file, scratch) : floats(change.down, rows: 0..<change.rank, file, scratch)
+  }
+
+  /// Rows of the factor that makes outputs, `[rows, rank]`.
+  static func up(_ change: AdapterChange.LowRank, rows: Range<Int>, _ file: any AdapterFile, _ scratch: ScratchPool) throws -> [Float] {
+    var values: [Float] = []
+    try unsafe withUp(change, rows: rows, file, scratch) { up in unsafe values = Array(up) }
+    return values
+  }
+
+  private static func withUp(
+    _ change: AdapterChange.LowRank, rows: Range<Int>, _ file: any AdapterFile, _ scratch: ScratchPool,
+    _ body: (UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws {
     try unsafe scratch.with(rows.count * change.rank * 4) { bytes in
       let up = unsafe bytes.bindMemory(to: Float.self)
       if change.isUpTransposed {
@@ -79,8 +100,7 @@ final class FactorCache: Sendable {
       } else {
         try unsafe read(change.up, rows: rows, into: bytes, file, scratch)
       }
-      guard let first = up.baseAddress else { return }
-      try body(unsafe LowRankFactors(up: first, down: down, rank: change.rank, rowCount: rows.count, scale: change.scale))
+      try unsafe body(up)
     }
   }
 
