@@ -94,7 +94,7 @@ let package = Package(
     library("Execution", ["Engines", "Tensors", system]),
     library("CPUBackend", in: "Backends", ["CPUKernels", "Execution", "Engines", "Networks", "Schemes", "Tensors", "Files", "Threads", system, ordered]),
     library("CUDABackend", in: "Backends", [
-      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "Safetensors", "Schemes", "Tensors", "Files", "Threads", "Digests", system, ordered,
+      "CUDADriver", "CUDAKernels", "Execution", "Engines", "Networks", "WeightSources", "Safetensors", "Schemes", "Tensors", "Files", "Threads", "Digests", system, ordered,
     ]),
     library("Backends", in: "Backends", ["CPUBackend", "CUDABackend", "Execution"]),
     // Text in, text out.
@@ -140,7 +140,7 @@ let package = Package(
       // NVIDIA's driver in host memory.
       .target(name: "CUDADouble", dependencies: ["CUDAKernels"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
       tests("CUDABackendTests", [
-        "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+        "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),

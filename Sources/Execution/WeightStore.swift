@@ -11,12 +11,15 @@ public protocol WeightStore: AnyObject, Sendable {
   /// A version in which some weights of each rank are replaced; the memory is kept alive by it.
   ///
   /// May be called beside a running step: nothing of it is in use before ``activate(_:)``.
-  /// - Parameter made: For each rank, weights of this engine's plan by name, as the plan stores them.
+  /// - Parameter made: For each rank, weights of this engine's plan by name, as the plan stores them, in host memory or of ``weightDevice``.
   /// - Throws: ``LiveWeightsError/outOfDeviceMemory(wanted:available:deletable:)`` where a device has not the memory, and anything else.
   func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion
 
   /// Bytes that more versions may take of a device's memory; nil where a version is the host memory that it was made in.
   var freeWeightByteCount: Int? { get }
+
+  /// What makes weights where this store keeps them; nil where the processor makes all of them.
+  var weightDevice: (any WeightDevice)? { get }
 
   /// Does beforehand what the first step with a version would have to. Beside a running step; ``activate(_:)`` needs it not.
   func makeReady(_ version: any WeightVersion) throws
@@ -31,6 +34,8 @@ public protocol WeightStore: AnyObject, Sendable {
 extension WeightStore {
   /// nil, where a store does not say otherwise: a version is the host memory that it was made in.
   public var freeWeightByteCount: Int? { nil }
+  /// nil, where a store does not say otherwise.
+  public var weightDevice: (any WeightDevice)? { nil }
   /// Nothing, where a store does not say otherwise.
   public func makeReady(_ version: any WeightVersion) throws {}
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, INVALID = 1 };
+enum { NOT_READY = 600, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, INVALID = 1 };
 
 struct block {
   struct block *next;
@@ -15,7 +15,7 @@ struct block {
   size_t count;
   int is_host;
 };
-enum what { COPY_IN, COPY_OUT, LAUNCH };
+enum what { COPY_IN, COPY_OUT, LAUNCH, FOLLOW };
 struct work {
   struct work *next;
   enum what what;
@@ -24,10 +24,11 @@ struct work {
   uint8_t *copied; /* instead: what ordinary memory held */
   size_t count;
   struct launch launch;
+  struct stream *before; /* that is to be done first */
 };
 struct list { struct work *first, **last; };
 struct stream { struct list todo; int is_recording; struct list recorded; };
-struct event { struct stream *stream; };
+struct event { struct stream *stream; int was_asked; };
 struct graph { struct list list; };
 struct module { int head; };
 struct function { struct function *next; enum kernel kernel; char name[64]; int head; uint32_t shared; int64_t launches; };
@@ -103,6 +104,7 @@ static void drop(struct list *list) {
     list->first = next;
   }
 }
+static void drain(struct stream *s);
 static void run(struct work *w) {
   switch (w->what) {
   case COPY_IN: {
@@ -117,7 +119,8 @@ static void run(struct work *w) {
     else if (from) memcpy(w->host, from, w->count);
     break;
   }
-  case LAUNCH: double_run(&w->launch);
+  case LAUNCH: double_run(&w->launch); break;
+  case FOLLOW: drain(w->before);
   }
 }
 static void drain(struct stream *s) {
@@ -212,7 +215,7 @@ CALL(copy_out, (void *to, uint64_t from, size_t count, struct stream *s), IF_WEL
   if (!find_block((uint64_t)to, count, 1)) double_note("a copy to memory that is not pinned");
   append(&s->todo, (struct work){.what = COPY_OUT, .device = from, .host = to, .count = count});
 })
-CALL(stream_create, (struct stream **s, uint32_t flags), (void)flags; IF_WELL {
+CALL(stream_create, (struct stream **s, uint32_t flags, int32_t priority), (void)flags; (void)priority; IF_WELL {
   *s = calloc(1, sizeof **s), live++;
   for (int i = 0; i < 512; i++)
     if (!streams[i]) { streams[i] = *s; break; }
@@ -236,7 +239,15 @@ CALL(end_capture, (struct stream *s, void **graph), if (check_stream(s)) {
 })
 CALL(event_create, (struct event **e, uint32_t flags), (void)flags; IF_WELL { *e = calloc(1, sizeof **e); live++; })
 CALL(event_destroy, (struct event *e), free(e); live--;)
-CALL(event_record, (struct event *e, struct stream *s), IF_WELL if (check_stream(s)) e->stream = s;)
+CALL(event_record, (struct event *e, struct stream *s), IF_WELL if (check_stream(s)) e->stream = s, e->was_asked = 0;)
+CALL(follow, (struct stream *s, struct event *e, uint32_t flags), (void)flags; IF_WELL if (check_stream(s) && e->stream && check_stream(e->stream)) {
+  append(&s->todo, (struct work){.what = FOLLOW, .before = e->stream});
+})
+/* Not there when it is asked first. */
+CALL(event_query, (struct event *e), IF_WELL if (e->stream && check_stream(e->stream)) {
+  if (e->was_asked++) drain(e->stream);
+  else code = NOT_READY;
+})
 CALL(event_wait, (struct event *e), IF_WELL if (e->stream && check_stream(e->stream)) drain(e->stream);)
 CALL(event_elapsed, (float *milliseconds, struct event *a, struct event *b), (void)a; (void)b; *milliseconds = 1;)
 
@@ -250,7 +261,7 @@ CALL(get_function, (struct function **function, struct module *module, const cha
       {"dk_linear_wide_gated", LINEAR_WIDE_GATED}, {"dk_linear_wide", LINEAR_WIDE}, {"dk_linear_row_gated", LINEAR_ROW_GATED}, {"dk_linear_rows_gated", LINEAR_ROW_GATED},
       {"dk_linear_row", LINEAR_ROW}, {"dk_linear_gated", LINEAR_GATED}, {"dk_linear", LINEAR},
       {"dk_attend_prompt", ATTEND_PROMPT}, {"dk_attend_row", ATTEND_ROW}, {"dk_embed", EMBED}, {"dk_norm", NORM}, {"dk_pack", PACK}, {"dk_gated", GATED},
-      {"dk_add", ADD}, {"dk_select", SELECT}, {"dk_turn", TURN}, {"dk_attend", ATTEND}, {"dk_merge", MERGE}, {"dk_choose", CHOOSE}, {"dk_read", READ}};
+      {"dk_add", ADD}, {"dk_select", SELECT}, {"dk_turn", TURN}, {"dk_attend", ATTEND}, {"dk_merge", MERGE}, {"dk_choose", CHOOSE}, {"dk_read", READ}, {"dk_make", MAKE}, {"dk_digest", DIGEST}};
   code = NOT_FOUND;
   for (size_t i = 0; i < sizeof names / sizeof *names && code; i++) {
     if (strncmp(name, names[i].prefix, strlen(names[i].prefix))) continue;
@@ -308,10 +319,10 @@ void *cuda_double_find(const char *name) {
       {"cuDeviceGetCount", device_count}, {"cuDeviceGet", device_get}, {"cuDeviceGetName", device_name}, {"cuDeviceGetAttribute", attribute},
       {"cuDevicePrimaryCtxRetain", retain}, {"cuDevicePrimaryCtxRelease_v2", release}, {"cuCtxSetCurrent", set_current},
       {"cuMemGetInfo_v2", mem_info}, {"cuMemAlloc_v2", mem_alloc}, {"cuMemFree_v2", mem_free}, {"cuMemAllocHost_v2", alloc_host},
-      {"cuMemFreeHost", free_host}, {"cuMemcpyHtoDAsync_v2", copy_in}, {"cuMemcpyDtoHAsync_v2", copy_out}, {"cuStreamCreate", stream_create},
+      {"cuMemFreeHost", free_host}, {"cuMemcpyHtoDAsync_v2", copy_in}, {"cuMemcpyDtoHAsync_v2", copy_out}, {"cuStreamCreateWithPriority", stream_create},
       {"cuStreamDestroy_v2", stream_destroy}, {"cuStreamSynchronize", stream_wait}, {"cuStreamBeginCapture_v2", begin_capture},
-      {"cuStreamEndCapture", end_capture}, {"cuEventCreate", event_create}, {"cuEventDestroy_v2", event_destroy}, {"cuEventRecord", event_record},
-      {"cuEventSynchronize", event_wait}, {"cuEventElapsedTime", event_elapsed}, {"cuModuleLoadData", module_load}, {"cuModuleUnload", module_unload},
+      {"cuStreamEndCapture", end_capture}, {"cuStreamWaitEvent", follow}, {"cuEventCreate", event_create}, {"cuEventDestroy_v2", event_destroy}, {"cuEventRecord", event_record},
+      {"cuEventQuery", event_query}, {"cuEventSynchronize", event_wait}, {"cuEventElapsedTime", event_elapsed}, {"cuModuleLoadData", module_load}, {"cuModuleUnload", module_unload},
       {"cuModuleGetFunction", get_function}, {"cuFuncSetAttribute", set_attribute}, {"cuLaunchKernelEx", launch},
       {"cuGraphInstantiateWithFlags", instantiate}, {"cuGraphUpload", graph_upload}, {"cuGraphLaunch", graph_launch},
       {"cuGraphExecDestroy", graph_destroy}, {"cuGraphDestroy", graph_destroy}, {"nvrtcCreateProgram", program_create},

@@ -418,6 +418,114 @@ static void read_words(const struct launch *l) {
   double_read(l->name, a.words, a.count * 16);
 }
 
+static float half_to_float(uint16_t x) {
+  _Float16 y;
+  memcpy(&y, &x, 2);
+  return (float)y;
+}
+static uint64_t panel_place(uint64_t row, uint64_t column, uint64_t columns) { return row / 16 * ((columns + 1) / 2) * 32 + column / 2 * 32 + row % 16 * 2 + column % 2; }
+static uint16_t rounded(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static void make(const struct launch *l) {
+#pragma clang fp contract(off)
+  ARGUMENT(dk_make);
+  const uint64_t columns = a.columns, size = a.type == DK_CUDA_F32 ? 4 : 2;
+  ROWS(uint32_t, bad, a.bad, 1, read);
+  for (int r = 0; r < a.rows + a.zero_rows; r++)
+    for (uint64_t c = 0; c < (a.has_panels ? (columns + 1) / 2 * 2 : columns); c++) {
+      uint16_t made = 0;
+      if (r < a.rows && c < columns) {
+        const uint64_t row = a.source_row + r, index = a.has_source_panels ? panel_place(row, c, columns) : row * columns + c;
+        const uint8_t *from = double_read(l->name, a.source + index * size, size);
+        if (!from) return;
+        uint16_t half = 0;
+        float x;
+        if (size == 4) memcpy(&x, from, 4);
+        else memcpy(&half, from, 2), x = a.type == DK_CUDA_BF16 ? wide(half) : half_to_float(half);
+        if (a.rounds) x = wide(rounded(x));
+        if (a.adds_offset) x = x + a.offset;
+        for (int i = 0; i < a.change_count; i++) {
+          const dk_low_rank *change = &a.changes[i];
+          ROWS(const float, up, change->up + (uint64_t)r * change->rank * 4, change->rank, read);
+          float sum = 0;
+          for (int k = 0; k < change->rank; k++) {
+            ROWS(const float, down, change->down + (k * columns + c) * 4, 1, read);
+            sum = sum + up[k] * *down;
+          }
+          x = x + change->scale * sum;
+        }
+        if (a.adds_constant) x = x + a.constant;
+        made = a.type == DK_CUDA_BF16 && !a.change_count && !a.adds_offset && !a.adds_constant ? half : rounded(x);
+        *bad += (made & 0x7f80) == 0x7f80;
+      }
+      const uint64_t row = a.first_row + r;
+      ROWS(uint16_t, to, a.output + (a.has_panels ? panel_place(row, c, columns) : row * columns + c) * 2, 1, write);
+      *to = made;
+    }
+}
+
+/* SHA-256, as FIPS 180-4 has it. */
+static void compress(uint32_t *h, const uint8_t *block) {
+  static const uint32_t k[64] = {
+      0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
+      0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
+      0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
+      0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
+      0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
+      0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+#define TURNED(x, n) ((x) >> (n) | (x) << (32 - (n)))
+  uint32_t w[64], s[8];
+  for (int i = 0; i < 16; i++) w[i] = (uint32_t)block[4 * i] << 24 | block[4 * i + 1] << 16 | block[4 * i + 2] << 8 | block[4 * i + 3];
+  for (int i = 16; i < 64; i++)
+    w[i] = w[i - 16] + w[i - 7] + (TURNED(w[i - 15], 7) ^ TURNED(w[i - 15], 18) ^ w[i - 15] >> 3) +
+           (TURNED(w[i - 2], 17) ^ TURNED(w[i - 2], 19) ^ w[i - 2] >> 10);
+  memcpy(s, h, sizeof s);
+  for (int i = 0; i < 64; i++) {
+    const uint32_t t1 = s[7] + (TURNED(s[4], 6) ^ TURNED(s[4], 11) ^ TURNED(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
+    const uint32_t t2 = (TURNED(s[0], 2) ^ TURNED(s[0], 13) ^ TURNED(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+    memmove(s + 1, s, 7 * sizeof *s);
+    s[4] += t1, s[0] = t1 + t2;
+  }
+  for (int i = 0; i < 8; i++) h[i] += s[i];
+}
+
+/* Each launch takes its blocks and leaves the words between where the digest will be, as the kernel does. */
+static void digest(const struct launch *l) {
+  ARGUMENT(dk_digest);
+  ROWS(const dk_digest_run, runs, a.runs, a.run_count, read);
+  for (int i = 0; i < a.run_count; i++)
+    for (uint64_t start = 0; start < runs[i].count; start += DK_CUDA_LEAF_BYTES) {
+      const uint64_t leaf = runs[i].first_leaf + start / DK_CUDA_LEAF_BYTES, left = runs[i].count - start;
+      const uint64_t count = left < DK_CUDA_LEAF_BYTES ? left : DK_CUDA_LEAF_BYTES, blocks = count / 64, end = a.first_block + a.block_count;
+      if ((uint64_t)a.first_block > blocks) continue;
+      uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+      if (leaf >= a.leaf_count) double_note("%s: more leaves than it was told", l->name);
+      if (a.first_block) {
+        ROWS(const uint32_t, between, a.leaves + leaf * 32, 8, read);
+        memcpy(h, between, sizeof h);
+      }
+      if (runs[i].bytes % 16) double_note("%s: not aligned to 16 bytes", l->name);
+      ROWS(const uint8_t, bytes, runs[i].bytes + start, count, read);
+      for (uint64_t b = a.first_block; b < end && b < blocks; b++) compress(h, bytes + b * 64);
+      const int is_end = blocks < end || end >= DK_CUDA_LEAF_BLOCKS;
+      if (is_end) {
+        uint8_t last[128] = {0};
+        const uint64_t rest = count % 64, size = rest < 56 ? 64 : 128;
+        memcpy(last, bytes + blocks * 64, rest);
+        last[rest] = 0x80;
+        for (int j = 0; j < 8; j++) last[size - 1 - j] = (uint8_t)(count * 8 >> 8 * j);
+        for (uint64_t b = 0; b < size; b += 64) compress(h, last + b);
+      }
+      ROWS(uint32_t, to, a.leaves + leaf * 32, 8, write);
+      for (int j = 0; j < 8; j++) to[j] = is_end ? __builtin_bswap32(h[j]) : h[j];
+    }
+}
+
 static const struct {
   size_t size;
   void (*run)(const struct launch *);
@@ -429,7 +537,8 @@ static const struct {
     [LINEAR_ROW] = {sizeof(dk_linear_row_arguments), linear_row}, [LINEAR_ROW_GATED] = {sizeof(dk_linear_row_arguments), linear_row},
     [TURN] = {sizeof(dk_turn_arguments), turn}, [ATTEND] = {sizeof(dk_attend_arguments), attend},
     [ATTEND_PROMPT] = {sizeof(dk_attend_arguments), attend}, [ATTEND_ROW] = {sizeof(dk_attend_row_arguments), attend_row}, [MERGE] = {sizeof(dk_merge_arguments), merge},
-    [CHOOSE] = {sizeof(dk_choose_arguments), choose}, [READ] = {sizeof(dk_read_arguments), read_words}};
+    [CHOOSE] = {sizeof(dk_choose_arguments), choose}, [READ] = {sizeof(dk_read_arguments), read_words},
+    [MAKE] = {sizeof(dk_make_arguments), make}, [DIGEST] = {sizeof(dk_digest_arguments), digest}};
 
 size_t double_argument_size(enum kernel kernel) { return kernels[kernel].size; }
 void double_run(const struct launch *launch) { kernels[launch->kernel].run(launch); }

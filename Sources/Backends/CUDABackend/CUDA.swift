@@ -6,8 +6,9 @@ public import SystemPackage
 public struct CUDA: Backend {
   static let name = "cuda"
   private let kernels: KernelCache
-  public init() { kernels = .ofUser }
-  package init(kernels: KernelCache) { self.kernels = kernels }
+  private let making: MakingSizes
+  public init() { self.init(kernels: .ofUser) }
+  package init(kernels: KernelCache, making: MakingSizes = MakingSizes()) { (self.kernels, self.making) = (kernels, making) }
 
   public var target: String { Self.name }
   public var machine: String { Self.name }
@@ -19,7 +20,7 @@ public struct CUDA: Backend {
   }
 
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
-    try CUDAEngine(engine, options: options, kernels: kernels)
+    try CUDAEngine(engine, options: options, kernels: kernels, making: making)
   }
 
   static func device(for path: FilePath) throws(EngineError) -> Device {

@@ -25,6 +25,7 @@ import Threads
   /// Records steps beside running ones.
   private let recorder: StepLauncher
   private let versions: VersionUpload
+  private let maker: CUDAWeightDevice
   private let recent = Mutex(RecentShapes())
   private let partialLimit: Int
   private let tileHeads: Int
@@ -38,7 +39,7 @@ import Threads
 
   /// - Throws: ``EngineError`` for a stripped engine, one for another target, where there is no card, and where its memory does not suffice;
   ///   ``CUDAError``.
-  init(_ engine: EngineDirectory, options: ExecutorOptions, kernels cache: KernelCache) throws {
+  init(_ engine: EngineDirectory, options: ExecutorOptions, kernels cache: KernelCache, making: MakingSizes) throws {
     guard let first = engine.ranks.first else { throw EngineError(engine.path, .noEngine) }
     for file in engine.ranks {
       guard file.plan.target == CUDA.name else {
@@ -50,7 +51,7 @@ import Threads
     }
     let plan = first.plan
     let device = try CUDA.device(for: engine.path)
-    let stream = try Stream(device)
+    let stream = try Stream(device, isUrgent: true)
     let sizes = CUDASizes(plan, options: options)
     let file: FileWeights
     let buffers: StepBuffers
@@ -62,6 +63,7 @@ import Threads
       kernels = try Self.load(file, upload, cache, plan, device, engine)
       versions = VersionUpload(device, upload)
       wantedRoom = options.weightRoom.byteCount(of: file)
+      maker = try CUDAWeightDevice(device, upload, kernels, first, file, sizes: making, keepsRoom: wantedRoom > 0)
       let kept = wantedRoom == 0 ? 0 : wantedRoom + Self.spared
       buffers = try StepBuffers(plan, sizes, device) { free in
         cacheBlocks = try sizes.cacheBlocks(plan.cache, free: free, kept: kept, options: options, path: engine.path)
@@ -84,7 +86,7 @@ import Threads
     weightsOfFile = CUDAWeights(plan, file: file)
     inUse = weightsOfFile
     launcher = StepLauncher(plan, device, stream, kernels, buffers)
-    recorder = StepLauncher(plan, device, try Stream(device), kernels, buffers)
+    recorder = StepLauncher(plan, device, try Stream(device, isUrgent: true), kernels, buffers)
     let room = try max(0, device.freeByteCount - Self.spared)
     memoryWarnings =
       room >= wantedRoom
@@ -99,6 +101,8 @@ import Threads
   // MARK: Weights
 
   public var fileWeights: any WeightVersion { weightsOfFile }
+
+  public var weightDevice: (any WeightDevice)? { maker }
 
   public var freeWeightByteCount: Int? { try? device.use(); return try? max(0, device.freeByteCount - Self.spared) }
   /// Of the card's memory, for what the driver keeps of recorded steps.

@@ -34,9 +34,9 @@ import Synchronization
 
 /// A weight that was made for a version, on the card.
 struct MadeWeight: Sendable {
-  /// What it was made in: where another version has this very memory, it has these bytes.
+  /// What it was made in, on the card or by the processor: where another version has this very memory, it has these bytes.
   let host: WeightMemory
-  /// Of all that was made with it.
+  /// Of what was made with it.
   let memory: DeviceMemory
   let offset: Int
   var address: dk_cuda_pointer { memory.address + UInt64(offset) }

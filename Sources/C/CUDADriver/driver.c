@@ -14,7 +14,7 @@ typedef struct {
   } value;
 } launch_attribute;
 enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, PREFERRED_SHARED_MEMORY_CARVEOUT = 9, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1, EVENT_BLOCKING_SYNC = 1,
-       EVENT_DISABLE_TIMING = 2 };
+       EVENT_DISABLE_TIMING = 2, MOST_URGENT = -5 };
 typedef struct {
   uint32_t grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_memory;
   dk_cuda_stream stream;
@@ -41,13 +41,15 @@ typedef struct {
   each(cuMemFreeHost, (void *))                                                                                        \
   each(cuMemcpyHtoDAsync_v2, (dk_cuda_pointer, const void *, size_t, dk_cuda_stream))                                  \
   each(cuMemcpyDtoHAsync_v2, (void *, dk_cuda_pointer, size_t, dk_cuda_stream))                                        \
-  each(cuStreamCreate, (dk_cuda_stream *, uint32_t))                                                                   \
+  each(cuStreamCreateWithPriority, (dk_cuda_stream *, uint32_t, int32_t))                                              \
   each(cuStreamDestroy_v2, (dk_cuda_stream))                                                                           \
   each(cuStreamSynchronize, (dk_cuda_stream))                                                                          \
   each(cuStreamBeginCapture_v2, (dk_cuda_stream, int32_t))                                                             \
   each(cuStreamEndCapture, (dk_cuda_stream, void **))                                                                  \
+  each(cuStreamWaitEvent, (dk_cuda_stream, dk_cuda_event, uint32_t))                                                   \
   each(cuEventCreate, (dk_cuda_event *, uint32_t))                                                                     \
   each(cuEventDestroy_v2, (dk_cuda_event))                                                                             \
+  each(cuEventQuery, (dk_cuda_event))                                                                                  \
   each(cuEventSynchronize, (dk_cuda_event))                                                                            \
   each(cuEventRecord, (dk_cuda_event, dk_cuda_stream))                                                                 \
   each(cuEventElapsedTime, (float *, dk_cuda_event, dk_cuda_event))                                                    \
@@ -143,13 +145,18 @@ int32_t dk_cuda_copy_out(void *to, dk_cuda_pointer from, size_t count, dk_cuda_s
   return cuMemcpyDtoHAsync_v2(to, from, count, stream);
 }
 
-int32_t dk_cuda_make_stream(dk_cuda_stream *stream) { return cuStreamCreate(stream, STREAM_NON_BLOCKING); }
+int32_t dk_cuda_make_stream(dk_cuda_stream *stream, int32_t is_urgent) {
+  /* What is beyond the range of a card is taken as its end. */
+  return cuStreamCreateWithPriority(stream, STREAM_NON_BLOCKING, is_urgent ? MOST_URGENT : 0);
+}
 int32_t dk_cuda_destroy_stream(dk_cuda_stream stream) { return cuStreamDestroy_v2(stream); }
 int32_t dk_cuda_wait(dk_cuda_stream stream) { return cuStreamSynchronize(stream); }
 
 int32_t dk_cuda_make_event(dk_cuda_event *event, int32_t sleeps) {
   return cuEventCreate(event, sleeps ? EVENT_BLOCKING_SYNC | EVENT_DISABLE_TIMING : 0);
 }
+int32_t dk_cuda_follow(dk_cuda_stream stream, dk_cuda_event event) { return cuStreamWaitEvent(stream, event, 0); }
+int32_t dk_cuda_query_event(dk_cuda_event event) { return cuEventQuery(event); }
 int32_t dk_cuda_wait_for_event(dk_cuda_event event) { return cuEventSynchronize(event); }
 int32_t dk_cuda_destroy_event(dk_cuda_event event) { return cuEventDestroy_v2(event); }
 int32_t dk_cuda_record(dk_cuda_event event, dk_cuda_stream stream) { return cuEventRecord(event, stream); }

@@ -41,6 +41,9 @@ static const struct {
     {"attention_prompt.cu", (const char[]){
 #embed "kernels/attention_prompt.cu"
                             , 0}},
+    {"weights.cu", (const char[]){
+#embed "kernels/weights.cu"
+                            , 0}},
 };
 
 const char *dk_cuda_file(const char *name) {

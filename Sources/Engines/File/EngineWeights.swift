@@ -101,6 +101,20 @@ public final class EngineWeights: WeightSource {
     }
   }
 
+  /// Parts of weights that are kept as plain numbers.
+  public func storedRows(of name: String, rank: Int) -> [StoredRows]? {
+    guard let (rank, origin) = find(name, rank: rank), case .plain(let type) = origin.program.scheme, origin.part == nil,
+      let count = origin.shape.first
+    else { return nil }
+    let weight = origin.weight
+    let memory = made.indices.contains(rank) ? made[rank][weight] : nil
+    let owner: any AnyObject & Sendable = if let memory { memory } else { engine[rank] }
+    let numbers = unsafe StoredNumbers(type, layout: origin.program.layout, shape: origin.program.shape, owner: (owner, weight)) { [self] rows, destination in
+      try unsafe readStored(weight, rank: rank, rows: rows, into: destination)
+    }
+    return [StoredRows(rows: 0..<count, numbers, firstRow: origin.firstRow)]
+  }
+
   /// Rows of one part of an encoded weight.
   private func readPart(
     _ origin: Origin, rank: Int, panels: Range<Int>, rows: Range<Int>, into destination: UnsafeMutableRawBufferPointer
@@ -127,6 +141,6 @@ public final class EngineWeights: WeightSource {
     }
     let rowBytes = weight.stored.rowByteCount
     let range = rows.lowerBound * rowBytes..<rows.upperBound * rowBytes
-    unsafe destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+    try unsafe memory.copy(range, into: destination)
   }
 }

@@ -24,6 +24,14 @@ public struct MadeWeights: Sendable {
   public var byteCount: Int { ranks.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.byteCount } } }
 }
 
+/// How new weights are made.
+struct Making: Sendable {
+  let workers: Int
+  let room: Int?
+  let device: (any WeightDevice)?
+  let progress: ProgressCounter?
+}
+
 /// Makes new weights for an engine whose files stay as they are, with the checks and recipes of a refit.
 public struct LiveRefitter: Sendable {
   /// What runs; its files are only read.
@@ -49,12 +57,15 @@ public struct LiveRefitter: Sendable {
   /// - Parameters:
   ///   - base: What an adapter is put on; nil: the engine file's weights.
   ///   - room: Bytes that a device has for them, which they go to afterwards; nil: they stay where they are made.
+  ///   - device: Makes what it can; nil: the processor makes all.
   /// - Throws: ``RefitError`` with every problem there is, ``LiveWeightsError``, or what reading throws.
   public func make(
-    _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, room: Int? = nil, progress: ProgressCounter? = nil
+    _ source: LiveSource, on base: LiveBase? = nil, workers: Int = 1, room: Int? = nil, device: (any WeightDevice)? = nil,
+    progress: ProgressCounter? = nil
   ) async throws -> MadeWeights {
     try checkInPlace()
-    do { return try await makeInBackground(source, on: base, workers: workers, room: room, progress: progress) } catch {
+    let making = Making(workers: workers, room: room, device: device, progress: progress)
+    do { return try await makeInBackground(source, on: base, making) } catch {
       // A directory that was swapped meanwhile gives errors about files that are not at fault.
       try checkInPlace()
       throw error
@@ -75,11 +86,11 @@ public struct LiveRefitter: Sendable {
   }
 
   private func makeInBackground(
-    _ source: LiveSource, on base: LiveBase?, workers: Int, room: Int?, progress: ProgressCounter?
+    _ source: LiveSource, on base: LiveBase?, _ making: Making
   ) async throws -> MadeWeights {
-    try await BackgroundExecutor.run(threadCount: workers) { [self] in
+    try await BackgroundExecutor.run(threadCount: making.workers) { [self] in
       try checkFields(source)
-      let opened = try RefitSource(source.request, for: engine, on: base)
+      let opened = try RefitSource(source.request, for: engine, on: base, digestsLater: true)
       if opened.usesEngineWeights {
         if let base, let adapters = base.lineage?.adapters, !adapters.isEmpty {
           throw LiveWeightsError.carriesAdapter(base.version, adapters: adapters.map(\.path), bases: [])
@@ -88,15 +99,19 @@ public struct LiveRefitter: Sendable {
         throw LiveWeightsError.needsNoBaseVersion(name)
       }
       var options = Refitter.Options()
-      options.workers = workers
+      options.workers = making.workers
       options.ignoresFrozen = source.ignoresFrozen
+      async let adapterDigests = opened.adapterDigests()
       let staying = try Self.companionWarnings(
         EngineCompanions(engine: engine, source: opened, lineage: Lineage(directory: engine.path), keeps: false), of: engine,
         isAsked: source.keepsTokenizer)
       options.keepsTokenizer = true
       var prepared = try await Refitter(engine: engine, options: options).prepare(opened)
       prepared.outcome.warnings += staying
-      return try await make(prepared, from: opened, workers: workers, room: room, progress: progress)
+      let made = try await make(prepared, from: opened, making)
+      var source = opened
+      for (index, digest) in try await adapterDigests.enumerated() { source.adapters[index].digest = digest }
+      return try finish(made, prepared, from: source)
     }
   }
 
@@ -118,16 +133,9 @@ public struct LiveRefitter: Sendable {
     return ["this server keeps its own files, but the source brings another \(summary): refit into files to serve those"]
   }
 
-  private func make(
-    _ prepared: Refitter.Prepared, from source: RefitSource, workers: Int, room: Int?, progress: ProgressCounter?
-  ) async throws -> MadeWeights {
-    struct Job: Sendable {
-      let rank: Int
-      let name: String
-      let program: RecipeProgram
-      let byteCount: Int
-    }
-    var jobs: [(cost: Int, job: Job)] = []
+  private func make(_ prepared: Refitter.Prepared, from source: RefitSource, _ making: Making) async throws -> Made {
+    var jobs: [(cost: Int, job: LiveJob)] = []
+    var orders: [WeightOrder] = []
     var kept = 0
     for (rank, file) in engine.ranks.enumerated() {
       for (name, weight) in file.plan.weights {
@@ -137,50 +145,50 @@ public struct LiveRefitter: Sendable {
         }
         guard let program = RecipeProgram(weight) else { preconditionFailure("\(name): the plan was checked") }
         let bytes = weight.stored.byteCount
-        jobs.append((bytes, Job(rank: rank, name: name, program: program, byteCount: bytes)))
+        if engine.ranks.count == 1, let device = making.device,
+          let order = WeightOrder(name, program, byteCount: bytes, from: source.weights, rank: file.plan.rank), device.canMake(order)
+        {
+          orders.append(order)
+        } else {
+          jobs.append((bytes, LiveJob(rank: rank, name: name, program: program, byteCount: bytes)))
+        }
       }
     }
-    let wanted = jobs.reduce(0) { $0 + $1.cost }
-    if let available = Processors.availableMemory, wanted > available {
-      throw LiveWeightsError.outOfMemory(wanted: wanted, available: available, deletable: [])
+    let host = jobs.reduce(0) { $0 + $1.cost }
+    let wanted = host + orders.reduce(0) { $0 + $1.byteCount }
+    if let available = Processors.availableMemory, host > available {
+      throw LiveWeightsError.outOfMemory(wanted: host, available: available, deletable: [])
     }
-    if let room, wanted > room { throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: room, deletable: []) }
-    progress?.report(0, of: wanted)
+    if let room = making.room, wanted > room { throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: room, deletable: []) }
+    making.progress?.report(0, of: wanted)
     let table = DigestTable(rankCount: engine.ranks.count)
     // What is not made is the base's.
     let base = source.usesEngineWeights ? source.base : nil
     let nonFinite = WrittenWeights()
     let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
-    let (engine, file, old) = (engine, digests, base?.digests ?? digests)
-    try await Jobs.runDigested(jobs, workers: workers) { maker, job in
-      let memory: WeightMemory
-      do { memory = try WeightMemory(byteCount: job.byteCount) } catch {
-        // Of this weight alone; who asked wants to know what all of them need.
-        throw LiveWeightsError.outOfMemory(wanted: wanted, available: Processors.availableMemory, deletable: [])
-      }
-      return LiveWeightMaking(
-        maker: maker, program: job.program, source: source.weights, rank: engine.ranks[job.rank].plan.rank, memory: memory,
-        progress: progress
-      ) { digest, nonFiniteCount in
-        if nonFiniteCount > 0 {
-          nonFinite.add(
-            WrittenWeight(
-              rank: engine.ranks[job.rank].plan.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: nonFiniteCount))
-        }
-        table.set(rank: job.rank, name: job.name, digest)
-        // Equal digests say it is the engine's own; its bytes decide, because a lineage may be of another file.
-        if file[job.rank].weights[job.name] == digest, try memory.equals(job.name, of: engine.ranks[job.rank]) {
-          made.countUnchanged(rank: job.rank, name: job.name)
-        } else {
-          made.set(rank: job.rank, name: job.name, memory)
-        }
-      }
-    }
+    let old = base?.digests ?? digests
+    if let device = making.device { try await make(orders, on: device, making, table, made, nonFinite) }
+    try await make(jobs, from: source, making, table, made, nonFinite)
     let broken = RefitCheck.nonFiniteWarnings(nonFinite.ordered(engine.ranks.map(\.plan)), as: engine.pretrained.elementType)
     guard broken.isEmpty else { throw LiveWeightsError.nonFinite(broken) }
+    return Made(table: table, weights: made, digests: old, count: jobs.count + orders.count, kept: kept)
+  }
+
+  private struct Made {
+    let table: DigestTable
+    let weights: MadeTable
+    /// Of what was not made.
+    let digests: [RankDigest]
+    let count: Int
+    let kept: Int
+  }
+
+  /// With the lineage that a refit into a new directory would write.
+  private func finish(_ made: Made, _ prepared: Refitter.Prepared, from source: RefitSource) throws -> MadeWeights {
+    let old = made.digests
     var ranks: [RankDigest] = []
     for (index, file) in engine.ranks.enumerated() {
-      var weights = table.ordered(rank: index, file.plan.weights.keys)
+      var weights = made.table.ordered(rank: index, file.plan.weights.keys)
       for name in file.plan.weights.keys where weights[name] == nil { weights[name] = old[index].weights[name] }
       // In plan order, as the root digest wants it.
       var ordered: OrderedDictionary<String, String> = [:]
@@ -194,7 +202,7 @@ public struct LiveRefitter: Sendable {
       refitFrom: source, sourceDigest: try SourceFingerprint.of(source.path), parent: old.map(\.root))
     lineage.ranks = ranks
     return MadeWeights(
-      ranks: made.ranks, lineage: lineage, made: jobs.count - made.unchanged, unchanged: made.unchanged, kept: kept,
+      ranks: made.weights.ranks, lineage: lineage, made: made.count - made.weights.unchanged, unchanged: made.weights.unchanged, kept: made.kept,
       warnings: prepared.warnings)
   }
 
@@ -217,62 +225,5 @@ public struct LiveRefitter: Sendable {
           root: EngineWriter.rootDigest(planText: file.planText, weights: weights), weights: weights)
       }
     }
-  }
-}
-
-/// A weight on its way into memory.
-private struct LiveWeightMaking: DigestedJob {
-  let maker: WeightMaker
-  let program: RecipeProgram
-  let source: any WeightSource
-  let rank: Int
-  let memory: WeightMemory
-  let progress: ProgressCounter?
-  let done: (_ digest: String, _ nonFiniteCount: Int) throws -> Void
-  private var row = 0
-  private var offset = 0
-  private var nonFiniteCount = 0
-
-  init(
-    maker: WeightMaker, program: RecipeProgram, source: any WeightSource, rank: Int, memory: WeightMemory,
-    progress: ProgressCounter?, done: @escaping (_ digest: String, _ nonFiniteCount: Int) throws -> Void
-  ) {
-    self.maker = maker
-    self.program = program
-    self.source = source
-    self.rank = rank
-    self.memory = memory
-    self.progress = progress
-    self.done = done
-  }
-
-  mutating func next() throws -> UnsafeRawBufferPointer? {
-    try Task.checkCancellation()
-    guard let bytes = unsafe try maker.next(program, from: source, rank: rank, row: &row)?.bytes else { return nil }
-    unsafe nonFiniteCount += NonFinite.count(bytes, program)
-    unsafe memory.write(bytes, at: offset)
-    offset += bytes.count
-    progress?.add(bytes.count)
-    return unsafe bytes
-  }
-
-  func finish(digest: String) throws {
-    precondition(offset == memory.byteCount, "a recipe fills its weight")
-    try done(digest, nonFiniteCount)
-  }
-}
-
-extension WeightMemory {
-  /// Whether the engine's file holds the same bytes.
-  fileprivate func equals(_ name: String, of file: EngineFile) throws -> Bool {
-    guard let weight = file.plan.weights[name], file.contains(name) else { return false }
-    var offset = 0
-    var isEqual = true
-    unsafe try WeightMaker().read(weight.stored, name, from: file) { held in
-      let mine = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + held.count])
-      if isEqual, unsafe !sameBytes(mine, held) { isEqual = false }
-      offset += held.count
-    }
-    return isEqual
   }
 }

@@ -13,6 +13,11 @@ extension RefitSource {
   ///
   /// - Parameter running: Stands for the engine's own weights: a version of a running engine.
   public init(_ request: SourceRequest, for engine: EngineDirectory, on running: LiveBase? = nil) throws {
+    try self.init(request, for: engine, on: running, digestsLater: false)
+  }
+
+  /// - Parameter digestsLater: Leaves the adapters' digests to ``RefitSource/adapterDigests()``, which takes a second for each 2 GB.
+  init(_ request: SourceRequest, for engine: EngineDirectory, on running: LiveBase?, digestsLater: Bool) throws {
     var adapters = request.adapters
     let found = try FoundSource(at: request.path, for: request.role)
     let (kind, path) = (found.kind, found.path)
@@ -66,9 +71,10 @@ extension RefitSource {
         for rank in 0..<ranks { touched[rank].formUnion(adapted.touchedNames(rank: rank)) }
         source.weights = adapted
         source.warnings += adapted.warnings
+        source.adapterFiles.append(adapter)
         source.adapters.append(
           Lineage.Adapter(
-            path: adapterPath.string, digest: try Self.digest(adapter), scale: request.loraScale, trainedOn: trainedOn))
+            path: adapterPath.string, digest: digestsLater ? "" : try Self.digest(adapter), scale: request.loraScale, trainedOn: trainedOn))
       } catch let error as AdapterError {
         problems += error.problems.map { .adapter(path: error.path.string, Self.explained($0, adapterNames[given], model: source.model)) }
       } catch {
@@ -186,6 +192,9 @@ extension RefitSource {
       throw WeightSourceError(origin, .missing(names: [name]))
     }
   }
+
+  /// Of ``adapters``, in their order.
+  func adapterDigests() async throws -> [String] { try adapterFiles.map(Self.digest) }
 
   /// SHA-256 over the adapter's files, one after the other.
   private static func digest(_ adapter: LoRAAdapter) throws -> String {

@@ -20,6 +20,8 @@ public struct RefitSource: Sendable {
   public var model = ModelNames()
   /// Adapters that are put on, in their order; not those that the weights carry already.
   public var adapters: [Lineage.Adapter]
+  /// Those of them that were opened here.
+  var adapterFiles: [LoRAAdapter] = []
   /// What the source's files gave cause to say.
   public var warnings: [SourceWarning] = []
   /// Adapters that the weights of another engine carry already.

@@ -67,12 +67,12 @@ import SystemPackage
 
   private static func upload(_ file: FilePath, _ report: Report) throws {
     for part in try UploadMeasurement.startParts() { report.tell("\(part.what): \((part.seconds * 1e4).rounded() / 10) ms") }
-    for (workers, lanes, size) in [(4, 2, 2), (6, 2, 2), (8, 2, 1), (8, 2, 2), (8, 2, 4), (8, 3, 2), (10, 2, 2), (12, 2, 1), (12, 2, 2), (14, 2, 2)] {
+    for (workers, more, size) in [(4, 4, 2), (8, 8, 2), (12, 12, 2), (14, 4, 2), (14, 8, 2), (14, 14, 2), (14, 28, 2), (14, 14, 1), (14, 4, 4), (14, 14, 4)] {
       for maps in [false, true] {
         var rates: [Double] = []
-        for _ in 0..<3 { rates.append(try UploadMeasurement.rate(of: file, workers: workers, lanes: lanes, byteCount: size << 20, maps: maps) / 1e9) }
+        for _ in 0..<3 { rates.append(try UploadMeasurement.rate(of: file, workers: workers, moreBuffers: more, byteCount: size << 20, maps: maps) / 1e9) }
         report.tell(
-          "\(workers) threads, \(lanes) buffers of \(size) MiB each, \(maps ? "mapped" : "read"): "
+          "\(workers) threads, \(workers + more) buffers of \(size) MiB, \(maps ? "mapped" : "read"): "
             + rates.map { "\(($0 * 10).rounded() / 10)" }.joined(separator: ", ") + " GB/s")
       }
     }

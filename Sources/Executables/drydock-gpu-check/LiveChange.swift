@@ -57,15 +57,19 @@ struct LiveChange {
   }
 
   private static let streams = 8
+  private static var workers: Int { max(1, Processors.count - 2) }
 
   func run() async throws {
     report.tell("live changes of \(name)")
     let path = try await models.build(try models.write(shape, "model", seed: 1), "cuda", models.cuda)
     models.scratch.remove("model")
-    let other = try models.write(shape, "other", seed: 2)
+    let other = models.scratch("other")
+    try shape.writePublished(other, seed: 2)
+    // The processor makes the weights of this one.
+    let otherEngine = try await models.build(other, "other-engine", models.cuda)
     let adapter = models.scratch("adapter")
     try Adapter(shape: shape).write(adapter, seed: 3)
-    defer { for name in ["other", "cuda", "adapter"] { models.scratch.remove(name) } }
+    defer { for name in ["other", "other-engine", "cuda", "adapter"] { models.scratch.remove(name) } }
     let directory = try EngineDirectory(path)
     var options = ExecutorOptions()
     options.maximumSequences = 64
@@ -77,13 +81,15 @@ struct LiveChange {
     report.tell("opened in \(milliseconds(.now - opening)) ms")
     let executor = TimedExecutor(engine)
     let loop = try EngineLoop(executor: executor)
-    let live = try LiveWeights(engine: engine, loop: loop, refitter: try await LiveRefitter(directory), workers: max(1, Processors.count - 2))
+    let refitter = try await LiveRefitter(directory)
+    let live = try LiveWeights(engine: engine, loop: loop, refitter: refitter, workers: Self.workers)
     let first = live.log.current
 
     // What each version answers, alone.
     var wanted: [String: [[Int32]]] = [first: try await answers(loop)]
-    let made = try await prepare(LiveSource(path: other.string), live, executor, "all weights, nothing running")
+    let made = try await prepare(LiveSource(path: other.string), live, executor, "all weights of a published model, nothing running")
     let adapted = try await prepare(LiveSource(path: adapter.string), live, executor, "an adapter, nothing running")
+    try await compare(live, refitter, made, try EngineDirectory(otherEngine), adapted, adapter)
     for version in [made, adapted] {
       try await live.activate(version)
       wanted[version] = try await answers(loop)
@@ -93,13 +99,32 @@ struct LiveChange {
       try await answers(loop) == wanted[first] && wanted[made] != wanted[first] && wanted[adapted] != wanted[first],
       "\(name): answers of two versions differ from the first's, and undoing gives those again")
 
-    try await underLoad(live, loop, executor, wanted, [made, adapted], other)
+    try await underLoad(
+      live, loop, executor, wanted, [made, adapted],
+      [("all weights of a published model", other), ("all weights of an engine", otherEngine), ("an adapter", adapter)])
     try await gaps(live, loop, executor, [adapted, made])
     if shape.hidden > 1000 { try await refusal(live, other) }  // smaller ones always fit
     await loop.stop(drain: false)
   }
 
   // MARK: Steps of the check
+
+  /// Whether what the card made has the digests of what the processor makes.
+  private func compare(
+    _ live: LiveWeights, _ refitter: LiveRefitter, _ made: String, _ engine: EngineDirectory, _ adapted: String, _ adapter: FilePath
+  ) async throws {
+    let versions = await live.overview().versions
+    func digests(_ name: String) -> [RankDigest] { versions.first { $0.name == name }?.digests ?? [] }
+    let built = try Lineage(directory: engine.path)?.ranks ?? []
+    report.check(
+      !built.isEmpty && digests(made).map(\.weights) == built.map(\.weights),
+      "\(name): digests of \(built.first?.weights.count ?? 0) weights that the card made are those of the engine that the processor built")
+    let start = ContinuousClock.now
+    let host = try await refitter.make(LiveSource(path: adapter.string), workers: Self.workers)
+    report.check(
+      host.lineage.ranks == digests(adapted),
+      "\(name): so are those with the adapter, which the processor makes in \(milliseconds(.now - start)) ms")
+  }
 
   private func answers(_ loop: EngineLoop) async throws -> [[Int32]] {
     var found: [[Int32]] = []
@@ -122,7 +147,8 @@ struct LiveChange {
 
   /// Streams ask one thing after the other while weights change: each answer is one version's.
   private func underLoad(
-    _ live: LiveWeights, _ loop: EngineLoop, _ executor: TimedExecutor, _ wanted: [String: [[Int32]]], _ versions: [String], _ other: FilePath
+    _ live: LiveWeights, _ loop: EngineLoop, _ executor: TimedExecutor, _ wanted: [String: [[Int32]]], _ versions: [String],
+    _ sources: [(what: String, path: FilePath)]
   ) async throws {
     let streams = Streams(loop, vocabulary: shape.vocabulary)
     let log = live.log
@@ -135,11 +161,24 @@ struct LiveChange {
         try await live.undo()
       }
       // What is deleted is made again, beside the streams.
-      try await live.delete(versions[0])
-      let again = try await prepare(LiveSource(path: other.string), live, executor, "all weights, \(Self.streams) streams running")
-      try await live.activate(again)
-      try await Task.sleep(for: .milliseconds(300))
-      try await live.undo()
+      for version in versions { try await live.delete(version) }
+      for round in 1...3 {
+        for source in sources {
+          try await Task.sleep(for: .milliseconds(200))
+          let again = try await prepare(LiveSource(path: source.path.string), live, executor, "\(source.what), \(Self.streams) streams running")
+          if round == 3 {
+            try await live.activate(again)
+            try await Task.sleep(for: .milliseconds(300))
+            try await live.undo()
+          }
+          let step = executor.count
+          try await live.delete(again)
+          try await Task.sleep(for: .milliseconds(100))
+          report.tell("\(name): steps while it is deleted at most \(rounded(executor.gaps(step + 1..<executor.count + 1).max() ?? 0)) ms")
+        }
+      }
+      _ = try await live.prepare(LiveSource(path: sources[0].path.string))
+      _ = try await live.prepare(LiveSource(path: sources[2].path.string))
       streams.end()
       return try await group.reduce(0, +)
     }

@@ -85,10 +85,46 @@ struct ModelShape {
   }
 
   /// A checkpoint of random numbers.
-  func write(_ directory: FilePath, seed: UInt64) throws {
+  func write(_ directory: FilePath, seed: UInt64) throws { try write(directory, "rank0.safetensors", config, tensors, seed: seed) }
+
+  /// The same as a model is published: rows of bfloat16, a tensor for each product.
+  func writePublished(_ directory: FilePath, seed: UInt64) throws { try write(directory, "model.safetensors", publishedConfig, publishedTensors, seed: seed) }
+
+  private var publishedConfig: JSONValue {
+    [
+      "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16", "vocab_size": .int(vocabulary),
+      "hidden_size": .int(hidden), "num_hidden_layers": .int(layers), "num_attention_heads": .int(heads),
+      "num_key_value_heads": .int(keyValueHeads), "head_dim": .int(headSize), "intermediate_size": .int(intermediate), "hidden_act": "silu",
+      "rms_norm_eps": .double(1e-5), "rope_theta": .double(10000), "max_position_embeddings": .int(positions),
+      "tie_word_embeddings": .bool(sharesEmbedding), "attention_bias": .bool(hasBiases), "mlp_bias": .bool(hasBiases),
+    ]
+  }
+
+  private var publishedTensors: [(name: String, shape: [Int], isNorm: Bool)] {
+    var list: [(String, [Int], Bool)] = [("model.embed_tokens.weight", [vocabulary, hidden], false)]
+    let queries = heads * headSize, keys = keyValueHeads * headSize
+    for layer in 0..<layers {
+      let prefix = "model.layers.\(layer)."
+      for (name, rows, columns) in [
+        ("self_attn.q_proj", queries, hidden), ("self_attn.k_proj", keys, hidden), ("self_attn.v_proj", keys, hidden), ("self_attn.o_proj", hidden, queries),
+        ("mlp.gate_proj", intermediate, hidden), ("mlp.up_proj", intermediate, hidden), ("mlp.down_proj", hidden, intermediate),
+      ] {
+        list.append((prefix + name + ".weight", [rows, columns], false))
+        if hasBiases { list.append((prefix + name + ".bias", [rows], false)) }
+      }
+      for name in ["input_layernorm.weight", "post_attention_layernorm.weight"] { list.append((prefix + name, [hidden], true)) }
+    }
+    list.append(("model.norm.weight", [hidden], true))
+    if !sharesEmbedding { list.append(("lm_head.weight", [vocabulary, hidden], false)) }
+    return list
+  }
+
+  private func write(
+    _ directory: FilePath, _ name: String, _ config: JSONValue, _ tensors: [(name: String, shape: [Int], isNorm: Bool)], seed: UInt64
+  ) throws {
     Scratch(directory).make()
     try AtomicFile.write(directory.appending("config.json"), bytes: Array(config.serialized().utf8))
-    let file = try WritableFile(creating: directory.appending("rank0.safetensors"))
+    let file = try WritableFile(creating: directory.appending(name))
     let writer = try SafetensorsWriter(
       file: file, tensors: tensors.map { ($0.name, TensorDescription(shape: $0.shape, elementType: .bfloat16)) })
     // Numbers of about 1 / √inputs; a table of them that is read from another place for each row keeps this fast.

@@ -126,7 +126,7 @@ public actor LiveWeights {
     var made: MadeWeights
     let room = engine.freeWeightByteCount
     do {
-      made = try await refitter.make(source, on: base, workers: workers, room: room, progress: progress)
+      made = try await refitter.make(source, on: base, workers: workers, room: room, device: engine.weightDevice, progress: progress)
     } catch LiveWeightsError
       .carriesAdapter(let name, let adapters, _)
     {
@@ -175,7 +175,9 @@ public actor LiveWeights {
       for (name, memory) in made.ranks[rank] {
         for version in versions {
           guard let other = version.made?.ranks[rank][name],
-            version.digests[rank].weights[name] == made.lineage.ranks[rank].weights[name], other.isEqual(to: memory)
+            version.digests[rank].weights[name] == made.lineage.ranks[rank].weights[name],
+            // A device's digests are of the very bytes that it holds.
+            memory.device != nil && other.device != nil || other.isEqual(to: memory)
           else { continue }
           made.ranks[rank][name] = other
           break

@@ -16,6 +16,7 @@ package struct KernelProgram: Sendable, Hashable {
   }
 
   package static let rows = KernelProgram("rows", ["rows.cu"])
+  static let weights = KernelProgram("weights", ["weights.cu"])
   static let linear = KernelProgram("linear", ["panels.cu", "linear.cu"])
   static let linearRow = KernelProgram("linear_row", ["panels.cu", "linear_row.cu"])
   package static let attention = KernelProgram("attention", ["heads.cu", "attention.cu"], knowsHeads: true)
@@ -32,7 +33,7 @@ package struct KernelProgram: Sendable, Hashable {
   ///
   /// - Parameter architecture: Such as `sm_90a`.
   package static func all(for architecture: String) -> [KernelProgram] {
-    let base = [linear, attentionRow, attention, linearRow, rows]
+    let base = [linear, attentionRow, attention, linearRow, rows, weights]
     return architecture == "sm_90a" ? [attentionPrompt] + base + linearWide : base
   }
 

@@ -38,7 +38,7 @@ import CUDAKernels
 /// The kernels of `CUDAKernels`, loaded for one card.
 @safe final class Kernels: Sendable {
   private let modules: [KernelProgram: Module]
-  let embed, norm, pack, gated, add, select, choose, turn, attend, attendRow, attendRowSplits, merge, tile, read: Kernel
+  let embed, norm, pack, gated, add, select, choose, turn, attend, attendRow, attendRowSplits, merge, tile, read, make, digest: Kernel
   /// Of many rows of a sequence; nil where the card or the size of heads does not allow it.
   let attendPrompt: Kernel?
   /// Products, by name.
@@ -58,6 +58,7 @@ import CUDAKernels
     (embed, norm, pack) = (try find("dk_embed", in: .rows), try find("dk_norm", in: .rows), try find("dk_pack", in: .rows))
     (gated, add, select) = (try find("dk_gated", in: .rows), try find("dk_add", in: .rows), try find("dk_select", in: .rows))
     (choose, read) = (try find("dk_choose", in: .rows), try find("dk_read", in: .rows))
+    (make, digest) = (try find("dk_make", in: .weights), try find("dk_digest", in: .weights))
     (turn, attend, merge) = (try find("dk_turn", in: .attention), try find("dk_attend", in: .attention), try find("dk_merge", in: .attention))
     attendRow = try find("dk_attend_row", in: .attentionRow)
     attendRowSplits = try find("dk_attend_row_splits", in: .attentionRow)

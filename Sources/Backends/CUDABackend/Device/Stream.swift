@@ -1,13 +1,22 @@
 import CUDADriver
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// Work of a card in order. The calling thread must use the card (``Device/use()``).
 @safe final class Stream: @unchecked Sendable {  // its owner uses it from one thread at a time
   private let device: Device
   private let stream: dk_cuda_stream
 
-  init(_ device: Device) throws(CUDAError) {
+  /// - Parameter isUrgent: Its kernels get room before those of streams that are not.
+  init(_ device: Device, isUrgent: Bool = false) throws(CUDAError) {
     var stream: dk_cuda_stream?
-    try check(unsafe dk_cuda_make_stream(&stream), "making a stream")
+    try check(unsafe dk_cuda_make_stream(&stream, isUrgent ? 1 : 0), "making a stream")
     guard let stream = unsafe stream else { throw CUDAError("the NVIDIA driver gives no stream") }
     unsafe self.stream = unsafe stream
     self.device = device
@@ -41,6 +50,9 @@ import CUDADriver
   func wait() throws(CUDAError) { try check(unsafe dk_cuda_wait(stream), "waiting for \(device.name)") }
 
   func record(_ event: Event) throws(CUDAError) { try check(unsafe dk_cuda_record(event.event, stream), "recording an event") }
+
+  /// What comes later here waits for another stream's event.
+  func follow(_ event: Event) throws(CUDAError) { try check(unsafe dk_cuda_follow(stream, event.event), "waiting for an event") }
 
   /// Seconds that the card takes for what `work` launches.
   func time(_ work: () throws(CUDAError) -> Void) throws(CUDAError) -> Double {
@@ -89,7 +101,7 @@ import CUDADriver
 }
 
 /// A place in a stream.
-@safe final class Event {
+@safe final class Event: @unchecked Sendable {  // recorded by one thread at a time
   let event: dk_cuda_event
   private let device: Device
   /// - Parameter sleeps: Who waits for it leaves the processor to others; it keeps no time then.
@@ -106,4 +118,16 @@ import CUDADriver
   }
   /// Until the card has come there; at once where it was never recorded.
   func wait() throws(CUDAError) { try check(unsafe dk_cuda_wait_for_event(event), "waiting for \(device.name)") }
+
+  /// Whether the card has come there; true where it was never recorded.
+  var isDone: Bool {
+    get throws(CUDAError) {
+      let code = unsafe dk_cuda_query_event(event)
+      if code == Int32(DK_CUDA_NOT_READY) { return false }
+      try check(code, "waiting for \(device.name)")
+      return true
+    }
+  }
+  /// Waits in naps of some 50 µs, which leaves the processor to others and wakes up sooner than the driver's own sleep.
+  func nap() throws(CUDAError) { while try !isDone { _ = usleep(20) } }
 }

@@ -4,10 +4,10 @@ package import SystemPackage
 
 /// For `drydock-gpu-check`: how fast files reach a card, and what happens when its memory is full.
 package enum UploadMeasurement {
-  /// Bytes a second of a whole file, with so many threads, each with so many buffers of so many bytes.
+  /// Bytes a second of a whole file, with so many threads and so many more buffers of so many bytes.
   ///
   /// - Parameter maps: Reads a mapping of the file rather than the file.
-  package static func rate(of path: FilePath, workers: Int, lanes: Int, byteCount: Int, maps: Bool) throws -> Double {
+  package static func rate(of path: FilePath, workers: Int, moreBuffers: Int, byteCount: Int, maps: Bool) throws -> Double {
     let device = try Device()
     let file = try ReadableFile(path)
     let mapping = try MappedFile(file)
@@ -18,7 +18,7 @@ package enum UploadMeasurement {
         guard maps else { return try unsafe file.read(at: offset, into: buffer) }
         unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(start: mapping.baseAddress + offset, count: buffer.count))
       }, name: "a file")
-    let upload = try Upload(device, Upload.Shape(workers: workers, lanes: lanes, byteCount: byteCount))
+    let upload = try Upload(device, Upload.Shape(workers: workers, moreBuffers: moreBuffers, byteCount: byteCount))
     let time = try ContinuousClock().measure { try upload([run]) }
     return Double(file.byteCount) / (time / .seconds(1))
   }

@@ -2,7 +2,7 @@ import CUDADriver
 import Engines
 import Synchronization
 
-/// Copies to the card what was made for a version of weights, each memory once however many versions have it.
+/// Copies to the card what the processor made for a version of weights, each memory once however many versions have it.
 final class VersionUpload: Sendable {
   private struct Weak { weak var version: CUDAWeights? }
   private let device: Device
@@ -18,7 +18,10 @@ final class VersionUpload: Sendable {
     var offsets: [(name: String, host: WeightMemory, offset: Int)] = []
     var byteCount = 0
     for (name, host) in made.sorted(by: { $0.key < $1.key }) {
-      if let shared = known.lazy.compactMap({ $0.made[name] }).first(where: { $0.host === host }) {
+      if let weight = host.device as? CUDAMadeWeight {
+        precondition(weight.isOn(upload), "\(name): made by another engine")
+        found[name] = MadeWeight(host: host, memory: weight.memory, offset: weight.offset)
+      } else if let shared = known.lazy.compactMap({ $0.made[name] }).first(where: { $0.host === host }) {
         found[name] = shared
       } else {
         offsets.append((name, host, byteCount))

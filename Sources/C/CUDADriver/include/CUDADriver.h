@@ -63,13 +63,17 @@ int32_t dk_cuda_free_host(void *pointer);
 int32_t dk_cuda_copy_in(dk_cuda_pointer to, const void *from, size_t count, dk_cuda_stream stream);
 int32_t dk_cuda_copy_out(void *to, dk_cuda_pointer from, size_t count, dk_cuda_stream stream);
 
-/* One that does not wait for others. */
-int32_t dk_cuda_make_stream(dk_cuda_stream *stream);
+/* One that does not wait for others. Blocks of kernels on urgent ones are given room before those on others. */
+int32_t dk_cuda_make_stream(dk_cuda_stream *stream, int32_t is_urgent);
 int32_t dk_cuda_destroy_stream(dk_cuda_stream stream);
 int32_t dk_cuda_wait(dk_cuda_stream stream);
 
 /* One that sleeps lets who waits for it sleep, and keeps no time. */
 int32_t dk_cuda_make_event(dk_cuda_event *event, int32_t sleeps);
+/* What comes later in a stream waits for the event. */
+int32_t dk_cuda_follow(dk_cuda_stream stream, dk_cuda_event event);
+/* 0: the device has come there; DK_CUDA_NOT_READY: not yet. */
+int32_t dk_cuda_query_event(dk_cuda_event event);
 int32_t dk_cuda_wait_for_event(dk_cuda_event event);
 int32_t dk_cuda_destroy_event(dk_cuda_event event);
 int32_t dk_cuda_record(dk_cuda_event event, dk_cuda_stream stream);

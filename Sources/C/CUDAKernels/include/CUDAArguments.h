@@ -177,4 +177,55 @@ typedef struct {
   dk_address count;
 } dk_read_arguments;
 
+/* What is added to a weight: scale * up . down, a sum over `rank` in order, each product and sum rounded to f32. */
+typedef struct {
+  dk_address up, down; /* f32 [rows from first_row on, rank]; f32 [rank, columns] */
+  int rank;
+  float scale;
+} dk_low_rank;
+
+enum {
+  DK_CUDA_LEAF_BYTES = 65536,  /* of a leaf of a digest */
+  DK_CUDA_LEAF_BLOCKS = 1024,
+  DK_CUDA_MAKE_THREADS = 256,
+  DK_CUDA_DIGEST_THREADS = 128,
+  DK_CUDA_MOST_LOW_RANK = 4    /* changes that dk_make adds */
+};
+/* How numbers are stored that a weight is made of. */
+enum { DK_CUDA_BF16, DK_CUDA_F16, DK_CUDA_F32 };
+
+/* dk_make: rows of a weight in bfloat16, of numbers as they are stored. Each is taken as f32, rounded to bfloat16 where `rounds`, gets the offset, then
+ * each change in order, then the constant, in f32, and is rounded to nearest even; where nothing is to be done bits stay. */
+typedef struct {
+  dk_address source;     /* row-major [.., columns], or the panels of a weight in bfloat16 */
+  dk_address output;     /* the weight: row-major, or panel16x2 */
+  dk_address bad;        /* u32 that counts results that are NaN or infinite */
+  dk_low_rank changes[DK_CUDA_MOST_LOW_RANK];
+  int change_count;
+  int type;              /* of the source, DK_CUDA_BF16 and so on */
+  int has_source_panels; /* the source is panel16x2 */
+  int has_panels;        /* the output is */
+  int source_row;        /* of the source, that makes first_row */
+  int first_row, rows;   /* of the output */
+  int zero_rows;         /* more rows behind those, which get zeros: those that fill up the last panel */
+  int columns;
+  int rounds, adds_offset, adds_constant;
+  float offset, constant;
+} dk_make_arguments;
+
+/* Bytes whose leaves are hashed. */
+typedef struct {
+  dk_address bytes, count; /* at a multiple of 16; how many */
+  dk_address first_leaf;   /* leaves of all runs before it */
+} dk_digest_run;
+
+/* dk_digest: SHA-256 of each leaf of 64 KiB, the last of a run as long as it is, 32 bytes each as the standard writes them. A thread a leaf. A launch
+ * takes some of a leaf's blocks of 64 bytes, those of one of 64 KiB 1024, and leaves the eight words between in the digest's place. */
+typedef struct {
+  dk_address runs, leaves; /* dk_digest_run [run_count]; u8 [leaf_count, 32] */
+  dk_address leaf_count;
+  int run_count;
+  int first_block, block_count;
+} dk_digest_arguments;
+
 #endif

@@ -1,0 +1,1 @@
+../../LiveTests/Support/SmallAdapter.swift
