@@ -104,7 +104,7 @@ extension DriverTests {
         try await compare("two adapters", LiveSource(SourceRequest(adapter, adapters: [second], loraScale: 0.3)), refitter, opened)
         func base(_ made: MadeWeights) -> LiveBase { LiveBase(version: "other", ranks: made.ranks, digests: made.lineage.ranks, lineage: made.lineage) }
         let both = try await compare(
-          "an adapter on a version", LiveSource(path: adapter.string, baseVersion: "other"), refitter, opened,
+          "an adapter on a version", LiveSource(SourceRequest(adapter), baseVersion: "other"), refitter, opened,
           on: (base(whole.host), base(whole.device)))
         // Whatever made them, versions answer alike.
         var answers: [[Float]] = []
@@ -132,10 +132,10 @@ extension DriverTests {
       let refitter = try await LiveRefitter(try EngineDirectory(life.directory("engine")))
       let adapter = try SmallAdapter.write(model, life.directory, "adapter", seed: 7)
       // More adapters than a kernel adds.
-      let more = try (0..<4).map { try SmallAdapter.write(model, life.directory, "more-\($0)", seed: 20 + UInt64($0)).string }
+      let more = try (0..<4).map { try SmallAdapter.write(model, life.directory, "more-\($0)", seed: 20 + UInt64($0)) }
       let opened = try open(try EngineDirectory(life.directory("engine")))
-      let host = try await refitter.make(LiveSource(path: adapter.string, adapters: more), workers: 2)
-      let device = try await refitter.make(LiveSource(path: adapter.string, adapters: more), workers: 2, device: opened.weightDevice)
+      let host = try await refitter.make(LiveSource(SourceRequest(adapter, adapters: more)), workers: 2)
+      let device = try await refitter.make(LiveSource(SourceRequest(adapter, adapters: more)), workers: 2, device: opened.weightDevice)
       #expect(device.lineage.ranks == host.lineage.ranks && device.ranks[0].values.allSatisfy { $0.device == nil })
       #expect(problem == nil)
     }
