@@ -22,7 +22,7 @@ struct Adapter {
     Scratch(directory).make()
     let modules = products.compactMap { $0.name.split(separator: ".").last.map { JSONValue.string(String($0)) } }
     let config: JSONValue = [
-      "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": .int(rank), "lora_alpha": .int(rank), "bias": "none", "lora_dropout": .double(0),
+      "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": .int(rank), "lora_alpha": .double(Double(rank) * 1.3), "bias": "none", "lora_dropout": .double(0),
       "fan_in_fan_out": .bool(false), "target_modules": .array(modules),
     ]
     try AtomicFile.write(directory.appending("adapter_config.json"), bytes: Array(config.serialized().utf8))
