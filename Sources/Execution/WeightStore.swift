@@ -12,7 +12,7 @@ public protocol WeightStore: AnyObject, Sendable {
   ///
   /// May be called beside a running step: nothing of it is in use before ``activate(_:)``.
   /// - Parameter made: For each rank, weights of this engine's plan by name, as the plan stores them, in host memory or of ``weightDevice``.
-  /// - Throws: ``LiveWeightsError/outOfDeviceMemory(wanted:available:deletable:)`` where a device has not the memory, and anything else.
+  /// - Throws: `LiveWeightsError/outOfDeviceMemory(wanted:available:deletable:)` where a device has not the memory, and anything else.
   func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion
 
   /// Bytes that more versions may take of a device's memory; nil where a version is the host memory that it was made in.

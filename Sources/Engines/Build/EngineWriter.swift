@@ -21,7 +21,7 @@ enum Disposition: Sendable, Equatable {
 public struct RankDigest: Sendable, Equatable {
   /// Name of the rank file, such as `rank0.engine`.
   public var file: String
-  /// Over the plan and the digests of all weights, see ``EngineWriter/rootDigest(planText:weights:)``.
+  /// Over the plan and the digests of all weights, see `EngineWriter/rootDigest(planText:weights:)`.
   public var root: String
   /// By engine name, in plan order: see ``DigestKind``.
   public var weights: OrderedDictionary<String, String>

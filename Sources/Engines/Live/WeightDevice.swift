@@ -3,7 +3,7 @@ public import WeightSources
 
 /// A device that makes weights by itself, of numbers as they are stored: what is sent to it, and what it has already.
 ///
-/// The bytes are those that ``WeightMaker`` makes, and so are the digests, which are of the bytes that the device holds.
+/// The bytes are those that `WeightMaker` makes, and so are the digests, which are of the bytes that the device holds.
 public protocol WeightDevice: AnyObject, Sendable {
   /// Whether it can; what it cannot is made by the processor.
   func canMake(_ order: WeightOrder) -> Bool

@@ -78,7 +78,7 @@ public struct PlannedWeight: Sendable, Hashable {
   public var role: WeightRole
   /// Whether a refit may change it. An absent weight may always be filled.
   public var isRefittable: Bool
-  /// How it is made; ends in ``Recipe/pack(_:_:)`` of ``layout``.
+  /// How it is made; ends in `Recipe/pack(_:_:)` of ``layout``.
   public var recipe: Recipe
 
   /// As the engine file's header declares it.

@@ -16,7 +16,7 @@ public protocol CompletionEngine: Sendable {
   var memoryReadRate: Double? { get }
 
   /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
-  /// - Throws: ``WorkBudget/Exceeded`` soon after the budget is spent.
+  /// - Throws: `WorkBudget/Exceeded` soon after the budget is spent.
   func tokenize(_ text: String, addSpecialTokens: Bool, budget: WorkBudget) throws -> [Int32]
   func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String
   /// The bytes one token stands for; part of a character where the token is one.

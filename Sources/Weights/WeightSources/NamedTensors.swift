@@ -14,7 +14,7 @@ public protocol NamedTensors: Sendable {
   /// What the author calls the tensor, for messages: the name itself, unless ``names`` are translated.
   func spelling(of name: String) -> String
 
-  /// Whether tensors are stored with their rules' offsets added, as GGUF files have them; see ``TensorRule/offset``.
+  /// Whether tensors are stored with their rules' offsets added, as GGUF files have them; see `TensorRule/offset`.
   var holdsOffsets: Bool { get }
 
   /// Whether they are of a GGUF file, whose settings have other names, and which may hold no tensor that its model lacks.

@@ -17,7 +17,7 @@ public protocol WeightSource: Sendable {
   func description(of name: String, rank: Int) -> TensorDescription?
 
   /// How the tensor's numbers are kept, or nil where the rank has no such tensor. Of an encoded weight, `name` is that of
-  /// its codes, and its other parts are tensors of their own (``CodedPart/name(of:)``).
+  /// its codes, and its other parts are tensors of their own (`CodedPart/name(of:)`).
   func scheme(of name: String, rank: Int) -> NumberScheme?
 
   /// Writes rows `rows` of dimension 0 (a vector has one row per element), in the described element type.

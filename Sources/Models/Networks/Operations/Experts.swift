@@ -6,7 +6,7 @@ import Schemes
 ///
 /// `mlpₑ(x) = downₑ · (f(gateₑ · x) * (upₑ · x))`. Weights are stacks of matrices, an expert's below the one's before: `fused` has for
 /// each expert the rows `[upₑ ; gateₑ]`, `[count · 2 · I, input width]`, and `down` `[count · output width, I]`. A matrix begins where a
-/// panel does, so its number of rows is a multiple of ``WeightLayout/panelRows``.
+/// panel does, so its number of rows is a multiple of `WeightLayout/panelRows`.
 ///
 /// Where experts are spread over ranks, each has those from `first` on, and the ranks' outputs are summed afterwards.
 ///
