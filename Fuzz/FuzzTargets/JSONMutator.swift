@@ -22,10 +22,10 @@ struct JSONMutator {
     switch value {
     case .object(var members) where !members.isEmpty && random.next(8) != 0:
       let place = random.next(members.count)
-      let (key, old) = members.elements[place]
+      let (key, old) = members[place]
       switch random.next(12) {
       case 0: members.removeValue(forKey: key)
-      case 1: members[key] = members.elements[random.next(members.count)].value
+      case 1: members[key] = members[random.next(members.count)].value
       case 2:  // under another name
         members.removeValue(forKey: key)
         members[random.next(2) == 0 ? key + "x" : Self.words[random.next(Self.words.count)]] = old
