@@ -138,7 +138,7 @@ let package = Package(
         "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "Threads", "JSON", "Tensors", "TestSupport", system,
       ]),
       // NVIDIA's driver in host memory.
-      .target(name: "CUDADouble", dependencies: ["CUDAKernels"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
+      .target(name: "CUDADouble", dependencies: ["CUDAKernels", "CSHA256"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
       tests("CUDABackendTests", [
         "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
       ]),

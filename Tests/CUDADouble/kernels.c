@@ -1,5 +1,6 @@
 /* What the CUDA kernels compute, one element after the other, in the arithmetic that docs/cuda.md describes but for the roundings
  * inside a link of 16 products. The order of keys and values in a block is the double's own: nobody else reads it. */
+#include "CSHA256.h"
 #include "CUDAArguments.h"
 #include "state.h"
 
@@ -469,31 +470,6 @@ static void make(const struct launch *l) {
     }
 }
 
-/* SHA-256, as FIPS 180-4 has it. */
-static void compress(uint32_t *h, const uint8_t *block) {
-  static const uint32_t k[64] = {
-      0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-      0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-      0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-      0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-      0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-      0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-#define TURNED(x, n) ((x) >> (n) | (x) << (32 - (n)))
-  uint32_t w[64], s[8];
-  for (int i = 0; i < 16; i++) w[i] = (uint32_t)block[4 * i] << 24 | block[4 * i + 1] << 16 | block[4 * i + 2] << 8 | block[4 * i + 3];
-  for (int i = 16; i < 64; i++)
-    w[i] = w[i - 16] + w[i - 7] + (TURNED(w[i - 15], 7) ^ TURNED(w[i - 15], 18) ^ w[i - 15] >> 3) +
-           (TURNED(w[i - 2], 17) ^ TURNED(w[i - 2], 19) ^ w[i - 2] >> 10);
-  memcpy(s, h, sizeof s);
-  for (int i = 0; i < 64; i++) {
-    const uint32_t t1 = s[7] + (TURNED(s[4], 6) ^ TURNED(s[4], 11) ^ TURNED(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
-    const uint32_t t2 = (TURNED(s[0], 2) ^ TURNED(s[0], 13) ^ TURNED(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += t1, s[0] = t1 + t2;
-  }
-  for (int i = 0; i < 8; i++) h[i] += s[i];
-}
-
 /* Each launch takes its blocks and leaves the words between where the digest will be, as the kernel does. */
 static void digest(const struct launch *l) {
   ARGUMENT(dk_digest);
@@ -511,7 +487,8 @@ static void digest(const struct launch *l) {
       }
       if (runs[i].bytes % 16) double_note("%s: not aligned to 16 bytes", l->name);
       ROWS(const uint8_t, bytes, runs[i].bytes + start, count, read);
-      for (uint64_t b = a.first_block; b < end && b < blocks; b++) compress(h, bytes + b * 64);
+      const uint64_t whole = end < blocks ? end : blocks;
+      if ((uint64_t)a.first_block < whole) sha256_compress(false, h, bytes + a.first_block * 64, (int64_t)(whole - a.first_block));
       const int is_end = blocks < end || end >= DK_CUDA_LEAF_BLOCKS;
       if (is_end) {
         uint8_t last[128] = {0};
@@ -519,7 +496,7 @@ static void digest(const struct launch *l) {
         memcpy(last, bytes + blocks * 64, rest);
         last[rest] = 0x80;
         for (int j = 0; j < 8; j++) last[size - 1 - j] = (uint8_t)(count * 8 >> 8 * j);
-        for (uint64_t b = 0; b < size; b += 64) compress(h, last + b);
+        sha256_compress(false, h, last, (int64_t)size / 64);
       }
       ROWS(uint32_t, to, a.leaves + leaf * 32, 8, write);
       for (int j = 0; j < 8; j++) to[j] = is_end ? __builtin_bswap32(h[j]) : h[j];

@@ -20,9 +20,9 @@ struct Unmeasured: PlanTarget {
   func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { target.linearLayout(scheme) }
   func cacheElementType(_ elementType: ElementType) -> ElementType { target.cacheElementType(elementType) }
   func obstacles(to plan: Plan) -> [String] { target.obstacles(to: plan) }
-  func hasKernels(for tactics: LinearTactics) -> Bool { target.hasKernels(for: tactics) }
-  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "first", prefill: "first")
+  func hasKernels(for tactics: KernelTactics) -> Bool { target.hasKernels(for: tactics) }
+  func measure(_ problem: KernelProblem) -> KernelTactics {
+    KernelTactics(problem, decode: "first", prefill: "first")
   }
 }
 

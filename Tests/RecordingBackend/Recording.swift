@@ -31,9 +31,9 @@ public struct RecordingTarget: PlanTarget {
   }
   public func cacheElementType(_ elementType: ElementType) -> ElementType { elementType == .float32 ? .float32 : .bfloat16 }
   public func obstacles(to plan: Plan) -> [String] { [] }
-  public func hasKernels(for tactics: LinearTactics) -> Bool { tactics.decode == "only" && tactics.prefill == "only" }
-  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "only", prefill: "only")
+  public func hasKernels(for tactics: KernelTactics) -> Bool { tactics.decode == "only" && tactics.prefill == "only" }
+  public func measure(_ problem: KernelProblem) -> KernelTactics {
+    KernelTactics(problem, decode: "only", prefill: "only")
   }
 }
 

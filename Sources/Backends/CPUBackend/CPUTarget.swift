@@ -29,13 +29,13 @@ public struct CPUTarget: PlanTarget {
   /// wants exact answers.
   public func cacheElementType(_ elementType: ElementType) -> ElementType { elementType == .float32 ? .float32 : .bfloat16 }
 
-  public func hasKernels(for tactics: LinearTactics) -> Bool {
-    TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.scheme)).contains(tactics.prefill)
+  public func hasKernels(for tactics: KernelTactics) -> Bool {
+    TacticNames.decode(isa).contains(tactics.decode) && TacticNames.prefill(isa, dk_type(tactics.problem.scheme)).contains(tactics.prefill)
   }
 
-  /// Times at most 4,096 outputs and 32,768 inputs in the place of a larger weight; of equals the first wins.
-  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
-    TacticMeasurement(isa: isa, threadCount: threadCount, outputs: outputs, inputs: inputs, scheme: scheme).run()
+  /// Times at most 4,096 outputs and 32,768 inputs in the place of a larger weight, one matrix of a stack; of equals the first wins.
+  public func measure(_ problem: KernelProblem) -> KernelTactics {
+    TacticMeasurement(isa: isa, threadCount: threadCount, problem: problem).run()
   }
 }
 

@@ -47,19 +47,12 @@ import Tensors
   init(plan: Plan, weights: RankWeights, isa: dk_isa) {
     self.weights = weights
     // The first of equals counts; a table, since a file may hold many.
-    let tactics = Dictionary(plan.tactics.map { (Shape($0.outputs, $0.inputs, $0.scheme), $0) }) { first, _ in first }
+    let tactics = Dictionary(plan.tactics.map { ($0.problem, $0) }) { first, _ in first }
     steps = plan.operations.map { Self.resolve($0, plan: plan, tactics: tactics, weights: weights, isa: isa) }
   }
 
-  private struct Shape: Hashable {
-    let outputs: Int
-    let inputs: Int
-    let scheme: NumberScheme
-    init(_ outputs: Int, _ inputs: Int, _ scheme: NumberScheme) { (self.outputs, self.inputs, self.scheme) = (outputs, inputs, scheme) }
-  }
-
   private static func resolve(
-    _ operation: Operation, plan: Plan, tactics: [Shape: LinearTactics], weights: RankWeights, isa: dk_isa
+    _ operation: Operation, plan: Plan, tactics: [KernelProblem: KernelTactics], weights: RankWeights, isa: dk_isa
   ) -> ResolvedStep {
     func planned(_ name: String) -> PlannedWeight {
       guard let weight = plan.weights[name] else { preconditionFailure("the plan was checked") }
@@ -73,7 +66,7 @@ import Tensors
       let linear = unsafe dk_linear(
         panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0] / matrices),
         k: Int64(weight.shape[1]), type: type, bias_type: bias.map { dk_type(planned($0).scheme) } ?? type)
-      let tactics = tactics[Shape(weight.shape[0], weight.shape[1], weight.scheme)]
+      let tactics = tactics[KernelProblem(WeightProduct(name, matrices: matrices), with: weight)]
       return unsafe ResolvedProduct(
         linear: linear, decodeTactic: Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0),
         prefillTactic: Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0))

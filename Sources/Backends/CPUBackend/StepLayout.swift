@@ -21,8 +21,6 @@ struct StepLayout {
   let prefillRows: [Int32]
   /// For each row of selected values, the token row it comes from.
   let selectedRows: [Int]
-  /// For each row of selected values, the slice that wants it.
-  let selectedSlices: [Int]
   /// By the number of key-value heads of the attention.
   let attention: [Int: [AttentionItem]]
 
@@ -32,7 +30,7 @@ struct StepLayout {
   init(_ batch: Batch, keyValueHeads: Set<Int>) {
     rowCount = batch.tokens.count
     var runs: [Run] = []
-    var selectedRows: [Int] = [], selectedSlices: [Int] = []
+    var selectedRows: [Int] = []
     var attention: [(slice: Int, rows: Range<Int>)] = []
     for (index, slice) in batch.sequences.enumerated() {
       if let last = runs.last, last.phase == slice.phase, last.rows.upperBound == slice.rows.lowerBound {
@@ -40,10 +38,7 @@ struct StepLayout {
       } else {
         runs.append(Run(rows: slice.rows, phase: slice.phase))
       }
-      for row in slice.rows.suffix(slice.logitRows) {
-        selectedRows.append(row)
-        selectedSlices.append(index)
-      }
+      selectedRows += slice.rows.suffix(slice.logitRows)
       for first in stride(from: 0, to: slice.rows.count, by: Self.attentionRows) {
         let rows = first..<min(first + Self.attentionRows, slice.rows.count)
         attention.append((index, rows))
@@ -59,7 +54,6 @@ struct StepLayout {
     }
     (decodeRows, prefillRows) = (rows(.decode), rows(.prefill))
     self.selectedRows = selectedRows
-    self.selectedSlices = selectedSlices
     self.attention = Dictionary(
       uniqueKeysWithValues: keyValueHeads.map { heads in
         (heads, attention.flatMap { part in (0..<heads).map { AttentionItem(slice: part.slice, rows: part.rows, group: $0) } })

@@ -7,9 +7,7 @@ import Tensors
 struct TacticMeasurement {
   let isa: dk_isa
   let threadCount: Int
-  let outputs: Int
-  let inputs: Int
-  let scheme: NumberScheme
+  let problem: KernelProblem
 
   /// Rows of a typical prefill chunk.
   private static let prefillRows = 128
@@ -17,11 +15,11 @@ struct TacticMeasurement {
   private static let decodeByteCount = 48 << 20
   private static let repeats = 3
 
-  func run() -> LinearTactics {
-    let type = dk_type(scheme)
+  func run() -> KernelTactics {
+    let type = dk_type(problem.scheme)
     // A huge output layer behaves like a smaller one of many panels.
-    let outputs = min(self.outputs, 4096)
-    let inputs = min(self.inputs, 1 << 15)
+    let outputs = min(problem.outputs, 4096)
+    let inputs = min(problem.inputs, 1 << 15)
     let panels = dk_panel_count(Int64(outputs))
     let weightBytes = Int(dk_panel_bytes(type, Int64(inputs)) * panels)
     let copies = max(1, Self.decodeByteCount / max(1, weightBytes))
@@ -65,7 +63,7 @@ struct TacticMeasurement {
           scratch.base + thread * scratchBytes)
       }
     }
-    return LinearTactics(outputs: self.outputs, inputs: self.inputs, scheme: scheme, decode: decode, prefill: prefill)
+    return KernelTactics(problem, decode: decode, prefill: prefill)
   }
 
   /// The name with the least minimum over interleaved runs; the first of equals.

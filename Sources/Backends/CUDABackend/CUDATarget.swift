@@ -22,9 +22,9 @@ public struct CUDATarget: PlanTarget {
   public func obstacles(to plan: Plan) -> [String] { CUDALimits.obstacles(to: plan) }
 
   private static let tactic = "chain16"
-  public func hasKernels(for tactics: LinearTactics) -> Bool { tactics.decode == Self.tactic && tactics.prefill == Self.tactic }
-  public func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: Self.tactic, prefill: Self.tactic)
+  public func hasKernels(for tactics: KernelTactics) -> Bool { tactics.decode == Self.tactic && tactics.prefill == Self.tactic }
+  public func measure(_ problem: KernelProblem) -> KernelTactics {
+    KernelTactics(problem, decode: Self.tactic, prefill: Self.tactic)
   }
 }
 

@@ -157,7 +157,7 @@ struct EngineInspection {
     lines += Self.aligned(weights)
     if !plan.tactics.isEmpty {
       lines.append("")
-      lines += Self.aligned([["kernels for", "one token", "many"]] + plan.tactics.map { ["\($0.outputs) × \($0.inputs) \($0.scheme.title)", $0.decode, $0.prefill] })
+      lines += Self.aligned([["kernels for", "one token", "many"]] + plan.tactics.map { [$0.problem.title, $0.decode, $0.prefill] })
     }
     return lines
   }
@@ -175,4 +175,9 @@ struct EngineInspection {
       return line
     }
   }
+}
+
+extension KernelProblem {
+  /// Such as `960 × 576 bfloat16`, of experts with their number in front.
+  fileprivate var title: String { (matrices > 1 ? "\(matrices) of " : "") + "\(outputs) × \(inputs) \(scheme.title)" }
 }

@@ -212,23 +212,24 @@ public struct EngineBuilder: Sendable {
   public func write(
     _ prepared: Prepared, of source: BuildSource, to target: FilePath, progress: ProgressCounter? = nil
   ) async throws -> Result {
-    let writer = EngineWriter(workers: options.workers, progress: progress)
     let output = try OutputDirectory.begin(target, as: .engine, notOverlapping: [source.path])
+    let warnings: [String]
     do {
       for file in prepared.auxiliaryFiles { try output.write(file) }
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
-      let digests = try await writer.write(prepared.ranks, to: output)
-      try EngineSeal.write(digests, to: output)
+      let written = try await EngineWriter(workers: options.workers, progress: progress).write(prepared.ranks, to: output)
+      warnings = RefitCheck.nonFiniteWarnings(written.weights, as: source.config.elementType)
+      try EngineSeal.write(written.digests, to: output)
       var lineage = Lineage(
         action: "build", tool: Tool.name, created: Tool.timestamp(), sourceKind: source.kind.rawValue,
         sourcePath: Directory.absolute(source.path).string, sourceDigest: try SourceFingerprint.of(source.path), adapters: [],
-        model: source.names.all, parent: [], ranks: digests)
+        model: source.names.all, parent: [], ranks: written.digests)
       var files: OrderedDictionary<String, Lineage.File> = [:]
       for file in prepared.auxiliaryFiles { files[file.name] = Lineage.File(digest: try file.digest(), source: lineage.sourcePath) }
       lineage.files = files
       // For whoever starts from the engine and never sees the model.
       lineage.warnings = prepared.allWarnings(of: source)
-      lineage.warnings?.model += LineSummary.lines(RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans), as: source.config.elementType))
+      lineage.warnings?.model += LineSummary.lines(warnings)
       try output.write(Lineage.fileName, text: lineage.json.serialized(indent: 2) + "\n")
       try Task.checkCancellation()  // until here nothing has changed
       try output.commit()
@@ -238,7 +239,7 @@ public struct EngineBuilder: Sendable {
     }
     return Result(
       plans: prepared.plans, timingCache: prepared.timingCache, isStripped: prepared.isStripped,
-      byteCount: prepared.byteCount, warnings: RefitCheck.nonFiniteWarnings(writer.written.ordered(prepared.plans), as: source.config.elementType))
+      byteCount: prepared.byteCount, warnings: warnings)
   }
 
   private func limits(_ opened: BuildSource) throws(EngineError) -> (PlanLimits, [SourceWarning]) {

@@ -69,7 +69,7 @@ public struct EngineDirectory: Sendable {
     let strangers = EngineSeal.strangers(ranks, try? Lineage(directory: path))
     guard strangers.isEmpty else { throw EngineError(path, .strangers(strangers)) }
     auxiliaryFiles = entries.filter {
-      Self.rank(ofFile: $0) == nil && $0 != "config.json" && $0 != Lineage.fileName && !$0.hasPrefix("._") && !AuxiliaryFile.isWeights($0)
+      Self.rank(ofFile: $0) == nil && $0 != "config.json" && $0 != Lineage.fileName && !AuxiliaryFile.staysBehind($0)
     }.sorted()
   }
 

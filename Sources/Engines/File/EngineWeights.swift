@@ -41,7 +41,7 @@ public final class EngineWeights: WeightSource {
     origins = ranks.map { file in
       var table: OrderedDictionary<String, Origin> = [:]
       for (name, weight) in file.plan.weights where file.contains(name) {
-        guard let program = RecipeProgram(weight), program.constant == 0 else { continue }
+        guard weight.recipe.isInvertible, let program = RecipeProgram(weight) else { continue }
         for part in program.parts where table[part.name] == nil {
           let origin = Origin(weight: name, firstRow: part.rows.lowerBound, shape: part.shape, program: program)
           guard let coding = program.scheme.coding else { table[part.name] = origin; continue }

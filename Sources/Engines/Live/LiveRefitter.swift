@@ -111,7 +111,7 @@ public struct LiveRefitter: Sendable {
       let made = try await make(prepared, from: opened, making)
       var source = opened
       for (index, digest) in try await adapterDigests.enumerated() { source.adapters[index].digest = digest }
-      return try finish(made, prepared, from: source)
+      return try finish(made, prepared, from: source, parent: opened.usesEngineWeights ? opened.base?.digests ?? digests : digests)
     }
   }
 
@@ -134,96 +134,60 @@ public struct LiveRefitter: Sendable {
   }
 
   private func make(_ prepared: Refitter.Prepared, from source: RefitSource, _ making: Making) async throws -> Made {
-    var jobs: [(cost: Int, job: LiveJob)] = []
-    var orders: [WeightOrder] = []
-    var kept = 0
-    for (rank, file) in engine.ranks.enumerated() {
-      for (name, weight) in file.plan.weights {
-        guard prepared.outcome.dispositions[rank][name] == .make else {
-          kept += 1
-          continue
-        }
-        guard let program = RecipeProgram(weight) else { preconditionFailure("\(name): the plan was checked") }
-        let bytes = weight.stored.byteCount
-        if engine.ranks.count == 1, let device = making.device,
-          let order = WeightOrder(name, program, byteCount: bytes, from: source.weights, rank: file.plan.rank), device.canMake(order)
-        {
-          orders.append(order)
-        } else {
-          jobs.append((bytes, LiveJob(rank: rank, name: name, program: program, byteCount: bytes)))
-        }
+    var jobs: [WeightJob] = []
+    for (place, file) in engine.ranks.enumerated() {
+      for name in file.plan.weights.keys where prepared.outcome.dispositions[place][name] == .make {
+        jobs.append(.make(name, of: file.plan, place: place, from: source.weights))
       }
     }
-    let host = jobs.reduce(0) { $0 + $1.cost }
-    let wanted = host + orders.reduce(0) { $0 + $1.byteCount }
+    // A device has one rank.
+    let device = engine.ranks.count == 1 ? making.device : nil
+    let orders = device.map { DeviceSink.orders(for: jobs, on: $0) } ?? []
+    let wanted = jobs.reduce(0) { $0 + $1.stored.byteCount }
+    let host = wanted - orders.reduce(0) { $0 + ($1?.byteCount ?? 0) }
     if let available = Processors.availableMemory, host > available {
       throw LiveWeightsError.outOfMemory(wanted: host, available: available, deletable: [])
     }
     if let room = making.room, wanted > room { throw LiveWeightsError.outOfDeviceMemory(wanted: wanted, available: room, deletable: []) }
     making.progress?.report(0, of: wanted)
-    let table = DigestTable(rankCount: engine.ranks.count)
     // What is not made is the base's.
     let base = source.usesEngineWeights ? source.base : nil
-    let nonFinite = WrittenWeights()
-    let made = MadeTable(base?.ranks ?? Array(repeating: [:], count: engine.ranks.count))
-    let old = base?.digests ?? digests
-    if let device = making.device { try await make(orders, on: device, making, table, made, nonFinite) }
-    try await make(jobs, from: source, making, table, made, nonFinite)
-    let broken = RefitCheck.nonFiniteWarnings(nonFinite.ordered(engine.ranks.map(\.plan)), as: engine.pretrained.elementType)
+    let memory = MemorySink(engine, digests: digests, base: base?.ranks ?? Array(repeating: [:], count: engine.ranks.count), byteCount: host)
+    let sink: any WeightSink = if let device { DeviceSink(device, orders: orders, else: memory) } else { memory }
+    let made = try await WeightPipeline(workers: making.workers, progress: making.progress).run(jobs, to: sink)
+    let broken = RefitCheck.nonFiniteWarnings(made.map(\.written), as: engine.pretrained.elementType)
     guard broken.isEmpty else { throw LiveWeightsError.nonFinite(broken) }
-    return Made(table: table, weights: made, digests: old, count: jobs.count + orders.count, kept: kept)
+    return Made(ranks: memory.ranks, digests: RankDigest.list(engine.ranks.map { ($0.plan, $0.planText) }, of: zip(jobs, made), else: base?.digests ?? digests), written: made.map(\.written))
   }
 
   private struct Made {
-    let table: DigestTable
-    let weights: MadeTable
-    /// Of what was not made.
+    let ranks: [[String: WeightMemory]]
     let digests: [RankDigest]
-    let count: Int
-    let kept: Int
+    /// What was made.
+    let written: [WrittenWeight]
   }
 
   /// With the lineage that a refit into a new directory would write.
-  private func finish(_ made: Made, _ prepared: Refitter.Prepared, from source: RefitSource) throws -> MadeWeights {
-    let old = made.digests
-    var ranks: [RankDigest] = []
-    for (index, file) in engine.ranks.enumerated() {
-      var weights = made.table.ordered(rank: index, file.plan.weights.keys)
-      for name in file.plan.weights.keys where weights[name] == nil { weights[name] = old[index].weights[name] }
-      // In plan order, as the root digest wants it.
-      var ordered: OrderedDictionary<String, String> = [:]
-      for name in file.plan.weights.keys { ordered[name] = weights[name] }
-      ranks.append(
-        RankDigest(
-          file: EngineDirectory.fileName(rank: file.plan.rank),
-          root: EngineWriter.rootDigest(planText: file.planText, weights: ordered), weights: ordered))
-    }
-    var lineage = try Lineage(
-      refitFrom: source, sourceDigest: try SourceFingerprint.of(source.path), parent: old.map(\.root))
-    lineage.ranks = ranks
+  private func finish(_ made: Made, _ prepared: Refitter.Prepared, from source: RefitSource, parent: [RankDigest]) throws -> MadeWeights {
+    var lineage = try Lineage(refitFrom: source, sourceDigest: try SourceFingerprint.of(source.path), parent: parent.map(\.root))
+    lineage.ranks = made.digests
+    let unchanged = made.written.count { $0.fate == .unchanged }
+    let total = engine.ranks.reduce(0) { $0 + $1.plan.weights.count }
     return MadeWeights(
-      ranks: made.weights.ranks, lineage: lineage, made: made.count - made.weights.unchanged, unchanged: made.weights.unchanged, kept: made.kept,
+      ranks: made.ranks, lineage: lineage, made: made.written.count - unchanged, unchanged: unchanged, kept: total - made.written.count,
       warnings: prepared.warnings)
   }
 
   private static func computeDigests(_ engine: EngineDirectory) async throws -> [RankDigest] {
     try await BackgroundExecutor.run(threadCount: 1) {
-      var jobs: [(cost: Int, job: (rank: Int, name: String, weight: PlannedWeight))] = []
-      for (rank, file) in engine.ranks.enumerated() {
-        for (name, weight) in file.plan.weights where file.contains(name) { jobs.append((weight.stored.byteCount, (rank, name, weight))) }
-      }
-      let table = DigestTable(rankCount: engine.ranks.count)
-      try await Jobs.runDigested(jobs, workers: 1) { maker, job in
-        WeightReading(maker, job.name, job.weight.stored, of: engine.ranks[job.rank]) {
-          table.set(rank: job.rank, name: job.name, $0)
+      var jobs: [WeightJob] = []
+      for (place, file) in engine.ranks.enumerated() {
+        for (name, weight) in file.plan.weights where file.contains(name) {
+          jobs.append(WeightJob(place: place, rank: file.plan.rank, name: name, stored: weight.stored, origin: .file(file)))
         }
       }
-      return engine.ranks.enumerated().map { rank, file in
-        let weights = table.ordered(rank: rank, file.plan.weights.keys)
-        return RankDigest(
-          file: EngineDirectory.fileName(rank: file.plan.rank),
-          root: EngineWriter.rootDigest(planText: file.planText, weights: weights), weights: weights)
-      }
+      let read = try await WeightPipeline(workers: 1).run(jobs, to: NoSink())
+      return RankDigest.list(engine.ranks.map { ($0.plan, $0.planText) }, of: zip(jobs, read))
     }
   }
 }

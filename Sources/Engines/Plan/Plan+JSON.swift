@@ -76,8 +76,8 @@ extension Plan {
     }
     var operations: [Operation] = []
     for operation in try json.list("operations") { operations.append(try Operation(json: operation)) }
-    var tactics: [LinearTactics] = []
-    for entry in try json.list("tactics") { tactics.append(try LinearTactics(json: entry)) }
+    var tactics: [KernelTactics] = []
+    for entry in try json.list("tactics") { tactics.append(try KernelTactics(json: entry)) }
     guard let weightMembers = try json.member("weights").object else { throw PlanFormatError("\"weights\" is not an object") }
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, entry) in weightMembers {

@@ -36,7 +36,7 @@ public struct Plan: Sendable, Equatable {
   /// In the order in which they run.
   public var operations: [Operation]
   /// By the shape of a linear weight, which kernel variants run it.
-  public var tactics: [LinearTactics]
+  public var tactics: [KernelTactics]
   /// By engine name, in the order of first use: the order of the tensors in the file.
   public var weights: OrderedDictionary<String, PlannedWeight>
 
@@ -87,27 +87,6 @@ public struct PlannedWeight: Sendable, Hashable {
     case .plain(let type): TensorDescription(shape: layout.storedShape(of: shape), elementType: type)
     default: scheme.coding?.stored(shape) ?? TensorDescription(shape: shape, elementType: .uint8)
     }
-  }
-}
-
-/// Kernel variants for all linear weights `[outputs, inputs]` of one number scheme.
-public struct LinearTactics: Sendable, Hashable {
-  /// Rows of the weight.
-  public var outputs: Int
-  /// Columns of the weight.
-  public var inputs: Int
-  /// How the weight's numbers are kept.
-  public var scheme: NumberScheme
-  /// The kernel variant for tokens that are being generated, by the target's name for it.
-  public var decode: String
-  /// The kernel variant for prompts, by the target's name for it.
-  public var prefill: String
-  public init(outputs: Int, inputs: Int, scheme: NumberScheme, decode: String, prefill: String) {
-    self.outputs = outputs
-    self.inputs = inputs
-    self.scheme = scheme
-    self.decode = decode
-    self.prefill = prefill
   }
 }
 

@@ -19,9 +19,9 @@ public protocol PlanTarget: Sendable {
   /// Whether the target has kernels for operations of this kind, in whatever form; what depends on the form is ``obstacles(to:)``.
   func hasKernels(for operation: Operation) -> Bool
   /// Whether the target has the kernel variants that a timing cache names.
-  func hasKernels(for tactics: LinearTactics) -> Bool
-  /// Measures every kernel variant for a linear weight `[outputs, inputs]` and names the fastest.
-  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics
+  func hasKernels(for tactics: KernelTactics) -> Bool
+  /// Measures every kernel variant for a product and names the fastest.
+  func measure(_ problem: KernelProblem) -> KernelTactics
 }
 
 extension PlanTarget {

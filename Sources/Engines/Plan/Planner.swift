@@ -46,7 +46,7 @@ public struct Planner {
       return (scheme, layout)
     }
     if let missing = network.operations.first(where: { !target.hasKernels(for: $0) }) { throw .operation(missing.name, target: target.name) }
-    let products = Set(network.operations.flatMap(\.productWeights))
+    let products = Set(network.operations.flatMap(\.products).map(\.weight))
     var weights: OrderedDictionary<String, PlannedWeight> = [:]
     for (name, weight) in network.weights {
       if let coded, products.contains(name), try isCoded(weight, config.quantization) {
@@ -81,22 +81,13 @@ public struct Planner {
     return !covered.isEmpty
   }
 
-  /// Fills in the kernel variants of a plan's linear weights: from the timing cache, or measured now.
+  /// Fills in the kernels of a plan's products: from the timing cache, or measured now.
   public mutating func chooseTactics(_ plan: inout Plan) {
-    var tactics: [LinearTactics] = []
-    for weight in plan.weights.values where weight.layout != .rows {
-      let (outputs, inputs, scheme) = (weight.shape[0], weight.shape[1], weight.scheme)
-      guard !tactics.contains(where: { $0.outputs == outputs && $0.inputs == inputs && $0.scheme == scheme }) else { continue }
-      if let known = timingCache.tactics(device: target.device, outputs: outputs, inputs: inputs, scheme: scheme),
-        target.hasKernels(for: known)
-      {
-        tactics.append(known)
-      } else {
-        let measured = target.measure(outputs: outputs, inputs: inputs, scheme: scheme)
-        timingCache.add(measured, device: target.device)
-        tactics.append(measured)
-      }
+    plan.tactics = plan.kernelProblems.map { problem in
+      if let known = timingCache.tactics(for: problem, device: target.device), target.hasKernels(for: known) { return known }
+      let measured = target.measure(problem)
+      timingCache.add(measured, device: target.device)
+      return measured
     }
-    plan.tactics = tactics
   }
 }

@@ -20,9 +20,9 @@ struct RecordedTarget: PlanTarget {
   func cacheElementType(_ elementType: ElementType) -> ElementType { plan.caches.first?.elementType ?? elementType }
   func obstacles(to plan: Plan) -> [String] { [] }
   /// Tactics change speed, never results: a plan that is only compared has none.
-  func hasKernels(for tactics: LinearTactics) -> Bool { false }
-  func measure(outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics {
-    LinearTactics(outputs: outputs, inputs: inputs, scheme: scheme, decode: "", prefill: "")
+  func hasKernels(for tactics: KernelTactics) -> Bool { false }
+  func measure(_ problem: KernelProblem) -> KernelTactics {
+    KernelTactics(problem, decode: "", prefill: "")
   }
 }
 

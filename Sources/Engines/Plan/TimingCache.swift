@@ -9,24 +9,22 @@ public import Tensors
 /// Kernel choices that were measured earlier, so that a build on the same device chooses the same again.
 public struct TimingCache: Sendable, Equatable {
   /// By device, then by shape.
-  public private(set) var entries: OrderedDictionary<String, [LinearTactics]> = [:]
+  public private(set) var entries: OrderedDictionary<String, [KernelTactics]> = [:]
   /// Nothing was measured yet.
   public init() {}
 
-  /// What was measured for such a weight on such a device; nil where nothing was.
+  /// What was measured for such a product on such a device; nil where nothing was.
   ///
   /// - Parameter device: ``PlanTarget/device``, compared to the letter.
-  public func tactics(device: String, outputs: Int, inputs: Int, scheme: NumberScheme) -> LinearTactics? {
-    entries[device]?.first { $0.outputs == outputs && $0.inputs == inputs && $0.scheme == scheme }
+  public func tactics(for problem: KernelProblem, device: String) -> KernelTactics? {
+    entries[device]?.first { $0.problem == problem }
   }
 
-  /// Adds a measurement, in the place of one for the same shape and scheme on the same device. Entries stay sorted.
-  public mutating func add(_ tactics: LinearTactics, device: String) {
-    entries[device, default: []].removeAll {
-      $0.outputs == tactics.outputs && $0.inputs == tactics.inputs && $0.scheme == tactics.scheme
-    }
+  /// Adds a measurement, in the place of one of the same product on the same device. Entries stay sorted.
+  public mutating func add(_ tactics: KernelTactics, device: String) {
+    entries[device, default: []].removeAll { $0.problem == tactics.problem }
     entries[device, default: []].append(tactics)
-    entries[device]?.sort { ($0.scheme.name, $0.outputs, $0.inputs) < ($1.scheme.name, $1.outputs, $1.inputs) }
+    entries[device]?.sort { $0.problem.order < $1.problem.order }
     entries.sort { $0.key < $1.key }
   }
 
@@ -48,7 +46,7 @@ public struct TimingCache: Sendable, Equatable {
       let devices = json["devices"]?.object
     else { throw PlanFormatError("this is not a timing cache of this version; leave the flag out and it is made anew") }
     for (device, list) in devices {
-      for entry in list.array ?? [] { add(try LinearTactics(json: entry), device: device) }
+      for entry in list.array ?? [] { add(try KernelTactics(json: entry), device: device) }
     }
   }
 
@@ -64,17 +62,24 @@ public struct TimingCache: Sendable, Equatable {
   }
 }
 
-extension LinearTactics {
+extension KernelProblem {
+  fileprivate var order: (String, Int, Int, Int) { (scheme.name, outputs, inputs, matrices) }
+}
+
+extension KernelTactics {
+  /// `matrices` is left out where it is 1.
   var json: JSONValue {
-    [
-      "outputs": .int(outputs), "inputs": .int(inputs), "elementType": .string(scheme.name),
-      "decode": .string(decode), "prefill": .string(prefill),
-    ]
+    var members: JSONObject = ["outputs": .int(problem.outputs), "inputs": .int(problem.inputs), "elementType": .string(problem.scheme.name)]
+    if problem.matrices != 1 { members["matrices"] = .int(problem.matrices) }
+    members["decode"] = .string(decode)
+    members["prefill"] = .string(prefill)
+    return .object(members)
   }
 
   init(json: JSONValue) throws(PlanFormatError) {
-    self.init(
+    let problem = KernelProblem(
       outputs: try json.size("outputs"), inputs: try json.size("inputs"), scheme: try json.scheme("elementType"),
-      decode: try json.text("decode"), prefill: try json.text("prefill"))
+      matrices: json["matrices"] == nil ? 1 : try json.size("matrices"))
+    self.init(problem, decode: try json.text("decode"), prefill: try json.text("prefill"))
   }
 }

@@ -1,6 +1,4 @@
 import Files
-import OrderedCollections
-import Synchronization
 import SystemPackage
 public import Threads
 
@@ -55,41 +53,35 @@ public struct EngineVerifier: Sendable {
   func verify(
     _ files: [EngineFile], against digests: [RankDigest], kind: DigestKind = .tree, progress: ProgressCounter? = nil
   ) async throws -> Result {
-    struct Job: Sendable {
-      let file: EngineFile
-      let name: String
-      let wanted: String
-    }
-    var jobs: [(cost: Int, job: Job)] = []
+    var jobs: [WeightJob] = []
+    var wanted: [String] = []
     var result = Result(weightCount: 0, byteCount: 0, differences: [])
-    for file in files {
+    for (place, file) in files.enumerated() {
       let name = file.path.lastComponent?.string ?? file.path.string
       guard let digest = digests.first(where: { $0.file == name }) else {
         result.differences.append(.unlisted(file: name))
         continue
       }
-      for (weight, wanted) in digest.weights {
+      for (weight, known) in digest.weights {
         guard let entry = file.tensors.header[weight] else { result.differences.append(.missing(weight, file: name)); continue }
-        jobs.append((entry.range.count, Job(file: file, name: weight, wanted: wanted)))
+        jobs.append(WeightJob(place: place, rank: file.plan.rank, name: weight, stored: entry.description, origin: .file(file)))
+        wanted.append(known)
       }
       for weight in file.plan.weights.keys where file.contains(weight) && digest.weights[weight] == nil {
         result.differences.append(.unknown(weight, file: name))
       }
-      if EngineWriter.rootDigest(planText: file.planText, weights: digest.weights) != digest.root {
+      if RankDigest.rootDigest(planText: file.planText, weights: digest.weights) != digest.root {
         result.differences.append(.plan(file: name))
       }
     }
     result.weightCount = jobs.count
-    result.byteCount = jobs.reduce(0) { $0 + $1.cost }
-    let found = Mutex<[Difference]>([])
-    try await Jobs.runDigested(jobs, workers: workers, kind: kind) { maker, job in
-      guard let entry = job.file.tensors.header[job.name] else { return nil }
-      return WeightReading(maker, job.name, entry.description, of: job.file, progress: progress) { digest in
-        guard digest != job.wanted else { return }
-        found.withLock { $0.append(.weight(job.name, file: job.file.path.lastComponent?.string ?? "")) }
-      }
+    result.byteCount = jobs.reduce(0) { $0 + $1.stored.byteCount }
+    let read = try await WeightPipeline(workers: workers, progress: progress, digests: kind).run(jobs, to: NoSink())
+    var found: [Difference] = []
+    for (index, job) in jobs.enumerated() where read[index].digest != wanted[index] {
+      found.append(.weight(job.name, file: files[job.place].path.lastComponent?.string ?? ""))
     }
-    result.differences += found.withLock { $0 }.sorted { $0.description < $1.description }
+    result.differences += found.sorted { $0.description < $1.description }
     return result
   }
 }

@@ -138,8 +138,7 @@ struct RefitCheck {
       switch question {
       case .frozen(let rank, let name):
         let file = engine.ranks[rank]
-        guard let weight = file.plan.weights[name], let program = RecipeProgram(weight) else { return }
-        if try !maker.agrees(name, program, source: source.weights, engine: file) {
+        if try !maker.agrees(.make(name, of: file.plan, place: rank, from: source.weights), with: file) {
           found.add(.frozenDiffers(weight: name, rank: rank))
         }
       case .tied(let rows):
@@ -157,7 +156,7 @@ struct RefitCheck {
     guard let lineage else { return [] }
     return engine.ranks.compactMap { file in
       guard let name = file.path.lastComponent?.string, let digest = lineage.ranks.first(where: { $0.file == name }),
-        EngineWriter.rootDigest(planText: file.planText, weights: digest.weights) != digest.root
+        RankDigest.rootDigest(planText: file.planText, weights: digest.weights) != digest.root
       else { return nil }
       return .edited(file: name)
     }
@@ -203,22 +202,14 @@ struct RefitCheck {
 
   /// Makes every weight once without writing it, to see whether all values are numbers.
   private func nonFiniteWarnings(_ dispositions: [OrderedDictionary<String, Disposition>]) async throws -> [String] {
-    var jobs: [(cost: Int, job: (rank: Int, name: String, program: RecipeProgram))] = []
-    for (rank, table) in dispositions.enumerated() {
+    var jobs: [WeightJob] = []
+    for (place, table) in dispositions.enumerated() {
       for (name, disposition) in table where disposition == .make {
-        guard let weight = engine.ranks[rank].plan.weights[name], let program = RecipeProgram(weight) else { continue }
-        jobs.append((weight.stored.byteCount, (rank, name, program)))
+        jobs.append(.make(name, of: engine.ranks[place].plan, place: place, from: source.weights))
       }
     }
-    let found = WrittenWeights()
-    try await Jobs.run(jobs, workers: workers, makeWorker: { WeightMaker() }) { [source] maker, job in
-      var count = 0
-      unsafe try maker.make(job.program, from: source.weights, rank: job.rank) { _, bytes in
-        unsafe count += NonFinite.count(bytes, job.program)
-      }
-      if count > 0 { found.add(WrittenWeight(rank: job.rank, name: job.name, fate: .refitted, byteCount: 0, nonFiniteCount: count)) }
-    }
-    return Self.nonFiniteWarnings(found.ordered(engine.ranks.map(\.plan)), as: engine.pretrained.elementType)
+    let made = try await WeightPipeline(workers: workers, digests: nil).run(jobs, to: NoSink())
+    return Self.nonFiniteWarnings(made.map(\.written), as: engine.pretrained.elementType)
   }
 
   /// - Parameter type: The engine's.
@@ -242,19 +233,15 @@ struct RefitCheck {
 }
 
 extension WeightMaker {
-  /// Whether the recipe gives the bytes that the engine holds.
-  func agrees(_ name: String, _ program: RecipeProgram, source: any WeightSource, engine: EngineFile) throws -> Bool {
-    struct Differs: Error {}
-    var held = Scratch()
-    do {
-      unsafe try make(program, from: source, rank: engine.plan.rank) { rows, bytes in
-        let buffer = unsafe held.bytes(bytes.count)
-        unsafe try engine.tensors.read(name, rows: rows, into: buffer)
-        guard unsafe sameBytes(bytes, UnsafeRawBufferPointer(buffer)) else { throw Differs() }
-      }
-      return true
-    } catch is Differs {
-      return false
+  /// Whether the job's recipe gives the bytes that the engine holds.
+  func agrees(_ job: WeightJob, with engine: EngineFile) throws -> Bool {
+    guard case .recipe(let program, let source) = job.origin else { return true }
+    var row = 0
+    while let tile = unsafe try next(program, from: source, rank: job.rank, row: &row) {
+      let buffer = unsafe held.bytes(tile.bytes.count)
+      unsafe try engine.tensors.read(job.name, rows: tile.storedRows, into: buffer)
+      guard unsafe sameBytes(tile.bytes, UnsafeRawBufferPointer(buffer)) else { return false }
     }
+    return true
   }
 }

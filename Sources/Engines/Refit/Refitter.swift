@@ -2,6 +2,7 @@ import Digests
 import Files
 import JSON
 import OrderedCollections
+import Synchronization
 public import SystemPackage
 public import Threads
 import WeightSources
@@ -233,11 +234,11 @@ public struct Refitter: Sendable {
   ) async throws -> (RefitSummary, [RankDigest]) {
     var writer = EngineWriter(workers: options.workers, progress: progress)
     writer.measures = options.measures
-    let digests = try await writer.write(ranks, to: output)
-    try EngineSeal.write(digests, to: output)
+    let written = try await writer.write(ranks, to: output)
+    try EngineSeal.write(written.digests, to: output)
     var summary = RefitSummary()
-    summary.weights = writer.written.ordered(ranks.map(\.plan))
-    return (summary, digests)
+    summary.weights = written.weights
+    return (summary, written.digests)
   }
 
   /// Reads written files again: their bytes against the digests taken while writing, and every weight that was made
@@ -246,26 +247,18 @@ public struct Refitter: Sendable {
     let files = try ranks.map { try EngineFile(directory.appending(EngineDirectory.fileName(rank: $0.plan.rank))) }
     let result = try await EngineVerifier(workers: options.workers).verify(files, against: digests)
     var differences = result.differences.map(\.description)
-    struct Job: Sendable {
-      let rank: Int
-      let name: String
-      let program: RecipeProgram
-    }
-    var jobs: [(cost: Int, job: Job)] = []
-    for (index, rank) in ranks.enumerated() {
+    var jobs: [WeightJob] = []
+    for (place, rank) in ranks.enumerated() {
       for (name, disposition) in rank.dispositions where disposition == .make {
-        guard let weight = rank.plan.weights[name], let program = RecipeProgram(weight) else { continue }
-        jobs.append((weight.stored.byteCount, Job(rank: index, name: name, program: program)))
+        jobs.append(.make(name, of: rank.plan, place: place, from: rank.source))
       }
     }
-    let found = WrittenWeights()
-    try await Jobs.run(jobs, workers: options.workers, makeWorker: { WeightMaker() }) { maker, job in
-      let rank = ranks[job.rank]
-      if try !maker.agrees(job.name, job.program, source: rank.source, engine: files[job.rank]) {
-        found.add(WrittenWeight(rank: rank.plan.rank, name: job.name, fate: .refitted, byteCount: 0))
-      }
+    let differing = Mutex<Set<Int>>([])
+    let made = jobs
+    try await Jobs.run(jobs.indices.map { (jobs[$0].stored.byteCount, $0) }, workers: options.workers, makeWorker: { WeightMaker() }) { maker, index in
+      if try !maker.agrees(made[index], with: files[made[index].place]) { differing.withLock { _ = $0.insert(index) } }
     }
-    differences += found.ordered(ranks.map(\.plan)).map { "rank \($0.rank): \($0.name) is not what the source gives" }
+    differences += differing.withLock { $0.sorted() }.map { "rank \(jobs[$0].rank): \(jobs[$0].name) is not what the source gives" }
     guard differences.isEmpty else { throw VerificationError(differences: differences) }
     return result.weightCount
   }

@@ -40,7 +40,7 @@ public final class CheckpointDirectory: Sendable {
     for name in names {
       switch Directory.kind(of: path.appending(name)) {
       case .directory: directories.append(name)
-      case .file where name.hasPrefix("._") || AuxiliaryFile.isWeights(name) && !Self.isRankFile(name): break
+      case .file where AuxiliaryFile.staysBehind(name) && !Self.isRankFile(name): break
       case .file where !Self.isRankFile(name) && name != "config.json": auxiliary.append(name)
       default: present.insert(name)
       }

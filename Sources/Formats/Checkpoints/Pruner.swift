@@ -139,7 +139,7 @@ public struct Pruner: Sendable {
     try CopyPiece.copy(pieces, workers: options.workers, progress)
     let written = files
     try Parallel.forEach(written.count, workers: options.workers) { try written[$0].close() }
-    try output.write("config.json", bytes: ConfigText.markedPruned(checkpoint.configText))
+    try output.write("config.json", bytes: try ConfigText.markedPruned(checkpoint.configText))
     for name in checkpoint.auxiliaryFiles { try output.copyFile(from: checkpoint.path.appending(name), name: name) }
     try output.commit()
     return report

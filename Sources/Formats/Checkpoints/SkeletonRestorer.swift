@@ -61,7 +61,7 @@ public struct SkeletonRestorer: Sendable {
     let written = files
     try Parallel.forEach(written.count, workers: workers) { try written[$0].close() }
     try proveDigests(in: output.path, progress)
-    try output.write("config.json", bytes: originalConfig())
+    try output.write("config.json", bytes: try originalConfig())
     for name in skeleton.checkpoint.auxiliaryFiles {
       try output.copyFile(from: skeleton.checkpoint.path.appending(name), name: name)
     }
@@ -82,8 +82,8 @@ public struct SkeletonRestorer: Sendable {
   }
 
   /// The full checkpoint's own text where it says the same, for its spelling; else the skeleton's without the mark.
-  private func originalConfig() -> [UInt8] {
+  private func originalConfig() throws -> [UInt8] {
     Skeleton.withoutMark(full.json) == Skeleton.withoutMark(skeleton.checkpoint.json)
-      ? full.configText : ConfigText.unmarked(skeleton.checkpoint.configText)
+      ? full.configText : try ConfigText.unmarked(skeleton.checkpoint.configText)
   }
 }

@@ -22,6 +22,12 @@ public struct AuxiliaryFile: Sendable, Equatable {
     contents = .bytes(bytes)
   }
 
+  /// Whether a directory's name is of what macOS keeps beside a file on other disks (AppleDouble): it has the file's name and none of
+  /// its bytes.
+  public static func isAppleDouble(_ name: String) -> Bool { name.hasPrefix("._") }
+  /// Whether a file beside a model does not go with it to another form: weights in some other format, and AppleDouble.
+  public static func staysBehind(_ name: String) -> Bool { isAppleDouble(name) || isWeights(name) }
+
   /// Whether a file of this name holds weights, of whatever model: gigabytes that do not travel with those of another.
   public static func isWeights(_ name: String) -> Bool {
     if [".safetensors", ".safetensors.index.json", ".gguf", ".pt", ".pth", ".ckpt"].contains(where: name.hasSuffix) { return true }

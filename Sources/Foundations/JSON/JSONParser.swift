@@ -40,7 +40,7 @@ extension JSONValue {
 }
 
 /// A recursive-descent parser; recursion is bounded by `maximumDepth`.
-private struct JSONParser: ~Escapable {
+struct JSONParser: ~Escapable {
   let bytes: RawSpan
   let maximumDepth: Int
   let allowsNonFinite: Bool

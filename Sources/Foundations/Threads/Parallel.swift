@@ -15,6 +15,18 @@ public enum Parallel {
     }
   }
 
+  /// What `body` gives for each of 0 ..< `count`, in their order; as ``forEach(_:workers:_:)`` else.
+  public static func map<Result: Sendable>(
+    _ count: Int, workers: Int, _ body: @escaping @Sendable (Int) throws -> Result
+  ) throws -> [Result] {
+    let results = Mutex([Result?](repeating: nil, count: count))
+    try forEach(count, workers: workers) { index in
+      let result = try body(index)
+      results.withLock { $0[index] = result }
+    }
+    return results.withLock { $0.compactMap(\.self) }
+  }
+
   /// Runs `body` once on each of up to `workers` threads, the caller's among them, and waits for all: for work that keeps memory
   /// from one piece to the next.
   ///

@@ -31,5 +31,4 @@ struct LoopInbox {
   var hasEnded = false
   var awaitingEnd: [CheckedContinuation<Void, Never>] = []
 
-  var hasNews: Bool { !submissions.isEmpty || !cancellations.isEmpty || !actions.isEmpty }
 }

@@ -41,6 +41,17 @@ extension Recipe {
     }
   }
 
+  /// Whether each row of the result is a row of one input, rounded or encoded at most, so that an engine's weights can serve as
+  /// a source: an added constant cannot be taken back.
+  public var isInvertible: Bool {
+    switch self {
+    case .take: true
+    case .add(let constant, let input): constant == 0 && input.isInvertible
+    case .cast(_, let input), .encode(_, let input), .pack(_, let input): input.isInvertible
+    case .concatenate(let inputs): inputs.allSatisfy(\.isInvertible)
+    }
+  }
+
   /// The checkpoint tensors that go in, in order of their rows.
   public var inputs: [(name: String, shape: [Int])] {
     switch self {

@@ -80,13 +80,9 @@ final class LeafDigests: Sendable {
     try unsafe bytes.withUnsafeMutableBytes { try unsafe upload.fetch(from: address, into: $0) }
     var starts = [0]
     for count in leafCounts { starts.append((starts.last ?? 0) + count) }
-    let (all, firsts, leafCounts) = (bytes, starts, leafCounts)
-    let found = Mutex([String](repeating: "", count: leafCounts.count))
-    try Parallel.forEach(leafCounts.count, workers: min(8, Processors.count)) { run in
-      let range = firsts[run] * SHA256Digest.byteCount..<firsts[run + 1] * SHA256Digest.byteCount
-      let digest = TreeHash.digest(ofLeaves: Array(all[range])).hexadecimal
-      found.withLock { $0[run] = digest }
+    let (all, firsts) = (bytes, starts)
+    return try Parallel.map(leafCounts.count, workers: min(8, Processors.count)) { run in
+      TreeHash.digest(ofLeaves: Array(all[firsts[run] * SHA256Digest.byteCount..<firsts[run + 1] * SHA256Digest.byteCount])).hexadecimal
     }
-    return found.withLock { $0 }
   }
 }

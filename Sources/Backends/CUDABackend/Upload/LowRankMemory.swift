@@ -40,17 +40,15 @@ final class LowRankMemory: Sendable {
     }
     let memory = try DeviceMemory(device, byteCount: byteCount, for: "an adapter")
     self.memory = memory
-    let found = Mutex<[Int: [Float]]>([:])
     let all = loads
-    try Parallel.forEach(all.count, workers: max(1, workers)) { index in
+    let values = try Parallel.map(all.count, workers: max(1, workers)) { index in
       let values = try all[index].load()
       precondition(values.count == all[index].count, "a factor has the shape that was checked")
-      found.withLock { $0[index] = values }
+      return values
     }
-    let values = found.withLock { $0 }
     try upload(
       all.indices.map { index in
-        let numbers = values[index] ?? []
+        let numbers = values[index]
         return unsafe UploadRun(
           byteCount: numbers.count * 4, address: memory.address + UInt64(all[index].offset),
           read: { offset, buffer in

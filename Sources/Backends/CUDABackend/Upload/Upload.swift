@@ -90,21 +90,20 @@ final class Upload: Sendable {
 
   /// The same of pieces that may have to wait for their places.
   func send(_ work: any UploadWork, workers: Int? = nil) throws {
-    let next = Atomic(0)
     let hasFailed = Atomic(false)
     let count = max(1, min(workers ?? shape.workers, shape.workers))
     try turn.withLock { _ in
       do {
-        try Parallel.forEach(count, workers: count) { [self] _ in
-          try device.use()
-          while true {
-            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard index < work.pieceCount else { return }
-            do { try send(index, of: work) { hasFailed.load(ordering: .relaxed) } } catch {
-              next.store(work.pieceCount, ordering: .relaxed)  // the others stop, too
-              hasFailed.store(true, ordering: .relaxed)
-              throw error
+        // As many threads as there may be, however few the pieces: one that waits for its place holds up no other.
+        try Parallel.share(max(count, work.pieceCount), workers: count) { [self] take in
+          do {
+            try device.use()
+            while let index = take(), index < work.pieceCount {
+              try send(index, of: work) { hasFailed.load(ordering: .relaxed) }
             }
+          } catch {
+            hasFailed.store(true, ordering: .relaxed)
+            throw error
           }
         }
         for buffer in buffers.withLock({ $0 }) { try buffer.settle(work) }

@@ -50,7 +50,7 @@ public struct Experts: OperationBody {
   public var reads: [ValueID] { [input, shares] }
   public var writes: [ValueID] { [output] }
   public var weightNames: [String] { [fused, down] }
-  public var productWeights: [String] { [fused, down] }
+  public var products: [WeightProduct] { [WeightProduct(fused, matrices: count), WeightProduct(down, matrices: count)] }
   public func renumbered(_ new: (ValueID) -> ValueID) -> Self {
     Experts(
       input: new(input), shares: new(shares), fused: fused, down: down, activation: activation, first: first, count: count, chosen: chosen,

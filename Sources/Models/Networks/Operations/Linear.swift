@@ -22,7 +22,7 @@ public struct Linear: OperationBody {
   public var reads: [ValueID] { [input] }
   public var writes: [ValueID] { [output] }
   public var weightNames: [String] { [weight] + (bias.map { [$0] } ?? []) }
-  public var productWeights: [String] { [weight] }
+  public var products: [WeightProduct] { [WeightProduct(weight)] }
   public func renumbered(_ new: (ValueID) -> ValueID) -> Self { Linear(input: new(input), weight: weight, bias: bias, output: new(output)) }
 
   public var json: JSONObject {

@@ -51,7 +51,7 @@ public enum Operation: Sendable, Hashable {
   /// Engine names of the weights it reads, in the order of their use.
   public var weightNames: [String] { body.weightNames }
   /// Those of them that inputs are multiplied with.
-  public var productWeights: [String] { body.productWeights }
+  public var products: [WeightProduct] { body.products }
 
   /// With other numbers for its values.
   public func renumbered(_ new: (ValueID) -> ValueID) -> Operation {

@@ -17,8 +17,8 @@ public protocol OperationBody: Sendable, Hashable {
   var consumes: [ValueID] { get }
   /// Engine names of the weights it reads, in the order of their use; without optional ones that are absent.
   var weightNames: [String] { get }
-  /// Those of ``weightNames`` that inputs are multiplied with: they lie in panels, and tactics are chosen for them.
-  var productWeights: [String] { get }
+  /// Products with those of ``weightNames`` that lie in panels: kernels are chosen for each.
+  var products: [WeightProduct] { get }
   /// The same operation with other numbers for its values: `new` is asked for each.
   func renumbered(_ new: (ValueID) -> ValueID) -> Self
   /// As a plan holds it: the first member is called ``name``, what is nil is left out.
@@ -42,7 +42,18 @@ extension OperationBody {
   /// None, where a kind does not say otherwise.
   public var weightNames: [String] { [] }
   /// None, where a kind does not say otherwise.
-  public var productWeights: [String] { [] }
+  public var products: [WeightProduct] { [] }
+}
+
+/// Rows multiplied with a weight.
+public struct WeightProduct: Sendable, Hashable {
+  /// Engine name.
+  public let weight: String
+  /// Matrices of equal size that the weight is a stack of; 1: it is one.
+  public let matrices: Int
+
+  /// Checks nothing; the operation's own check does.
+  public init(_ weight: String, matrices: Int = 1) { (self.weight, self.matrices) = (weight, matrices) }
 }
 
 /// What an operation is checked against.

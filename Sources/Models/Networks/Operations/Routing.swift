@@ -42,7 +42,7 @@ public struct Routing: OperationBody {
   public var reads: [ValueID] { [input] }
   public var writes: [ValueID] { [output] }
   public var weightNames: [String] { [weight] }
-  public var productWeights: [String] { [weight] }
+  public var products: [WeightProduct] { [WeightProduct(weight)] }
   public func renumbered(_ new: (ValueID) -> ValueID) -> Self {
     Routing(input: new(input), weight: weight, chosen: chosen, normalizes: normalizes, scale: scale, output: new(output))
   }

@@ -23,8 +23,7 @@ struct DirectorySurvey {
   init(_ path: FilePath) throws {
     self.path = path
     let all = try Directory.names(in: path)
-    // What macOS keeps beside a file on other disks (AppleDouble) has the file's name and none of its bytes.
-    names = all.filter { !$0.hasPrefix("._") || Directory.kind(of: path.appending($0)) == .directory }
+    names = all.filter { !AuxiliaryFile.isAppleDouble($0) || Directory.kind(of: path.appending($0)) == .directory }
     var files: [String] = []
     var directories: [String] = []
     var dangling: [String] = []

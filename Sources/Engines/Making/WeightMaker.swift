@@ -20,17 +20,6 @@ import WeightSources
   /// What the engine held, next to what it will.
   var held = Scratch(), oldWide = Scratch(), newWide = Scratch()
 
-  /// Makes all of a weight, lending its bytes in the order of the file.
-  ///
-  /// - Parameter body: Gets rows of the stored tensor (panels, or rows of dimension 0) and their bytes.
-  func make(
-    _ program: RecipeProgram, from source: any WeightSource, rank: Int,
-    _ body: (_ storedRows: Range<Int>, _ bytes: UnsafeRawBufferPointer) throws -> Void
-  ) throws {
-    var row = 0
-    while let tile = unsafe try next(program, from: source, rank: rank, row: &row) { unsafe try body(tile.storedRows, tile.bytes) }
-  }
-
   /// Makes the next tile of a weight; the bytes are valid until this worker makes another.
   ///
   /// - Parameter row: The first row of the weight that is not made yet; 0 at the start.
@@ -147,15 +136,6 @@ extension UnsafeMutableRawBufferPointer {
 }
 
 extension WeightMaker {
-  /// Lends a stored weight's bytes in order, a tile at a time.
-  func read(
-    _ description: TensorDescription, _ name: String, from engine: EngineFile,
-    _ body: (_ bytes: UnsafeRawBufferPointer) -> Void
-  ) throws {
-    var row = 0
-    while let bytes = unsafe try next(of: description, name, from: engine, row: &row) { unsafe body(bytes) }
-  }
-
   /// Reads the next tile of a stored weight; the bytes are valid until this worker makes or reads another.
   func next(
     of description: TensorDescription, _ name: String, from engine: EngineFile, row: inout Int

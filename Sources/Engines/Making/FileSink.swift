@@ -5,67 +5,58 @@ import Tensors
 import Threads
 import WeightSources
 
+/// Rank files that are being written.
+struct FileSink: WeightSink {
+  /// One of them.
+  struct File: Sendable {
+    let writer: SafetensorsWriter
+    /// The engine that is refitted.
+    let previous: EngineFile?
+    /// Whether the new file can share blocks with it.
+    let sharesBlocks: Bool
+  }
+  /// By ``WeightJob/place``.
+  let files: [File]
+  /// Whether to compute how far weights move, for which all old bytes are read.
+  let measures: Bool
+
+  func begin(_ job: WeightJob, _ maker: WeightMaker) throws -> any OpenWeight {
+    switch job.origin {
+    case .file(let engine, _):
+      try files[job.place].writer.clone(job.name, rows: job.stored.rowCount, from: engine)
+      return KeptWeight()
+    case .recipe(let program, _): return FileWeight(job.name, program, files[job.place], maker, measures: measures)
+    }
+  }
+}
+
 /// A weight that its recipe makes, on its way into a rank file, compared with the engine's up to the first tile that
 /// differs. Where files can share blocks, what comes before that tile is cloned, so a weight that is right already is
 /// never written; elsewhere writing the bytes at hand costs less than copying the engine's.
-struct WeightWriting: DigestedJob {
-  private let maker: WeightMaker
+private struct FileWeight: OpenWeight {
   private let name: String
   private let program: RecipeProgram
-  private let source: any WeightSource
-  private let rank: Int
+  private let writer: SafetensorsWriter
   /// The engine, where it has the weight.
   private let previous: EngineFile?
-  private let writer: SafetensorsWriter
   private let sharesBlocks: Bool
   private let measures: Bool
-  private let progress: ProgressCounter?
-  private let done: (_ digest: String, _ written: WrittenWeight) -> Void
+  /// For its scratch memory.
+  private let maker: WeightMaker
 
-  private var row = 0
-  private var written: WrittenWeight
   private var movement = WeightMovement()
   /// Whether all stored rows so far are the engine's, and how many they are.
   private var matches: Bool
   private var matched = 0
 
-  /// - Parameters:
-  ///   - maker: Not used by anything else until the weight is written.
-  ///   - sharesBlocks: Whether the new file can share blocks with the engine's.
-  ///   - measures: Whether to compute how far it moved, for which all old bytes are read.
-  init(
-    _ maker: WeightMaker, _ name: String, _ program: RecipeProgram, from source: any WeightSource, rank: Int,
-    previous: EngineFile?, to writer: SafetensorsWriter, sharesBlocks: Bool, measures: Bool, progress: ProgressCounter?,
-    done: @escaping (_ digest: String, _ written: WrittenWeight) -> Void
-  ) {
-    self.maker = maker
-    self.name = name
-    self.program = program
-    self.source = source
-    self.rank = rank
-    self.previous = previous.flatMap { $0.contains(name) ? $0 : nil }
-    self.writer = writer
-    self.sharesBlocks = sharesBlocks
-    self.measures = measures
-    self.progress = progress
-    self.done = done
-    matches = self.previous != nil
-    written = WrittenWeight(rank: rank, name: name, fate: matches ? .refitted : .filled, byteCount: 0)
+  init(_ name: String, _ program: RecipeProgram, _ file: FileSink.File, _ maker: WeightMaker, measures: Bool) {
+    (self.name, self.program, self.maker, self.measures) = (name, program, maker, measures)
+    (writer, sharesBlocks) = (file.writer, file.sharesBlocks)
+    previous = file.previous.flatMap { $0.contains(name) ? $0 : nil }
+    matches = previous != nil
   }
 
-  mutating func next() throws -> UnsafeRawBufferPointer? {
-    try Task.checkCancellation()
-    guard let (rows, bytes) = unsafe try maker.next(program, from: source, rank: rank, row: &row) else {
-      if let previous, matches {
-        if sharesBlocks { try writer.clone(name, rows: matched, from: previous) }
-        written.fate = .unchanged
-      }
-      if measures, previous != nil { written.movement = movement }
-      return nil
-    }
-    unsafe written.nonFiniteCount += NonFinite.count(bytes, program)
-    written.byteCount += bytes.count
-    progress?.add(bytes.count)
+  mutating func write(_ rows: Range<Int>, _ bytes: UnsafeRawBufferPointer) throws {
     if let previous, matches || measures {
       let old = unsafe maker.held.bytes(bytes.count)
       unsafe try previous.tensors.read(name, rows: rows, into: old)
@@ -73,7 +64,7 @@ struct WeightWriting: DigestedJob {
       if matches {
         if unsafe sameBytes(bytes, UnsafeRawBufferPointer(old)) {
           matched = rows.upperBound
-          if sharesBlocks { return unsafe bytes }
+          if sharesBlocks { return }
         } else {
           matches = false
           if sharesBlocks { try writer.clone(name, rows: matched, from: previous) }
@@ -81,42 +72,13 @@ struct WeightWriting: DigestedJob {
       }
     }
     unsafe try writer.write(name, rows: rows, bytes)
-    return unsafe bytes
   }
 
-  func finish(digest: String) { done(digest, written) }
-}
-
-/// A stored weight that is only read.
-struct WeightReading: DigestedJob {
-  let maker: WeightMaker
-  let name: String
-  let description: TensorDescription
-  let file: EngineFile
-  var progress: ProgressCounter?
-  let done: (_ digest: String) -> Void
-  private var row = 0
-
-  init(
-    _ maker: WeightMaker, _ name: String, _ description: TensorDescription, of file: EngineFile, progress: ProgressCounter? = nil,
-    done: @escaping (_ digest: String) -> Void
-  ) {
-    self.maker = maker
-    self.name = name
-    self.description = description
-    self.file = file
-    self.progress = progress
-    self.done = done
+  func seal(digest: String) throws -> SealedWeight {
+    guard let previous else { return SealedWeight(fate: .filled) }
+    if matches, sharesBlocks { try writer.clone(name, rows: matched, from: previous) }
+    return SealedWeight(fate: matches ? .unchanged : .refitted, movement: measures ? movement : nil)
   }
-
-  mutating func next() throws -> UnsafeRawBufferPointer? {
-    try Task.checkCancellation()
-    guard let bytes = unsafe try maker.next(of: description, name, from: file, row: &row) else { return nil }
-    progress?.add(bytes.count)
-    return unsafe bytes
-  }
-
-  func finish(digest: String) { done(digest) }
 }
 
 extension WeightMaker {

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// What became of one weight of one rank.
 public struct WrittenWeight: Sendable, Equatable {
   /// How a weight came to its bytes.
@@ -25,18 +23,4 @@ public struct WrittenWeight: Sendable, Equatable {
   public var nonFiniteCount = 0
   /// Only where it was asked for and the engine had the weight before.
   public var movement: WeightMovement?
-}
-
-/// What became of all weights, from many threads.
-final class WrittenWeights: Sendable {
-  private let weights = Mutex<[WrittenWeight]>([])
-  func add(_ weight: WrittenWeight) { weights.withLock { $0.append(weight) } }
-  /// By rank, in plan order.
-  func ordered(_ plans: [Plan]) -> [WrittenWeight] {
-    let all = Dictionary(grouping: weights.withLock { $0 }, by: \.rank)
-    return plans.flatMap { plan in
-      let mine = Dictionary((all[plan.rank] ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
-      return plan.weights.keys.compactMap { mine[$0] }
-    }
-  }
 }
