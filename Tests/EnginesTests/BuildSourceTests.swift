@@ -14,7 +14,7 @@ import WeightSources
 
 /// This machine, whose kernels are not measured: which of them are chosen is of no interest here.
 struct Unmeasured: PlanTarget {
-  private let target = CPUTarget(isa: dk_best_isa(), threadCount: 2)
+  private let target = CPUTarget(threadCount: 2)
   var name: String { target.name }
   var device: String { target.device }
   func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { target.linearLayout(scheme) }

@@ -11,11 +11,11 @@ import Testing
   private final class Driver {
     let engine: CPUEngine
     private var free: [Int32]
-    init(_ directory: EngineDirectory, isa: dk_isa, threads: Int) throws {
+    init(_ directory: EngineDirectory, isa: InstructionSet, threads: Int) throws {
       var options = ExecutorOptions()
       options.threadCount = threads
       options.maximumSequences = 4
-      engine = try CPUEngine(directory, options: options, isa: isa)
+      engine = try CPUEngine(directory, options: options, instructionSet: isa)
       free = (0..<Int32(engine.limits.cacheBlockCount)).reversed().map { $0 }
     }
     func blocks(_ tokens: Int) -> [Int32] { (0..<(tokens + 15) / 16).map { _ in free.removeLast() } }
@@ -49,7 +49,7 @@ import Testing
     default: 0.06
     }
   }
-  static var sets: [dk_isa] { (0...dk_best_isa().rawValue).compactMap { dk_isa(rawValue: $0) } }
+  static var sets: [InstructionSet] { InstructionSet.allCases.filter { $0.rawValue <= InstructionSet.best.rawValue } }
 
   @Test(arguments: SmallModel.all)
   func `logits agree with a reference in doubles`(_ model: SmallModel) async throws {
@@ -68,7 +68,7 @@ import Testing
       for (position, logits) in found {
         #expect(logits.count == model.vocabulary)
         for (mine, reference) in zip(logits, wanted[position]) {
-          #expect(abs(Double(mine) - reference) <= tolerance, "\(InstructionSet.name(isa)), position \(position): \(mine), wanted \(reference)")
+          #expect(abs(Double(mine) - reference) <= tolerance, "\(isa.name), position \(position): \(mine), wanted \(reference)")
         }
       }
     }
@@ -79,7 +79,7 @@ import Testing
     let life = Lifecycle()
     try await life.build(try model.write(life.directory, "A", seed: 13), "engine")
     let directory = try EngineDirectory(life.directory("engine"))
-    let isa = dk_best_isa()
+    let isa = InstructionSet.best
     let (prompt, other) = (tokens(40, model.vocabulary, seed: 14), tokens(23, model.vocabulary, seed: 15))
     let alone = try Driver(directory, isa: isa, threads: 1)
     let aloneBlocks = alone.blocks(44)
@@ -110,7 +110,7 @@ import Testing
     let prompt = tokens(30, model.vocabulary, seed: 18)
     let wanted = ReferenceModel(model, seed: 17).logits(prompt)
     let tolerance = Self.tolerance(model)
-    let (driver, single) = (try Driver(directory, isa: dk_best_isa(), threads: 2), try Driver(directory, isa: dk_best_isa(), threads: 1))
+    let (driver, single) = (try Driver(directory, isa: .best, threads: 2), try Driver(directory, isa: .best, threads: 1))
     let blocks = driver.blocks(30)
     var found: [[Float]] = []
     for rows in [0..<11, 11..<30] {
@@ -137,7 +137,7 @@ import Testing
   func `positions that nobody reached before are turned as the reference turns them`(_ model: SmallModel, _ cache: ElementType) async throws {
     let life = Lifecycle()
     try await life.build(try model.write(life.directory, "A", seed: 19), "engine", cache: cache)
-    let driver = try Driver(try EngineDirectory(life.directory("engine")), isa: dk_best_isa(), threads: 2)
+    let driver = try Driver(try EngineDirectory(life.directory("engine")), isa: .best, threads: 2)
     let prompt = tokens(128, model.vocabulary, seed: 20)
     let wanted = ReferenceModel(model, seed: 19, cache: cache).logits(prompt)
     let (first, second) = (driver.blocks(128), driver.blocks(128))
@@ -169,19 +169,19 @@ import Testing
       let next = try driver.step([([1], 47, alone, .decode)])[0]
       let pieces = driver.blocks(64)
       for rows in [0..<1, 1..<17, 17..<40] { _ = try driver.step([(Array(mine[rows]), rows.lowerBound, pieces, .prefill)]) }
-      #expect(try driver.step([(Array(mine[40..<47]), 40, pieces, .prefill)])[0] == wanted, "in pieces, \(InstructionSet.name(isa))")
+      #expect(try driver.step([(Array(mine[40..<47]), 40, pieces, .prefill)])[0] == wanted, "in pieces, \(isa.name)")
       let theirs = driver.blocks(64)
       _ = try driver.step([(other, 0, theirs, .prefill)])
       let found = Array(theirs[0..<2]) + driver.blocks(32)
-      #expect(try driver.step([(Array(mine[32..<47]), 32, found, .prefill)])[0] == wanted, "after another's blocks, \(InstructionSet.name(isa))")
-      #expect(try driver.step([([1], 47, found, .decode)])[0] == next, "decoded, \(InstructionSet.name(isa))")
+      #expect(try driver.step([(Array(mine[32..<47]), 32, found, .prefill)])[0] == wanted, "after another's blocks, \(isa.name)")
+      #expect(try driver.step([([1], 47, found, .decode)])[0] == next, "decoded, \(isa.name)")
     }
   }
 
   @Test func `a batch that does not fit is refused before anything is computed`() async throws {
     let life = Lifecycle()
     try await life.build(try SmallModel().write(life.directory, "A", seed: 16), "engine")
-    let driver = try Driver(try EngineDirectory(life.directory("engine")), isa: dk_best_isa(), threads: 1)
+    let driver = try Driver(try EngineDirectory(life.directory("engine")), isa: .best, threads: 1)
     let blocks = driver.blocks(16)
     for (tokens, first, blocks) in [
       ([Int32(37)], 0, blocks), ([-1], 0, blocks), ([1], 16, blocks), ([1], -1, blocks), ([1], 128, blocks), ([1], 0, [Int32(9999)]), ([1], 0, [-1]), ([], 0, blocks),

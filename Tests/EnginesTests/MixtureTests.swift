@@ -28,12 +28,12 @@ import WeightSources
   /// A checkpoint of more experts than one register holds, some of which no row goes to.
   private static func many(_ type: ElementType) -> SmallMixture { SmallMixture(experts: 21, chosen: 5, type: type) }
 
-  private func engine(_ life: Lifecycle, threads: Int, isa: dk_isa = dk_best_isa()) throws -> CPUEngine {
+  private func engine(_ life: Lifecycle, threads: Int, isa: InstructionSet = .best) throws -> CPUEngine {
     var options = ExecutorOptions()
     options.threadCount = threads
     options.maximumSequences = 12
     options.maximumBatchRows = 1200
-    return try CPUEngine(try EngineDirectory(life.directory("engine")), options: options, isa: isa)
+    return try CPUEngine(try EngineDirectory(life.directory("engine")), options: options, instructionSet: isa)
   }
 
   private func step(_ engine: CPUEngine, _ slices: [(ids: [Int32], first: Int, sequence: Int, phase: SequenceSlice.Phase)]) throws -> [[Float]] {
@@ -84,9 +84,10 @@ import WeightSources
     try await life.build(try Self.many(.bfloat16).write(life.directory, "A", seed: 72), "engine")
     let prompt: [Int32] = (0..<90).map { $0 * 7 % 37 }
     // With tiles there is one variant for prompts.
-    let isa = dk_best_isa() == DK_AMX ? DK_AVX512 : dk_best_isa()
+    let set = InstructionSet.best == .amx ? .avx512 : InstructionSet.best
+    let isa = set.kernels
     func answers(_ name: String) throws -> [[Float]] {
-      let engine = try CPUEngine(try EngineDirectory(life.directory(name)), isa: isa)
+      let engine = try CPUEngine(try EngineDirectory(life.directory(name)), instructionSet: set)
       return [try step(engine, [(prompt, 0, 0, .prefill)])[0], try step(engine, [([3], 90, 0, .decode)])[0]]
     }
     let wanted = try answers("engine")

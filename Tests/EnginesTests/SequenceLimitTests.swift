@@ -24,7 +24,7 @@ struct SequenceLimitTests {
     directory.write("checkpoint/config.json", JSONValue.object(config).serialized())
     var options = EngineBuilder.Options()
     options.maximumSequenceLength = length
-    let builder = EngineBuilder(options: options, target: CPUTarget(isa: dk_best_isa(), threadCount: 1))
+    let builder = EngineBuilder(options: options, target: CPUTarget(threadCount: 1))
     return try builder.prepare(BuildSource(try Checkpoint(directory: target)))
   }
   private func length(_ prepared: EngineBuilder.Prepared) -> Int { prepared.plans[0].limits.sequenceLength }

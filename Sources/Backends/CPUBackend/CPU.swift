@@ -1,4 +1,3 @@
-import CPUKernels
 public import Engines
 public import Execution
 import Files
@@ -7,18 +6,18 @@ public import SystemPackage
 /// The processor of this machine as a target.
 public struct CPU: Backend {
   static let name = "cpu"
-  private let isa: dk_isa
+  private let instructionSet: InstructionSet
 
   /// - Parameter instructionSet: Lowers what the processor offers; see ``InstructionSet/detect(environment:)``.
-  public init(instructionSet: String? = nil) { isa = InstructionSet.detect(environment: instructionSet) }
+  public init(instructionSet: String? = nil) { self.instructionSet = InstructionSet.detect(environment: instructionSet) }
 
   /// `cpu`.
   public var target: String { Self.name }
-  /// See ``InstructionSet/name(_:)``.
-  public var machine: String { InstructionSet.name(isa) }
+  /// See ``InstructionSet/name``.
+  public var machine: String { instructionSet.name }
 
   /// Measures with as many threads as there are processors where nobody says.
-  public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(isa: isa, threadCount: threadCount ?? Processors.count) }
+  public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(instructionSet, threadCount: threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
     _ = try EngineSizes(plans, options: options, path: path)
@@ -26,6 +25,6 @@ public struct CPU: Backend {
 
   /// Maps the files: weights are used where they lie.
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
-    try CPUEngine(engine, options: options, isa: isa)
+    try CPUEngine(engine, options: options, instructionSet: instructionSet)
   }
 }

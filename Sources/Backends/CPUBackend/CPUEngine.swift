@@ -1,4 +1,4 @@
-public import CPUKernels
+import CPUKernels
 public import Engines
 public import Execution
 import Files
@@ -30,8 +30,8 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
 
   /// - Throws: `EngineError` for a stripped engine, one for another target, and where memory does not suffice.
   ///
-  /// - Parameter isa: The instruction set to compute with; nil: the best that there is.
-  public init(_ engine: EngineDirectory, options: ExecutorOptions = .init(), isa: dk_isa? = nil) throws {
+  /// - Parameter instructionSet: What to compute with; nil: the best that there is.
+  public init(_ engine: EngineDirectory, options: ExecutorOptions = .init(), instructionSet: InstructionSet? = nil) throws {
     guard let first = engine.ranks.first?.plan else { throw EngineError(engine.path, .noEngine) }
     for file in engine.ranks {
       guard file.plan.target == CPU.name else {
@@ -43,7 +43,7 @@ public final class CPUEngine: OpenedEngine, @unchecked Sendable {  // one step a
       }
       guard !file.isStripped else { throw EngineError(engine.path, .stripped(missing: file.missingWeights)) }
     }
-    let isa = isa ?? InstructionSet.detect(environment: nil)
+    let isa = (instructionSet ?? .best).kernels
     let sizes = try EngineSizes(engine.ranks.map(\.plan), options: options, path: engine.path)
     limits = ExecutorLimits(
       vocabularySize: first.vocabularySize, maximumSequenceLength: sizes.steps.sequenceLength, maximumBatchRows: sizes.steps.rows,

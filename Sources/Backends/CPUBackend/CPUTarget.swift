@@ -1,4 +1,4 @@
-public import CPUKernels
+import CPUKernels
 public import Engines
 public import Networks
 public import Schemes
@@ -7,20 +7,22 @@ public import Tensors
 /// What this machine's kernels want of a plan.
 public struct CPUTarget: PlanTarget {
   /// Decides which tactics there are, and what is measured.
-  public let isa: dk_isa
+  public let instructionSet: InstructionSet
   /// Threads that measurements use, as inference will.
   public let threadCount: Int
 
   /// Checks nothing: to measure with an instruction set that the machine lacks ends the process.
-  public init(isa: dk_isa, threadCount: Int) {
-    self.isa = isa
+  public init(_ instructionSet: InstructionSet = .best, threadCount: Int) {
+    self.instructionSet = instructionSet
     self.threadCount = threadCount
   }
+
+  private var isa: dk_isa { instructionSet.kernels }
 
   /// `cpu`.
   public var name: String { CPU.name }
   /// `cpu amx-bf16 threads=8`: measured tactics hold for an instruction set and a number of threads.
-  public var device: String { "cpu \(InstructionSet.name(isa)) threads=\(threadCount)" }
+  public var device: String { "cpu \(instructionSet.name) threads=\(threadCount)" }
 
   public func linearLayout(_ scheme: NumberScheme) -> WeightLayout? { CPULimits.layout(scheme) }
   /// Sizes beyond the kernels' limits, and weights in types or layouts that they do not read.

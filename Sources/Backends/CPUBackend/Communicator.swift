@@ -1,7 +1,7 @@
 /// What the ranks of one engine say to each other during a step. NCCL will stand behind the same four calls.
 ///
 /// Every rank of a tensor-parallel group makes the same collective calls in the same order.
-public protocol Communicator: Sendable {
+package protocol Communicator: Sendable {
   /// Replaces `values` on every rank of the group by the sum over the group, added in rank order.
   func allReduce(_ values: UnsafeMutablePointer<Float>, count: Int)
   /// Row r of `output` becomes row r of every rank's `input`, side by side in rank order.

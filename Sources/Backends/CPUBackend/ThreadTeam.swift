@@ -4,14 +4,14 @@ import CPUKernels
 ///
 /// The caller of ``run(_:)`` is thread 0. A whole decode step is one run with a ``barrier(_:)`` between operations:
 /// with two threads a barrier costs well under a microsecond, a run about one.
-@safe public final class ThreadTeam: @unchecked Sendable {  // the C team is made for several threads; `run` traps on misuse
+@safe package final class ThreadTeam: @unchecked Sendable {  // the C team is made for several threads; `run` traps on misuse
   private let team: OpaquePointer
 
   /// Threads in the team, the caller's included.
-  public let threadCount: Int
+  package let threadCount: Int
 
   /// A team of `threadCount` threads (at least 1); fewer where the system gives no more, see ``threadCount``.
-  public init(threadCount: Int) {
+  package init(threadCount: Int) {
     guard let team = unsafe dk_team_create(Int32(clamping: threadCount)) else {
       fatalError("No memory for a team of \(threadCount) threads.")
     }
@@ -25,7 +25,7 @@ import CPUKernels
   ///
   /// - Parameter body: Runs on all threads at once, so it shares what it captures: give each thread its own part.
   /// - Precondition: One run at a time, and none inside another; the process aborts otherwise.
-  public func run(_ body: (_ thread: Int, _ threadCount: Int) -> Void) {
+  package func run(_ body: (_ thread: Int, _ threadCount: Int) -> Void) {
     withoutActuallyEscaping(body) { body in
       var work = Work(body: body)
       unsafe withUnsafeMutablePointer(to: &work) { work in
@@ -43,7 +43,7 @@ import CPUKernels
   ///
   /// - Parameter thread: Who calls. Not needed by today's barrier, which only counts; a barrier with a flag for each
   ///   thread would need it.
-  public func barrier(_ thread: Int) { unsafe dk_team_barrier(team) }
+  package func barrier(_ thread: Int) { unsafe dk_team_barrier(team) }
 
   private struct Work {
     let body: (_ thread: Int, _ threadCount: Int) -> Void
@@ -52,7 +52,7 @@ import CPUKernels
 
 extension ThreadTeam {
   /// The part of `0..<count` that belongs to `thread`: parts are contiguous, in order, and differ by at most one.
-  public static func share(of count: Int, thread: Int, threadCount: Int) -> Range<Int> {
+  package static func share(of count: Int, thread: Int, threadCount: Int) -> Range<Int> {
     count * thread / threadCount..<count * (thread + 1) / threadCount
   }
 }

@@ -12,7 +12,7 @@ import WeightSources
 struct Lifecycle {
   let directory = TemporaryDirectory(inMemory: true)
   /// Tactics differ from run to run where nothing says otherwise: that is what timing caches are for.
-  var target: any PlanTarget = CPUTarget(isa: dk_best_isa(), threadCount: 2)
+  var target: any PlanTarget = CPUTarget(threadCount: 2)
 
   @discardableResult
   func build(

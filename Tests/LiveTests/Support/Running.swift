@@ -20,7 +20,7 @@ func openEngine(_ path: FilePath, threads: Int = 2) throws -> CPUEngine {
   var options = ExecutorOptions()
   options.threadCount = threads
   options.maximumSequences = 8
-  return try CPUEngine(try EngineDirectory(path), options: options, isa: dk_best_isa())
+  return try CPUEngine(try EngineDirectory(path), options: options, instructionSet: .best)
 }
 
 /// An engine that runs, and its weights.

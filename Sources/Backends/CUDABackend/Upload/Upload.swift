@@ -119,7 +119,7 @@ final class Upload: Sendable {
   private func send(_ index: Int, of work: any UploadWork, hasFailed: () -> Bool) throws {
     // What has arrived may free the place.
     while try !work.isReady(index) {
-      if hasFailed() { throw CancellationError() }  // not the first error, so nobody sees it
+      if hasFailed() { return }  // its error is the one to be told
       if let oldest = takeSent() {
         defer { give(oldest, isFirst: true) }
         try oldest.settle(work)
