@@ -103,6 +103,7 @@ public struct BuildCommand: DrydockCommand {
 
   public static let endsWhenCancelled = true
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static let ignoredFlags = UpstreamFlags.build

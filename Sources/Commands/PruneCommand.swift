@@ -84,6 +84,7 @@ public struct PruneCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static func missing(beside given: Set<String>) -> [String] {

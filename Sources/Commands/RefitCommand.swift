@@ -108,6 +108,7 @@ public struct RefitCommand: DrydockCommand {
 
   public static let endsWhenCancelled = true
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static func missing(beside given: Set<String>) -> [String] {

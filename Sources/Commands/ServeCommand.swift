@@ -125,6 +125,7 @@ public struct ServeCommand: DrydockCommand {
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   /// Upstream's first word may name a kind of server; only the ordinary one exists here.

@@ -31,6 +31,7 @@ public enum WeightRoom: Sendable, Hashable {
   case none
   /// As much as the engine's weights take.
   case oneCopy
+  /// So many bytes of the device's memory.
   case bytes(Int)
 }
 

@@ -32,6 +32,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
   public let path: FilePath
   /// What is wrong there.
   public let problem: Problem
+  /// - Parameter path: As messages show it; it need not exist.
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path
     self.problem = problem

@@ -58,6 +58,7 @@ public struct PlanLimits: Sendable, Hashable {
   public var sequenceLength: Int
   /// Rows in one step.
   public var tokens: Int
+  /// Checks nothing: that limits fit each other is proved with the plan.
   public init(batchSize: Int, inputLength: Int, sequenceLength: Int, tokens: Int) {
     self.batchSize = batchSize
     self.inputLength = inputLength
@@ -102,6 +103,7 @@ public struct LinearTactics: Sendable, Hashable {
   public var decode: String
   /// The kernel variant for prompts, by the target's name for it.
   public var prefill: String
+  /// - Parameter scheme: How the weight's numbers are kept.
   public init(outputs: Int, inputs: Int, scheme: NumberScheme, decode: String, prefill: String) {
     self.outputs = outputs
     self.inputs = inputs
@@ -115,6 +117,7 @@ public struct LinearTactics: Sendable, Hashable {
 public enum RefitScope: String, Sendable, CaseIterable {
   /// All but embedding and position tables.
   case standard = "default"
+  /// Every weight.
   case all
 
   /// Whether a refit may change a weight of this role.

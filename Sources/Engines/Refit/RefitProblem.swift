@@ -5,7 +5,9 @@ public import WeightSources
 public enum RefitProblem: Sendable, Equatable {
   /// A tensor that a refittable or absent weight needs is not in the source.
   case missing(tensor: String, rank: Int, isStripped: Bool = false)
+  /// A tensor of another logical shape than the plan needs.
   case shapeMismatch(tensor: String, rank: Int, engine: [Int], checkpoint: [Int])
+  /// A tensor in an element type that the engine's weights cannot be made from.
   case elementType(tensor: String, rank: Int, engine: String, checkpoint: String)
   /// The tensor is there with no elements.
   case notInitialized(tensor: String, rank: Int)

@@ -59,7 +59,9 @@ public final class RefitRun: Sendable {
     fileprivate let run: RefitRun
     public func makeAsyncIterator() -> Iterator { Iterator(run: run) }
 
+    /// Waits for the next state; nil after the last.
     public struct Iterator: AsyncIteratorProtocol {
+      /// Errors of the refit are thrown by ``RefitRun/summary``.
       public typealias Failure = Never
       fileprivate let run: RefitRun
       private var last = -1

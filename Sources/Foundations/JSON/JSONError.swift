@@ -10,10 +10,13 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalidNumber
     /// An unknown letter after a backslash, digits that are none, or half of a surrogate pair.
     case invalidEscape
+    /// An escape of half a surrogate pair, which alone is no character.
     case loneSurrogate
+    /// Bytes that are not UTF-8, which JSON must be.
     case invalidUTF8
     /// A byte below 0x20, which can stand in a string as an escape only.
     case controlCharacterInString(UInt8)
+    /// A name that stands twice in one object.
     case duplicateKey(String)
     /// Arrays and objects inside each other.
     case tooDeep(limit: Int)

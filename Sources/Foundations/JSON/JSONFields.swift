@@ -52,11 +52,17 @@ public struct JSONFields<Failure: Error>: Sendable {
     guard let value = read(found) else { throw failure(prefix + name, .kind(found: found, expected: expected)) }
     return value
   }
+  /// A whole number, `2.0` too; nil where it is absent or null. Another value is an error, as for those below.
   public func int(_ name: String) throws(Failure) -> Int? { try optional(name, "a whole number", \.int) }
+  /// The nearest float64; nil where it is absent or null.
   public func double(_ name: String) throws(Failure) -> Double? { try optional(name, "a number", \.double) }
+  /// `true` or `false`; nil where it is absent or null.
   public func bool(_ name: String) throws(Failure) -> Bool? { try optional(name, "true or false", \.bool) }
+  /// A string; nil where it is absent or null.
   public func string(_ name: String) throws(Failure) -> String? { try optional(name, "a string", \.string) }
+  /// An object; nil where it is absent or null.
   public func object(_ name: String) throws(Failure) -> JSONObject? { try optional(name, "an object", \.object) }
+  /// An array of strings, none of another kind among them; nil where it is absent or null.
   public func strings(_ name: String) throws(Failure) -> [String]? {
     try optional(name, "an array of strings") { json in
       guard let elements = json.array else { return nil }
@@ -64,6 +70,7 @@ public struct JSONFields<Failure: Error>: Sendable {
       return strings.count == elements.count ? strings : nil
     }
   }
+  /// - Throws: The error that `name` is missing, where `value` is nil.
   public func required<Value>(_ name: String, _ value: Value?) throws(Failure) -> Value {
     guard let value else { throw failed(name, "is missing") }
     return value

@@ -16,8 +16,10 @@ public struct Secret: Sendable {
   private static let processKey = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
   private static let factor = UInt64.random(in: .min ... .max) | 1
 
+  /// - Parameter text: Not kept; its UTF-8 counts.
   public init(_ text: String) { self.init(utf8: Array(text.utf8)) }
 
+  /// - Parameter bytes: Not kept, and of any value: ``isUsable`` says whether a header can carry them.
   public init(utf8 bytes: [UInt8]) {
     digest = Self.digest(bytes)
     byteCount = bytes.count

@@ -12,9 +12,13 @@ import Threads
 /// Every worker reads, converts and writes one tile of rows at a time, so memory does not grow with the model, and
 /// the bytes do not depend on how many workers there are.
 public struct CheckpointConverter: Sendable {
+  /// The model.
   public let source: ModelSource
+  /// Its tensors as the ranks get them, in floats.
   public let weights: ConvertedWeights
+  /// The ranks that the checkpoint is for.
   public let mapping: Mapping
+  /// The checkpoint's `dtype`.
   public let elementType: ElementType
   /// Of the linear layers of attention and MLP; nil: plain numbers.
   public let scheme: NumberScheme?
@@ -52,7 +56,9 @@ public struct CheckpointConverter: Sendable {
 
   /// What was written.
   public struct Summary: Sendable, Equatable {
+    /// Over all ranks.
     public let tensorCount: Int
+    /// Of all tensors of all ranks.
     public let byteCount: Int
     /// Tensors that hold values which are no numbers, a line each, of many the first.
     public let warnings: [String]

@@ -3,6 +3,7 @@ public import Tensors
 
 /// Whole tensors, sharded on the way: what a checkpoint converted from them would hold, without writing it.
 public final class ConvertedWeights: WeightSource {
+  /// Which rows and columns of which whole tensors each rank's tensors are.
   public let layout: ShardLayout
   /// The type in which weights are delivered, but for those whose family keeps them in float32.
   public let elementType: ElementType

@@ -14,7 +14,9 @@ import Tensors
 /// `fan_in_fan_out` needs nothing: it says that the base layer keeps its weight as `[in, out]`, while A and B, and the
 /// weights here, are always `[r, in]`, `[out, r]` and `[out, in]`.
 public final class LoRAAdapter: Sendable {
+  /// A directory or a GGUF file.
   public let path: FilePath
+  /// ``path``, for messages.
   public var origin: String { path.string }
   let config: LoRAConfig
   let file: any AdapterFile

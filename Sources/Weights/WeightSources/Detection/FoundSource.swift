@@ -5,6 +5,7 @@ import Tensors
 
 /// What a path was found to hold, decided from everything that is there, and what of it is to be opened.
 public struct FoundSource: Sendable {
+  /// Model, checkpoint, adapter or engine.
   public let kind: WeightSourceKind
   /// What to open: the path as given, or the one that it leads to (a snapshot in Hugging Face's cache, the only GGUF
   /// file of a directory, the first of a file's parts).
