@@ -110,7 +110,7 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("max_queue_size"),
-    help: ArgumentHelp("Most sequences that wait; more are told to come back (429).", valueName: "n"))
+    help: ArgumentHelp("Most sequences that wait; more are refused (429).", valueName: "n"))
   var maximumQueueSize: Int = 256
 
   @Option(
@@ -330,7 +330,7 @@ extension UpstreamFlags {
     IgnoredFlag("revision", "models are directories here"),
     IgnoredFlag("config", "options are flags here"),
     IgnoredFlag("extra_llm_api_options", "options are flags here"),
-    IgnoredFlag("reasoning_parser", "reasoning is not told apart from text"),
+    IgnoredFlag("reasoning_parser", "reasoning is not separated from text"),
     IgnoredFlag("tool_parser", "tool calls are not supported yet"),
     IgnoredFlag("metadata_server_config_file", "disaggregated serving is not supported"),
     IgnoredFlag("server_role", "disaggregated serving is not supported"),

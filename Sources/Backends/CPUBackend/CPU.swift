@@ -17,7 +17,7 @@ public struct CPU: Backend {
   /// See ``InstructionSet/name(_:)``.
   public var machine: String { InstructionSet.name(isa) }
 
-  /// Measures with as many threads as there are processors where nobody says.
+  /// Measures with as many threads as there are processors, unless a number is given.
   public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(isa: isa, threadCount: threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {

@@ -18,7 +18,7 @@ public enum InstructionSet {
     return wanted.rawValue < best.rawValue ? wanted : best
   }
 
-  /// `portable`, `avx2`, `avx512-bf16` or `amx-bf16`: what devices and cached engines are told apart by.
+  /// `portable`, `avx2`, `avx512-bf16` or `amx-bf16`: what devices and cached engines are distinguished by.
   public static func name(_ isa: dk_isa) -> String {
     switch isa {
     case DK_AVX2: "avx2"

@@ -19,7 +19,7 @@ public struct IgnoredFlag: Sendable {
   public let takesValue: Bool
   /// Why it does nothing here: a clause without a full stop.
   public let reason: String
-  /// - Parameter reason: What the note says that tells of it.
+  /// - Parameter reason: A clause without a full stop, for the note that it is ignored.
   public init(_ name: String, takesValue: Bool = true, _ reason: String) {
     self.name = name
     self.takesValue = takesValue
@@ -31,7 +31,7 @@ public struct IgnoredFlag: Sendable {
 public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   /// Flags of the upstream command that are taken and do nothing.
   static var ignoredFlags: [IgnoredFlag] { get }
-  /// What is missing beside required options, given the names of those that are there; each as it is to be told.
+  /// What is missing beside required options, given the names of those that are there; each as the message shows it.
   static func missing(beside given: Set<String>) -> [String]
   /// Options, with dashes, that people look for here and that are elsewhere: a sentence each.
   static var optionsElsewhere: [String: String] { get }
@@ -200,7 +200,7 @@ struct CommandFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// Tells of a file under the flag that named it.
+/// Puts the flag that named a file before an error about it.
 func naming<R>(_ flag: String, _ body: () throws -> R) throws -> R {
   do { return try body() } catch let error as FileError { throw CommandFailure("\(flag): \(error)") }
 }

@@ -122,7 +122,7 @@ public struct EngineCache: Sendable {
     report(.building(path, byteCount: prepared.byteCount))
     let progress = ProgressCounter(total: prepared.byteCount)
     let result = try await show(progress) { try await builder.write(prepared, of: source, to: path, progress: progress) }
-    // Nobody removes it meanwhile: that takes the lock of the work on it, which is held here until it is in use.
+    // It is not removed meanwhile: that takes the lock of the work on it, which is held here until it is in use.
     guard let engine = try CachedEngine(path, broken: { _ in }) else { throw EngineCacheError(directory, .lost) }
     report(.built(path, result))
     return engine

@@ -43,7 +43,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .noEngine:
       "\(path.inMessage): no rank*.engine files here. Name a directory that trtllm-build or trtllm-refit has written."
     case .missingRank(let rank, let expected):
-      "\(path.inMessage): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
+      "\(path.inMessage): rank\(rank).engine is missing; its config.json has \(expected) rank(s). Copy the whole engine directory."
     case .notAnEngine(let reason):
       "\(path.inMessage): not an engine file: \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason). Build it with trtllm-build, or copy it again."
     case .tensorrtPlan(let version):

@@ -68,7 +68,7 @@ public final class RefitRun: Sendable {
 
       fileprivate init(run: RefitRun) { self.run = run }
 
-      /// Looks every 20 ms, so that counting costs the workers nothing and a slow reader holds nobody up.
+      /// Looks every 20 ms, so that counting costs the workers nothing and a slow reader delays nothing.
       public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RefitProgress? {
         while true {
           let isEnd = run.end.isReached.load(ordering: .acquiring)

@@ -34,7 +34,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Byte offset from the start of the text.
   public let offset: Int
 
-  /// What to do about a file of somebody else's: a sentence.
+  /// What to do about such a file of a model: a sentence.
   public var remedy: String {
     if case .duplicateKey = problem { "Take one of the two out." } else { "Download the file again." }
   }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Reads typed members of one object, in the words of whoever reads: null counts as absent, a value of another kind is an error.
+/// Reads typed members of one object, with errors of the reader's own type: null counts as absent, a value of another kind is an error.
 public struct JSONFields<Failure: Error>: Sendable {
   /// The object. In a value of another kind every member is absent.
   public let json: JSONValue
@@ -12,11 +12,11 @@ public struct JSONFields<Failure: Error>: Sendable {
   /// Shared by copies of a reader.
   private final class Asked: Sendable { let names = Mutex<Set<String>>([]) }
 
-  /// - Parameter failure: The error that tells of a member, which is named with the prefix.
+  /// - Parameter failure: Makes the error about a member, which is named with the prefix.
   public init(_ json: JSONValue, prefix: String = "", failure: @escaping @Sendable (_ name: String, JSONFieldFault) -> Failure) {
     (self.json, self.prefix, self.failure) = (json, prefix, failure)
   }
-  /// Another object's members, told in the same way.
+  /// Another object's members, with errors of the same kind.
   ///
   /// - Parameter prefix: In front of names, the whole of it.
   public func inside(_ json: JSONValue, prefix: String) -> JSONFields { JSONFields(json, prefix: prefix, failure: failure) }
@@ -36,7 +36,7 @@ public struct JSONFields<Failure: Error>: Sendable {
   public func value(_ name: String) -> JSONValue? {
     stored(name).flatMap(\.unlessNull)
   }
-  /// Members that nobody asked for, in the order of the file.
+  /// Members that were not asked for, in the order of the file.
   public var unused: [(key: String, value: JSONValue)] {
     let names = askedNames
     return (json.object ?? [:]).filter { !names.contains($0.key) }.map { $0 }

@@ -25,7 +25,7 @@ public struct GenerationRequest: Sendable {
   }
 }
 
-/// Whether a request is told how likely its prompt's own tokens are.
+/// Whether a request gets the log-probabilities of its prompt's own tokens.
 public enum PromptScores: Sendable, Hashable {
   /// Prompt tokens are not scored, and those in the cache are not computed again.
   case none

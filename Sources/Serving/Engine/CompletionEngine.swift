@@ -68,7 +68,7 @@ public struct EngineLimits: Sendable, Hashable {
   public var maximumSequenceLength: Int
   /// Token ids are at least 0 and below it.
   public var vocabularySize: Int
-  /// A text of more bytes has too many tokens whatever it says; nil where there is no telling without tokenizing.
+  /// A text of more bytes has too many tokens whatever it says; nil where that is known only by tokenizing.
   public var maximumPromptBytes: Int?
   /// Most bytes of text that are tokenized for one request.
   var maximumTextBytes: Int { max(2 << 20, 16 * maximumSequenceLength) }
@@ -94,7 +94,7 @@ public enum EngineHealth: Sendable, Hashable {
 public enum EngineRefusal: Error, Sendable, Hashable {
   /// The queue is full; come back after so many seconds.
   case queueFull(retryAfter: Int)
-  /// The server was told to stop.
+  /// The server is stopping.
   case shuttingDown
   /// The request itself cannot be served; the message says what is wrong with it.
   case invalid(String)

@@ -152,7 +152,7 @@ extension APIError {
     error.closesConnection = true
     return error
   }
-  /// For what was under way when the server was told to stop, and did not end in time.
+  /// For what was under way when the server was stopped, and did not end in time.
   static func cutOff(after limit: Duration) -> APIError {
     var error = APIError(
       status: 503,

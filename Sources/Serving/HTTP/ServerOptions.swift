@@ -30,7 +30,7 @@ public struct ServerOptions: Sendable {
   public var trustsRequestChatTemplates = false
   /// Threads that read requests, and bounds for the work on one.
   package var workers = RequestWorkers.Options()
-  /// Requests with an answer in the making, streamed or not; more are told to come back (429).
+  /// Requests with an answer in the making, streamed or not; more are refused (429).
   public var maximumConcurrentAnswers = 256
   /// More wait in the system's queue. Fewer where the process may not open so many files; see ``DescriptorLimit``.
   public var maximumConnections = 16_384
@@ -44,7 +44,7 @@ public struct ServerOptions: Sendable {
   public var idleTimeLimit: Duration = .seconds(75)
   /// How long a client may leave written bytes unread before its connection is closed.
   public var writeStallLimit: Duration = .seconds(60)
-  /// How long running answers may take to end once the server is told to stop.
+  /// How long running answers may take to end once the server is stopped.
   public var drainTimeLimit: Duration = .seconds(30)
 
   /// Everything else at its default.

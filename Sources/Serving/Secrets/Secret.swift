@@ -9,7 +9,7 @@ public struct Secret: Sendable {
   /// How long the text is, and 16 bits of a sum over it whose factor this process draws: to find places that are worth a digest.
   private let byteCount: Int
   private let mark: UInt16
-  /// Whether there is no text at all, which nobody should have to know.
+  /// Whether there is no text at all: such a key would let every caller in.
   public let isEmpty: Bool
   /// Whether a header can carry it: 1 to 4096 printable ASCII characters without spaces.
   public let isUsable: Bool

@@ -48,7 +48,7 @@ public final class Tokenizer: Sendable {
     return encode(text, addSpecialTokens: addSpecialTokens, &scratch)
   }
 
-  /// The same for a text that a stranger chose.
+  /// The same for untrusted text.
   ///
   /// - Throws: soon after the budget is spent.
   public func encode(

@@ -11,7 +11,7 @@ public struct TokenizerFindings: Sendable, Equatable {
   /// Places that disagree, other templates that cannot be read, settings that nothing uses: a line each.
   public var notes: [String] = []
 
-  /// What counts as in transformers, and is no fault, but may surprise: a line each, told once.
+  /// What counts as in transformers, and is no fault, but may surprise: a line each, shown once.
   public var remarks: [String] = []
 
   /// Nothing was found.

@@ -60,7 +60,7 @@ public struct CheckpointConverter: Sendable {
     public let tensorCount: Int
     /// Of all tensors of all ranks.
     public let byteCount: Int
-    /// Tensors that hold values which are no numbers, a line each, of many the first.
+    /// Tensors that hold NaN or infinite values, a line each; of many the first.
     public let warnings: [String]
   }
 
@@ -124,7 +124,7 @@ public struct CheckpointConverter: Sendable {
 
   private struct TensorPlace: Hashable { let rank: Int, name: String }
 
-  /// What workers tell.
+  /// What workers report.
   private final class Found: Sendable {
     private let state = Mutex<(done: Int, nonFinite: [TensorPlace: Int])>((0, [:]))
     var nonFinite: [TensorPlace: Int] { state.withLock { $0.nonFinite } }
@@ -140,7 +140,7 @@ public struct CheckpointConverter: Sendable {
 
   /// Hands tiles to workers in order; the first error stops all.
   ///
-  /// - Returns: How many values of each tensor are no numbers, where there are any.
+  /// - Returns: How many values of each tensor are NaN or infinite, where any are.
   private func run(
     _ tiles: [Tile], _ files: [SafetensorsWriter], total: Int, _ progress: (@Sendable (Int, Int) -> Void)?
   ) throws -> [TensorPlace: Int] {

@@ -124,12 +124,12 @@ extension ModelSource {
     }
     let read = try companions[name].map { TokenizerFiles.generation(try $0.bytes()) }
     if let read, read.json == nil, let note = read.note {
-      // As if there were none; one that is read with a note is told where the tokenizer's files are looked at.
+      // As if there were none; one that is read with a note is reported where the tokenizer's files are looked at.
       companions.contents[name] = nil
       companions.notes.append(note)
     }
     if var members = read?.json?.object {
-      // What is no id at all is left as it is, and told where the tokenizer's files are looked at.
+      // What is no id at all is left as it is, and reported where the tokenizer's files are looked at.
       guard let ends = config["eos_token_id"], !ends.isNull, Self.values(members["eos_token_id"]).allSatisfy({ $0.int != nil }) else { return companions }
       let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
       if counting.allSatisfy({ $0 < 0 }) {

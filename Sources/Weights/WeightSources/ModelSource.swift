@@ -52,7 +52,7 @@ public struct ModelSource: Sendable {
   private static func checkLayers(_ model: SourceModel, tensorCount: Int, _ path: FilePath) throws(WeightSourceError) {
     guard model.shape.layerCount > tensorCount else { return }
     let problem = WeightSourceError.Problem.other(
-      "the configuration speaks of \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again.")
+      "the configuration has \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again.")
     throw WeightSourceError(path.string, model.failures.problems + [problem])
   }
 
@@ -88,7 +88,7 @@ public struct ModelSource: Sendable {
     names = ModelNames([file.metadata["general.name"]?.string ?? ""] + Self.namesOfPlace(path))
   }
 
-  /// - Parameter comparesTables: As in ``init(_:comparesTables:)``.
+  /// - Parameter comparesTables: Whether a head that is declared a copy of the embedding table is compared with it.
   /// - Throws: ``WeightSourceError`` for a configuration or tensors that cannot be used.
   public init(huggingFace directory: HuggingFaceDirectory, comparesTables: Bool = true) throws {
     path = directory.path

@@ -4,7 +4,7 @@ import Tensors
 
 /// Which rows and columns of which whole tensors every rank holds: TensorRT-LLM's sharding as a table.
 ///
-/// Whole tensors are spoken of under Hugging Face's names. The table serves converting (read the pieces), adapters
+/// Whole tensors have Hugging Face's names. The table serves converting (read the pieces), adapters
 /// (change the pieces) and checks.
 public struct ShardLayout: Sendable {
   /// What tensors are called and how they are shared.

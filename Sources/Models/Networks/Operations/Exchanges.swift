@@ -53,7 +53,7 @@ public struct Send: OperationBody {
   public var json: JSONObject { [Self.name: value.json] }
   public init(json: JSONValue) throws(PlanFormatError) { self.init(value: try json.value(Self.name)) }
   public func check(_ plan: PlanView) throws(PlanFormatError) {
-    try plan.require(!plan.isLastStage, "the last stage has nobody to send to")
+    try plan.require(!plan.isLastStage, "the last stage has no stage to send to")
   }
 }
 
@@ -71,6 +71,6 @@ public struct Receive: OperationBody {
   public var json: JSONObject { [Self.name: value.json] }
   public init(json: JSONValue) throws(PlanFormatError) { self.init(value: try json.value(Self.name)) }
   public func check(_ plan: PlanView) throws(PlanFormatError) {
-    try plan.require(!plan.isFirstStage, "the first stage has nobody to receive from")
+    try plan.require(!plan.isFirstStage, "the first stage has no stage to receive from")
   }
 }

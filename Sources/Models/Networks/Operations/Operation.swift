@@ -1,6 +1,6 @@
 public import JSON
 
-/// One step of a network or plan. A closed set: whoever walks a plan says what it does with each.
+/// One step of a network or plan. A closed set: each back end says what it does with every kind.
 ///
 /// A new kind is a file beside this one, with a case here and in each executor.
 public enum Operation: Sendable, Hashable {

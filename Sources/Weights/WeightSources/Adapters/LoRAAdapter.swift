@@ -22,7 +22,7 @@ public final class LoRAAdapter: Sendable {
   let file: any AdapterFile
   /// Everything that was read for it.
   public let files: [ReadableFile]
-  /// What of its settings cannot be had; told together with what is wrong with its tensors.
+  /// Settings that are not supported; reported together with what is wrong with its tensors.
   let problems: [AdapterProblem]
   /// What its files gave cause to say.
   let warnings: [SourceWarning]

@@ -1,4 +1,4 @@
-/// A metadata value. Integers of every width are one case, since nobody asks how wide a count was written.
+/// A metadata value. Integers of every width are one case, since how wide a count was written says nothing.
 public enum GGUFValue: Sendable, Equatable {
   /// Any width, with or without sign, that an `Int` holds.
   case integer(Int)

@@ -44,7 +44,7 @@ public struct SourceModel: Sendable {
   public let eosTokenIDs: [Int]
   /// What its configuration gave cause to say.
   var warnings: [SourceWarning] = []
-  /// Settings that cannot be used; a model with any is not given to anybody.
+  /// Settings that cannot be used; a model with any is refused when it is opened.
   var failures = SettingFailures()
 
   /// The type for `--dtype auto`: the published type; float16 for float32; bfloat16 for quantised blocks, whose range
