@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Everything that reads bytes from strangers, built by Scripts/fuzz with AddressSanitizer and coverage counters and linked
+// Everything that reads untrusted bytes, built by Scripts/fuzz with AddressSanitizer and coverage counters and linked
 // with libFuzzer. The product's sources are compiled again here (Sources is a link), all but what a web server needs.
 let swiftSettings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),

@@ -9,7 +9,7 @@ import JSON
   import Darwin
 #endif
 
-/// One parser that reads bytes from strangers.
+/// One parser that reads untrusted bytes.
 struct FuzzTarget: Sendable {
   let name: String
   /// What its inputs are: decides how they are changed.

@@ -103,6 +103,7 @@ public struct BuildCommand: DrydockCommand {
 
   public static let endsWhenCancelled = true
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static let ignoredFlags = UpstreamFlags.build
@@ -131,7 +132,7 @@ public struct BuildCommand: DrydockCommand {
     (target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard).planTarget(threadCount: nil)
   }
 
-  /// The model, in a type that the target has kernels for where nobody asks for one.
+  /// The model, in a type that the target has kernels for where none is asked for.
   ///
   /// - Throws: ``UsageError`` for a checkpoint, which has a type, of another one.
   private func open(for target: any PlanTarget, _ log: CommandLog) throws -> BuildSource {
@@ -149,7 +150,7 @@ public struct BuildCommand: DrydockCommand {
     return try BuildSource(path, elementType: other, mapping: conversion.mapping, scheme: conversion.scheme)
   }
 
-  /// A file that is there must be a timing cache, and its directory must exist: told before an hour's build, not after.
+  /// A file that is there must be a timing cache, and its directory must exist: checked before an hour's build, not after.
   private func checkReplaceable(_ path: String) throws {
     let file = FilePath(path)
     let parent = file.removingLastComponent()

@@ -46,6 +46,7 @@ public struct ConvertCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static let ignoredFlags: [IgnoredFlag] = [

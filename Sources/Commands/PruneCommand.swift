@@ -84,6 +84,7 @@ public struct PruneCommand: DrydockCommand {
 
   @OptionGroup var logOptions: LogOptions
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static func missing(beside given: Set<String>) -> [String] {
@@ -103,7 +104,7 @@ public struct PruneCommand: DrydockCommand {
       problems.append("\(mode) takes nothing out: leave --prune_all, --prune, --keep, --skeleton and --digests out")
     }
     if verify != nil && outputDirectory != nil { problems.append("--verify writes nothing: leave --out_dir out") }
-    if dryRun { problems.append("\(mode) knows no --dry_run") }
+    if dryRun { problems.append("\(mode) has no dry run: leave --dry_run out") }
     try refuse(problems)
   }
 

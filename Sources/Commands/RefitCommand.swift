@@ -108,6 +108,7 @@ public struct RefitCommand: DrydockCommand {
 
   public static let endsWhenCancelled = true
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public static func missing(beside given: Set<String>) -> [String] {
@@ -128,7 +129,7 @@ public struct RefitCommand: DrydockCommand {
     } else {
       if strip { problems += useless(changing.filter { $0.needsWeights }, besides: "--strip takes no new weights, so no") }
       if dryRun { problems += useless(changing.filter { $0.needsOutput }, besides: "--dry_run writes nothing that could be looked at, so it takes no") }
-      if !ranks.isEmpty, report != nil { problems.append("--report tells of all ranks, and --rank writes some: leave one of them out") }
+      if !ranks.isEmpty, report != nil { problems.append("--report covers all ranks, and --rank writes some: leave one of them out") }
     }
     try refuse(problems)
   }
@@ -215,7 +216,7 @@ public struct RefitCommand: DrydockCommand {
     options.measures = report != nil
     guard try chooseRanks(engine, &options, log) else { return }
     if report != nil, options.ranks != nil {
-      throw UsageError("--report tells of all ranks, and each process here writes some: refit with one process for it")
+      throw UsageError("--report covers all ranks, and each process here writes some: refit with one process for it")
     }
     let refitter = Refitter(engine: engine, options: options)
     let target = FilePath(outputDirectory)

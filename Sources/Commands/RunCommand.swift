@@ -84,6 +84,7 @@ public struct RunCommand: DrydockCommand {
 
   public static let optionsElsewhere = OpenedModel.optionsElsewhere
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public func validate() throws {

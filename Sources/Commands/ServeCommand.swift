@@ -110,7 +110,7 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("max_queue_size"),
-    help: ArgumentHelp("Most sequences that wait; more are told to come back (429).", valueName: "n"))
+    help: ArgumentHelp("Most sequences that wait; more are refused (429).", valueName: "n"))
   var maximumQueueSize: Int = 256
 
   @Option(
@@ -125,6 +125,7 @@ public struct ServeCommand: DrydockCommand {
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   /// Upstream's first word may name a kind of server; only the ordinary one exists here.
@@ -329,7 +330,7 @@ extension UpstreamFlags {
     IgnoredFlag("revision", "models are directories here"),
     IgnoredFlag("config", "options are flags here"),
     IgnoredFlag("extra_llm_api_options", "options are flags here"),
-    IgnoredFlag("reasoning_parser", "reasoning is not told apart from text"),
+    IgnoredFlag("reasoning_parser", "reasoning is not separated from text"),
     IgnoredFlag("tool_parser", "tool calls are not supported yet"),
     IgnoredFlag("metadata_server_config_file", "disaggregated serving is not supported"),
     IgnoredFlag("server_role", "disaggregated serving is not supported"),

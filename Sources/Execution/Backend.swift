@@ -31,6 +31,7 @@ public enum WeightRoom: Sendable, Hashable {
   case none
   /// As much as the engine's weights take.
   case oneCopy
+  /// So many bytes of the device's memory.
   case bytes(Int)
 }
 
@@ -42,8 +43,8 @@ public protocol OpenedEngine: Executor, WeightStore {
   var cacheByteCount: Int { get }
   /// What the cache may take of memory that others may need, as found when the engine was opened; a line each.
   var memoryWarnings: [String] { get }
-  /// Bytes a second at which the target reads weights at best, measured in a tenth of a second or so; nil where that cannot be
-  /// told. Not during a step.
+  /// Bytes a second at which the target reads weights at best, measured in about a tenth of a second; nil where that cannot be
+  /// measured. Not during a step.
   func measureReadRate() -> Double?
 }
 

@@ -2,7 +2,7 @@ public import Engines
 
 /// The back ends that a program has. They are found by the target that a plan names.
 public struct BackendRegistry: Sendable {
-  /// The first builds engines where nobody names a target.
+  /// The first builds engines where no target is named.
   public let backends: [any Backend]
 
   /// - Precondition: There is one, and no two are for the same target.

@@ -2,6 +2,7 @@
 public struct StepID: Sendable, Hashable {
   /// No two steps of one executor have the same.
   public let number: UInt64
+  /// - Parameter number: The executor's own count.
   public init(_ number: UInt64) { self.number = number }
 }
 

@@ -27,6 +27,7 @@ public enum RowAnswer {
   case token(Int32)
   /// See ``LogitsWanted/best(_:)``. Where a logit was NaN or +∞, the first token with such a one alone, its probability NaN.
   case best([TokenLogProbability])
+  /// All logits of the row.
   case all(Logits)
 
   /// The first token whose logit was NaN or +∞, where the answer says that there is one.
@@ -50,6 +51,7 @@ public enum RowAnswer {
 
 /// Logits of one row, `[vocabularySize]`, float32, in host memory; valid during the call that hands them out.
 @safe public struct Logits {
+  /// `[vocabularySize]`; may be changed in place.
   @unsafe public let buffer: UnsafeMutableBufferPointer<Float>
 
   /// - Parameter buffer: May be changed in place by who takes it.
@@ -63,6 +65,7 @@ public struct TokenLogProbability: Sendable, Hashable {
   /// Natural logarithm of the probability among all tokens; NaN for a token whose logit is NaN or +∞.
   public var logProbability: Float
 
+  /// - Parameter logProbability: Natural logarithm, at most 0, or NaN.
   public init(id: Int32, logProbability: Float) {
     self.id = id
     self.logProbability = logProbability

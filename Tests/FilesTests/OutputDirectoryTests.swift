@@ -81,7 +81,7 @@ struct OutputDirectoryTests {
       ("downloading", ["config.json", "tokenizer.json", "generation_config.json"], "has no rank0.safetensors", "has no rank0.engine"),
       ("no configuration", ["rank0.safetensors"], "has no config.json", "is a checkpoint"),
       ("names alike", ["config.json", "rank.safetensors", "ranks.engine", "rank0.engine.bak", "rank٣.engine"], "'rank.safetensors'", "'rank.safetensors'"),
-      ("model", ["config.json", "model.safetensors"], "somebody's model", "somebody's model"),
+      ("model", ["config.json", "model.safetensors"], "it is a model", "it is a model"),
     ]
     for one in cases {
       for file in one.files { directory.write("\(one.name)/\(file)", file.hasPrefix("rank3") ? Self.mark : "{}") }

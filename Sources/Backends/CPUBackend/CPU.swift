@@ -16,7 +16,7 @@ public struct CPU: Backend {
   /// See ``InstructionSet/name``.
   public var machine: String { instructionSet.name }
 
-  /// Measures with as many threads as there are processors where nobody says.
+  /// Measures with as many threads as there are processors unless a number is given.
   public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(instructionSet, threadCount: threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {

@@ -59,7 +59,7 @@ package struct CacheMemory {
     return max(perSequence, Int(min(useful, budget / Double(blockByteCount))))
   }
 
-  /// What to tell of a cache that ``blockCount(size:fraction:)`` allows, but that takes more memory than others may like.
+  /// The warning about a cache that ``blockCount(size:fraction:)`` allows, but that takes more memory than others may like.
   ///
   /// - Parameter blockCount: What that gave for the same size and fraction.
   package func warnings(blockCount: Int, size: Int?, fraction: Double?) -> [String] {

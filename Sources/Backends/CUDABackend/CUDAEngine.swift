@@ -100,14 +100,18 @@ import Threads
 
   // MARK: Weights
 
+  /// The weights of the engine's file, copied to the card when the engine was opened.
   public var fileWeights: any WeightVersion { weightsOfFile }
 
+  /// What makes weights in the card's memory, by the plan's recipes.
   public var weightDevice: (any WeightDevice)? { maker }
 
+  /// Bytes of the card's memory that are free now, less what the driver needs; nil where the card does not say.
   public var freeWeightByteCount: Int? { try? device.use(); return try? max(0, device.freeByteCount - Self.spared) }
   /// Of the card's memory, for what the driver keeps of recorded steps.
   private static let spared = 128 << 20
 
+  /// - Precondition: Weights for one rank, each as the plan stores it.
   public func makeVersion(_ made: [[String: WeightMemory]]) throws -> any WeightVersion {
     precondition(made.count == 1, "weights for one rank")
     for (name, memory) in made[0] { precondition(memory.byteCount == plan.weights[name]?.stored.byteCount, "\(name): made by the plan's recipe") }

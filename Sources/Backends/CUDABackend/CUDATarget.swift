@@ -6,6 +6,7 @@ public import Tensors
 
 /// What the CUDA kernels want of a plan. Needs no card: there is one kernel for each product, so nothing is measured.
 public struct CUDATarget: PlanTarget {
+  /// Asks no card: the same on a machine without one.
   public init() {}
 
   public var name: String { CUDA.name }

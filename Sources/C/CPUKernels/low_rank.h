@@ -1,4 +1,4 @@
-/* Low-rank updates of weights, and the search for values that are no numbers: work of refitting, not of inference. */
+/* Low-rank updates of weights, and the search for NaN and infinity: work of refitting, not of inference. */
 
 /* Sums in registers: rows x vectors of a tile. */
 #if DK_LANES == 16

@@ -83,7 +83,7 @@ static void sleep_while(struct dk_team *team, event *e, uint32_t old) {
 #endif
 }
 
-/* After a change of e->value. Costs a load when nobody sleeps. */
+/* After a change of e->value. Costs a load when no thread sleeps. */
 static void wake(struct dk_team *team, event *e) {
   if (e->sleepers == 0) return;
 #if defined(__linux__)

@@ -37,6 +37,7 @@ public struct InspectCommand: DrydockCommand {
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
+  /// For ArgumentParser, which fills the options.
   public init() {}
 
   public func validate() throws {

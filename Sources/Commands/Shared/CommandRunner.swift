@@ -13,9 +13,13 @@ import UnixSignals
 
 /// A flag of the upstream command that has no meaning for our targets: accepted so that scripts go on working.
 public struct IgnoredFlag: Sendable {
+  /// Without dashes, such as `load_by_shard`.
   public let name: String
+  /// Whether the next word belongs to it.
   public let takesValue: Bool
+  /// Why it does nothing here: a clause without a full stop.
   public let reason: String
+  /// - Parameter reason: A clause without a full stop, for the note that it is ignored.
   public init(_ name: String, takesValue: Bool = true, _ reason: String) {
     self.name = name
     self.takesValue = takesValue
@@ -25,8 +29,9 @@ public struct IgnoredFlag: Sendable {
 
 /// A command of ours.
 public protocol DrydockCommand: AsyncParsableCommand, Sendable {
+  /// Flags of the upstream command that are taken and do nothing.
   static var ignoredFlags: [IgnoredFlag] { get }
-  /// What is missing beside required options, given the names of those that are there; each as it is to be told.
+  /// What is missing beside required options, given the names of those that are there; each as the message shows it.
   static func missing(beside given: Set<String>) -> [String]
   /// Options, with dashes, that people look for here and that are elsewhere: a sentence each.
   static var optionsElsewhere: [String: String] { get }
@@ -34,9 +39,13 @@ public protocol DrydockCommand: AsyncParsableCommand, Sendable {
   static var endsWhenCancelled: Bool { get }
 }
 extension DrydockCommand {
+  /// None, where a command does not say otherwise.
   public static var ignoredFlags: [IgnoredFlag] { [] }
+  /// Nothing, where a command does not say otherwise.
   public static func missing(beside given: Set<String>) -> [String] { [] }
+  /// None, where a command does not say otherwise.
   public static var optionsElsewhere: [String: String] { [:] }
+  /// false, where a command does not say otherwise.
   public static var endsWhenCancelled: Bool { false }
 }
 
@@ -178,6 +187,7 @@ public struct UsageError: Error, Sendable {
   public let message: String
   /// Whether the command's synopsis helps.
   public let showsUsage: Bool
+  /// - Parameter message: A line for each thing that is wrong.
   public init(_ message: String, showsUsage: Bool = false) {
     self.message = message
     self.showsUsage = showsUsage
@@ -190,7 +200,7 @@ struct CommandFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// Tells of a file under the flag that named it.
+/// Puts the flag that named a file before an error about it.
 func naming<R>(_ flag: String, _ body: () throws -> R) throws -> R {
   do { return try body() } catch let error as FileError { throw CommandFailure("\(flag): \(error)") }
 }

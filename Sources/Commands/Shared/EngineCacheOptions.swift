@@ -63,7 +63,7 @@ struct EngineCacheOptions: ParsableArguments {
 /// An engine to run: the one that a path leads to, or the one built of the model there.
 struct UsedEngine {
   let path: FilePath
-  /// What the model is called where nobody says otherwise.
+  /// What the model is called where no option says otherwise.
   let modelName: String
   /// As it was given.
   private let given: String
@@ -117,7 +117,7 @@ struct UsedEngine {
 
   func end() { cached?.end() }
 
-  /// What is wrong with an engine of the cache is told under the path that was given: the other one says nothing to people.
+  /// Errors of an engine of the cache name the path that was given: the other one says nothing to people.
   func told<R>(_ body: () throws -> R) throws -> R {
     do { return try body() } catch let error as EngineError where cached != nil && error.path == path {
       throw EngineError(FilePath(given), error.problem)
@@ -163,7 +163,7 @@ struct UsedEngine {
         throw UsageError("--dtype is \(type.configName ?? ""), but \(model) is a checkpoint of \(source.config.elementType.configName ?? ""): leave it out, or name the model")
       }
       say(source.warnings.map(\.description))
-      // What cannot be used is told before an hour's build, not after.
+      // What cannot be used is found before an hour's build, not after.
       if !wanted.hasTokenizer { try OpenedModel.checkTokenizer(of: source, flag: wanted.tokenizerFlag) }
       try backend.checkMemory(for: try builder.plans(source), options: wanted.opening, path: model)
       return source

@@ -4,7 +4,7 @@ import JSON
 /// The options of a command, as its declaration has them.
 struct FlagTable: Sendable {
   struct Option: Sendable {
-    /// With dashes; the first is told.
+    /// With dashes; messages show the first.
     let names: [String]
     /// nil for a flag, which takes none.
     let valueName: String?

@@ -17,6 +17,7 @@ public enum MultiCall {
   ]
   private static let prefix = "trtllm-"
 
+  /// Runs the command that the program is called by, or that its first argument names; exit codes as ``CommandRunner`` has them.
   public static func main() async -> Never {
     let called = CommandLine.arguments.first?.split(separator: "/").last.map(String.init)
     let given = Array(CommandLine.arguments.dropFirst())

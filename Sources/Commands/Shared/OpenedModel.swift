@@ -46,20 +46,20 @@ struct OpenedModel {
     let vocabulary = engine.limits.vocabularySize
     var warnings: [String]
     (tokenizer, samplingDefaults, warnings) = try Self.tokenizer(tokenizerPath ?? path, isGiven: tokenizerPath != nil, vocabulary: vocabulary)
-    // Of the engine's own its build has told.
+    // The build has shown those of the engine's own.
     if let tokenizerPath, tokenizer.vocabularySize > vocabulary {
       warnings.append("\(tokenizerPath.inMessage): the tokenizer knows \(tokenizer.vocabularySize) tokens, the engine \(vocabulary): a prompt with one of the others is refused. Check that it is the model's own")
     }
     self.warnings = warnings
   }
 
-  /// What is wrong with a `--max_seq_len`, for whoever runs an engine.
+  /// What is wrong with a `--max_seq_len`, where an engine is run.
   static func problems(ofSequenceLength length: Int?) -> [String] {
     guard let length, length < 2 else { return [] }
     return ["--max_seq_len is \(length); it must be at least 2: a prompt and an answer"]
   }
 
-  /// An engine is as large as it was built; asking for more is told, not refused, as upstream's flags only bound.
+  /// An engine is as large as it was built; asking for more is a warning, not an error, as upstream's flags only bound.
   ///
   /// - Parameter asked: By name of the flag.
   func clipped(_ asked: [(name: String, value: Int?)]) -> [String] {
@@ -99,7 +99,7 @@ struct OpenedModel {
       let isTokenizer = path.lastComponent == "tokenizer.json"
       throw CommandFailure("\(tokenizerFlag): \(path) is a file. Name \(isTokenizer ? "its directory" : "a directory with tokenizer.json").")
     }
-    // The name of a model on a server is told as that.
+    // The name of a model on a server is reported as that.
     if isGiven, Directory.kind(of: path) == nil { _ = try naming(tokenizerFlag) { try FoundSource(at: path, for: .model) } }
     let names = isGiven ? try naming(tokenizerFlag) { try Directory.files(in: path) } : try Directory.files(in: path)
     guard names.contains("tokenizer.json") else {

@@ -6,7 +6,7 @@ struct StrictError: Error, CustomStringConvertible {
     let shown = warnings.prefix(10).map { "\n  \($0)" }.joined()
     let rest = warnings.count > 10 ? "\n  … and \(warnings.count - 10) more" : ""
     return "\(warnings.count) warning(s), which --strict makes errors:\(shown)\(rest)\n"
-      + "Mend what they tell of, or leave --strict out. Nothing was written."
+      + "Mend what they name, or leave --strict out. Nothing was written."
   }
 }
 

@@ -9,19 +9,19 @@ public struct CachedEngine: Sendable {
   let warnings: Lineage.Warnings
   private let use: DirectoryUse
 
-  /// nil where there is no engine, or none that can be trusted; then `broken` is told why.
+  /// nil where there is no engine, or none that can be trusted; then `broken` gets the reason.
   init?(_ path: FilePath, broken: (String) -> Void) throws {
     guard let use = try DirectoryUse.begin(path) else { return nil }
     let lineage: Lineage?
     do {
       let engine = try EngineDirectory(path)
-      // Every rank file carries the digest by which the lineage knows it; files mixed from two engines were told above.
+      // Every rank file carries the digest by which the lineage knows it; files mixed from two engines were found above.
       lineage = try Lineage(directory: path)
       let known = lineage?.ranks.map(\.root)
       guard let known, known == engine.ranks.map(\.root), !engine.ranks.contains(where: { $0.isStripped }) else {
         throw EngineError(path, .source(reason: "its files are not those of its lineage.json"))
       }
-      // Somebody refitted it here: it is another model's now.
+      // It was refitted in place: it is another model's now.
       guard lineage?.action == "build" else { throw EngineError(path, .source(reason: "it was refitted")) }
       for (name, file) in lineage?.files ?? [:] {
         guard Directory.has(name, in: path), try AuxiliaryFile(name, at: path.appending(name)).digest() == file.digest else {

@@ -25,7 +25,7 @@ extension EngineCache {
   }
 
   private static let workSuffix = ".lock.drydock-new"
-  /// What is locked by whoever builds or removes an engine.
+  /// What is locked while an engine is built or removed.
   static func work(on engine: FilePath) -> FilePath {
     engine.removingLastComponent().appending(".\(engine.lastComponent?.string ?? "")\(workSuffix)")
   }

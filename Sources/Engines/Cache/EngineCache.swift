@@ -44,10 +44,13 @@ public struct EngineCache: Sendable {
     case waiting
     /// The engine that was there is not used, for this reason.
     case broken(reason: String)
+    /// The engine that was not used for longest was removed to make room.
     case removed(FilePath, byteCount: Int)
     /// What the model's files gave cause to say: once for an engine, built now or found.
     case warnings(Lineage.Warnings)
+    /// An engine of so many bytes is being built there.
     case building(FilePath, byteCount: Int)
+    /// It was built there.
     case built(FilePath, EngineBuilder.Result)
     /// It was there.
     case found(FilePath)
@@ -119,7 +122,7 @@ public struct EngineCache: Sendable {
     report(.building(path, byteCount: prepared.byteCount))
     let progress = ProgressCounter(total: prepared.byteCount)
     let result = try await show(progress) { try await builder.write(prepared, of: source, to: path, progress: progress) }
-    // Nobody removes it meanwhile: that takes the lock of the work on it, which is held here until it is in use.
+    // It is not removed meanwhile: that takes the lock of the work on it, which is held here until it is in use.
     guard let engine = try CachedEngine(path, broken: { _ in }) else { throw EngineCacheError(directory, .lost) }
     report(.built(path, result))
     return engine

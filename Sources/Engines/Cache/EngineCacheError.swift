@@ -9,7 +9,9 @@ public struct EngineCacheError: Error, Equatable, Sendable, CustomStringConverti
     case tooLarge(needed: Int, limit: Int)
     /// What other processes use cannot be removed.
     case inUse(needed: Int, limit: Int, used: Int)
+    /// The file system has less space than the engine needs.
     case noSpace(needed: Int, free: Int)
+    /// A file of the cache cannot be read, written or locked.
     case file(FileError)
     /// What was built is gone or damaged at once.
     case lost

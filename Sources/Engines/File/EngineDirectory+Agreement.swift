@@ -50,10 +50,10 @@ extension EngineDirectory {
   static func checkAgreement(_ ranks: [EngineFile], _ config: CheckpointConfig) throws(EngineError) {
     guard let first = ranks.first else { return }
     var reasons = disagreements(ranks.map(\.plan))
-    // Whoever shares out an adapter over the layers of config.json makes tables of them.
+    // An adapter is shared out over config.json's layers, with tables for all of them.
     let layers = stride(from: 0, to: ranks.count, by: first.plan.tensorParallel).reduce(0) { $0 + ranks[$1].plan.cacheLayerCount }
     if reasons.isEmpty, layers != config.layerCount {
-      reasons.append("config.json speaks of \(config.layerCount) layers, the plans of all ranks hold \(layers)")
+      reasons.append("config.json has \(config.layerCount) layers, the plans of all ranks hold \(layers)")
     }
     guard !reasons.isEmpty else { return }
     let told = reasons.prefix(3).joined(separator: "; ") + (reasons.count > 3 ? "; and \(reasons.count - 3) more" : "")

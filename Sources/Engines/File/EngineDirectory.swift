@@ -65,7 +65,7 @@ public struct EngineDirectory: Sendable {
     }
     try Self.checkAgreement(ranks, pretrained)
     self.ranks = ranks
-    // A lineage that cannot be read says nothing; who needs it says so.
+    // A lineage that cannot be read proves nothing here; where it is needed, reading it throws.
     let strangers = EngineSeal.strangers(ranks, try? Lineage(directory: path))
     guard strangers.isEmpty else { throw EngineError(path, .strangers(strangers)) }
     auxiliaryFiles = entries.filter {

@@ -32,6 +32,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
   public let path: FilePath
   /// What is wrong there.
   public let problem: Problem
+  /// - Parameter path: As messages show it; it need not exist.
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path
     self.problem = problem
@@ -42,7 +43,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .noEngine:
       "\(path.inMessage): no rank*.engine files here. Name a directory that trtllm-build or trtllm-refit has written."
     case .missingRank(let rank, let expected):
-      "\(path.inMessage): rank\(rank).engine is missing; its config.json speaks of \(expected) rank(s). Copy the whole engine directory."
+      "\(path.inMessage): rank\(rank).engine is missing; its config.json has \(expected) rank(s). Copy the whole engine directory."
     case .notAnEngine(let reason):
       "\(path.inMessage): not an engine file: \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason). Build it with trtllm-build, or copy it again."
     case .tensorrtPlan(let version):

@@ -2,7 +2,7 @@ import Files
 import Safetensors
 import SystemPackage
 
-/// The root digest that a rank file carries in its header, so that its weights can be told from those of another engine
+/// The root digest that a rank file carries in its header, so that its weights are not taken for those of another engine
 /// without reading them.
 ///
 /// It depends on plan and weights alone, so equal engines stay equal files. Since it is known only when the weights are

@@ -12,11 +12,13 @@ public enum LiveWeightsError: Error, Sendable, Hashable, CustomStringConvertible
   case withoutEffect(field: String)
   /// The engine's directory is no longer the one that was opened.
   case engineReplaced(String)
+  /// No version has this name; `known` are the names that there are.
   case unknownVersion(String, known: [String])
   /// Something else that changes weights is under way.
   case busy(String)
   /// The version that chooses tokens now, or the engine's own.
   case inUse(String, reason: String)
+  /// No version was active before this one, or it was deleted.
   case nothingToUndo
   /// An adapter was to be put on a version that carries one; `bases` are versions that carry none.
   case carriesAdapter(String, adapters: [String], bases: [String])

@@ -25,6 +25,7 @@ public protocol WeightDevice: AnyObject, Sendable {
 
 /// A weight in a device's memory; given back when its last owner goes.
 public protocol DeviceWeight: AnyObject, Sendable {
+  /// As the engine stores the weight, packed.
   var byteCount: Int { get }
   /// Copies some of its bytes to host memory of that size.
   func copy(_ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
@@ -32,12 +33,14 @@ public protocol DeviceWeight: AnyObject, Sendable {
 
 /// A weight that a device has made.
 public struct DeviceMadeWeight: Sendable {
+  /// Packed as the engine's plan stores it.
   public let weight: any DeviceWeight
   /// A tree over leaves of 64 KiB, in hexadecimal.
   public let digest: String
   /// Elements that are NaN or infinite.
   public let nonFiniteCount: Int
 
+  /// - Parameter digest: Tree digest in hexadecimal, equal to that of the same bytes in a file.
   public init(_ weight: any DeviceWeight, digest: String, nonFiniteCount: Int) {
     self.weight = weight
     self.digest = digest
@@ -49,6 +52,7 @@ public struct DeviceMadeWeight: Sendable {
 public struct WeightOrder: Sendable {
   /// Of the engine's plan.
   public let name: String
+  /// What is done to the tensors' rows.
   public let program: RecipeProgram
   /// All rows of the weight, in order.
   public let rows: [StoredRows]

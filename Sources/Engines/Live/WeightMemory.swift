@@ -10,6 +10,7 @@
 ///
 /// Written by whoever makes it, then only read. Versions of an engine's weights share those that are equal.
 @safe public final class WeightMemory: @unchecked Sendable {  // written before it is handed on, never after
+  /// As the engine stores the weight, packed.
   public let byteCount: Int
   /// What holds the bytes, where that is no host memory.
   public let device: (any DeviceWeight)?

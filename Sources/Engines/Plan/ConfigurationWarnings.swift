@@ -52,7 +52,7 @@ enum ConfigurationWarnings {
     }
   }
 
-  /// What TensorRT-LLM's runtime would do with the model: how far attention sees, which answers depend on, is told; how memory is used is not.
+  /// What TensorRT-LLM's runtime would do with the model: how far attention sees, which answers depend on, is a warning; how memory is used is not.
   private static func runtimeDefaults(_ config: CheckpointConfig) -> [(String, JSONValue)] {
     let memory: Set<String> = [
       "enable_block_reuse", "max_tokens", "free_gpu_memory_fraction", "host_cache_size", "onboard_blocks", "cross_kv_cache_fraction",

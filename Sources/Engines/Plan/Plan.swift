@@ -58,6 +58,7 @@ public struct PlanLimits: Sendable, Hashable {
   public var sequenceLength: Int
   /// Rows in one step.
   public var tokens: Int
+  /// Checks nothing: that limits fit each other is proved with the plan.
   public init(batchSize: Int, inputLength: Int, sequenceLength: Int, tokens: Int) {
     self.batchSize = batchSize
     self.inputLength = inputLength
@@ -94,6 +95,7 @@ public struct PlannedWeight: Sendable, Hashable {
 public enum RefitScope: String, Sendable, CaseIterable {
   /// All but embedding and position tables.
   case standard = "default"
+  /// Every weight.
   case all
 
   /// Whether a refit may change a weight of this role.

@@ -10,7 +10,7 @@ public protocol PlanTarget: Sendable {
   var device: String { get }
   /// How a linear weight of this scheme is stored; nil where the target has no kernels for it.
   func linearLayout(_ scheme: NumberScheme) -> WeightLayout?
-  /// How keys and values are kept beside weights of a type, where nobody asks for another type.
+  /// How keys and values are kept beside weights of a type, where no other type is asked for.
   func cacheElementType(_ elementType: ElementType) -> ElementType
   /// Limits of the target that a plan goes beyond, each with what it asks for; empty where the target can run it.
   ///

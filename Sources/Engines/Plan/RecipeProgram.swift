@@ -4,8 +4,8 @@ public import Tensors
 
 /// A recipe in the one order in which this version runs it: parts, optional constant, cast or encode, pack.
 ///
-/// Any nesting of `Recipe` steps that means the same is accepted; one that does not (a cast inside a
-/// concatenation, say) gives nil, and the plan's check refuses it.
+/// The steps must be nested in this order, outermost last; any other nesting (a cast inside a concatenation, say) gives nil, and the
+/// plan's check refuses it.
 public struct RecipeProgram: Sendable {
   /// A checkpoint tensor that makes some rows of the result.
   public struct Part: Sendable {

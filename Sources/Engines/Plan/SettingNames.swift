@@ -20,7 +20,7 @@ public struct SettingNames: Sendable, Equatable {
 }
 
 extension ModelSource {
-  /// What a build would say of how long sequences may be, for whoever only converts.
+  /// What a build would say of how long sequences may be, where a model is only converted.
   public var lengthWarnings: [SourceWarning] {
     guard let config = try? CheckpointConfig(parsing: checkpointConfig(elementType: model.automaticElementType, mapping: Mapping())) else { return [] }
     return (try? SequenceLimit(config, asked: nil, names: SettingNames(of: self)))?.warnings ?? []

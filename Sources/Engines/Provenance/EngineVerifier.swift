@@ -8,7 +8,7 @@ public struct EngineVerifier: Sendable {
   public enum Difference: Sendable, Equatable, CustomStringConvertible {
     /// The bytes of a weight are not those that were written.
     case weight(String, file: String)
-    /// The lineage speaks of a weight that the file lacks.
+    /// The lineage lists a weight that the file lacks.
     case missing(String, file: String)
     /// The file holds a weight that the lineage does not know.
     case unknown(String, file: String)
@@ -23,7 +23,7 @@ public struct EngineVerifier: Sendable {
       case .missing(let name, let file): "\(file): \(name) is missing"
       case .unknown(let name, let file): "\(file): \(name) was not there when the engine was written"
       case .plan(let file): "\(file): the plan, or lineage.json, is not what was written"
-      case .unlisted(let file): "\(file): lineage.json does not speak of it"
+      case .unlisted(let file): "\(file): lineage.json does not list it"
       }
     }
   }

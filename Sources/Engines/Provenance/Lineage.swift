@@ -20,6 +20,7 @@ public struct Lineage: Sendable, Equatable {
     public var scale: Double
     /// The model that its configuration says it was trained on, as written there; nil where it says nothing.
     public var trainedOn: String?
+    /// - Parameter digest: Of its files, as ``SourceFingerprint`` gives it.
     public init(path: String, digest: String, scale: Double, trainedOn: String? = nil) {
       self.path = path
       self.digest = digest
@@ -35,6 +36,7 @@ public struct Lineage: Sendable, Equatable {
     public var path: String
     /// See ``SourceFingerprint``.
     public var digest: String
+    /// - Parameter path: Absolute.
     public init(kind: String, path: String, digest: String) {
       self.kind = kind
       self.path = path
@@ -43,6 +45,7 @@ public struct Lineage: Sendable, Equatable {
   }
   /// How much of a source's files a digest stands for.
   public enum Coverage: String, Sendable, Equatable {
+    /// Every byte of every file.
     case all = "all bytes"
     /// Names and sizes of all files, and the bytes at their ends.
     case ends = "first and last MiB of each file"
@@ -62,6 +65,7 @@ public struct Lineage: Sendable, Equatable {
     public var digest: String
     /// The directory or GGUF file that it came from.
     public var source: String
+    /// - Parameter digest: SHA-256 in hexadecimal.
     public init(digest: String, source: String) {
       self.digest = digest
       self.source = source
@@ -73,6 +77,7 @@ public struct Lineage: Sendable, Equatable {
     public var model: [String]
     /// Of its tokenizer, chat template and generation settings.
     public var files: [String]
+    /// No warnings, where none are given.
     public init(model: [String] = [], files: [String] = []) {
       self.model = model
       self.files = files

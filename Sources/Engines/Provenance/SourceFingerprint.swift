@@ -31,7 +31,7 @@ public enum SourceFingerprint {
     ((try? files(of: path)) ?? [path]).allSatisfy { ((try? ReadableFile($0).byteCount) ?? .max) <= 2 * sampleByteCount }
   }
 
-  /// When each of those files was last changed, for telling runs apart where equal bytes are not proof enough.
+  /// When each of those files was last changed, to tell runs apart where equal bytes do not suffice.
   static func times(_ path: FilePath) -> String {
     ((try? files(of: path)) ?? [path]).map { file in
       guard let time = try? file.stat().st_mtim else { return "?" }

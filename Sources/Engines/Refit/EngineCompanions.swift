@@ -30,7 +30,7 @@ public struct CompanionChanges: Sendable, Equatable {
 ///
 /// A whole model brings all of its own, so that the engine is what a build of that model would be. An adapter brings what it
 /// carries. A tokenizer is one set, taken whole or not at all; it takes the chat templates along that were beside it. Files
-/// that are no model's, such as notes that somebody put into the directory, stay.
+/// that are no model's, such as notes that a user put into the directory, stay.
 struct EngineCompanions: Sendable {
   /// All files but `config.json`, `lineage.json` and the rank files.
   private(set) var files: CompanionFiles
@@ -161,7 +161,7 @@ struct EngineCompanions: Sendable {
       }
     }
     warnings += given.files.notes.map { "\(given.path): \($0)" }
-    // What somebody put beside the engine is not replaced by a file of the same name.
+    // What a user put beside the engine is not replaced by a file of the same name.
     let theirs = taken.filter { CompanionFiles.part(of: $0) == .other && files[$0] != nil && !owned.contains($0) }
     taken.removeAll { theirs.contains($0) }
     if given.isModel {
@@ -276,7 +276,7 @@ extension AuxiliaryFile {
 }
 
 extension CompanionFiles {
-  /// The files beside an engine's weights. Named chat templates that somebody put there in a directory of their own are where a
+  /// The files beside an engine's weights. Named chat templates that a user put there in a directory of their own are where a
   /// build writes them.
   ///
   /// - Parameter names: Which files; nil for all.

@@ -77,7 +77,7 @@ struct RefitCheck {
       outcome.dispositions.append(dispositions)
     }
     outcome.problems = RefitProblem.namingVocabulary(outcome.problems)
-    // Of codes in another scheme than the engine's that is told once, not for each weight.
+    // Of codes in another scheme than the engine's that is reported once, not for each weight.
     let isOtherScheme = outcome.problems.contains { if case .configuration(let field, _, _) = $0 { field.hasPrefix("quantization") } else { false } }
     if isOtherScheme { outcome.problems.removeAll { if case .elementType = $0 { true } else { false } } }
     // Values are read only where names and shapes are in order.

@@ -5,7 +5,9 @@ public import WeightSources
 public enum RefitProblem: Sendable, Equatable {
   /// A tensor that a refittable or absent weight needs is not in the source.
   case missing(tensor: String, rank: Int, isStripped: Bool = false)
+  /// A tensor of another logical shape than the plan needs.
   case shapeMismatch(tensor: String, rank: Int, engine: [Int], checkpoint: [Int])
+  /// A tensor in an element type that the engine's weights cannot be made from.
   case elementType(tensor: String, rank: Int, engine: String, checkpoint: String)
   /// The tensor is there with no elements.
   case notInitialized(tensor: String, rank: Int)
@@ -64,7 +66,7 @@ public enum RefitProblem: Sendable, Equatable {
     }
   }
 
-  /// How many tensors it tells of.
+  /// How many tensors it is about.
   public var count: Int { if case .source(_, _, _, let count) = self { count } else { 1 } }
 
   /// Whether a model of another structure has it for that reason alone.
@@ -125,7 +127,7 @@ public enum RefitProblem: Sendable, Equatable {
     case .tokenizer:
       "Give the tokenizer that these weights were trained with, or pass --keep_tokenizer to change weights only."
     case .unusableFiles: "Save or download these files of the source again, or pass --keep_tokenizer to leave the engine's as they are."
-    case .warning: "Mend what they tell of, or leave --strict out."
+    case .warning: "Mend what they name, or leave --strict out."
     case .untied, .shared: "Build a new engine with trtllm-build from this source."
     case .tied: "Build a new engine with trtllm-build from this source. On several ranks, convert it again: trtllm-convert writes lm_head.weight then."
     case .adapterOnAdapter(_, _, true):

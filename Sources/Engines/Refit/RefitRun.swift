@@ -59,14 +59,16 @@ public final class RefitRun: Sendable {
     fileprivate let run: RefitRun
     public func makeAsyncIterator() -> Iterator { Iterator(run: run) }
 
+    /// Waits for the next state; nil after the last.
     public struct Iterator: AsyncIteratorProtocol {
+      /// Errors of the refit are thrown by ``RefitRun/summary``.
       public typealias Failure = Never
       fileprivate let run: RefitRun
       private var last = -1
 
       fileprivate init(run: RefitRun) { self.run = run }
 
-      /// Looks every 20 ms, so that counting costs the workers nothing and a slow reader holds nobody up.
+      /// Looks every 20 ms, so that counting costs the workers nothing and a slow reader delays nothing.
       public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RefitProgress? {
         while true {
           let isEnd = run.end.isReached.load(ordering: .acquiring)

@@ -39,7 +39,7 @@ extension RefitSource {
       source.base = running
       source.model = running?.lineage?.model.map { ModelNames($0) } ?? Self.names(of: engine)
     }
-    // On weights of another structure no adapter can be tried: what differs is told when the source is checked.
+    // On weights of another structure no adapter can be tried: what differs is reported when the source is checked.
     guard !adapters.isEmpty, source.problems.isEmpty, StructureCheck(engine: engine).problems(source).isEmpty else { self = source; return }
     if source.usesEngineWeights, engine.ranks.contains(where: { $0.isStripped }) {
       throw EngineError(
@@ -61,7 +61,7 @@ extension RefitSource {
         warnings += found.warnings.filter { !warnings.contains($0) }
         let trainedOn = LoRAAdapter.trainedOn(found)
         adapterNames[given] = trainedOn
-        // What is wrong with these is told with what is wrong with the weights.
+        // What is wrong with these is reported with what is wrong with the weights.
         let carried = try CompanionFiles(beside: adapterPath, architecture: engine.pretrained.architecture)
         source.companions.append(Companions(files: carried, path: adapterPath, isModel: false))
         let adapter = try LoRAAdapter(found, for: layout)
@@ -125,7 +125,7 @@ extension RefitSource {
       opened.model = Self.names(of: other)
       opened.engine = other
       opened.warnings = found.warnings
-      // What somebody put beside an engine later is none of its model's files.
+      // What a user put beside an engine later is none of its model's files.
       let lineage = try Lineage(directory: path)
       let names = other.auxiliaryFiles.filter { name in
         ModelSource.auxiliaryNames.contains(name) || lineage?.files.map { $0.keys.contains(name) } ?? true

@@ -35,7 +35,7 @@ public struct RefitSource: Sendable {
   /// Tensors of a rank that differ from the engine's; nil where all may.
   public var touched: (@Sendable (_ rank: Int) -> Set<String>)?
 
-  /// What is wrong with its tensors, so that none can be read; told together with all else that is.
+  /// What is wrong with its tensors, so that none can be read; reported together with all else that is.
   var problems: [RefitProblem] = []
 
   /// Files that come with the weights, of a model or an adapter.

@@ -16,7 +16,7 @@ struct StructureCheck {
     if let other = source.engine, Self.isEdited(other) {
       problems.append(.plan(reason: "\(other.path): the plan is not that of its config.json"))
     }
-    // Sharding was told, element types are converted: what else differs?
+    // Sharding was reported, element types are converted: what else differs?
     var adopted = config.json
     adopted[member: "dtype"] = engine.pretrained.json["dtype"]
     // Floats are encoded on the way.

@@ -12,7 +12,7 @@ public struct WeightMovement: Sendable, Equatable {
   /// Nothing moved, of no values.
   public init() {}
 
-  /// Frobenius norm of the change divided by that of the values before; nil where either is no number or all was zero.
+  /// Frobenius norm of the change divided by that of the values before; nil where either is NaN or infinite, or all was zero.
   public var relative: Double? {
     guard before.isFinite, change.isFinite else { return nil }
     if change == 0 { return 0 }

@@ -29,7 +29,7 @@ private final class Streams: Sendable {
     return found
   }
 
-  /// Asks until it is told to end; the number of answers that are not one version's alone.
+  /// Asks until the flag to end is set; the number of answers that are not one version's alone.
   func askOn(_ stream: Int, _ wanted: [String: [[Int32]]], _ log: WeightVersionLog) async throws -> Int {
     var wrong = 0
     while !state.withLock({ $0.hasEnded }) {

@@ -8,8 +8,11 @@ import Tensors
 public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What is wrong with the directory, by how it can be mended.
   public enum Problem: Equatable, Sendable {
+    /// A file that cannot be opened or read.
     case file(FileError)
+    /// A rank file that is not a safetensors file.
     case safetensors(SafetensorsError)
+    /// A `config.json` that is not JSON.
     case json(JSONError)
     /// Also for a path at which there is a file.
     case notADirectory
@@ -31,6 +34,7 @@ public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertib
   /// What is wrong there.
   public let problem: Problem
 
+  /// - Parameter path: As messages show it; it need not exist.
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path
     self.problem = problem

@@ -24,7 +24,7 @@ extension JSONFields<CheckpointError> {
     guard json.object != nil || json.isNull else { throw inside(json, prefix: String(prefix.dropLast())).failed("", "should be an object, but is \(json.kind)") }
   }
 
-  /// Looks at several fields, so that all that cannot be used are told together; one alone is left to its reader.
+  /// Looks at several fields, so that one error names all that cannot be used; one alone is left to its reader.
   func checkTogether(path: FilePath, strings: [String], counts: [String], optionalCounts: [String]) throws(CheckpointError) {
     var problems: [String] = []
     func look(_ key: String, _ read: () throws(CheckpointError) -> Bool) {

@@ -7,7 +7,7 @@ public import SystemPackage
 public struct ModelNames: Sendable, Equatable {
   /// Best first, none of them twice.
   public let all: [String]
-  /// Whether nothing is known, so that no name can be told from the model's.
+  /// Whether nothing is known, so that no name can be compared with the model's.
   public var isEmpty: Bool { all.isEmpty }
 
   /// In the given order, without repetitions and names that say nothing once path, ending and number format are taken away.
@@ -45,7 +45,7 @@ public struct ModelNames: Sendable, Equatable {
   }
 
   private static func key(_ name: String) -> String {
-    // Longer ones are nobody's names, and taking them apart would take for ever.
+    // Longer ones are not names of models, and taking them apart would take too long.
     guard name.utf8.count <= 1024 else { return "" }
     var rest = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init)?.lowercased() ?? ""
     for ending in [".gguf", ".safetensors"] where rest.hasSuffix(ending) { rest.removeLast(ending.count) }

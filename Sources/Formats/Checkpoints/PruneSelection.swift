@@ -7,6 +7,7 @@ public struct PruneSelection: Sendable {
   /// But never these.
   public var keep: [Glob]
 
+  /// Attention's and MLP's weights alone, where nothing else is given.
   public init(all: Bool = false, prune: [Glob] = [], keep: [Glob] = []) {
     self.all = all
     self.prune = prune

@@ -33,29 +33,53 @@ public struct Quantization: Sendable, Hashable {
 
   /// Upstream's strings.
   public enum Algorithm: String, Sendable, CaseIterable {
+    /// 8-bit weights with a scale for each output, activations of 16 bits.
     case w8a16 = "W8A16"
+    /// 4-bit weights with a scale for each output, activations of 16 bits.
     case w4a16 = "W4A16"
+    /// 4-bit weights in groups of inputs, by AWQ (arXiv:2306.00978); activations of 16 bits.
     case w4a16AWQ = "W4A16_AWQ"
+    /// 4-bit weights in groups of inputs, by AWQ; activations in FP8.
     case w4a8AWQ = "W4A8_AWQ"
+    /// 8-bit weights in groups of inputs, by GPTQ (arXiv:2210.17323); activations of 16 bits.
     case w8a16GPTQ = "W8A16_GPTQ"
+    /// 4-bit weights in groups of inputs, by GPTQ; activations of 16 bits.
     case w4a16GPTQ = "W4A16_GPTQ"
+    /// 8-bit weights and activations by SmoothQuant (arXiv:2211.10438), a scale for each output.
     case w8a8PerChannel = "W8A8_SQ_PER_CHANNEL"
+    /// SmoothQuant with one scale for the weight and one for the activations.
     case w8a8PerTensorPlugin = "W8A8_SQ_PER_TENSOR_PLUGIN"
+    /// SmoothQuant with a scale for each output and one for each token.
     case w8a8PerChannelPerTokenPlugin = "W8A8_SQ_PER_CHANNEL_PER_TOKEN_PLUGIN"
+    /// SmoothQuant with a scale for each output and one for the activations.
     case w8a8PerChannelPerTensorPlugin = "W8A8_SQ_PER_CHANNEL_PER_TENSOR_PLUGIN"
+    /// SmoothQuant with one scale for the weight and one for each token.
     case w8a8PerTensorPerTokenPlugin = "W8A8_SQ_PER_TENSOR_PER_TOKEN_PLUGIN"
+    /// 4-bit weights in groups, 8-bit activations, by QServe (arXiv:2405.04532).
     case w4a8QServePerGroup = "W4A8_QSERVE_PER_GROUP"
+    /// 4-bit weights with a scale for each output, 8-bit activations, by QServe.
     case w4a8QServePerChannel = "W4A8_QSERVE_PER_CHANNEL"
+    /// Weights and activations in FP8 (E4M3), a scale for each tensor.
     case fp8 = "FP8"
+    /// FP8 with a scale for each output and one for each token.
     case fp8PerChannelPerToken = "FP8_PER_CHANNEL_PER_TOKEN"
+    /// FP8 with a scale for each block of a weight, as DeepSeek-V3 has them.
     case fp8BlockScales = "FP8_BLOCK_SCALES"
+    /// 8-bit whole numbers; upstream names it for keys and values.
     case int8 = "INT8"
+    /// Layers differ, each with an algorithm of its own.
     case mixedPrecision = "MIXED_PRECISION"
+    /// 4-bit floats (E2M1) in blocks of 16 with FP8 scales.
     case nvfp4 = "NVFP4"
+    /// Weights as in ``nvfp4``, activations in FP8.
     case w4a8NVFP4FP8 = "W4A8_NVFP4_FP8"
+    /// Weights in MXFP4, 4-bit floats in blocks of 32 with E8M0 scales; activations in FP8.
     case w4a8MXFP4FP8 = "W4A8_MXFP4_FP8"
+    /// Weights in MXFP4, activations in MXFP8.
     case w4a8MXFP4MXFP8 = "W4A8_MXFP4_MXFP8"
+    /// Weights in MXFP4, activations of 16 bits.
     case w4a16MXFP4 = "W4A16_MXFP4"
+    /// Plain numbers.
     case none = "NO_QUANT"
   }
 }

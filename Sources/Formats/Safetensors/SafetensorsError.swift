@@ -12,34 +12,51 @@ public struct SafetensorsError: Error, Equatable, Sendable, CustomStringConverti
     case foreign(String)
     /// The header alone would be larger than the format allows, which is 100 000 000 bytes.
     case headerTooLarge(byteCount: UInt64)
+    /// The header that the first 8 bytes announce is longer than the file.
     case headerBeyondEnd(headerByteCount: Int, fileByteCount: Int)
     /// The header must be one JSON object that starts at its first byte and is padded with spaces only.
     case headerNotAnObject
+    /// Another byte than a space behind the header's object.
     case headerPadding(byte: UInt8)
+    /// The header is not JSON.
     case json(JSONError)
     /// A member of the header is not what the format asks for.
     case field(tensor: String, reason: String)
+    /// An element type that safetensors 0.8 does not have.
     case unknownElementType(tensor: String, name: String)
     /// An extent or the tensor's size does not fit, or its elements do not fill whole bytes.
     case shape(tensor: String, shape: [Int])
+    /// A tensor's byte range is not as long as its shape and type need.
     case extent(tensor: String, declared: Range<Int>, needed: Int)
+    /// A tensor's end lies before its beginning.
     case reversedOffsets(tensor: String, begin: Int, end: Int)
     /// Tensors must follow each other without holes or overlaps.
     case hole(tensor: String, expected: Int, begin: Int)
+    /// A tensor begins before the one in front of it ends.
     case overlap(tensor: String, expected: Int, begin: Int)
+    /// Tensors take more, or fewer, bytes than follow the header.
     case dataSize(declared: Int, actual: Int)
+    /// A writer was given one name twice.
     case duplicateTensor(String)
+    /// A writer was given a tensor called `__metadata__`.
     case reservedName
+    /// No tensor has the name; `nearest` is one that is spelled much like it.
     case missingTensor(String, nearest: String?)
+    /// Rows that were asked for and that the tensor does not have.
     case rows(tensor: String, rows: Range<Int>, rowCount: Int)
     /// Rows of elements narrower than a byte that do not start at bytes.
     case unaddressableRows(tensor: String)
+    /// A buffer of another size than the rows that are read or written.
     case bufferSize(tensor: String, expected: Int, actual: Int)
+    /// The file cannot be opened, read or written.
     case file(FileError)
   }
+  /// The file.
   public let path: FilePath
+  /// What is wrong with it.
   public let problem: Problem
 
+  /// - Parameter path: As messages show it; it need not exist.
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path
     self.problem = problem

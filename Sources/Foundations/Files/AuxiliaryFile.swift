@@ -4,7 +4,9 @@ public import SystemPackage
 public struct AuxiliaryFile: Sendable, Equatable {
   /// Where its bytes are: on the disk, from where they are read when they are needed, or in memory.
   public enum Contents: Sendable, Equatable {
+    /// A file on the disk; symbolic links are followed.
     case file(FilePath)
+    /// The whole contents.
     case bytes([UInt8])
   }
   /// A plain file name.
@@ -17,6 +19,7 @@ public struct AuxiliaryFile: Sendable, Equatable {
     self.name = name
     contents = .file(path)
   }
+  /// - Parameter name: A plain file name, without a directory.
   public init(_ name: String, bytes: [UInt8]) {
     self.name = name
     contents = .bytes(bytes)

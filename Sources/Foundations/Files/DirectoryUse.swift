@@ -34,7 +34,7 @@ package final class DirectoryUse: Sendable {
   package func end() { if ended.close() { try? SystemCalls.close(descriptor, path: path) } }
 }
 
-/// Work of which one process at a time does one, told by a name: a directory that is locked while the work lasts.
+/// Work of which one process at a time does one, found by a name: a directory that is locked while the work lasts.
 package final class ExclusiveWork: Sendable {
   private let path: FilePath
   private let lock: LockedDirectory
@@ -72,7 +72,7 @@ package final class ExclusiveWork: Sendable {
     try file.close()
   }
 
-  /// What the work told by a name claims; nil where nobody is at it.
+  /// What the work of a name claims; nil where no process does it.
   package static func claimed(_ path: FilePath) -> Int? {
     guard let names = try? SystemCalls.list(path) else { return nil }
     let bytes = names.compactMap { $0.hasSuffix(claim) ? Int($0.dropLast(claim.count)) : nil }.max()

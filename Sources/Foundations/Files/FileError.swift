@@ -6,7 +6,9 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Problem: Equatable, Sendable {
     /// A system call failed.
     case system(call: String, Errno)
+    /// Something else lies where a directory was to be.
     case notADirectory
+    /// A directory, pipe or device lies where a file was to be.
     case notARegularFile
     /// The small text that stands for a large file in a Git repository.
     case gitLFSPointer
@@ -22,6 +24,7 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
   /// See ``reason`` for it in words.
   public let problem: Problem
 
+  /// - Parameter path: As messages show it; it need not exist.
   public init(_ path: FilePath, _ problem: Problem) {
     self.path = path
     self.problem = problem

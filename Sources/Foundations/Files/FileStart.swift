@@ -1,4 +1,4 @@
-/// What a file that is not of the expected format seems to be instead, told from its first bytes; for messages.
+/// What a file that is not of the expected format seems to be instead, by its first bytes; for messages.
 public enum FileStart {
   /// How many bytes are worth looking at.
   public static let byteCount = 512

@@ -4,6 +4,7 @@ public import SystemPackage
 ///
 /// Replace such a file by rename, never in place: cutting it short under a live mapping kills the reader.
 @safe public final class MappedFile: @unchecked Sendable {  // immutable after init
+  /// As given when it was opened.
   public let path: FilePath
   /// As large as the file was when it was opened. Of an empty file nothing is mapped.
   public let byteCount: Int

@@ -69,7 +69,7 @@ public final class OutputDirectory: Sendable {
 
   deinit { abandon() }
 
-  /// The target's name in the place of the hidden sibling's, which nobody has asked for.
+  /// The target's name in the place of the hidden sibling's, which the caller did not name.
   private static func aboutTarget(_ error: FileError, _ target: FilePath, named name: String) -> FileError {
     switch error.problem {
     case .locked: FileError(target, .locked)
@@ -225,7 +225,7 @@ extension OutputDirectory {
       guard let model = names.first(where: { $0.hasSuffix(suffix) && !isCheckpointOrEngineFile($0) }) else { continue }
       throw FileError(
         target,
-        .refused(reason: "the output exists and holds '\(model)': it is somebody's model, not a checkpoint or engine of ours, and is not replaced. Choose another output."))
+        .refused(reason: "the output exists and holds '\(model)': it is a model, not a checkpoint or engine of this program, and is not replaced. Choose another output."))
     }
     if let problem = kind.problem(target, names) {
       throw FileError(

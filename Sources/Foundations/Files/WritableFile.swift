@@ -2,6 +2,7 @@ public import SystemPackage
 
 /// A new file, written at offsets from any number of threads.
 @safe public final class WritableFile: @unchecked Sendable {  // `descriptor` changes only in close(), which waits for no writer
+  /// As given when it was created; a rename since does not change it.
   public let path: FilePath
   private let descriptor: Int32
   private let state = CloseState()
@@ -105,10 +106,10 @@ public import SystemPackage
     try SystemCalls.setSize(descriptor, byteCount, path: path)
   }
 
-  /// Waits until everything written so far is on the disk.
   /// Holds the file for this object alone until it is closed.
   func lock() throws(FileError) { try SystemCalls.lock(descriptor, waiting: false, path: path) }
 
+  /// Waits until everything written so far is on the disk.
   public func sync() throws(FileError) { try SystemCalls.sync(descriptor, path: path) }
 
   /// Syncs, then closes; nothing may be written afterwards. A second call does nothing.

@@ -10,10 +10,13 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalidNumber
     /// An unknown letter after a backslash, digits that are none, or half of a surrogate pair.
     case invalidEscape
+    /// An escape of half a surrogate pair, which alone is no character.
     case loneSurrogate
+    /// Bytes that are not UTF-8, which JSON must be.
     case invalidUTF8
     /// A byte below 0x20, which can stand in a string as an escape only.
     case controlCharacterInString(UInt8)
+    /// A name that stands twice in one object.
     case duplicateKey(String)
     /// Arrays and objects inside each other.
     case tooDeep(limit: Int)
@@ -31,7 +34,7 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Byte offset from the start of the text.
   public let offset: Int
 
-  /// What to do about a file of somebody else's: a sentence.
+  /// What to do about such a file of a model: a sentence.
   public var remedy: String {
     if case .duplicateKey = problem { "Take one of the two out." } else { "Download the file again." }
   }

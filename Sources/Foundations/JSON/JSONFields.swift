@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Reads typed members of one object, in the words of whoever reads: null counts as absent, a value of another kind is an error.
+/// Reads typed members of one object, with errors of the reader's own type: null counts as absent, a value of another kind is an error.
 public struct JSONFields<Failure: Error>: Sendable {
   /// The object. In a value of another kind every member is absent.
   public let json: JSONValue
@@ -12,11 +12,11 @@ public struct JSONFields<Failure: Error>: Sendable {
   /// Shared by copies of a reader.
   private final class Asked: Sendable { let names = Mutex<Set<String>>([]) }
 
-  /// - Parameter failure: The error that tells of a member, which is named with the prefix.
+  /// - Parameter failure: Makes the error about a member, which is named with the prefix.
   public init(_ json: JSONValue, prefix: String = "", failure: @escaping @Sendable (_ name: String, JSONFieldFault) -> Failure) {
     (self.json, self.prefix, self.failure) = (json, prefix, failure)
   }
-  /// Another object's members, told in the same way.
+  /// Another object's members, with errors of the same kind.
   ///
   /// - Parameter prefix: In front of names, the whole of it.
   public func inside(_ json: JSONValue, prefix: String) -> JSONFields { JSONFields(json, prefix: prefix, failure: failure) }
@@ -36,7 +36,7 @@ public struct JSONFields<Failure: Error>: Sendable {
   public func value(_ name: String) -> JSONValue? {
     stored(name).flatMap(\.unlessNull)
   }
-  /// Members that nobody asked for, in the order of the file.
+  /// Members that were not asked for, in the order of the file.
   public var unused: [(key: String, value: JSONValue)] {
     let names = askedNames
     return (json.object ?? [:]).filter { !names.contains($0.key) }.map { $0 }
@@ -52,11 +52,17 @@ public struct JSONFields<Failure: Error>: Sendable {
     guard let value = read(found) else { throw failure(prefix + name, .kind(found: found, expected: expected)) }
     return value
   }
+  /// A whole number, `2.0` too; nil where it is absent or null. Another value is an error, as for those below.
   public func int(_ name: String) throws(Failure) -> Int? { try optional(name, "a whole number", \.int) }
+  /// The nearest float64; nil where it is absent or null.
   public func double(_ name: String) throws(Failure) -> Double? { try optional(name, "a number", \.double) }
+  /// `true` or `false`; nil where it is absent or null.
   public func bool(_ name: String) throws(Failure) -> Bool? { try optional(name, "true or false", \.bool) }
+  /// A string; nil where it is absent or null.
   public func string(_ name: String) throws(Failure) -> String? { try optional(name, "a string", \.string) }
+  /// An object; nil where it is absent or null.
   public func object(_ name: String) throws(Failure) -> JSONObject? { try optional(name, "an object", \.object) }
+  /// An array of strings, none of another kind among them; nil where it is absent or null.
   public func strings(_ name: String) throws(Failure) -> [String]? {
     try optional(name, "an array of strings") { json in
       guard let elements = json.array else { return nil }
@@ -64,6 +70,7 @@ public struct JSONFields<Failure: Error>: Sendable {
       return strings.count == elements.count ? strings : nil
     }
   }
+  /// - Throws: The error that `name` is missing, where `value` is nil.
   public func required<Value>(_ name: String, _ value: Value?) throws(Failure) -> Value {
     guard let value else { throw failed(name, "is missing") }
     return value

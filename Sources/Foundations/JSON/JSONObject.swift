@@ -7,7 +7,7 @@ public import OrderedCollections
 public struct JSONObject: Sendable, Hashable {
   private var members: OrderedDictionary<Name, JSONValue>
 
-  /// A name, told apart by its bytes.
+  /// A name, compared by its bytes.
   private struct Name: Sendable, Hashable {
     let text: String
     /// Of the bytes, made once: a table that grows asks for it again and again.

@@ -3,11 +3,17 @@
 /// Configuration files travel through Drydock and must come out as they went in (`1e-05` stays `1e-05`,
 /// an integer beyond 2^53 keeps its digits), which decoding into `Double` would not give.
 public enum JSONValue: Sendable, Hashable {
+  /// `null`; a member that holds it is there, unlike one that is absent.
   case null
+  /// `true` or `false`.
   case bool(Bool)
+  /// A number with its author's spelling.
   case number(JSONNumber)
+  /// Text, its escapes replaced.
   case string(String)
+  /// Values in order, of any kinds.
   case array([JSONValue])
+  /// Members in the order of the text.
   case object(JSONObject)
 }
 
@@ -71,12 +77,17 @@ extension JSONValue {
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
   ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
 {
+  /// A string, of a literal.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// A whole number, of a literal.
   public init(integerLiteral value: Int) { self = .number(JSONNumber(value)) }
   /// In the shortest spelling, see ``JSONNumber``.
   public init(floatLiteral value: Double) { self = .number(JSONNumber(value)) }
+  /// `true` or `false`, of a literal.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// An array, of a literal.
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  /// `null`, of a literal.
   public init(nilLiteral: ()) { self = .null }
   /// The last of two members of one name wins.
   public init(dictionaryLiteral elements: (String, JSONValue)...) {

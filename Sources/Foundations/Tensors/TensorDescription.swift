@@ -25,7 +25,7 @@ public struct TensorDescription: Sendable, Hashable, CustomStringConvertible {
   /// Whether every row starts at a byte.
   public var rowsAreAddressable: Bool { (rowElementCount * elementType.bitWidth) % 8 == 0 }
 
-  /// `byteCount` of a shape that nobody has checked yet.
+  /// `byteCount` of a shape that has not been checked yet.
   ///
   /// - Returns: nil where an extent is negative, a product overflows, or the bits do not fill whole bytes.
   public static func checkedByteCount(shape: [Int], elementType: ElementType) -> Int? {

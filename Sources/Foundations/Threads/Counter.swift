@@ -3,6 +3,7 @@ import Synchronization
 /// Hands out 0, 1, 2, … to many threads, each number once.
 public final class Counter: Sendable {
   private let next = Atomic<Int>(0)
+  /// The first number is 0.
   public init() {}
 
   /// The next number, or nil from `limit` on.

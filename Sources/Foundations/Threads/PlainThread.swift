@@ -54,7 +54,7 @@ public struct PlainThread: Sendable {
     unsafe self.thread = unsafe thread
   }
 
-  /// Starts a thread that nobody waits for.
+  /// Starts a thread that is not joined.
   public static func start(niceness: Int32 = 0, _ run: @escaping @Sendable () -> Void) throws(ThreadError) {
     try PlainThread(niceness: niceness, run).detach()
   }

@@ -10,6 +10,7 @@ public final class ProgressCounter: Sendable {
   public var total: Int { all.load(ordering: .relaxed) }
   /// Bytes done so far. Only grows, but for ``report(_:of:)``.
   public var completed: Int { done.load(ordering: .relaxed) }
+  /// Adds bytes that are done; from any thread.
   public func add(_ count: Int) { done.wrappingAdd(count, ordering: .relaxed) }
   /// For work that counts by itself.
   public func report(_ completed: Int, of total: Int) {

@@ -26,7 +26,7 @@ package struct BlockManager: Sendable {
 
   /// Blocks that can be given out now.
   package var availableCount: Int { unused.count + evictable.count }
-  /// Blocks that nobody holds but that a prompt may find again.
+  /// Blocks that no sequence holds but that a prompt may find again.
   package var evictableCount: Int { evictable.count }
   package var heldCount: Int { blockCount - availableCount }
   package func referenceCount(_ block: Int32) -> Int { Int(referenceCounts[Int(block)]) }

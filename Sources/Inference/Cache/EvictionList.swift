@@ -1,4 +1,4 @@
-/// Blocks that nobody uses but whose content may be wanted again, least recently used first.
+/// Blocks that no sequence uses but whose content may be wanted again, least recently used first.
 ///
 /// A doubly linked list inside two arrays, so that taking a block out of the middle is O(1).
 package struct EvictionList: Sendable {

@@ -73,6 +73,7 @@ public actor LiveWeights {
   private let workers: Int
   private let fileName: String
   private let thread: SerialThread
+  /// A thread of its own: making weights takes seconds, and would hold a thread of the shared pool.
   nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
   /// Which version chose which token.
   public nonisolated let log: WeightVersionLog

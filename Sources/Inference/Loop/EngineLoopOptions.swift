@@ -6,6 +6,7 @@ public struct EngineLoopOptions: Sendable, Hashable {
   /// long prompt is read; larger reads prompts a little faster.
   public var maximumPrefillRowsBesideDecode: Int
 
+  /// A queue of 256 requests, and 128 rows of prompts beside answers, unless given.
   public init(maximumQueuedRequests: Int = 256, maximumPrefillRowsBesideDecode: Int = 128) {
     self.maximumQueuedRequests = maximumQueuedRequests
     self.maximumPrefillRowsBesideDecode = maximumPrefillRowsBesideDecode

@@ -7,6 +7,7 @@ public enum GenerationEvent: Sendable, Hashable {
   case token(GeneratedToken)
   /// Choices from here on were made by these weights; in the streams of ``VersionedEvents``, the first time too.
   case weightsChanged(version: String)
+  /// Why it ended and what it took; the last event.
   case finished(FinishReason, Usage)
 }
 
@@ -37,6 +38,7 @@ public struct Usage: Sendable, Hashable {
   /// Number of the engine step that made the last choice; 0 where there was none. See ``GeneratedToken/step``.
   public var lastStep: UInt64
 
+  /// Durations in seconds.
   public init(
     promptTokens: Int, cachedPromptTokens: Int, generatedTokens: Int, queueSeconds: Double = 0,
     prefillSeconds: Double = 0, decodeSeconds: Double = 0, lastStep: UInt64 = 0

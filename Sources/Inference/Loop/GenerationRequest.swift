@@ -12,6 +12,7 @@ public struct GenerationRequest: Sendable {
   /// A prompt that is scored is computed from its first token on, with the logits of every row.
   public var promptScores: PromptScores
 
+  /// No token ends the sequence, and no prompt token is scored, unless given. Ranges are checked when it is submitted.
   public init(
     id: String = "", promptIDs: [Int32], sampling: SamplingParameters = .init(), endOfSequenceIDs: Set<Int32> = [],
     promptScores: PromptScores = .none
@@ -24,8 +25,9 @@ public struct GenerationRequest: Sendable {
   }
 }
 
-/// Whether a request is told how likely its prompt's own tokens are.
+/// Whether a request gets the log-probabilities of its prompt's own tokens.
 public enum PromptScores: Sendable, Hashable {
+  /// Prompt tokens are not scored, and those in the cache are not computed again.
   case none
   /// They come first, then the answer.
   case beforeAnswer

@@ -14,6 +14,7 @@ public enum InFlightRequests: Sendable, Hashable {
 public struct WeightsReplaced: Error, Sendable, Hashable, CustomStringConvertible {
   /// The weights that took the old ones' place, see ``LiveWeights/name(of:)``.
   public var version: String
+  /// - Parameter version: The name of the weights that are used from now on.
   public init(version: String) { self.version = version }
   public var description: String {
     "The weights were replaced by \(version) while this was being answered, and running requests were to end. Ask again."

@@ -11,6 +11,7 @@ public struct LatencyHistogram: Sendable, Hashable {
   /// Of all durations, in seconds.
   public private(set) var sum = 0.0
 
+  /// Empty.
   public init() {}
 
   /// Counts one duration.

@@ -11,9 +11,9 @@ struct LoopInbox {
   struct Action: Sendable {
     var running: RunningRequests
     var forgetsPrefixes: Bool
-    /// Does it, says whether it succeeded, and how to tell whoever waits for it.
+    /// Does it, says whether it succeeded, and how the waiting caller learns of it.
     var run: @Sendable () -> (succeeded: Bool, report: @Sendable () -> Void)
-    /// Tells whoever waits that it will not be done.
+    /// For the waiting caller: it will not be done.
     var refuse: @Sendable () -> Void
   }
   enum Stop { case drain, now }

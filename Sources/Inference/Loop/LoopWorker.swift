@@ -162,7 +162,7 @@ final class LoopWorker {
   }
 
   /// Looks up how likely the prompt token was that follows a row.
-  /// - Returns: Why that cannot be told, if so.
+  /// - Returns: Why that is not known, if so.
   private func score(
     _ slice: StepPlan.Slice, row: Int, from answer: RowAnswer
   ) -> Result<GeneratedToken, SamplingError>? {
@@ -239,7 +239,7 @@ final class LoopWorker {
   // MARK: The end of a request
 
   /// Removes a request and frees its blocks.
-  /// - Returns: What its stream has yet to be told.
+  /// - Returns: Events that its stream has yet to deliver.
   private func end(
     _ id: SequenceID, _ outcome: Result<FinishReason, any Error>, after last: [GenerationEvent] = []
   ) -> LiveRequest.Delivery? {

@@ -1,4 +1,4 @@
-/// A rate over the last fifty times or so: what is longer ago counts less and less.
+/// A moving average of a rate: each measurement counts 2 % less with every one after it.
 struct RecentRate {
   private static let memory = 0.98
   private var amount = 0.0
@@ -8,6 +8,6 @@ struct RecentRate {
     amount = amount * Self.memory + Double(count)
     time = time * Self.memory + seconds
   }
-  /// A second; nil where no time has passed.
+  /// Units per second; nil before the first measurement.
   var rate: Double? { time > 0 ? amount / time : nil }
 }

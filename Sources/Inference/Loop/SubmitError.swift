@@ -2,10 +2,13 @@ public import Execution
 
 /// Why a request was not taken. Nothing of it remains in the loop.
 public enum SubmitError: Error, Hashable, CustomStringConvertible {
+  /// A prompt without tokens.
   case emptyPrompt
   /// The prompt leaves no room for an answer.
   case promptTooLong(tokens: Int, limit: Int, isLimitOfCache: Bool = false)
+  /// A prompt token, counted from 0, that the model does not have.
   case tokenOutOfRange(index: Int, id: Int32, vocabularySize: Int)
+  /// A sampling parameter outside its range.
   case parameter(SamplingParameterError)
   /// As many requests wait as may; come back later.
   case queueFull(waiting: Int, limit: Int)
@@ -34,6 +37,7 @@ public enum SubmitError: Error, Hashable, CustomStringConvertible {
 public enum EngineLoopError: Error, Hashable, CustomStringConvertible {
   /// The executor's limits leave no room to run anything.
   case unusableLimits(ExecutorLimits)
+  /// The system gave no thread for the loop.
   case threadNotStarted(errno: Int32)
   /// The loop has ended, so nothing can be performed between its steps.
   case stopped

@@ -17,7 +17,7 @@ package struct Candidate: Sendable, Hashable, Comparable {
   package static func < (left: Candidate, right: Candidate) -> Bool { left.key < right.key }
 }
 
-/// Buffers that a sampler works in, kept between tokens by whoever calls it. Holds nothing between two calls.
+/// Buffers that a sampler works in, kept between tokens by the caller. Holds nothing between two calls.
 public struct SamplingScratch: Sendable {
   package var candidates: [Candidate] = []
   package var spareCandidates: [Candidate] = []

@@ -12,6 +12,7 @@ public struct GeneratedToken: Sendable, Hashable {
   /// version made the choice.
   public var step: UInt64
 
+  /// - Parameter logProbability: Natural logarithm; `nil` where it was not asked for.
   public init(id: Int32, logProbability: Float? = nil, top: [TokenLogProbability]? = nil, step: UInt64 = 0) {
     self.id = id
     self.logProbability = logProbability

@@ -2,17 +2,29 @@
 public struct SamplingParameterError: Error, Hashable, CustomStringConvertible {
   /// Raw values are the names of the request fields.
   public enum Parameter: String, Sendable, CaseIterable {
+    /// At least 0.
     case temperature
+    /// At least 0.
     case topK = "top_k"
+    /// From 0 to 1.
     case topP = "top_p"
+    /// From 0 to 1.
     case minP = "min_p"
+    /// From 0.01 to 100.
     case repetitionPenalty = "repetition_penalty"
+    /// From -100 to 100.
     case presencePenalty = "presence_penalty"
+    /// From -100 to 100.
     case frequencyPenalty = "frequency_penalty"
+    /// Token ids of the vocabulary, with values from -100 to 100.
     case logitBias = "logit_bias"
+    /// At least 1.
     case maximumTokens = "max_tokens"
+    /// From 0 to `max_tokens`.
     case minimumTokens = "min_tokens"
+    /// Token ids of the vocabulary.
     case stopTokenIDs = "stop_token_ids"
+    /// From 0 to the vocabulary's size.
     case logProbabilities = "logprobs"
   }
   /// The first that was found to be outside.

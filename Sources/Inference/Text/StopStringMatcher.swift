@@ -10,6 +10,7 @@ public struct StopStringMatcher: Sendable {
     /// The stop string that was found; then the text ends here, and what followed in the piece is dropped.
     public var stop: String?
 
+    /// - Parameter stop: nil while none was found.
     public init(text: String, stop: String? = nil) {
       self.text = text
       self.stop = stop

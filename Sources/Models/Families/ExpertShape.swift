@@ -14,6 +14,7 @@ public struct ExpertShape: Sendable, Hashable {
   /// Layers of the whole model that have one MLP of ``ModelShape/intermediateSize`` in their place.
   public var denseLayers: Set<Int>
 
+  /// Checks nothing: reading a model's configuration does.
   public init(count: Int, chosen: Int, normalizes: Bool, intermediateSize: Int, denseLayers: Set<Int> = []) {
     self.count = count
     self.chosen = chosen

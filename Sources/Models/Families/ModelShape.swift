@@ -17,6 +17,7 @@ public struct ModelShape: Sendable, Hashable {
   /// nil: every layer has one MLP.
   public var experts: ExpertShape?
 
+  /// Checks nothing: reading a model's configuration does.
   public init(
     hiddenSize: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int, intermediateSize: Int, vocabularySize: Int,
     layerCount: Int, experts: ExpertShape? = nil

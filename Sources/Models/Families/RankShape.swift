@@ -122,7 +122,7 @@ extension RotaryEmbedding.Scaling {
     guard let object, !object.isNull else { self = .none; return }
     func text(_ value: JSONValue) -> String { value.serialized().count <= 60 ? value.serialized() : "\(value.serialized().prefix(50))…" }
     let kind = object["rope_type"].flatMap(\.unlessNull) ?? object["type"].flatMap(\.unlessNull)
-    // Upstream refuses one that names no kind, too: what was meant cannot be told.
+    // Upstream refuses one that names no kind, too: what was meant is not known.
     guard let members = object.object, members.isEmpty || kind?.string != nil else {
       throw .unclear("rotary_scaling", "is \(text(object))", "name its kind: type linear, llama3 or default")
     }

@@ -72,6 +72,7 @@ public struct ValueID: Sendable, Hashable {
 
 /// What a weight is for; decides whether a refit may change it.
 public enum WeightRole: String, Sendable, Hashable, CaseIterable {
+  /// Embedding tables; what attention and MLPs multiply with, and their biases; norms; the head.
   case embedding, attention, mlp, normalization, logits
 }
 

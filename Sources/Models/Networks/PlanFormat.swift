@@ -4,6 +4,7 @@ public import JSON
 public struct PlanFormatError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A clause without a full stop, such as `"heads" is missing`.
   public let reason: String
+  /// - Parameter reason: A clause without a full stop.
   public init(_ reason: String) { self.reason = reason }
   public var description: String { reason }
 }

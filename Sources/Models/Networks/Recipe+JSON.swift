@@ -27,7 +27,7 @@ extension Recipe {
       for input in inputs { recipes.append(try Recipe(json: input)) }
       self = .concatenate(recipes)
     } else if let constant = json["add"]?.double {
-      guard Float(constant).isFinite else { throw PlanFormatError("a recipe adds \(constant), which is no number of float32") }
+      guard Float(constant).isFinite else { throw PlanFormatError("a recipe adds \(constant), which is not finite in float32") }
       self = .add(Float(constant), try Recipe(json: try json.member("to")))
     } else if let name = json["cast"]?.string {
       guard let type = ElementType(rawValue: name) else { throw PlanFormatError("unknown element type \"\(name)\"") }

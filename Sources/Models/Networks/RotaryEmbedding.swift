@@ -11,6 +11,7 @@ public struct RotaryEmbedding: Sendable, Hashable {
   }
   /// What is done to the frequencies of a model that was made to go beyond the positions it was first trained on.
   public enum Scaling: Sendable, Hashable {
+    /// Frequencies as they are: `base^(-2i / dimension)`.
     case none
     /// Positions divided by `factor`.
     case linear(factor: Double)

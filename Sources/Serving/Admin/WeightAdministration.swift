@@ -15,6 +15,9 @@ public protocol WeightAdministration: Sendable {
   func activate(version: String, inFlight: InFlightRequests) async throws -> JSONValue
   /// Goes back to the version that was active before.
   func undo(inFlight: InFlightRequests) async throws -> JSONValue
+  /// Gives a version's memory back; the one in use and the engine's own stay.
+  /// - Returns: An object whose `deleted` names it.
   func delete(version: String) async throws -> JSONValue
+  /// - Returns: All versions, the active one, what is being made and how far it is, bytes of memory.
   func overview() async throws -> JSONValue
 }

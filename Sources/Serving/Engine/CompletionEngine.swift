@@ -7,10 +7,13 @@ public import Tokenizers
 /// The server knows HTTP, OpenAI's types and text; it does not know models, caches or threads. A scripted
 /// conformer serves the tests; ``LoopCompletionEngine`` joins an engine loop and a tokenizer.
 public protocol CompletionEngine: Sendable {
+  /// Does not change while the engine serves.
   var limits: EngineLimits { get }
+  /// Whether requests can be answered now, for `/health`.
   var health: EngineHealth { get }
   /// Names the weights that the next request will be answered with; clients see it as `system_fingerprint`.
   var weightVersion: String { get }
+  /// Steps, tokens and requests so far, for `/metrics`.
   var statistics: LoopStatistics { get }
   /// Bytes a second at which the machine reads weights at best, where measured: what the statistics' rate of recent steps is held to.
   var memoryReadRate: Double? { get }
@@ -18,9 +21,11 @@ public protocol CompletionEngine: Sendable {
   /// - Parameter addSpecialTokens: Adds what the tokenizer adds around a text, such as a beginning-of-sequence token.
   /// - Throws: `WorkBudget/Exceeded` soon after the budget is spent.
   func tokenize(_ text: String, addSpecialTokens: Bool, budget: WorkBudget) throws -> [Int32]
+  /// The text of token ids; bytes that form no character become U+FFFD.
   func detokenize(_ ids: [Int32], skipSpecialTokens: Bool) -> String
   /// The bytes one token stands for; part of a character where the token is one.
   func bytes(of token: Int32) -> [UInt8]
+  /// A decoder for one answer.
   func makeTextDecoder(skipSpecialTokens: Bool) -> any TextDecoder
   /// The prompt text of a conversation, special tokens included.
   func applyChatTemplate(_ conversation: Conversation, budget: WorkBudget) throws -> String
@@ -45,25 +50,31 @@ public protocol TextDecoder: Sendable {
 
 /// What a chat template is applied to.
 public struct Conversation: Sendable {
+  /// Objects as the request has them, with `role` and `content`.
   public var messages: [JSONValue]
+  /// Whether the text ends with what an answer begins with.
   public var addGenerationPrompt = true
   /// Replaces the model's own template.
   public var template: String?
   /// More names for the template to see.
   public var extra = JSONObject()
+  /// A conversation that an answer is to follow, with the model's own template.
   public init(messages: [JSONValue]) { self.messages = messages }
 }
 
+/// How long sequences may be, and which token ids there are.
 public struct EngineLimits: Sendable, Hashable {
   /// Tokens of prompt and answer together.
   public var maximumSequenceLength: Int
+  /// Token ids are at least 0 and below it.
   public var vocabularySize: Int
-  /// A text of more bytes has too many tokens whatever it says; nil where there is no telling without tokenizing.
+  /// A text of more bytes has too many tokens whatever it says; nil where that is known only by tokenizing.
   public var maximumPromptBytes: Int?
   /// Most bytes of text that are tokenized for one request.
   var maximumTextBytes: Int { max(2 << 20, 16 * maximumSequenceLength) }
   /// Most token ids that are turned into text for one request.
   var maximumDetokenizedTokens: Int { max(1 << 17, maximumSequenceLength) }
+  /// - Parameter maximumPromptBytes: nil where a text's bytes say nothing about its tokens.
   public init(maximumSequenceLength: Int, vocabularySize: Int, maximumPromptBytes: Int? = nil) {
     self.maximumSequenceLength = maximumSequenceLength
     self.vocabularySize = vocabularySize
@@ -71,7 +82,9 @@ public struct EngineLimits: Sendable, Hashable {
   }
 }
 
+/// Whether an engine can answer.
 public enum EngineHealth: Sendable, Hashable {
+  /// Takes requests.
   case ready
   /// Cannot answer, and why.
   case failed(String)
@@ -81,6 +94,7 @@ public enum EngineHealth: Sendable, Hashable {
 public enum EngineRefusal: Error, Sendable, Hashable {
   /// The queue is full; come back after so many seconds.
   case queueFull(retryAfter: Int)
+  /// The server is stopping.
   case shuttingDown
   /// The request itself cannot be served; the message says what is wrong with it.
   case invalid(String)

@@ -4,12 +4,15 @@ import Tokenizers
 
 /// An answer that is no success, in OpenAI's shape: `{"error": {message, type, param, code}}`.
 public struct APIError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The HTTP status, 400 or more.
   public var status: Int
   /// Says what is wrong, with the value, and what is allowed.
   public var message: String
+  /// OpenAI's class of error, such as `invalid_request_error`.
   public var type: String
   /// The request field at fault, with its path: `messages[0].content`.
   public var parameter: String?
+  /// For programs, such as `model_not_found`.
   public var code: String?
   /// Seconds.
   public var retryAfter: Int?
@@ -18,6 +21,7 @@ public struct APIError: Error, Sendable, Hashable, CustomStringConvertible {
   /// Ends the connection after the answer, where the rest of the request is not worth reading.
   public var closesConnection = false
 
+  /// - Parameter parameter: The request field at fault, where it is one.
   public init(status: Int, message: String, type: String, parameter: String? = nil, code: String? = nil) {
     self.status = status
     self.message = message
@@ -28,6 +32,7 @@ public struct APIError: Error, Sendable, Hashable, CustomStringConvertible {
 
   public var description: String { "\(status) \(type): \(message)" }
 
+  /// The body of the answer.
   public var json: JSONValue {
     [
       "error": [
@@ -147,7 +152,7 @@ extension APIError {
     error.closesConnection = true
     return error
   }
-  /// For what was under way when the server was told to stop, and did not end in time.
+  /// For what was under way when the server was stopped, and did not end in time.
   static func cutOff(after limit: Duration) -> APIError {
     var error = APIError(
       status: 503,

@@ -18,7 +18,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
     package var header: Duration
     package var body: Duration
     package var writeStall: Duration
-    /// In bytes: nobody is told to go on who announces a larger one.
+    /// In bytes: a client that announces a larger one gets no `100 Continue`.
     package var largestBody: Int
 
     package init(header: Duration, body: Duration, writeStall: Duration, largestBody: Int = .max) {

@@ -14,6 +14,7 @@ public enum DescriptorLimit {
     private static let resource = RLIMIT_NOFILE
   #endif
 
+  /// Files and connections that may be open now; 1024 where the system does not say.
   public static var current: Int {
     var limit = rlimit()
     guard unsafe getrlimit(resource, &limit) == 0 else { return 1024 }

@@ -43,7 +43,7 @@ final class Drain: Service {
     if isLast { empty.open() }
   }
 
-  /// Lives until the server is told to stop and has nothing left to answer, or the time limit is over.
+  /// Lives until the server is stopped and has nothing left to answer, or the time limit is over.
   func run() async throws {
     try? await gracefulShutdown()
     let inFlight = state.withLock { state in

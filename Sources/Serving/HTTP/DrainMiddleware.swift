@@ -1,6 +1,6 @@
 import Hummingbird
 
-/// Refuses new requests once the server has been told to stop; `/metrics` stays readable to the end.
+/// Refuses new requests once the server has been stopped; `/metrics` stays readable to the end.
 struct DrainMiddleware: RouterMiddleware {
   typealias Context = ServingContext
   let drain: Drain

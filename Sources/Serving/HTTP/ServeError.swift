@@ -9,19 +9,29 @@ import NIOCore
 
 /// Why the server cannot listen.
 public struct ServeError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What stands in the way.
   public enum Problem: Equatable, Sendable {
+    /// `EADDRINUSE`: something listens there.
     case portInUse
+    /// `EACCES` or `EPERM`: ports below 1024 are for the administrator.
     case notPermitted
+    /// The name does not resolve, or the address is not this machine's.
     case noSuchAddress
+    /// Another reason: a clause without a full stop.
     case cannotListen(String)
+    /// PEM files that cannot be read or do not fit each other: a clause without a full stop.
     case certificates(String)
     /// This program was built without TLS.
     case withoutTLS
   }
+  /// As ``ServerOptions/host`` had it; empty where the problem is not about it.
   public let host: String
+  /// As ``ServerOptions/port`` had it.
   public let port: Int
+  /// What stands in the way.
   public let problem: Problem
 
+  /// - Parameter host: Empty where the problem is not about an address.
   public init(host: String, port: Int, problem: Problem) {
     self.host = host
     self.port = port

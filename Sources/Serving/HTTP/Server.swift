@@ -8,8 +8,8 @@ import UnixSignals
 
 /// An OpenAI-compatible HTTP server in front of one engine.
 ///
-/// Told to stop, it refuses new requests with 503, gives running answers ``ServerOptions/drainTimeLimit`` to end, and
-/// then tells what is left that the server stops.
+/// When it is stopped, it refuses new requests with 503, gives running answers ``ServerOptions/drainTimeLimit`` to end, and
+/// then ends what is left with an error that says so.
 public struct Server: Service {
   private let core: ServingCore
   private let logger: Logger

@@ -12,12 +12,14 @@ public struct ServerOptions: Sendable {
   public var version: String
   /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
   public var apiKey: Secret?
+  /// nil: HTTP without TLS.
   public var certificates: CertificateFiles?
   /// What counts where a request does not say how tokens are chosen.
   public var samplingDefaults = SamplingDefaults()
   /// Nil: there are no paths below `/admin/v1/`.
   public var administration: Administration?
 
+  /// Bytes of one request's body; a larger one is refused (413).
   public var maximumBodyBytes = 8 << 20
   /// Memory for bodies on their way, over all connections; those of at most 64 KiB do not count.
   public var maximumBodyMemory = 256 << 20
@@ -28,7 +30,7 @@ public struct ServerOptions: Sendable {
   public var trustsRequestChatTemplates = false
   /// Threads that read requests, and bounds for the work on one.
   package var workers = RequestWorkers.Options()
-  /// Requests with an answer in the making, streamed or not; more are told to come back (429).
+  /// Requests with an answer in the making, streamed or not; more are refused (429).
   public var maximumConcurrentAnswers = 256
   /// More wait in the system's queue. Fewer where the process may not open so many files; see ``DescriptorLimit``.
   public var maximumConnections = 16_384
@@ -42,9 +44,10 @@ public struct ServerOptions: Sendable {
   public var idleTimeLimit: Duration = .seconds(75)
   /// How long a client may leave written bytes unread before its connection is closed.
   public var writeStallLimit: Duration = .seconds(60)
-  /// How long running answers may take to end once the server is told to stop.
+  /// How long running answers may take to end once the server is stopped.
   public var drainTimeLimit: Duration = .seconds(30)
 
+  /// Everything else at its default.
   public init(modelName: String, version: String) {
     self.modelName = modelName
     self.version = version
@@ -55,6 +58,7 @@ public struct ServerOptions: Sendable {
 public struct CertificateFiles: Sendable, Hashable {
   /// The server's certificate, followed by the chain up to the authority.
   public var certificateChain: String
+  /// The certificate's key, as the path of a PEM file.
   public var privateKey: String
   /// Whether this build has TLS.
   public static var areSupported: Bool {
@@ -64,6 +68,7 @@ public struct CertificateFiles: Sendable, Hashable {
       false
     #endif
   }
+  /// Paths, which are opened when the server starts.
   public init(certificateChain: String, privateKey: String) {
     self.certificateChain = certificateChain
     self.privateKey = privateKey

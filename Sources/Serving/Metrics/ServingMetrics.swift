@@ -13,7 +13,7 @@ final class ServingMetrics: Sendable {
   let tokenInterval = Histogram(bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5])
   private let requests = Mutex<[Key: Int]>([:])
 
-  /// - Parameter path: A known path, so that strangers cannot make the table grow.
+  /// - Parameter path: A known path, so that clients cannot make the table grow.
   func request(path: String, status: Int, duration: Duration) {
     requests.withLock { $0[Key(path: path, status: status), default: 0] += 1 }
     requestDuration.record(duration)

@@ -95,7 +95,7 @@ extension Conversation {
     addGenerationPrompt = try reader.bool("add_generation_prompt", default: true)
     template = try reader.string("chat_template")
     if let template {
-      // A program of the client's: upstream refuses it, too, unless it is told not to.
+      // A program of the client's: upstream refuses it, too, unless it is started with a flag.
       guard trustsTemplates else {
         throw .unsupported(
           "chat_template", "chat_template is set, but this server runs no templates of its clients; it does where it is started with --trust_request_chat_template.")

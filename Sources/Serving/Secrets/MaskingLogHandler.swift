@@ -12,6 +12,7 @@ public struct MaskingLogHandler: LogHandler {
   /// Of a request's path, in bytes.
   private static let longestPath = 200
 
+  /// - Parameter secrets: Wherever one is found in a message or its metadata, something else is shown.
   public init(_ inner: any LogHandler, hiding secrets: [Secret]) {
     self.inner = inner
     self.secrets = secrets

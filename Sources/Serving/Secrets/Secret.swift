@@ -9,15 +9,17 @@ public struct Secret: Sendable {
   /// How long the text is, and 16 bits of a sum over it whose factor this process draws: to find places that are worth a digest.
   private let byteCount: Int
   private let mark: UInt16
-  /// Whether there is no text at all, which nobody should have to know.
+  /// Whether there is no text at all: such a key would let every caller in.
   public let isEmpty: Bool
   /// Whether a header can carry it: 1 to 4096 printable ASCII characters without spaces.
   public let isUsable: Bool
   private static let processKey = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
   private static let factor = UInt64.random(in: .min ... .max) | 1
 
+  /// - Parameter text: Not kept; its UTF-8 counts.
   public init(_ text: String) { self.init(utf8: Array(text.utf8)) }
 
+  /// - Parameter bytes: Not kept, and of any value: ``isUsable`` says whether a header can carry them.
   public init(utf8 bytes: [UInt8]) {
     digest = Self.digest(bytes)
     byteCount = bytes.count

@@ -8,7 +8,7 @@ import Tokenizers
 ///
 /// Neither the threads that carry bytes nor those on which streams are written ever do such work, so whatever a request
 /// asks for, others' streams and `/health` go on. Jobs wait in two queues, small and large ones; large ones never have all
-/// threads. Within a queue clients take turns. What finds no room is told to come back.
+/// threads. Within a queue clients take turns. What finds no room is refused (429).
 package final class RequestWorkers: Sendable {
   package struct Options: Sendable {
     package var threadCount = Self.defaultThreadCount

@@ -13,7 +13,7 @@ struct AddedTokenPlaces {
   private(set) var outside: [String] = []
   /// Of a token's bytes in `tokens`.
   private var indices: [[UInt8]: Int] = [:]
-  /// Tokens that are written with another id than theirs, and those of them that are told.
+  /// Tokens that are written with another id than theirs, and those of them that are reported.
   private var moved: Set<String> = []
   private static let toldMoves = 10
 
@@ -118,7 +118,7 @@ struct AddedTokenPlaces {
       let index = indices[key]
       let found = index.map { tokens[$0].id } ?? vocabulary.id(of: key[...])
       token.id = found ?? max(Int32(vocabulary.count), highest + 1)
-      // tokenizer.json's own are told as a tokenizer that is larger than the model.
+      // tokenizer.json's own are reported as a tokenizer that is larger than the model.
       if found == nil, token.id >= Vocabulary.maximumID || !own.contains(key) && limit.map({ Int(token.id) >= $0 }) ?? false {
         outside.append(token.content)
         continue

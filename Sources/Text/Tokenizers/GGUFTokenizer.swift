@@ -16,16 +16,21 @@ public struct GGUFTokenizer: Sendable {
   public var scores: [Float]
   /// `tokenizer.ggml.bos_token_id` and kin.
   public var beginningID: Int?
+  /// `tokenizer.ggml.eos_token_id`.
   public var endID: Int?
   /// `tokenizer.ggml.eot_token_id`: ends a turn, where that is another token than the one that ends a text.
   public var endOfTurnID: Int?
   /// `tokenizer.ggml.eom_token_id`: ends a message that something else goes on from, such as a tool's answer.
   public var endOfMessageID: Int?
+  /// `tokenizer.ggml.unknown_token_id`.
   public var unknownID: Int?
+  /// `tokenizer.ggml.padding_token_id`.
   public var paddingID: Int?
   /// `tokenizer.ggml.add_bos_token`, `add_eos_token`, `add_space_prefix`.
   public var addsBeginning: Bool?
+  /// `tokenizer.ggml.add_eos_token`; nil counts as false.
   public var addsEnd: Bool?
+  /// `tokenizer.ggml.add_space_prefix`; nil counts as true.
   public var addsSpacePrefix: Bool?
   /// `tokenizer.chat_template`.
   public var chatTemplate: String?
@@ -34,11 +39,14 @@ public struct GGUFTokenizer: Sendable {
   /// `tokenizer.ggml.fim_pad_token_id`, `fim_rep_token_id`, `fim_sep_token_id`: padding, repository and file separators of models that
   /// fill in code.
   public var fillPaddingID: Int?
+  /// `tokenizer.ggml.fim_rep_token_id`.
   public var fillRepositoryID: Int?
+  /// `tokenizer.ggml.fim_sep_token_id`.
   public var fillSeparatorID: Int?
   /// `general.sampling.*`: how tokens are chosen, under the names of generation_config.json.
   public var sampling: JSONObject
 
+  /// Checks nothing. What a file does not say stays nil or empty.
   public init(
     model: String, preTokenizer: String? = nil, tokens: [String], tokenTypes: [Int] = [], merges: [String] = [],
     beginningID: Int? = nil, endID: Int? = nil, endOfTurnID: Int? = nil, unknownID: Int? = nil, paddingID: Int? = nil,

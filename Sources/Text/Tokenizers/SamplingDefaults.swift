@@ -6,14 +6,19 @@ import JSON
 public struct SamplingDefaults: Sendable, Equatable, CustomStringConvertible {
   /// 0, the likeliest token, where `do_sample` is false.
   public var temperature: Double?
+  /// Tokens that are left to choose from, the likeliest; 0: all.
   public var topK: Int?
+  /// The probability that the tokens left reach together, 0 to 1.
   public var topP: Double?
+  /// A token's least probability, as a share of the likeliest one's: 0 to 1.
   public var minP: Double?
+  /// 0.01 to 100; 1 changes nothing.
   public var repetitionPenalty: Double?
 
   /// Keys that are read here. All but the last do nothing unless `do_sample` is true, as in transformers.
   static let keys = ["do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty"]
 
+  /// The author says nothing.
   public init() {}
 
   /// - Throws: For a value with which no token can be chosen.

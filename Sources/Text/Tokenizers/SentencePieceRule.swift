@@ -18,7 +18,7 @@ enum SentencePieceRule {
     ]
   }
 
-  /// Characters; SentencePiece itself makes pieces of 16 unless told otherwise.
+  /// Characters; SentencePiece itself makes pieces of 16 by default.
   private static let longestPiece = 128
   /// For each token; Llama 2 has two.
   private static let mostWays = 32

@@ -14,6 +14,7 @@ public final class Tokenizer: Sendable {
   let addedToNormalized: AddedTokenFinder
   let addedIDs: [[UInt8]: Int32]
 
+  /// Tokens with a role, by their text.
   public let specialTokens: SpecialTokens
   /// Ids that end a generated text: `eos_token` and all of generation_config.json's `eos_token_id`.
   public let endOfSequenceIDs: Set<Int32>
@@ -47,7 +48,7 @@ public final class Tokenizer: Sendable {
     return encode(text, addSpecialTokens: addSpecialTokens, &scratch)
   }
 
-  /// The same for a text that a stranger chose.
+  /// The same for untrusted text.
   ///
   /// - Throws: soon after the budget is spent.
   public func encode(

@@ -1,5 +1,6 @@
 /// Why a tokenizer cannot be used: which file, what in it, and how to mend it.
 public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What is wrong with the file, by how it can be mended.
   public enum Problem: Equatable, Sendable {
     /// No file of that name was among those given.
     case missing
@@ -18,8 +19,10 @@ public struct TokenizerError: Error, Equatable, Sendable, CustomStringConvertibl
   }
   /// The name of the file, such as `tokenizer.json`.
   public let file: String
+  /// What is wrong with ``file``.
   public let problem: Problem
 
+  /// - Parameter file: Its name alone.
   public init(file: String, problem: Problem) {
     self.file = file
     self.problem = problem

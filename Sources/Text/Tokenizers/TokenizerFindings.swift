@@ -11,13 +11,15 @@ public struct TokenizerFindings: Sendable, Equatable {
   /// Places that disagree, other templates that cannot be read, settings that nothing uses: a line each.
   public var notes: [String] = []
 
-  /// What counts as in transformers, and is no fault, but may surprise: a line each, told once.
+  /// What counts as in transformers, and is no fault, but may surprise: a line each, shown once.
   public var remarks: [String] = []
 
+  /// Nothing was found.
   public init() {}
   /// All that is a warning, the gravest first.
   public var all: [String] { (unusable.map { [Self.refusal($0)] } ?? []) + misfits + (unusableTemplate.map { [$0] } ?? []) + notes }
 
+  /// The warning that run and serve will refuse the files, on one line that is cut where it is long.
   public static func refusal(_ reason: String) -> String { oneLine("trtllm-run and trtllm-serve will refuse this tokenizer, and need another, named with --tokenizer_dir: \(reason)") }
 
   /// Text out of a file on one line, cut where it is long.
@@ -38,6 +40,7 @@ extension TokenizerFiles {
     guard let text = bytes("tokenizer.json") else { return nil }
     return TokenizerClass(configuration: try? json("tokenizer_config.json"), model: try? json("config.json"), text: text)?.rawValue
   }
+  /// Whether none of the files that a tokenizer is read from is there.
   public var isEmpty: Bool { Self.names.allSatisfy { bytes($0) == nil } }
 
   /// Reads all of the files as run and serve would.
@@ -85,8 +88,11 @@ extension TokenizerFiles {
 
   /// In what two sets of files differ.
   public enum Part: String, Sendable, CaseIterable {
+    /// Ids of tokens, or how text is cut into them.
     case tokenizer
+    /// The prompt text of a conversation.
     case chatTemplate = "chat template"
+    /// `generation_config.json`.
     case generation = "generation settings"
   }
 
@@ -111,6 +117,7 @@ extension TokenizerFiles {
   public var hasNamedTemplates: Bool { templateTexts?.values.contains { !$0.isEmpty } ?? false }
   /// Whether there is one for every chat. An empty text is none: a prompt made with it has no tokens.
   public var hasChatTemplate: Bool { templateTexts?["default"].map { !$0.isEmpty } ?? false }
+  /// Whether there is a `generation_config.json`.
   public var hasGenerationSettings: Bool { bytes("generation_config.json") != nil }
   private var templateTexts: [String: String]? {
     (try? ChatTemplateSources(files: self, configuration: json("tokenizer_config.json")))?.byName.mapValues(\.text)

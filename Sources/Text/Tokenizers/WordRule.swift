@@ -43,7 +43,7 @@ struct WordRule {
     case "smaug-bpe": steps = words(published("Llama 3"))
     case "qwen2": (steps, normalizer) = (words(published("Qwen2")), ["type": "NFC"])
     case "tekken":
-      // As llama.cpp writes it: case is told apart for the letters of ASCII alone.
+      // As llama.cpp writes it: upper and lower case differ for the letters of ASCII alone.
       let (upper, lower) = (#"(?:(?=\p{L})[^a-z])"#, #"(?:(?=\p{L})[^A-Z])"#)
       let start = #"[^\r\n\p{L}\p{N}]?"#
       (steps, takesWholeWords, addsBeginning) = (

@@ -1,12 +1,14 @@
 import Synchronization
 
-/// What one piece of work may take: time by the clock, and only for as long as somebody wants it.
+/// What one piece of work may take: time by the clock, until its result is no longer wanted.
 ///
-/// Work whose amount a stranger chooses asks now and then (every few thousand steps, which is well below a millisecond).
+/// Work on untrusted input asks now and then (every few thousand steps, which is well below a millisecond).
 public final class WorkBudget: Sendable {
+  /// Why work that asked ``check()`` is to stop.
   public enum Exceeded: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The time since ``begin()`` is longer than the limit.
     case time(limit: Duration)
-    /// Nobody wants the result any more.
+    /// The result is no longer wanted.
     case cancelled
 
     public var description: String {
@@ -30,7 +32,9 @@ public final class WorkBudget: Sendable {
   /// Time that passes before this does not count: work may have to wait for its turn.
   public func begin() { begun.store(max(0, nanoseconds), ordering: .relaxed) }
 
+  /// Makes the next ``check()`` throw; from any thread.
   public func cancel() { cancelled.store(true, ordering: .relaxed) }
+  /// Whether ``cancel()`` was called.
   public var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
 
   /// - Throws: ``Exceeded`` once the time is over or ``cancel()`` was called.

@@ -12,9 +12,13 @@ import Threads
 /// Every worker reads, converts and writes one tile of rows at a time, so memory does not grow with the model, and
 /// the bytes do not depend on how many workers there are.
 public struct CheckpointConverter: Sendable {
+  /// The model.
   public let source: ModelSource
+  /// Its tensors as the ranks get them, in floats.
   public let weights: ConvertedWeights
+  /// The ranks that the checkpoint is for.
   public let mapping: Mapping
+  /// The checkpoint's `dtype`.
   public let elementType: ElementType
   /// Of the linear layers of attention and MLP; nil: plain numbers.
   public let scheme: NumberScheme?
@@ -52,9 +56,11 @@ public struct CheckpointConverter: Sendable {
 
   /// What was written.
   public struct Summary: Sendable, Equatable {
+    /// Over all ranks.
     public let tensorCount: Int
+    /// Of all tensors of all ranks.
     public let byteCount: Int
-    /// Tensors that hold values which are no numbers, a line each, of many the first.
+    /// Tensors that hold NaN or infinite values, a line each; of many the first.
     public let warnings: [String]
   }
 
@@ -118,7 +124,7 @@ public struct CheckpointConverter: Sendable {
 
   private struct TensorPlace: Hashable { let rank: Int, name: String }
 
-  /// What workers tell.
+  /// What workers report.
   private final class Found: Sendable {
     private let state = Mutex<(done: Int, nonFinite: [TensorPlace: Int])>((0, [:]))
     var nonFinite: [TensorPlace: Int] { state.withLock { $0.nonFinite } }
@@ -134,7 +140,7 @@ public struct CheckpointConverter: Sendable {
 
   /// Hands tiles to workers in order; the first error stops all.
   ///
-  /// - Returns: How many values of each tensor are no numbers, where there are any.
+  /// - Returns: How many values of each tensor are NaN or infinite, where any are.
   private func run(
     _ tiles: [Tile], _ files: [SafetensorsWriter], total: Int, _ progress: (@Sendable (Int, Int) -> Void)?
   ) throws -> [TensorPlace: Int] {

@@ -5,10 +5,12 @@ public import Tensors
 
 /// The weights of a TensorRT-LLM checkpoint, as they stand in its rank files.
 ///
-/// A tensor that pruning emptied is described with an element count of 0; whoever needs its values must look.
+/// A tensor that pruning emptied is described with an element count of 0; a reader of its values must look.
 public final class CheckpointWeights: WeightSource {
+  /// Opened and checked.
   public let checkpoint: Checkpoint
 
+  /// - Parameter checkpoint: Its rank files stay open as long as this lives.
   public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
   public var origin: String { checkpoint.directory.string }

@@ -16,7 +16,7 @@ extension CompanionFiles {
   }
 
   /// Named chat templates of `directory`, where the other files are from, into tokenizer_config.json; and what lies in it under
-  /// a name that counts and cannot be read is told.
+  /// a name that counts and cannot be read is reported.
   public mutating func takeTemplates(of directory: FilePath) throws(FileError) {
     let found = try Self.templateFiles(beside: directory)
     notes += try Self.unreadable(in: directory) + found.notes
@@ -105,7 +105,7 @@ extension CompanionFiles {
     notes.append("the only chat template is in \(older): it counts here, while the tokenizers of transformers 5 do not read that file")
   }
 
-  /// Writes the file anew, or for the first time. One that cannot be read stays, and is told where all are looked at.
+  /// Writes the file anew, or for the first time. One that cannot be read stays, and is reported where all are looked at.
   @discardableResult
   public mutating func change(_ name: String, _ change: (inout JSONObject) -> Void) -> Bool {
     var members: JSONObject = [:]

@@ -16,16 +16,20 @@ public struct CompanionFiles: Sendable {
   /// Why no files could be made of the tokenizer that the model has, as of a GGUF file's of a kind that is not known.
   public var unreadableTokenizer: String?
 
+  /// Of two files of one name the last counts.
   public init(_ files: some Sequence<AuxiliaryFile> = [], notes: [String] = [], architecture: String? = nil) {
     contents = Dictionary(files.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     self.notes = notes
     self.architecture = architecture
   }
+  /// Files of a directory, which are not opened before they are wanted.
   public init(_ names: some Sequence<String>, in directory: FilePath, architecture: String?) {
     self.init(names.map { AuxiliaryFile($0, at: directory.appending($0)) }, architecture: architecture)
   }
 
+  /// Sorted.
   public var names: [String] { contents.keys.sorted() }
+  /// nil where there is no file of that name.
   public subscript(name: String) -> AuxiliaryFile? { contents[name] }
   /// In order of names.
   public var all: [AuxiliaryFile] { names.compactMap { contents[$0] } }
@@ -34,10 +38,14 @@ public struct CompanionFiles: Sendable {
   public enum Part: Sendable, Hashable {
     /// A tokenizer is one set: no file of it goes with those of another.
     case tokenizer
+    /// `chat_template.jinja` or `chat_template.json`: the prompt text of a conversation.
     case chatTemplate
+    /// `generation_config.json`: how tokens are chosen.
     case generation
+    /// Anything else that lies beside the weights.
     case other
   }
+  /// What a file is for, by its name alone.
   public static func part(of name: String) -> Part {
     switch name {
     case "chat_template.jinja", "chat_template.json": .chatTemplate
@@ -46,6 +54,7 @@ public struct CompanionFiles: Sendable {
     default: .other
     }
   }
+  /// Whether any file is for that.
   public func has(_ part: Part) -> Bool { contents.keys.contains { Self.part(of: $0) == part } }
   /// Whether there is a tokenizer that run and serve can read.
   public var hasTokenizer: Bool { contents["tokenizer.json"] != nil }
@@ -115,12 +124,12 @@ extension ModelSource {
     }
     let read = try companions[name].map { TokenizerFiles.generation(try $0.bytes()) }
     if let read, read.json == nil, let note = read.note {
-      // As if there were none; one that is read with a note is told where the tokenizer's files are looked at.
+      // As if there were none; one that is read with a note is reported where the tokenizer's files are looked at.
       companions.contents[name] = nil
       companions.notes.append(note)
     }
     if var members = read?.json?.object {
-      // What is no id at all is left as it is, and told where the tokenizer's files are looked at.
+      // What is no id at all is left as it is, and reported where the tokenizer's files are looked at.
       guard let ends = config["eos_token_id"], !ends.isNull, Self.values(members["eos_token_id"]).allSatisfy({ $0.int != nil }) else { return companions }
       let (counting, others) = (Self.ids(members["eos_token_id"]), Self.ids(ends))
       if counting.allSatisfy({ $0 < 0 }) {

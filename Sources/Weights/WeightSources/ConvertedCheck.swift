@@ -1,7 +1,7 @@
 import Families
 import Tensors
 
-/// Everything that is wrong with a model's tensors, told together, under the names that their author gave them.
+/// Everything that is wrong with a model's tensors, in one error, under the names that their author gave them.
 struct ConvertedCheck {
   let tensors: any NamedTensors
   let layout: ShardLayout

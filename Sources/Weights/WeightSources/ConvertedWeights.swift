@@ -3,6 +3,7 @@ public import Tensors
 
 /// Whole tensors, sharded on the way: what a checkpoint converted from them would hold, without writing it.
 public final class ConvertedWeights: WeightSource {
+  /// Which rows and columns of which whole tensors each rank's tensors are.
   public let layout: ShardLayout
   /// The type in which weights are delivered, but for those whose family keeps them in float32.
   public let elementType: ElementType
@@ -15,7 +16,8 @@ public final class ConvertedWeights: WeightSource {
   ///   - tensors: Under Hugging Face's names, as ``ModelSource`` gives them.
   ///   - elementType: One of ``ElementType/checkpointTypes``; narrowing rounds to nearest even.
   /// - Throws: ``WeightSourceError``, after every tensor was looked at, with all of it: what is missing, empty or has no
-  ///   place (in a Hugging Face directory that lacks none that is a warning), what has another shape or a type that is no number; or how the mapping does not fit the model.
+  ///   place (in a Hugging Face directory that lacks none that is a warning), what has another shape or
+  ///   a type that is not a float; or how the mapping does not fit the model.
   public init(_ tensors: any NamedTensors, model: SourceModel, mapping: Mapping, elementType: ElementType) throws(WeightSourceError) {
     precondition(ElementType.checkpointTypes.contains(elementType))
     origin = tensors.origin

@@ -4,6 +4,7 @@ public import Tensors
 
 /// Float weights, those that a quantisation covers in fewer bits: what a quantised checkpoint made of them holds.
 public struct EncodedWeights: WeightSource {
+  /// The floats.
   public let base: any WeightSource
   public let scheme: NumberScheme
   private let covers: @Sendable (_ tensor: String) -> Bool

@@ -9,7 +9,7 @@ extension ModelSource {
   /// - Parameter scheme: Of the weights that a quantisation covers; nil: plain numbers.
   public func checkpointConfig(elementType: ElementType, mapping: Mapping, scheme: NumberScheme? = nil) -> JSONValue {
     var config = model.checkpointConfig(elementType: elementType, mapping: mapping).object ?? [:]
-    // So that an adapter for another model can be told later.
+    // So that an adapter for another model can be recognised later.
     var own: JSONObject = names.isEmpty ? [:] : names.json.object ?? [:]
     if let scheme, scheme.coding != nil {
       var quantization = config["quantization"]?.object ?? [:]

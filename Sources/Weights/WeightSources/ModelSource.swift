@@ -5,7 +5,9 @@ import Tensors
 
 /// An opened model in its author's format: a Hugging Face directory or a GGUF file.
 public struct ModelSource: Sendable {
+  /// What was opened: the directory, or the GGUF file or its first part.
   public let path: FilePath
+  /// What the author's configuration says.
   public let model: SourceModel
   /// Whole tensors under Hugging Face's names and in its row order, whichever format they come from.
   public let tensors: any NamedTensors
@@ -50,7 +52,7 @@ public struct ModelSource: Sendable {
   private static func checkLayers(_ model: SourceModel, tensorCount: Int, _ path: FilePath) throws(WeightSourceError) {
     guard model.shape.layerCount > tensorCount else { return }
     let problem = WeightSourceError.Problem.other(
-      "the configuration speaks of \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again.")
+      "the configuration has \(model.shape.layerCount) layers, and there are only \(tensorCount) tensors. Download the model again.")
     throw WeightSourceError(path.string, model.failures.problems + [problem])
   }
 
@@ -70,6 +72,8 @@ public struct ModelSource: Sendable {
     if let error = model.failures.error(at: tensors.origin, and: problems) { throw error }
   }
 
+  /// - Parameter path: What was asked for, by which the model is named too.
+  /// - Throws: ``WeightSourceError`` or ``GGUFError`` for a configuration or tensors that cannot be used.
   public init(gguf file: GGUFFile, path: FilePath) throws {
     try file.requireReadable()
     self.path = path
@@ -84,6 +88,8 @@ public struct ModelSource: Sendable {
     names = ModelNames([file.metadata["general.name"]?.string ?? ""] + Self.namesOfPlace(path))
   }
 
+  /// - Parameter comparesTables: Whether a head that is declared a copy of the embedding table is compared with it.
+  /// - Throws: ``WeightSourceError`` for a configuration or tensors that cannot be used.
   public init(huggingFace directory: HuggingFaceDirectory, comparesTables: Bool = true) throws {
     path = directory.path
     var model = try SourceModel(huggingFace: directory)

@@ -1,4 +1,4 @@
-/// Why a model's tensors have other names than its family's, told from what all of them have in common.
+/// Why a model's tensors have other names than its family's, found in what all of them have in common.
 struct NameCause: Equatable {
   let cause: String
   let remedy: String

@@ -28,7 +28,10 @@ public protocol NamedTensors: Sendable {
 }
 
 extension NamedTensors {
+  /// The name itself, where tensors do not say otherwise.
   public func spelling(of name: String) -> String { name }
+  /// false, where tensors do not say otherwise.
   public var holdsOffsets: Bool { false }
+  /// false, where tensors do not say otherwise.
   public var isGGUF: Bool { false }
 }

@@ -4,11 +4,14 @@ import Tensors
 
 /// Which rows and columns of which whole tensors every rank holds: TensorRT-LLM's sharding as a table.
 ///
-/// Whole tensors are spoken of under Hugging Face's names. The table serves converting (read the pieces), adapters
+/// Whole tensors have Hugging Face's names. The table serves converting (read the pieces), adapters
 /// (change the pieces) and checks.
 public struct ShardLayout: Sendable {
+  /// What tensors are called and how they are shared.
   public let family: ModelFamily
+  /// Of the whole model.
   public let shape: ModelShape
+  /// How many ranks there are, and which part each has.
   public let mapping: Mapping
 
   /// How a vocabulary embedding is shared by tensor-parallel ranks.
@@ -57,6 +60,7 @@ public struct ShardLayout: Sendable {
     /// Whether the feed-forward projections have a bias.
     public var mlpBias: Bool
 
+    /// Neither bias, unless given.
     public init(attentionBias: Bool = false, mlpBias: Bool = false) {
       self.attentionBias = attentionBias
       self.mlpBias = mlpBias

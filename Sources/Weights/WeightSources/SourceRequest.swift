@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// Weights as somebody asks for them: a path, and what is to be done on the way.
+/// Weights as a user asks for them: a path, and what is to be done on the way.
 public struct SourceRequest: Sendable, Hashable {
   /// A checkpoint, a Hugging Face directory, a GGUF file, an engine, or a LoRA adapter (a PEFT directory or a GGUF file).
   public var path: FilePath

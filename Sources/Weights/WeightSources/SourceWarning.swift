@@ -11,6 +11,7 @@ public struct SourceWarning: Sendable, Hashable, CustomStringConvertible {
   /// What is so and what was done about it, without a full stop.
   public let text: String
 
+  /// - Parameter text: A clause without a full stop, which follows the subject.
   public init(_ subject: String, in place: String, _ text: String) {
     self.subject = subject
     self.place = place

@@ -8,6 +8,7 @@ public import Tensors
 public struct StoredRows: Sendable {
   /// Rows of the tensor; a vector has one for each element.
   public var rows: Range<Int>
+  /// The matrix or vector that the rows are taken from.
   public let numbers: StoredNumbers
   /// The row of ``numbers`` that makes the first of them.
   public var firstRow: Int
@@ -15,8 +16,10 @@ public struct StoredRows: Sendable {
   public let rounding: ElementType?
   /// 0: nothing is added.
   public let offset: Float
+  /// Low-rank changes, added in order.
   public var additions: [LowRankAddition] = []
 
+  /// - Parameter firstRow: The row of `numbers` that makes the first of `rows`.
   public init(rows: Range<Int>, _ numbers: StoredNumbers, firstRow: Int = 0, rounding: ElementType? = nil, offset: Float = 0) {
     self.rows = rows
     self.numbers = numbers
@@ -38,7 +41,9 @@ public struct StoredRows: Sendable {
 
 /// A matrix, or a vector, of floats as it lies in a file or in memory.
 @safe public struct StoredNumbers: Sendable {
+  /// Of the numbers as they are stored: a float type.
   public let elementType: ElementType
+  /// In which order they lie.
   public let layout: WeightLayout
   /// Logical, `[N, K]` or `[N]`.
   public let shape: [Int]
@@ -47,6 +52,7 @@ public struct StoredRows: Sendable {
   /// Writes rows of dimension 0 as they are stored (panels, of a layout of panels) to exactly as many bytes, from any thread.
   public let read: @Sendable (_ storedRows: Range<Int>, _ destination: UnsafeMutableRawBufferPointer) throws -> Void
 
+  /// - Parameter read: From any thread; see ``read``.
   public init(
     _ elementType: ElementType, layout: WeightLayout = .rows, shape: [Int], owner: (object: any AnyObject & Sendable, name: String)? = nil,
     read: @escaping @Sendable (_ storedRows: Range<Int>, _ destination: UnsafeMutableRawBufferPointer) throws -> Void
@@ -61,7 +67,9 @@ public struct StoredRows: Sendable {
 
 /// `scale · up · down`, a sum over `rank` in order in which every product and sum is rounded to float32.
 public struct LowRankAddition: Sendable {
+  /// Columns of `up`, rows of `down`.
   public let rank: Int
+  /// What the product is multiplied by.
   public let scale: Float
   /// The row of the whole weight that the first row gets.
   public var firstRow: Int

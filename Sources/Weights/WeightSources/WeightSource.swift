@@ -33,6 +33,7 @@ extension WeightSource {
   /// nil, where a source does not say otherwise.
   public func storedRows(of name: String, rank: Int) -> [StoredRows]? { nil }
 
+  /// Plain numbers of the described type, where a source does not say otherwise.
   public func scheme(of name: String, rank: Int) -> NumberScheme? { description(of: name, rank: rank).map { .plain($0.elementType) } }
 
   /// All bytes of one tensor. For small tensors and tests; work on tiles otherwise.

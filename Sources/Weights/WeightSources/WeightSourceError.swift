@@ -2,6 +2,7 @@ import Tensors
 
 /// Why a place cannot give the weights that were asked of it: everything that was found, not only the first.
 public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// One thing that is wrong with a source.
   public enum Problem: Equatable, Sendable {
     /// Something else than was asked for: what is there, without a full stop, and what to do, a sentence.
     case found(String, remedy: String?)
@@ -17,7 +18,9 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
     case misnamed(names: [String], cause: String, remedy: String)
     /// The embedding table has another number of rows than the configuration has tokens.
     case vocabulary(tensors: [String], rows: Int, configured: Int)
+    /// A tensor of another shape than the configuration gives; `why` says what it follows from.
     case shape(tensor: String, found: [Int], expected: [Int], why: String)
+    /// A tensor in a type that cannot be read here; `supported` are those that can.
     case elementType(tensor: String, found: String, supported: [String])
     /// A configuration value is absent or of the wrong kind.
     case configuration(key: String, file: String, reason: String)
@@ -31,6 +34,7 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
     case emptied(names: [String])
     /// Tensors of a model in its author's format without elements, or flat: shards that a trainer did not gather.
     case ungathered(names: [String])
+    /// Anything else: sentences, with the remedy.
     case other(String)
   }
   /// What to do about shards of a trainer.
@@ -43,6 +47,7 @@ public struct WeightSourceError: Error, Equatable, Sendable, CustomStringConvert
   /// The first of them.
   public var problem: Problem { problems[0] }
 
+  /// - Parameter path: The file or directory, as messages show it.
   public init(_ path: String, _ problem: Problem) { self.init(path, [problem]) }
 
   /// - Precondition: There is a problem.

@@ -1,5 +1,6 @@
-/* Arithmetic of the CPU back end. No policy: callers choose the instruction set, the tactic and each
- * thread's share; nothing here allocates, keeps state, or reports errors.
+/* Arithmetic of the CPU back end, and the threads that it runs on. No policy: callers choose the instruction set, the
+ * tactic and each thread's share. Only dk_best_isa, which remembers its answer, and dk_team, which owns threads, keep state,
+ * allocate or can fail.
  *
  * Contract of every function, unless it says otherwise:
  *   - Shapes are not checked; the caller has checked them. Counts may be 0. Pointers of empty arrays may be null.

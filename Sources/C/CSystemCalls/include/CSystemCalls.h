@@ -61,7 +61,7 @@ int32_t drydock_rename(const char *from, const char *to);
 int32_t drydock_exchange(const char *one, const char *other);
 /* Exclusive lock that ends with the process; -EWOULDBLOCK when someone holds it and `wait` is 0. */
 int32_t drydock_lock(int32_t file, int32_t wait);
-/* A lock that many may hold at once, and nobody beside an exclusive one; waits. */
+/* A lock that many may hold at once, or one alone exclusively; waits. */
 int32_t drydock_lock_shared(int32_t file);
 
 /* Names of a directory's entries but `.` and `..`, each ended by NUL, in one block that the caller frees. */

@@ -8,6 +8,7 @@ public struct Add: OperationBody {
   /// As wide, with the same kind of rows; stays as it is.
   public var value: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(target: ValueID, value: ValueID) { (self.target, self.value) = (target, value) }
 
   public var reads: [ValueID] { [target, value] }

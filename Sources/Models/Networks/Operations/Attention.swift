@@ -13,6 +13,7 @@ public struct Attention: OperationBody {
     public var weight: String
     /// Added to the mean square, under the root. Finite.
     public var epsilon: Float
+    /// - Parameter weight: Engine name, `[headSize]`.
     public init(weight: String, epsilon: Float) { (self.weight, self.epsilon) = (weight, epsilon) }
   }
   public static let name = "attention"

@@ -14,6 +14,7 @@ public struct Embed: OperationBody {
   /// Token rows.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(weight: String, firstToken: Int, scale: Float, output: ValueID) {
     self.weight = weight
     self.firstToken = firstToken

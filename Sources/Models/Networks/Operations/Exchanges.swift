@@ -5,6 +5,7 @@ public struct AllReduce: OperationBody {
   public static let name = "allReduce"
   /// Rows of either kind, and as wide on every rank of the group.
   public var value: ValueID
+  /// - Parameter value: As wide on every rank of the group.
   public init(value: ValueID) { self.value = value }
 
   public var reads: [ValueID] { [value] }
@@ -23,6 +24,7 @@ public struct AllGather: OperationBody {
   public var input: ValueID
   /// In each row rank r's part begins at element `r · input width`; in a buffer of its own.
   public var output: ValueID
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(input: ValueID, output: ValueID) { (self.input, self.output) = (input, output) }
 
   public var reads: [ValueID] { [input] }
@@ -42,6 +44,7 @@ public struct Send: OperationBody {
   public static let name = "send"
   /// Whole rows. A rank sends to the rank with its tensor-parallel rank in the next stage, which waits for it.
   public var value: ValueID
+  /// For every stage but the last.
   public init(value: ValueID) { self.value = value }
 
   public var reads: [ValueID] { [value] }
@@ -50,7 +53,7 @@ public struct Send: OperationBody {
   public var json: JSONObject { [Self.name: value.json] }
   public init(json: JSONValue) throws(PlanFormatError) { self.init(value: try json.value(Self.name)) }
   public func check(_ plan: PlanView) throws(PlanFormatError) {
-    try plan.require(!plan.isLastStage, "the last stage has nobody to send to")
+    try plan.require(!plan.isLastStage, "the last stage has no stage to send to")
   }
 }
 
@@ -59,6 +62,7 @@ public struct Receive: OperationBody {
   public static let name = "receive"
   /// Whole rows, as wide as what the rank with the same tensor-parallel rank sends.
   public var value: ValueID
+  /// For every stage but the first.
   public init(value: ValueID) { self.value = value }
 
   public var reads: [ValueID] { [] }
@@ -67,6 +71,6 @@ public struct Receive: OperationBody {
   public var json: JSONObject { [Self.name: value.json] }
   public init(json: JSONValue) throws(PlanFormatError) { self.init(value: try json.value(Self.name)) }
   public func check(_ plan: PlanView) throws(PlanFormatError) {
-    try plan.require(!plan.isFirstStage, "the first stage has nobody to receive from")
+    try plan.require(!plan.isFirstStage, "the first stage has no stage to receive from")
   }
 }

@@ -33,6 +33,7 @@ public struct Experts: OperationBody {
   /// Token rows, in a buffer of their own.
   public var output: ValueID
 
+  /// - Parameter first: 0 where one rank has all experts.
   public init(
     input: ValueID, shares: ValueID, fused: String, down: String, activation: Activation, first: Int = 0, count: Int, chosen: Int, output: ValueID
   ) {

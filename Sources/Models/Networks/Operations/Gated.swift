@@ -26,6 +26,7 @@ public struct Gated: OperationBody {
   /// In a buffer of its own.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(input: ValueID, activation: Activation, limits: Limits? = nil, output: ValueID) {
     self.input = input
     self.activation = activation
@@ -80,6 +81,7 @@ public struct ActivatedProduct: OperationBody {
   /// As wide as each of the two.
   public var output: ValueID
 
+  /// Fusion makes a ``Gated`` of it: a plan that holds one is refused.
   public init(activated: ValueID, factor: ValueID, activation: Activation, limits: Gated.Limits? = nil, output: ValueID) {
     self.activated = activated
     self.factor = factor
@@ -104,8 +106,10 @@ public struct ActivatedProduct: OperationBody {
 /// A function of an MLP, element by element: `silu` is x · sigmoid(x), `gelu` x · Φ(x) with the normal distribution's Φ
 /// (arXiv:1606.08415), `relu` max(x, 0).
 public enum Activation: String, Sendable, Hashable, CaseIterable {
+  /// x · sigmoid(x), and x · Φ(x).
   case silu, gelu
   /// The tanh approximation (`gelu_new`, `gelu_pytorch_tanh`).
   case geluTanh
+  /// max(x, 0).
   case relu
 }

@@ -12,6 +12,7 @@ public struct Linear: OperationBody {
   /// As many rows as the input, in a buffer of its own.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(input: ValueID, weight: String, bias: String? = nil, output: ValueID) {
     self.input = input
     self.weight = weight

@@ -23,6 +23,7 @@ public struct Norm: OperationBody {
   /// In a buffer of its own, apart from input and residual.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(_ kind: Kind = .rms, input: ValueID, residual: ValueID? = nil, weight: String, bias: String? = nil, epsilon: Float, output: ValueID) {
     self.kind = kind
     self.input = input

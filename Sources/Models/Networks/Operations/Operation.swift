@@ -1,23 +1,38 @@
 public import JSON
 
-/// One step of a network or plan. A closed set: whoever walks a plan says what it does with each.
+/// One step of a network or plan. A closed set: each back end says what it does with every kind.
 ///
 /// A new kind is a file beside this one, with a case here and in each executor.
 public enum Operation: Sendable, Hashable {
+  /// Rows of the embedding table.
   case embed(Embed)
+  /// RMS or layer norm, with or without the residual's sum before it.
   case norm(Norm)
+  /// A product with a weight.
   case linear(Linear)
+  /// Attention over the cache, with what is done to heads before it.
   case attention(Attention)
+  /// A gated activation as two products give it, before fusion; no plan holds one.
   case activatedProduct(ActivatedProduct)
+  /// A gated activation of one product's two halves.
   case gated(Gated)
+  /// The choice of experts for each row.
   case routing(Routing)
+  /// The MLPs of chosen experts.
   case experts(Experts)
+  /// A change of every element by itself.
   case unary(Unary)
+  /// The sum of two values.
   case add(Add)
+  /// The rows that want logits.
   case select(Select)
+  /// The sum over a tensor-parallel group.
   case allReduce(AllReduce)
+  /// The parts of a tensor-parallel group beside each other.
   case allGather(AllGather)
+  /// Rows for the next pipeline stage.
   case send(Send)
+  /// Rows of the pipeline stage before.
   case receive(Receive)
 
   /// What its kind says of it, whatever the kind is.

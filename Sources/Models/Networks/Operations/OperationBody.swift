@@ -66,6 +66,7 @@ public struct PlanView {
     public var isPacked: Bool
     /// Each element by itself, not codes that have scales.
     public var isPlain: Bool
+    /// - Parameter shape: Logical, however the weight is stored.
     public init(shape: [Int], isPacked: Bool, isPlain: Bool = true) { (self.shape, self.isPacked, self.isPlain) = (shape, isPacked, isPlain) }
   }
   /// The plan's, by ``ValueID``.
@@ -83,6 +84,7 @@ public struct PlanView {
   /// nil where the plan has no weight of this name.
   public var weight: (_ name: String) -> Weight?
 
+  /// - Parameter weight: Looks a name up; nil where the plan has no such weight.
   public init(
     values: [Value], caches: [CacheFormat], rotaries: [RotaryEmbedding], tensorParallel: Int, isFirstStage: Bool, isLastStage: Bool,
     weight: @escaping (_ name: String) -> Weight?

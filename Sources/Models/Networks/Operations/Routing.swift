@@ -30,6 +30,7 @@ public struct Routing: OperationBody {
   /// As many token rows, as wide as there are experts; in a buffer of its own.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(input: ValueID, weight: String, chosen: Int, normalizes: Bool, scale: Float = 1, output: ValueID) {
     self.input = input
     self.weight = weight

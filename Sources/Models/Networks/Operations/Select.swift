@@ -8,6 +8,7 @@ public struct Select: OperationBody {
   /// Selected rows, as wide.
   public var output: ValueID
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(input: ValueID, output: ValueID) { (self.input, self.output) = (input, output) }
 
   public var reads: [ValueID] { [input] }

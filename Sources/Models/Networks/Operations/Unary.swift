@@ -19,6 +19,7 @@ public struct Unary: OperationBody {
   /// Its numbers are finite in a plan.
   public var kind: Kind
 
+  /// Checks nothing: ``check(_:)`` does, in a plan.
   public init(value: ValueID, kind: Kind) { (self.value, self.kind) = (value, kind) }
 
   public var reads: [ValueID] { [value] }

@@ -8,15 +8,20 @@
 
 /// A moment as a calendar and a clock show it, for templates that write today's date.
 public struct CalendarTime: Sendable, Equatable {
+  /// Of the Gregorian calendar.
   public var year: Int
   /// 1 to 12.
   public var month: Int
   /// 1 to 31.
   public var day: Int
+  /// 0 to 23.
   public var hour: Int
+  /// 0 to 59.
   public var minute: Int
+  /// 0 to 60.
   public var second: Int
 
+  /// Midnight, where no time is given. Checks nothing.
   public init(year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0) {
     self.year = year
     self.month = month

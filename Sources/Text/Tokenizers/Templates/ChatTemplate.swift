@@ -6,6 +6,7 @@ public import JSON
 /// functions of Hugging Face transformers. A template is untrusted, so work, depth and output are bounded; it cannot
 /// read files, change what it is given, or run without end.
 public struct ChatTemplate: Sendable {
+  /// The template's text, Jinja.
   public let source: String
   private let statements: [TemplateStatement]
 

@@ -1,5 +1,6 @@
 /// Why a chat template cannot be read or rendered, and in which line.
 public struct TemplateError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Why a template cannot be read or rendered. The text is what the message says after the line.
   public enum Problem: Equatable, Sendable {
     /// The text is no template: `what` was found where `expected` should stand.
     case syntax(String)
@@ -18,8 +19,10 @@ public struct TemplateError: Error, Equatable, Sendable, CustomStringConvertible
   }
   /// Counted from 1.
   public let line: Int
+  /// What is wrong in ``line``.
   public let problem: Problem
 
+  /// - Parameter line: Counted from 1.
   public init(line: Int, problem: Problem) {
     self.line = line
     self.problem = problem

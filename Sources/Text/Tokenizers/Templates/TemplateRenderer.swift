@@ -280,7 +280,7 @@ struct TemplateArguments {
     named = []
     return rest
   }
-  /// Describes the first argument that nobody took.
+  /// Describes the first argument that was not taken.
   var leftOver: String? {
     named.first.map { "an argument '\($0.name)'" } ?? (taken < positional.count ? "\(positional.count) arguments" : nil)
   }

@@ -12,8 +12,11 @@ public final class AdaptedWeights: WeightSource {
     let changes: [AdapterChange?]
   }
 
+  /// What the adapter is put on.
   public let base: any WeightSource
+  /// Its factors are read when the first tile needs them.
   public let adapter: LoRAAdapter
+  /// Which rows of which whole tensor a rank's tensor is: the adapter changes whole ones.
   public let layout: ShardLayout
   /// Multiplies every low-rank change; 1 is the adapter as trained. Replaced tensors are replaced in full.
   public let strength: Double

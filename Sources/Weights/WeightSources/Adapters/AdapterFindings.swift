@@ -18,7 +18,7 @@ struct Findings {
   /// Of one dimension, which they should not have, or not so.
   var flat: [String] = []
   var empty: [String] = []
-  /// Sizes of the vocabulary that the adapter's tensors speak of.
+  /// Sizes of the vocabulary that the adapter's tensors have.
   var vocabularies: Set<Int> = []
   /// Modules that two settings claim, which PEFT refuses.
   var claimedTwice: [String] = []

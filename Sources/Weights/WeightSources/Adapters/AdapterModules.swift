@@ -88,7 +88,7 @@ struct AdapterModules {
     }
   }
 
-  /// The path that a module of the model had for the adapter's author; nil where that model had none, or it cannot be told.
+  /// The path that a module of the model had for the adapter's author; nil where that model had none, or it is not known.
   func path(of module: String) -> String? {
     if let known = byName[module]?.path { return known }
     guard let prefixes, module.hasPrefix(prefixes.model) else { return nil }

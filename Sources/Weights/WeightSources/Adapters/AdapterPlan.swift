@@ -165,7 +165,7 @@ struct AdapterPlan {
 
   /// Notes a shape that is not the expected one, by its likeliest cause.
   private func check(_ tensor: String, _ expected: [Int], _ weight: String, rankAt: Int? = nil, _ found: inout Findings) {
-    guard let shape = adapter.file.description(of: tensor)?.shape else { return }  // of a type that is told already
+    guard let shape = adapter.file.description(of: tensor)?.shape else { return }  // of a type that is reported already
     guard shape != expected else { return }
     let text = "\(AdapterModules.short(tensor)) \(shape) instead of \(expected)"
     if shape.contains(0) { found.empty.append(text); return }

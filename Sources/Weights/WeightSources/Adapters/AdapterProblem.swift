@@ -4,6 +4,7 @@ import Tensors
 
 /// One reason why an adapter cannot be put on a model.
 public struct AdapterProblem: Sendable, Equatable {
+  /// What a problem is about; problems of a kind are shown under one heading.
   public enum Kind: Sendable, Equatable {
     /// Files that are absent, or not what their names say.
     case files
@@ -21,18 +22,23 @@ public struct AdapterProblem: Sendable, Equatable {
     case biases
     /// A factor without the other, or a setting that asks for a tensor that is not there.
     case partners
+    /// Factors that do not fit the module's weight.
     case shapes
+    /// Tensors that are not of a float type.
     case elementTypes
     /// The adapter's model has another number of tokens.
     case vocabulary
     /// Embedding table and output head are one table here, and the adapter changes them differently.
     case tiedTables
   }
+  /// By it problems are grouped.
   public let kind: Kind
   /// What is wrong, in a line of at most 270 characters.
   public let detail: String
+  /// What to do about it: a sentence.
   public var remedy: String
 
+  /// - Parameter detail: Cut to 270 characters.
   public init(_ kind: Kind, _ detail: String, remedy: String) {
     self.kind = kind
     self.detail = SourceWarning.shortened(detail, to: Self.lengthLimit)
@@ -50,6 +56,7 @@ public struct AdapterProblem: Sendable, Equatable {
     self.init(kind, text, remedy: remedy)
   }
 
+  /// The line above problems of this kind.
   public var heading: String {
     switch kind {
     case .files: "The adapter's files cannot be used"
@@ -75,9 +82,12 @@ extension AdapterProblem {
 
 /// Everything that is wrong with an adapter, found before any weight is read.
 public struct AdapterError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The adapter's directory or GGUF file.
   public let path: FilePath
+  /// At least one.
   public let problems: [AdapterProblem]
 
+  /// - Parameter path: As messages show it.
   public init(_ path: FilePath, _ problems: [AdapterProblem]) {
     self.path = path
     self.problems = problems

@@ -1,4 +1,4 @@
-/// Look-ups in an adapter's configuration whose complaints are gathered, so that all of them are told together.
+/// Look-ups in an adapter's configuration whose faults are gathered, so that one error names all of them.
 struct AdapterSettings {
   let reader: ConfigReader
   /// Of all patterns together.

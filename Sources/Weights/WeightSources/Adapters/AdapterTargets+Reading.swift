@@ -56,7 +56,7 @@ extension AdapterTargets {
     if !hasLayers, !layerNames.isEmpty { throw reader.failed("layers_pattern", "is set without layers_to_transform, which PEFT refuses") }
     // PEFT makes such a list shorter first, and a whole path is then no longer one.
     if layers != nil, case .list(let names) = modules, names.count >= 20 {
-      throw reader.failed("layers_to_transform", "is set beside \(names.count) names in target_modules, which PEFT makes fewer of: what is left cannot be told")
+      throw reader.failed("layers_to_transform", "is set beside \(names.count) names in target_modules, which PEFT makes fewer of: what is left is not known")
     }
   }
 

@@ -14,13 +14,15 @@ import Tensors
 /// `fan_in_fan_out` needs nothing: it says that the base layer keeps its weight as `[in, out]`, while A and B, and the
 /// weights here, are always `[r, in]`, `[out, r]` and `[out, in]`.
 public final class LoRAAdapter: Sendable {
+  /// A directory or a GGUF file.
   public let path: FilePath
+  /// ``path``, for messages.
   public var origin: String { path.string }
   let config: LoRAConfig
   let file: any AdapterFile
   /// Everything that was read for it.
   public let files: [ReadableFile]
-  /// What of its settings cannot be had; told together with what is wrong with its tensors.
+  /// Settings that are not supported; reported together with what is wrong with its tensors.
   let problems: [AdapterProblem]
   /// What its files gave cause to say.
   let warnings: [SourceWarning]

@@ -78,7 +78,7 @@ private struct MetadataFindings {
     return alpha
   }
 
-  /// The script writes beside the adapter that it reads, if not told otherwise: what is said there and lost here is told.
+  /// The script writes beside the adapter that it reads, unless another place is named: what is said there and lost here is reported.
   mutating func compareWithPEFT() {
     let name = LoRAConfig.fileName  // named by GGUFFile.files(of:), so that it is checked where sources are
     guard let text = try? ReadableFile.contents(of: file.path.removingLastComponent().appending(name), limit: 64 << 20),

@@ -16,7 +16,7 @@ struct LoRAConfig {
   /// What B·A is multiplied by, where it is given as such.
   var givenScale: Double?
   private(set) var usesRankStabilizedScale = false
-  /// nil: cannot be told.
+  /// nil: not known.
   private(set) var usesDoRA: Bool? = false
   /// Inputs are averaged in groups before A.
   private(set) var poolsInputs = false
@@ -112,7 +112,7 @@ struct LoRAConfig {
     let ranks = settings.take { (reader, budget) throws(WeightSourceError) in
       try Self.patterns("rank_pattern", reader, &budget) { value in value.int.flatMap { (1...Int(Int32.max)).contains($0) ? $0 : nil } }
     }
-    // Which modules have another rank cannot be told then.
+    // Which modules have another rank is not known then.
     if ranks == nil { rank = nil }
     rankPatterns = ranks ?? []
     alphaPatterns = settings.take { (reader, budget) throws(WeightSourceError) in try Self.patterns("alpha_pattern", reader, &budget, \.double) } ?? []

@@ -9,6 +9,7 @@ public final class ScratchPool: Sendable {
   }
   private let free = Mutex<[Buffer]>([])
 
+  /// Holds nothing before the first buffer is lent.
   public init() {}
   deinit { free.withLock { for buffer in $0 { unsafe buffer.bytes.deallocate() } } }
 

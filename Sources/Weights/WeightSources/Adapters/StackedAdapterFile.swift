@@ -70,7 +70,7 @@ struct StackedAdapterFile: AdapterFile {
         for (index, projection) in projections.enumerated() {
           let own = "\(layer)\(Self.stack).\(expert).\(projection)\(tail)"
           let each = shape[0] / projections.count
-          // An odd number of rows is no stack's: the shape is told as it is.
+          // An odd number of rows is no stack's: the shape is reported as it is.
           let rows = isDown ? nil : each * projections.count == shape[0] ? index * each..<(index + 1) * each : 0..<shape[0]
           factors[own] = Factor(name: name, expert: expert, rows: rows)
           names.append(own)

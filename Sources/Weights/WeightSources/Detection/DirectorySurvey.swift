@@ -64,7 +64,7 @@ struct DirectorySurvey {
     let file: String
   }
 
-  /// Every kind that is there, the one that `config.json` speaks of first.
+  /// Every kind that is there, the one that `config.json` describes first.
   var signs: [Sign] {
     var signs: [Sign] = []
     if let file = RankFile.first(in: names, ".engine") { signs.append(Sign(kind: .engine, file: file)) }

@@ -5,6 +5,7 @@ import Tensors
 
 /// What a path was found to hold, decided from everything that is there, and what of it is to be opened.
 public struct FoundSource: Sendable {
+  /// Model, checkpoint, adapter or engine.
   public let kind: WeightSourceKind
   /// What to open: the path as given, or the one that it leads to (a snapshot in Hugging Face's cache, the only GGUF
   /// file of a directory, the first of a file's parts).
@@ -109,7 +110,7 @@ public struct FoundSource: Sendable {
       }
       let place = path.string
       var warnings = others.dropFirst().map { sign in
-        SourceWarning(sign.file, in: place, "is of \(sign.kind.withArticle) and was left out: config.json speaks of \(chosen.kind.withArticle)")
+        SourceWarning(sign.file, in: place, "is of \(sign.kind.withArticle) and was left out: config.json is that of \(chosen.kind.withArticle)")
       }
       if let adapter {
         warnings.append(
@@ -183,7 +184,7 @@ public struct FoundSource: Sendable {
         remedy: "Give them the names they had: \(first.name) should be NAME\(PartName.ending(first.split.number + 1, of: first.split.count)).gguf, and so on."))
   }
 
-  /// A GGUF file is taken alone: what else an adapter's author put beside it is told. Beside a model it is the model's.
+  /// A GGUF file is taken alone: a warning names what else an adapter's author put beside it. Beside a model it is the model's.
   private static func companions(_ survey: DirectorySurvey) -> [SourceWarning] {
     guard survey.weights == .none else { return [] }
     let place = survey.path.string

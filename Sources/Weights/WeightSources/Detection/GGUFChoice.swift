@@ -2,7 +2,7 @@ import Files
 import SystemPackage
 import Tensors
 
-/// What the GGUF files of one directory are, each told from the beginning of its metadata.
+/// What the GGUF files of one directory are, by the beginning of their metadata.
 struct GGUFChoice {
   private(set) var models: [String] = []
   private(set) var adapters: [String] = []

@@ -2,7 +2,7 @@ import Files
 import JSON
 import SystemPackage
 
-/// Which safetensors files of a Hugging Face directory are its weights, told from all that are there.
+/// Which safetensors files of a Hugging Face directory are its weights, by all that are there.
 enum ModelFiles: Equatable {
   /// One file.
   case single(String)

@@ -2,31 +2,50 @@ public import Files
 
 /// Why a file is not the GGUF that was expected, and where.
 public struct GGUFError: Error, Equatable, CustomStringConvertible {
+  /// What is wrong with the file: the first thing that was met.
   public enum Problem: Equatable, Sendable {
+    /// The first four bytes are not `GGUF`.
     case notGGUF
+    /// Neither version 2 nor 3.
     case unsupportedVersion(UInt32)
+    /// The version reads as one in the other byte order.
     case bigEndian
+    /// The file ends before something that it announces; in bytes.
     case truncated(needed: Int, available: Int)
+    /// A count that the rest of the file could not hold.
     case countTooLarge(what: String, count: UInt64, limit: Int)
+    /// Text that is not UTF-8.
     case invalidText(what: String)
     /// More combining marks in a row than any text needs; see `CombiningMarks`.
     case tooManyMarks(what: String, limit: Int)
+    /// A metadata value of a type that is not known here.
     case unknownValueType(UInt32, key: String)
+    /// Two keys or tensors of one name.
     case duplicate(what: String, name: String)
+    /// `general.alignment` is not a power of two from 8 to 65536.
     case alignment(UInt64)
+    /// A tensor's dimensions are too many, too large, or do not fill whole blocks.
     case dimensions(tensor: String, reason: String)
+    /// A tensor of a type that GGUF v3 does not have.
     case unknownTensorType(tensor: String, code: UInt32)
+    /// A tensor that does not begin at a multiple of the alignment.
     case misaligned(tensor: String, offset: UInt64, alignment: Int)
+    /// A tensor whose bytes go beyond the file's end.
     case outsideFile(tensor: String, end: UInt64, fileByteCount: Int)
+    /// Two tensors share bytes.
     case overlap(tensor: String, other: String)
+    /// A value that is missing, of the wrong kind or out of range: `reason` follows the key.
     case metadata(key: String, reason: String)
     /// Parts of a split file that are missing or do not belong together, with the remedy.
     case split(reason: String)
+    /// The file cannot be opened or read.
     case file(FileError)
   }
+  /// The file, as it was asked for.
   public let path: String
   /// Byte offset from the start of the file at which the trouble was found.
   public let offset: Int
+  /// What is wrong at ``offset``.
   public let problem: Problem
 
   public var description: String {

@@ -7,6 +7,7 @@ public import Tensors
 /// Rows of quantised blocks are delivered as float32. Tensors are read at their offset in bounded pieces, never mapped.
 public final class GGUFFile: NamedTensors {
   public let names: [String]
+  /// Of the first part, where the model is split.
   public let metadata: GGUFMetadata
   let tensors: [String: GGUFHeader.Tensor]
   /// One, or every part in order.

@@ -4,8 +4,10 @@ public import Tokenizers
 public struct GGUFMetadata: Sendable {
   /// The file, for messages.
   public let path: String
+  /// All pairs, by key.
   public let values: [String: GGUFValue]
 
+  /// nil where there is no such key.
   public subscript(key: String) -> GGUFValue? { values[key] }
 
   /// `general.architecture`, which also prefixes the model's own keys.

@@ -54,7 +54,7 @@ struct GGUFSettings {
   /// What other readers of the file look after, or what only describes it.
   private static let otherPrefixes = ["general.", "tokenizer.", "split.", "quantize.", "imatrix.", "mradermacher.", "unsloth."]
 
-  /// One warning for each setting that nobody asked for and that says something.
+  /// One warning for each setting that was not asked for and that says something.
   var unused: [SourceWarning] {
     let unused = file.metadata.values.filter { key, value in
       guard !asked.keys.contains(key), !Self.otherPrefixes.contains(where: key.hasPrefix), key.contains(".") else { return false }

@@ -2,9 +2,13 @@ public import Tensors
 
 /// How a GGUF tensor's numbers are stored: in blocks of `blockElements` that take `blockBytes`.
 public struct GGUFTensorType: Sendable, Hashable {
+  /// ggml's number for it.
   public let code: UInt32
+  /// ggml's name, such as `Q4_K`.
   public let name: String
+  /// Elements of a block; 1 where each stands alone.
   public let blockElements: Int
+  /// Bytes of a block, scales included.
   public let blockBytes: Int
 
   /// The element type in which rows are delivered, or nil where the numbers cannot be read here.

@@ -40,7 +40,7 @@ public final class GGUFTensors: NamedTensors {
         }
       }
     }
-    // What the family does not know keeps its name, so that a check can speak of it.
+    // What the family does not know keeps its name, so that a check can name it.
     for name in file.names where renamed[name] == nil { sources[name] = Source(name: name) }
     names = file.names.flatMap { renamed[$0] ?? [$0] }
     self.sources = sources
@@ -61,7 +61,7 @@ public final class GGUFTensors: NamedTensors {
 
   public func description(of name: String) -> TensorDescription? {
     guard let source = sources[name], let found = file.description(of: source.name) else { return nil }
-    // Of other stacks than expected the whole shape, so that a check can speak of it.
+    // Of other stacks than expected the whole shape, so that a check can show it.
     guard source.matrix != nil else { return found }
     // ggml leaves out a last extent of 1, as of one expert.
     let shape = found.shape.count == 2 ? [1] + found.shape : found.shape

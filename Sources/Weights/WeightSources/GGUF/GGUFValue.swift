@@ -1,15 +1,24 @@
-/// A metadata value. Integers of every width are one case, since nobody asks how wide a count was written.
+/// A metadata value. Integers of every width are one case, since how wide a count was written says nothing.
 public enum GGUFValue: Sendable, Equatable {
+  /// Any width, with or without sign, that an `Int` holds.
   case integer(Int)
   /// An unsigned 64-bit number beyond `Int.max`.
   case large(UInt64)
+  /// As stored; ``double`` reads it as its author wrote it.
   case float32(Float)
+  /// As stored.
   case float64(Double)
+  /// One byte; 0 is false.
   case bool(Bool)
+  /// UTF-8.
   case string(String)
+  /// An array of strings.
   case strings([String])
+  /// An array of integers, of any width.
   case integers([Int])
+  /// An array of 32-bit floats.
   case floats([Float])
+  /// An array of booleans.
   case bools([Bool])
 
   /// The kind in words, for messages.
@@ -28,11 +37,17 @@ public enum GGUFValue: Sendable, Equatable {
 }
 
 extension GGUFValue {
+  /// An integer; nil for another kind, also for a float that is whole.
   public var int: Int? { if case .integer(let value) = self { value } else { nil } }
+  /// A boolean; nil for another kind.
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  /// A string; nil for another kind.
   public var string: String? { if case .string(let value) = self { value } else { nil } }
+  /// An array of strings; nil for another kind.
   public var strings: [String]? { if case .strings(let values) = self { values } else { nil } }
+  /// An array of integers; nil for another kind.
   public var integers: [Int]? { if case .integers(let values) = self { values } else { nil } }
+  /// An array of floats; nil for another kind.
   public var floats: [Float]? { if case .floats(let values) = self { values } else { nil } }
   /// An array of numbers of either kind.
   var numbers: [Float]? { floats ?? integers.map { $0.map(Float.init) } }

@@ -41,7 +41,7 @@ enum ConfigKeys {
     "use_rope": true, "parallel_attn": false, "hidden_activation": "silu", "use_sliding_window": true,
   ]
 
-  /// One warning for each member that nobody asked for and that says something.
+  /// One warning for each member that was not asked for and that says something.
   static func warnings(of config: ConfigReader, where context: String? = nil, except others: Set<String> = []) -> [SourceWarning] {
     let unused = config.unused.filter { key, value in !others.contains(key) && !harmless.contains(key) && !isNeutral(key, value) }
     return SourceWarning.few(

@@ -3,7 +3,7 @@ import JSON
 import SystemPackage
 
 /// Typed look-ups in a `config.json` or an object inside it, whose complaints name the file and the key, and which
-/// remember what was asked for, so that what nothing used can be told.
+/// remember what was asked for, so that a warning can name what nothing used.
 struct ConfigReader {
   /// The directory, for messages.
   let path: String
@@ -41,7 +41,7 @@ struct ConfigReader {
 
   /// What stands under a key, null too; nil where the key is absent.
   func value(_ key: String) -> JSONValue? { fields.stored(key) }
-  /// Members that nobody asked for, in the order of the file.
+  /// Members that were not asked for, in the order of the file.
   var unused: [(key: String, value: JSONValue)] { fields.unused }
 
   /// nil where the key is absent or null; a value of another kind is an error.

@@ -8,6 +8,7 @@ public import Tensors
 ///
 /// Only safetensors files are opened: older formats run code when they are read.
 public final class HuggingFaceDirectory: NamedTensors {
+  /// As it was given.
   public let path: FilePath
   public let names: [String]
   private let files: [String: SafetensorsFile]

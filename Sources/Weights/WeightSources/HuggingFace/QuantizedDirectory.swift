@@ -9,7 +9,7 @@ extension SourceModel {
   ) throws(WeightSourceError) {
     for key in QuantizationMarks.keys {
       guard let value = config.value(key), !value.isNull, value.object?.isEmpty != true else { continue }
-      // A method that quantises when a model is loaded, and is told not to.
+      // A method that quantises when a model is loaded, and is asked not to.
       if value["quant_method"] == "bitsandbytes", ["load_in_4bit", "load_in_8bit"].allSatisfy({ value[$0] == nil || value[$0] == false }),
         value["load_in_4bit"] != nil || value["load_in_8bit"] != nil
       {
@@ -20,7 +20,7 @@ extension SourceModel {
     }
     let file = QuantizationMarks.files.first { Directory.kind(of: directory.path.appending($0.name)) == .file }
     if let file = file?.name {
-      warnings.append(SourceWarning(file, in: directory.path.string, "speaks of quantised weights, but the tensors are not: it is not used"))
+      warnings.append(SourceWarning(file, in: directory.path.string, "describes quantised weights, but the tensors are plain: it is not used"))
     }
   }
 }

@@ -131,7 +131,7 @@ extension SourceModel {
   ) throws(WeightSourceError) -> (ModelFamily, architecture: String, whole: WholeModel?) {
     let type = try config.string("model_type")
     let listed = (config.value("architectures")?.array ?? []).compactMap(\.string)
-    // What cannot be converted at all is told by the more telling name.
+    // What cannot be converted at all is reported by the name that says more.
     if let first = listed.first, !listed.contains(where: ModelFamily.supportedArchitectures.contains), !first.hasSuffix("Model") {
       throw WeightSourceError(config.path, .unsupportedFamily(name: first, supported: ModelFamily.supportedArchitectures))
     }

@@ -1,4 +1,4 @@
-/// Settings of a model that cannot be used, gathered so that all of them are told together, with what is wrong with its tensors.
+/// Settings of a model that cannot be used, gathered so that one error names all of them, with what is wrong with its tensors.
 struct SettingFailures: Sendable {
   private(set) var all: [any Error] = []
 
@@ -16,14 +16,14 @@ struct SettingFailures: Sendable {
   /// - Throws: An error that is about no setting, such as a file that cannot be read.
   mutating func add(_ error: any Error) throws {
     guard let problems = Self.problems(of: error) else { throw error }
-    // A key that several ask for is told once.
+    // A key that several ask for is reported once.
     guard !problems.allSatisfy(self.problems.contains) else { return }
     all.append(error)
   }
 
   var problems: [WeightSourceError.Problem] { all.flatMap { Self.problems(of: $0) ?? [] } }
 
-  /// nil where nothing failed. One failure alone is told as whoever found it says it.
+  /// nil where nothing failed. One failure alone is thrown as it was found.
   ///
   /// - Parameter others: What else is wrong with the model.
   func error(at path: String, and others: [WeightSourceError.Problem] = []) -> (any Error)? {

@@ -62,7 +62,7 @@ extension SourceModel {
   }
 
   /// What upstream says of a model with experts beside its `moe`: the activation of a fused MLP, the width of an expert. Layers with one
-  /// MLP are told as Hugging Face's configurations tell them.
+  /// MLP are written as in Hugging Face's configurations.
   private static func fields(of experts: ExpertShape, _ activation: String) -> JSONObject {
     let fused = ["silu": "swiglu", "gelu": "geglu"]
     var members: JSONObject = ["hidden_act": .string(fused[activation] ?? activation), "moe_intermediate_size": .int(experts.intermediateSize)]

@@ -10,7 +10,7 @@ extension SourceModel {
   ///   - comparesTables: Whether a head beside the table is looked at where the model is declared tied; without that it
   ///     stays declared so, and the head counts as it stands.
   /// - Returns: The tensors as the family asks for them.
-  /// - Throws: ``WeightSourceError`` where they contradict the configuration, and what was meant cannot be told.
+  /// - Throws: ``WeightSourceError`` where they contradict the configuration, and what was meant is not known.
   mutating func reconcile(
     with tensors: any NamedTensors, configuration file: String, comparesTables: Bool
   ) throws -> any NamedTensors {
@@ -25,7 +25,7 @@ extension SourceModel {
 
   private mutating func reconcileTables(_ tensors: inout CompletedTensors, _ file: String, compares: Bool) throws {
     let (table, head) = (tensors.description(of: Self.table), tensors.description(of: Self.head))
-    guard tiesEmbeddings else { return }  // a head that is missing is told with all else that is
+    guard tiesEmbeddings else { return }  // a head that is missing is reported with all else that is
     guard head != nil else { return }
     guard table != nil else {
       tensors.aliases[Self.table] = Self.head
