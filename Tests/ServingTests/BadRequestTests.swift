@@ -77,7 +77,7 @@ struct BadField: Sendable, CustomTestStringConvertible {
       [("stream", true), ("stream_options", ["include_usage": 5])], "stream_options.include_usage", "true or false"),
     BadField([("stream", true), ("stream_options", ["continuous_usage_stats": 5])], "stream_options.continuous_usage_stats", "true or false"),
     BadField("user", 5, "must be a string"),
-    BadField("max_tokens", -1, "whole number of"),
+    BadField("max_tokens", -2, "whole number of"),
     BadField("add_special_tokens", 5, "true or false"),
     BadField("echo", 5, "true or false"),
     BadField("length_penalty", "x", "a number"),

@@ -48,6 +48,11 @@ struct Exchange: Sendable {
       uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
     return Reply(status: response.status.code, headers: response.headers, text: String(buffer: response.body))
   }
+  /// A POST without a Content-Type.
+  func sendUntyped(_ path: String, _ body: String) async throws -> Reply {
+    let response = try await client.executeRequest(uri: path, method: .post, headers: [:], body: ByteBuffer(string: body))
+    return Reply(status: response.status.code, headers: response.headers, text: String(buffer: response.body))
+  }
   func post(_ path: String, _ body: JSONValue) async throws -> Reply { try await send(.post, path, body.serialized()) }
   func get(_ path: String) async throws -> Reply { try await send(.get, path) }
 }

@@ -84,8 +84,8 @@ struct ChatEndpoint: Sendable {
   private func tokens(of call: ChatRequest, _ budget: WorkBudget) throws -> [Int32] {
     if let ids = call.promptIDs { return ids }
     let text =
-      try call.echo
-      ? core.openPrompt(of: call.conversation, budget: budget) : core.prompt(of: call.conversation, budget: budget)
+      try call.continuesLast
+      ? core.openPrompt(of: call.conversation, field: call.echo ? "echo" : "continue_final_message", budget: budget) : core.prompt(of: call.conversation, budget: budget)
     var textBytes = 0
     return try core.tokenize(
       text, addSpecialTokens: call.addsSpecialTokens, fields: call.sampling, textBytes: &textBytes, budget: budget)

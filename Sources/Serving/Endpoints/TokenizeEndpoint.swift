@@ -1,6 +1,5 @@
 import Hummingbird
 import JSON
-import Logging
 import Tokenizers
 
 /// `POST /tokenize`: a text or a conversation to token ids.
@@ -72,16 +71,6 @@ extension ServingCore {
       if budget.isCancelled { throw CancellationError() }
       throw APIError.invalid("messages", "The chat template does not take these messages: \(error)", code: "chat_template_error")
     }
-  }
-}
-
-extension ServingContext {
-  func noteUnknown(_ fields: [String]) {
-    guard !fields.isEmpty else { return }
-    // Whole: what is cut here is not found by whoever looks for keys. The log cuts it itself.
-    var metadata: Logger.Metadata = ["fields": .array(fields.prefix(10).map { .string($0) })]
-    if fields.count > 10 { metadata["more"] = "\(fields.count - 10)" }
-    logger.debug("unknown request fields are ignored", metadata: metadata)
   }
 }
 

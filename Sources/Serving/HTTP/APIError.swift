@@ -120,9 +120,10 @@ extension APIError {
     error.closesConnection = true
     return error
   }
-  static func unsupportedMediaType(_ type: String) -> APIError {
+  /// - Parameter type: nil where none is given.
+  static func unsupportedMediaType(_ type: String?) -> APIError {
     APIError(
-      status: 415, message: "The request body is of type '\(type)'; send 'Content-Type: application/json', not compressed.",
+      status: 415, message: "The request body is of \(type.map { "type '\($0)'" } ?? "no type that is said"); send 'Content-Type: application/json', not compressed.",
       type: "invalid_request_error", code: "unsupported_media_type")
   }
   static func busy(_ what: String, retryAfter: Int) -> APIError {

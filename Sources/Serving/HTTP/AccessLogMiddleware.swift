@@ -20,6 +20,7 @@ struct AccessLogMiddleware: RouterMiddleware {
     let entry = AccessLogEntry(core: core, request: request, context: context, countedPath: path(request))
     var response = try await next(request, context)
     response.headers[.requestID] = id
+    response.headers.nameIgnored(context.record.current.unknownFields)
     if core.drain.isDraining { response.headers[.connection] = "close" }
     entry.answered(response.status.code)
     guard response.body.contentLength == nil else {

@@ -59,6 +59,8 @@ extension Request {
     } catch {
       throw .clientGone
     }
+    // A page of another site can send a body without a type, unasked, and one of this type only where it is let.
+    if headers[.contentType] == nil, !bytes.isEmpty { throw .unsupportedMediaType(nil) }
     return RequestBytes(bytes: bytes, share: share)
   }
 

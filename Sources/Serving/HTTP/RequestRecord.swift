@@ -5,6 +5,8 @@ final class RequestRecord: Sendable {
   struct Facts: Sendable {
     var requestID = ""
     var streams = false
+    /// Fields of its body that nothing asked for.
+    var unknownFields: [String] = []
     var promptTokens: Int?
     var completionTokens: Int?
     var finishReasons: [String] = []

@@ -6,6 +6,8 @@ struct ChatRequest: Sendable {
   var conversation: Conversation
   /// Given instead of what the template would make.
   var promptIDs: [Int32]?
+  /// Continues the last message instead of answering it.
+  var continuesLast: Bool
   /// Continues the last message, which is the assistant's, and starts the answer with it.
   var echo: Bool
   var addsSpecialTokens: Bool
@@ -23,7 +25,7 @@ extension ChatRequest {
   }
 
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
-    let reader = FieldReader(body)
+    let reader = FieldReader(try FieldRegister.withServedNames(body))
     guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
     conversation = try Conversation(reader, trustsTemplates: limits.trustsTemplates)
@@ -38,10 +40,14 @@ extension ChatRequest {
         "echo is true, which continues the assistant's last message, but the last message is not the assistant's. "
           + "End messages with the beginning of the answer, or leave echo out.")
     }
+    continuesLast = try reader.bool("continue_final_message") || echo
+    if continuesLast, !echo, try reader.bool("add_generation_prompt") {
+      throw .invalid("continue_final_message", "continue_final_message and add_generation_prompt are both true; the last message is continued or answered.")
+    }
     addsSpecialTokens = try reader.bool("add_special_tokens")
     sampling = try SamplingFields(reader, limits: limits)
-    sampling.maximumTokens = try reader.integer("max_completion_tokens", in: 1...Int.max)
-    let older = try reader.integer("max_tokens", in: 1...Int.max)
+    sampling.maximumTokens = try reader.tokenCount("max_completion_tokens", from: 1)
+    let older = try reader.tokenCount("max_tokens", from: 1)
     sampling.maximumTokens = sampling.maximumTokens ?? older
     if let best = reader.value("best_of"), best.int != sampling.choiceCount {
       throw .unsupported(
@@ -54,7 +60,7 @@ extension ChatRequest {
       throw reader.wrong("reasoning_effort", .string(effort), allowed: "\"low\", \"medium\" or \"high\"")
     }
     _ = reader.value("cache_salt")
-    unknownFields = reader.unknown
+    unknownFields = try FieldRegister.check(reader)
   }
 
   private static func logProbabilities(_ reader: FieldReader, _ sampling: inout SamplingFields) throws(APIError) {

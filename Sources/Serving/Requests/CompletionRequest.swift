@@ -18,7 +18,7 @@ struct CompletionRequest: Sendable {
 
 extension CompletionRequest {
   init(_ body: JSONObject, limits: RequestLimits) throws(APIError) {
-    let reader = FieldReader(body)
+    let reader = FieldReader(try FieldRegister.withServedNames(body))
     guard let model = try reader.string("model") else { throw reader.missing("model", "The field 'model' is missing.") }
     self.model = model
     prompts = try Self.prompts(reader, limits: limits)
@@ -27,7 +27,7 @@ extension CompletionRequest {
     detokenizes = try reader.bool("detokenize", default: true)
     sampling = try SamplingFields(reader, limits: limits)
     // 0 tokens only make sense where the prompt comes back.
-    sampling.maximumTokens = try reader.integer("max_tokens", in: (echo ? 0 : 1)...Int.max)
+    sampling.maximumTokens = try reader.tokenCount("max_tokens", from: echo ? 0 : 1)
     sampling.parameters.logProbabilities = try reader.integer("logprobs", in: 0...RequestLimits.maximumAlternatives)
     sampling.scoresPrompt = echo && sampling.parameters.logProbabilities != nil
     if let best = try reader.integer("best_of", in: sampling.choiceCount...max(limits.maximumChoices, sampling.choiceCount)) {
@@ -35,7 +35,7 @@ extension CompletionRequest {
     }
     try reader.refuse("suffix", unless: "", because: "insertion is not supported")
     try reader.refuse("prompt_ignore_length", unless: 0, because: "penalties always look at the whole answer")
-    unknownFields = reader.unknown
+    unknownFields = try FieldRegister.check(reader)
     try checkCombinations(limits: limits)
   }
 

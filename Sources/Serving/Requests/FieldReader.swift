@@ -44,6 +44,12 @@ struct FieldReader {
     return number
   }
 
+  /// How many tokens an answer may have; nil, and -1 as other servers have it, for as many as there is room for.
+  func tokenCount(_ name: String, from least: Int) throws(APIError) -> Int? {
+    if value(name)?.int == -1 { return nil }
+    return try integer(name, in: least...Int.max)
+  }
+
   /// Any whole number of 64 bits, with a sign or without.
   func seed(_ name: String) throws(APIError) -> UInt64? {
     guard let value = value(name) else { return nil }

@@ -6,7 +6,7 @@ extension ServingCore {
   ///
   /// Templates close every message, so a mark is put behind the content and the text cut where it comes out. A template
   /// that trims messages trims this one.
-  func openPrompt(of conversation: Conversation, budget: WorkBudget) throws -> String {
+  func openPrompt(of conversation: Conversation, field: String, budget: WorkBudget) throws -> String {
     var marked = conversation
     marked.addGenerationPrompt = false
     guard var last = marked.messages.popLast()?.object else { return try prompt(of: conversation, budget: budget) }
@@ -18,9 +18,9 @@ extension ServingCore {
     let bytes = Array(text.utf8)
     guard let start = Self.lastPlace(of: Array(mark.utf8), in: bytes) else {
       throw APIError.invalid(
-        "echo",
-        "echo is true, but the chat template does not write the last message as it is, so it cannot be continued. "
-          + "Leave echo out.", code: "chat_template_error")
+        field,
+        "\(field) is true, but the chat template does not write the last message as it is, so it cannot be continued. "
+          + "Leave \(field) out.", code: "chat_template_error")
     }
     var open = String(decoding: bytes[..<start], as: UTF8.self).unicodeScalars
     // Where the space behind the mark went, the template trims: then the content's own spaces go, too.
