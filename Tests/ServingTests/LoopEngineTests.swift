@@ -120,6 +120,13 @@ import Tokenizers
       let other = LoopCompletionEngine(
         loop: loop.loop, tokenizer: loop.tokenizer, weightVersion: "fp", chatTemplate: template)
       #expect(try other.applyChatTemplate(Conversation(messages: [["role": "user", "content": "Hi"]]), budget: WorkBudget(timeLimit: .seconds(60))) == "<Hi>")
+      let developer: JSONValue = [["role": "developer", "content": "Hi", "name": "x"]]
+      for (template, text) in [
+        ("{{ messages[0].role }} {{ messages[0].name }}", "system x"), ("{% if messages[0].role == 'developer' %}{{ messages[0].role }}{% endif %}", "developer"),
+      ] {
+        let roles = try await $0.post("/tokenize", ["messages": developer, "chat_template": .string(template)])
+        #expect(roles.json["tokens"] == .ints(loop.tokenizer.encode(text, addSpecialTokens: false).map(Int.init)), "\(roles.text)")
+      }
       let broken = try await $0.post(
         "/tokenize", ["messages": [["role": "user", "content": "Hi"]], "chat_template": "{% for %}"])
       #expect(broken.status == 400)

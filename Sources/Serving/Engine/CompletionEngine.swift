@@ -60,6 +60,16 @@ public struct Conversation: Sendable {
   public var extra = JSONObject()
   /// A conversation that an answer is to follow, with the model's own template.
   public init(messages: [JSONValue]) { self.messages = messages }
+
+  /// The messages as a template knows them: OpenAI's clients call the system's role `developer`, which few templates do.
+  func messages(for template: ChatTemplate) -> [JSONValue] {
+    guard !template.source.contains("developer") else { return messages }
+    return messages.map { message in
+      guard message["role"] == "developer", var members = message.object else { return message }
+      members["role"] = "system"
+      return .object(members)
+    }
+  }
 }
 
 /// How long sequences may be, and which token ids there are.

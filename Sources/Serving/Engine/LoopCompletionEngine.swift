@@ -58,13 +58,10 @@ public final class LoopCompletionEngine: CompletionEngine {
 
   public func applyChatTemplate(_ conversation: Conversation, budget: WorkBudget) throws -> String {
     let extra = Dictionary(uniqueKeysWithValues: conversation.extra.map { ($0.key, $0.value) })
-    guard let template = try conversation.template.map({ try ChatTemplate(source: $0) }) ?? chatTemplate else {
-      return try tokenizer.applyChatTemplate(
-        messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt, extra: extra, budget: budget)
-    }
+    let template = try conversation.template.map { try ChatTemplate(source: $0) } ?? chatTemplate ?? tokenizer.chatTemplate()
     let special = tokenizer.specialTokens.byName.mapValues { JSONValue.string($0) }
     return try template.render(
-      messages: conversation.messages, addGenerationPrompt: conversation.addGenerationPrompt,
+      messages: conversation.messages(for: template), addGenerationPrompt: conversation.addGenerationPrompt,
       extra: special.merging(extra) { $1 }, budget: budget)
   }
 
