@@ -132,4 +132,24 @@ import Testing
     #expect(reply.error["type"] == "rate_limit_error")
     #expect(reply.error["code"] == "rate_limit_exceeded")
   }
+
+  @Test(arguments: ["/v1/completions", "/v1/chat/completions"])
+  func `a stream on which nothing comes yet is kept alive by comments`(path: String) async throws {
+    let engine = ScriptedEngine { _ in
+      var script = ScriptedEngine.Script("Hi")
+      script.delay = .milliseconds(200)
+      return script
+    }
+    var body = path == "/v1/completions" ? BadRequestTests.completion : BadRequestTests.chat
+    body["stream"] = true
+    let request = JSONValue.object(body)
+    let comment = ": keep-alive\n\n"
+    let silent = try await withServer(engine) { try await $0.post(path, request) }
+    let spoken = try await withServer(engine, options: testOptions { $0.keepAliveInterval = .milliseconds(10) }) { try await $0.post(path, request) }
+    // Before the first event, too, which clients take for the first token.
+    #expect(spoken.text.hasPrefix(comment), "\(spoken.text)")
+    #expect(!silent.text.contains(comment))
+    let rest = Reply(status: 200, headers: [:], text: spoken.text.replacing(comment, with: ""))
+    #expect(rest.chunks.map { $0["choices"] } == silent.chunks.map { $0["choices"] } && rest.events.last == "[DONE]")
+  }
 }

@@ -59,7 +59,7 @@ struct ChatEndpoint: Sendable {
     }
     guard let stream = fields.stream else {
       var sheet = AnswerSheet(count: fields.choiceCount)
-      try await group.run(interruptions: interruptions) { sheet.add($0) }
+      try await group.run(interruptions: interruptions) { if let piece = $0 { sheet.add(piece) } }
       withExtendedLifetime(place) {}
       let (text, usage) = try await core.reply(context, entries: sheet.entryCount) { [sheet, reply = reply(object: "chat.completion")] in
         let (json, usage) = reply.whole(sheet)
@@ -72,10 +72,14 @@ struct ChatEndpoint: Sendable {
     return Response.eventStream(context: context) { events in
       var writer = ChatStreamWriter(reply: chunks, fields: stream)
       defer { context.record.note(writer.usageSoFar, writer.finishReasons, writer.versions) }
-      for chunk in writer.opening() { try await events.send(chunk) }
-      try await group.run(interruptions: interruptions) {
-        for chunk in writer.chunks($0) { try await events.send(chunk) }
+      // Behind the prompt's work: clients take the first event for the first token.
+      var opening = writer.opening()
+      try await group.run(interruptions: interruptions, silence: core.options.keepAliveInterval) { piece in
+        guard let piece else { return try await events.keepAlive() }
+        for chunk in opening + writer.chunks(piece) { try await events.send(chunk) }
+        opening = []
       }
+      for chunk in opening { try await events.send(chunk) }
       for chunk in writer.closing() { try await events.send(chunk) }
       withExtendedLifetime(place) {}
     }

@@ -68,7 +68,7 @@ struct CompletionsEndpoint: Sendable {
     }
     guard let stream = fields.stream else {
       var sheet = AnswerSheet(count: prompts.count * fields.candidateCount)
-      try await group.run(interruptions: interruptions) { sheet.add($0) }
+      try await group.run(interruptions: interruptions) { if let piece = $0 { sheet.add(piece) } }
       withExtendedLifetime(place) {}
       let (text, usage) = try await core.reply(context, entries: sheet.entryCount + reply.echoEntryCount) { [sheet] in
         let (json, usage) = reply.whole(sheet)
@@ -81,7 +81,8 @@ struct CompletionsEndpoint: Sendable {
       var writer = CompletionStreamWriter(reply: reply, fields: stream)
       defer { context.record.note(writer.usageSoFar, writer.finishReasons, writer.versions) }
       for index in 0..<writer.openingCount { try await events.send(writer.opening(index)) }
-      try await group.run(interruptions: interruptions) { piece in
+      try await group.run(interruptions: interruptions, silence: core.options.keepAliveInterval) { piece in
+        guard let piece else { return try await events.keepAlive() }
         let scored = (piece.promptScores ?? []).reduce(0) { $0 + 1 + ($1.top?.count ?? 0) }
         let (next, text) = try await core.reply(context, entries: scored) { [writer] in
           var writer = writer

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Runs a request's answers side by side and gives their pieces in the order in which they come.
 struct AnswerGroup: Sendable {
   let engine: any CompletionEngine
@@ -31,13 +33,16 @@ struct AnswerGroup: Sendable {
   /// Tokens and alternatives after which others have their turn: about 0.1 ms of work.
   private static let entriesOfTurn = 32
 
-  /// - Parameter interruptions: Waits, each of which ends all answers with the error it returns.
+  /// - Parameters:
+  ///   - interruptions: Waits, each of which ends all answers with the error it returns.
+  ///   - silence: After how long without a piece nil is given, and again; nil: never.
   /// - Throws: The first error of an answer, of an interruption or of `onPiece`; all answers end then.
   func run(
-    interruptions: [@Sendable () async -> APIError], onPiece: (AnswerPiece) async throws -> Void
+    interruptions: [@Sendable () async -> APIError], silence: Duration? = nil, onPiece: (AnswerPiece?) async throws -> Void
   ) async throws {
     guard !answers.isEmpty else { return }
-    let (pieces, sink) = AsyncThrowingStream<AnswerPiece, any Error>.makeStream()
+    let (pieces, sink) = AsyncThrowingStream<AnswerPiece?, any Error>.makeStream()
+    let given = Given()
     try await withThrowingTaskGroup(of: Void.self) { group in
       defer { group.cancelAll() }
       for answer in answers {
@@ -57,10 +62,22 @@ struct AnswerGroup: Sendable {
           if !Task.isCancelled { sink.finish(throwing: error) }
         }
       }
+      if let silence {
+        group.addTask {
+          var seen = 0
+          while (try? await Task.sleep(for: silence)) != nil {
+            let now = given.count.load(ordering: .relaxed)
+            if now == seen { sink.yield(nil) }
+            seen = now
+          }
+        }
+      }
       var open = answers.count
       var entries = 0
       for try await piece in pieces {
         try await onPiece(piece)
+        guard let piece else { continue }
+        given.count.wrappingAdd(1, ordering: .relaxed)
         // Pieces that wait are taken without a pause; there may be thousands, and others use this thread, too.
         entries += piece.tokens.reduce(1) { $0 + ($1.top?.count ?? 0) }
         if entries >= Self.entriesOfTurn {
@@ -73,5 +90,10 @@ struct AnswerGroup: Sendable {
       // Only a cancelled task ends the pieces without an error.
       throw CancellationError()
     }
+  }
+
+  /// Pieces so far.
+  private final class Given: Sendable {
+    let count = Atomic(0)
   }
 }

@@ -13,6 +13,9 @@ struct EventStream {
   /// - Parameter text: JSON, in one line.
   mutating func send(text: String) async throws(APIError) { try await write("data: \(text)\n\n") }
 
+  /// Bytes that no client reads: proxies close connections on which nothing comes for a while.
+  mutating func keepAlive() async throws(APIError) { try await write(": keep-alive\n\n") }
+
   /// OpenAI's mark that nothing follows.
   mutating func finish() async throws {
     try await write("data: [DONE]\n\n")

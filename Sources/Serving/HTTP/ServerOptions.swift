@@ -44,6 +44,8 @@ public struct ServerOptions: Sendable {
   public var idleTimeLimit: Duration = .seconds(75)
   /// How long a client may leave written bytes unread before its connection is closed.
   public var writeStallLimit: Duration = .seconds(60)
+  /// How long a streamed answer may be silent before a comment is sent, which keeps proxies from closing the connection; nil: for ever.
+  public var keepAliveInterval: Duration? = .seconds(15)
   /// How long running answers may take to end once the server is stopped.
   public var drainTimeLimit: Duration = .seconds(30)
 
