@@ -56,8 +56,8 @@ public struct ServeCommand: DrydockCommand {
 
   @Option(
     name: .customLong("served_model_name"),
-    help: ArgumentHelp("The name clients give as model; the directory's or file's name by default.", valueName: "name"))
-  var servedModelName: String?
+    help: ArgumentHelp("The name clients give as model; the directory's or file's name by default. Give it again for more names; replies have the first.", valueName: "name"))
+  var servedModelNames: [String] = []
 
   @Option(
     name: .customLong("chat_template"),
@@ -72,6 +72,11 @@ public struct ServeCommand: DrydockCommand {
   var trustsRequestChatTemplates = false
 
   @OptionGroup(title: "Keys") var keys: KeyOptions
+
+  @Option(
+    name: .customLong("cors_origin"),
+    help: ArgumentHelp("Origin of web pages that may use the server, such as https://app.example, or *; give it again for more. None by default.", valueName: "origin"))
+  var corsOrigins: [String] = []
 
   @Option(
     name: .customLong("weights_root"),
@@ -165,7 +170,8 @@ public struct ServeCommand: DrydockCommand {
         problems.append("--\(name) needs --admin_key: without it, weights cannot be changed")
       }
     }
-    if servedModelName == "" {
+    do { _ = try CORSOrigins(corsOrigins) } catch { problems.append("--cors_origin: \(error)") }
+    if servedModelNames.contains("") {
       problems.append("--served_model_name is empty; leave it out to serve under the directory's name")
     }
     try refuse(problems + keys.problems + keyValueCache.problems + engineCache.problems)
@@ -263,7 +269,9 @@ public struct ServeCommand: DrydockCommand {
 
   private func serverOptions(_ modelName: String) throws -> ServerOptions {
     var options = ServerOptions(
-      modelName: servedModelName ?? modelName, version: Tool.version)
+      modelName: servedModelNames.first ?? modelName, version: Tool.version)
+    options.otherModelNames = Array(servedModelNames.dropFirst())
+    if !corsOrigins.isEmpty { options.corsOrigins = try CORSOrigins(corsOrigins) }
     options.host = host
     options.port = port
     options.trustsRequestChatTemplates = trustsRequestChatTemplates

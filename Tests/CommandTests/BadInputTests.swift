@@ -218,6 +218,7 @@ import Testing
     let bench = try Bench()
     let engine = bench.d("e").string
     try bench.expect(.serve, [engine, "--served_model_name", ""], status: 2, says: ["--served_model_name is empty"])
+    try bench.expect(.serve, [engine, "--cors_origin", "app.example"], status: 2, says: ["--cors_origin: 'app.example' is no origin"])
     try bench.expect(.serve, [engine, "--weights_root", bench.d.path.string], status: 2, says: ["--weights_root needs --admin_key"])
     try bench.expect(.serve, [engine, "--weights_workers", "2"], status: 2, says: ["--weights_workers needs --admin_key"])
     try bench.expect(.serve, [engine, "--weights_memory", "2GB"], status: 2, says: ["--weights_memory needs --admin_key"])

@@ -1,7 +1,7 @@
 import Hummingbird
 import JSON
 
-/// `GET /v1/models`: a list of the one model served; `GET /v1/models/{name}`: that model alone.
+/// `GET /v1/models`: a list of the one model served, under each of its names; `GET /v1/models/{name}`: that model alone.
 struct ModelsEndpoint: Sendable {
   let core: ServingCore
   let created = WallClock.seconds
@@ -9,19 +9,19 @@ struct ModelsEndpoint: Sendable {
 
   var routes: [Route] {
     [
-      Route(.get, Self.path) { _, _ in Response(json: ["object": "list", "data": [model]]) },
+      Route(.get, Self.path) { _, _ in Response(json: ["object": "list", "data": .array(core.options.modelNames.map(model))]) },
       // A name may hold slashes, as those of model hubs do.
       Route(.get, Self.path + "/**") { request, _ in
         let name = Self.decoded(request.uri.path.dropFirst(Self.path.count + 1))
-        guard name == core.options.modelName else { throw APIError.unknownModel(name, served: core.options.modelName) }
-        return Response(json: model)
+        guard core.options.modelNames.contains(name) else { throw APIError.unknownModel(name, served: core.options.modelName) }
+        return Response(json: model(name))
       },
     ]
   }
 
-  private var model: JSONValue {
+  private func model(_ name: String) -> JSONValue {
     [
-      "id": .string(core.options.modelName), "object": "model", "created": .int(created),
+      "id": .string(name), "object": "model", "created": .int(created),
       "owned_by": "tensorrt_llm", "max_model_len": .int(core.engine.limits.maximumSequenceLength),
     ]
   }

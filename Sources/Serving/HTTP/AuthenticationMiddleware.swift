@@ -7,7 +7,7 @@ struct AuthenticationMiddleware: RouterMiddleware {
   /// Whether there are paths that the admin key opens.
   var hasAdministration = false
   /// Paths for anybody: what load balancers ask.
-  static let open: Set<String> = ["/health", "/version"]
+  static let open: Set<String> = ["/health", "/healthz", "/ping", "/v1/health", "/version"]
 
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response

@@ -32,7 +32,7 @@ struct ErrorMiddleware: RouterMiddleware {
   private func unrouted(_ request: Request) -> APIError {
     let path = request.uri.path
     let allowed = routes.filter { $0.matches(path) }.map(\.method.rawValue)
-    if allowed.isEmpty { return .unknownPath(path, known: routes.map(\.shownPath).filter { !$0.hasPrefix(Administration.prefix) }) }
+    if allowed.isEmpty { return .unknownPath(path, known: routes.filter(\.isListed).map(\.shownPath).filter { !$0.hasPrefix(Administration.prefix) }) }
     return .wrongMethod(request.method.rawValue, path: path, allowed: allowed)
   }
 }

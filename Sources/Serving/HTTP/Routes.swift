@@ -10,17 +10,24 @@ struct Route: Sendable {
   private let isPattern: Bool
   private let takesMore: Bool
 
+  /// Whether messages name it.
+  let isListed: Bool
+
   init(
-    _ method: HTTPRequest.Method, _ path: String,
+    _ method: HTTPRequest.Method, _ path: String, isListed: Bool = true,
     _ respond: @escaping @Sendable (Request, ServingContext) async throws -> Response
   ) {
     self.method = method
     self.path = path
+    self.isListed = isListed
     self.respond = respond
     takesMore = path.hasSuffix("/**")
     isPattern = takesMore || path.contains("{")
     parts = path.dropLast(takesMore ? 3 : 0).split(separator: "/")
   }
+
+  /// The same under another path, which messages do not name.
+  func under(_ path: String) -> Route { Route(method, path, isListed: false, respond) }
 
   /// The path as documents write it.
   var shownPath: String { path.hasSuffix("/**") ? "\(path.dropLast(2)){name}" : path }
@@ -48,13 +55,15 @@ extension ServingCore {
     [
       HealthEndpoint(core: self).route, HealthGenerateEndpoint(core: self).route, VersionEndpoint(core: self).route,
       CompletionsEndpoint(core: self).route, ChatEndpoint(core: self).route, TokenizeEndpoint(core: self).route, DetokenizeEndpoint(core: self).route, MetricsEndpoint(core: self).route,
-    ] + ModelsEndpoint(core: self).routes + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
+    ] + ["/healthz", "/ping", "/v1/health"].map { HealthEndpoint(core: self).route.under($0) } + [MetricsEndpoint(core: self).route.under("/prometheus/metrics")]
+      + ModelsEndpoint(core: self).routes + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
   }
 
   func makeRouter() -> Router<ServingContext> {
     let routes = routes
     let router = Router(context: ServingContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: AccessLogMiddleware(core: self, routes: routes))
+    if let origins = options.corsOrigins { router.add(middleware: CORSMiddleware(origins: origins, routes: routes)) }
     router.add(middleware: ErrorMiddleware(routes: routes))
     router.add(middleware: DrainMiddleware(drain: drain))
     let administration = options.administration

@@ -8,12 +8,16 @@ public struct ServerOptions: Sendable {
   public var port = 8000
   /// The name clients give as `model`.
   public var modelName: String
+  /// More names that are taken for it; replies have the first.
+  public var otherModelNames: [String] = []
   /// What `/version` answers.
   public var version: String
   /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
   public var apiKey: Secret?
   /// nil: HTTP without TLS.
   public var certificates: CertificateFiles?
+  /// Web pages that may use the server from browsers; nil: none but its own.
+  public var corsOrigins: CORSOrigins?
   /// What counts where a request does not say how tokens are chosen.
   public var samplingDefaults = SamplingDefaults()
   /// Nil: there are no paths below `/admin/v1/`.
@@ -48,6 +52,9 @@ public struct ServerOptions: Sendable {
   public var keepAliveInterval: Duration? = .seconds(15)
   /// How long running answers may take to end once the server is stopped.
   public var drainTimeLimit: Duration = .seconds(30)
+
+  /// All names that clients may give.
+  var modelNames: [String] { [modelName] + otherModelNames }
 
   /// Everything else at its default.
   public init(modelName: String, version: String) {

@@ -32,7 +32,7 @@ struct ServingCore: Sendable {
   }
 
   func checkModel(_ name: String?) throws(APIError) {
-    guard let name, name != options.modelName else { return }
+    guard let name, !options.modelNames.contains(name) else { return }
     throw .unknownModel(name, served: options.modelName)
   }
 
