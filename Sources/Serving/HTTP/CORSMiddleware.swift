@@ -38,10 +38,12 @@ struct CORSMiddleware: RouterMiddleware {
 
   /// What is asked for, where it is a list of names.
   private static func names(_ list: String) -> String? {
-    let isList = list.utf8.count <= 2048 && list.utf8.allSatisfy { byte in
-      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-        || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ","), UInt8(ascii: " ")].contains(byte)
-    }
+    let isList =
+      list.utf8.count <= 2048
+      && list.utf8.allSatisfy { byte in
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+          || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ","), UInt8(ascii: " ")].contains(byte)
+      }
     return isList ? list : nil
   }
 }
