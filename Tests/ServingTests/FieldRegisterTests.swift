@@ -59,7 +59,8 @@ import Testing
         ] as [(String, JSONValue, String)] {
           let (one, other) = (try await server.post(path, Self.body(path, (name, value))), try await server.post(path, Self.body(path, (own, value))))
           #expect(one.status == other.status && one.json["choices"] == other.json["choices"] && one.error == other.error, "\(name): \(one.text)")
-          #expect(one.json["choices"] != (try await server.post(path, Self.body(path)).json["choices"]), "\(name) has an effect")
+          let without = try await server.post(path, Self.body(path))
+          #expect(one.json["choices"] != without.json["choices"], "\(name) has an effect")
           #expect(try await server.post(path, Self.body(path, (name, value), (own, value))).status == one.status)
           let both = try await server.post(path, Self.body(path, (name, value), (own, 6)))
           #expect(both.status == 400 && both.error["param"] == .string(name) && both.text.contains("two names of one field"), "\(both.text)")
@@ -67,8 +68,8 @@ import Testing
         let three = try await server.post(path, Self.body(path, ("n_predict", 3), ("max_new_tokens", 4)))
         #expect(three.status == 400 && three.text.contains("two names of one field (max_tokens)"), "\(three.text)")
         for name in ["max_tokens", "n_predict"] {
-          let unlimited = try await server.post(path, Self.body(path, (name, -1)))
-          #expect(unlimited.status == 200 && unlimited.json["choices"] == (try await server.post(path, Self.body(path)).json["choices"]))
+          let (unlimited, without) = (try await server.post(path, Self.body(path, (name, -1))), try await server.post(path, Self.body(path)))
+          #expect(unlimited.status == 200 && unlimited.json["choices"] == without.json["choices"])
         }
       }
     }
@@ -93,7 +94,7 @@ import Testing
     try await withServer(engine) { server in
       let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": "Hello"]]
       let reply = try await server.post(Self.paths[1], Self.body(Self.paths[1], ("messages", messages), ("continue_final_message", true)))
-      #expect(reply.json["choices"]?[0]?["message"]?["content"] == " there", "\(reply.text)")
+      #expect(reply.json["choices"]?.array?.first?["message"]?["content"] == " there", "\(reply.text)")
       #expect(engine.detokenize(engine.submissions.last?.promptIDs ?? [], skipSpecialTokens: false) == "[user]Hi[assistant]Hello")
       let both = try await server.post(
         Self.paths[1], Self.body(Self.paths[1], ("messages", messages), ("continue_final_message", true), ("add_generation_prompt", true)))
