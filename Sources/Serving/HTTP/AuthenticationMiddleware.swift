@@ -6,8 +6,8 @@ struct AuthenticationMiddleware: RouterMiddleware {
   let key: Secret
   /// Whether there are paths that the admin key opens.
   var hasAdministration = false
-  /// Paths for anybody: what load balancers ask.
-  static let open: Set<String> = ["/health", "/healthz", "/ping", "/v1/health", "/version"]
+  /// Paths for anybody: what load balancers ask, and a page that asks for the key.
+  static let open: Set<String> = ["/health", "/healthz", "/ping", "/v1/health", "/version", "/", "/page.css", "/page.js"]
 
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response

@@ -56,7 +56,7 @@ extension ServingCore {
       HealthEndpoint(core: self).route, HealthGenerateEndpoint(core: self).route, VersionEndpoint(core: self).route,
       CompletionsEndpoint(core: self).route, ChatEndpoint(core: self).route, TokenizeEndpoint(core: self).route, DetokenizeEndpoint(core: self).route, MetricsEndpoint(core: self).route,
     ] + ["/healthz", "/ping", "/v1/health"].map { HealthEndpoint(core: self).route.under($0) } + [MetricsEndpoint(core: self).route.under("/prometheus/metrics")]
-      + ModelsEndpoint(core: self).routes + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
+      + PageEndpoint().routes + ModelsEndpoint(core: self).routes + (options.administration.map { WeightsEndpoints(core: self, administration: $0).routes } ?? [])
   }
 
   func makeRouter() -> Router<ServingContext> {
