@@ -38,6 +38,8 @@ struct EngineWriter {
     var source: any WeightSource
     /// Digests that the previous engine's lineage gives.
     var known: OrderedDictionary<String, String> = [:]
+    /// Of the plan, where there is no engine before.
+    var artifacts: [TargetArtifact] = []
   }
 
   var workers: Int
@@ -66,6 +68,7 @@ struct EngineWriter {
         try SafetensorsWriter(
           file: file, metadata: EngineFile.metadata(planText: rank.planText), tensors: tensors,
           dataAlignment: EngineFile.dataAlignment))
+      try rank.writeArtifacts(to: writers[index])
       for (name, weight) in rank.plan.weights {
         guard let disposition = rank.dispositions[name], disposition != .absent else { continue }
         jobs.append((weight.stored.byteCount, Job(rank: index, name: name, weight: weight, disposition: disposition)))
