@@ -18,7 +18,7 @@ public struct CPU: Backend {
   public var machine: String { InstructionSet.name(isa) }
 
   /// Measures with as many threads as there are processors where nobody says.
-  public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(isa: isa, threadCount: threadCount ?? Processors.count) }
+  public func planTarget(_ options: TargetOptions) -> any PlanTarget { CPUTarget(isa: isa, threadCount: options.threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
     _ = try EngineSizes(plans, options: options, path: path)
