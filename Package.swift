@@ -180,6 +180,6 @@ let package = Package(
       // These run the commands as processes.
       tests("ServerTests", ["JSON", "TestSupport", system] + commands.map { .target(name: $0) }),
       tests("FaultTests", ["TestSupport", system] + commands.map { .target(name: $0) }, exclude: ["fault_hook.c"]),
-      tests("CommandTests", ["Files", "JSON", "Safetensors", "TestSupport", system] + commands.map { .target(name: $0) }),
+      tests("CommandTests", ["Files", "JSON", "Safetensors", "Tensors", "TestSupport", system] + commands.map { .target(name: $0) }),
     ]
 )

@@ -21,7 +21,9 @@ public struct BuildCommand: DrydockCommand {
       not at all.
 
       With --target cuda the engine is for an NVIDIA card, which need not be there; its weights are bfloat16, which \
-      --dtype auto then chooses.
+      --dtype auto then chooses. Where NVIDIA's compiler (libnvrtc) is found, the engine carries compiled kernels for the \
+      cards that --cuda_arch names, and the driver alone runs it there; else it is built without, which is said, and \
+      kernels are compiled where it is opened first.
 
       A pruned checkpoint gives a stripped engine: fill it with trtllm-refit. Other flags of TensorRT-LLM's command are \
       accepted, each with a line that says why it has no effect here.
@@ -31,7 +33,7 @@ public struct BuildCommand: DrydockCommand {
         trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/v1 \\
           --dtype bfloat16
         trtllm-build --model_dir ./SmolLM2.gguf --output_dir ./engines/gpu \\
-          --target cuda
+          --target cuda --cuda_arch 90a,80
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
@@ -54,6 +56,13 @@ public struct BuildCommand: DrydockCommand {
         + "Building needs none of it.",
       valueName: "name"))
   var target: String?
+
+  @Option(
+    name: .customLong("cuda_arch"),
+    help: ArgumentHelp(
+      "Cards whose compiled kernels the engine carries: compute capabilities such as 90a,80, or none. That of the card here by default, else 90a.",
+      valueName: "list"))
+  var architectures: String?
 
   @Option(name: .customLong("max_batch_size"), help: ArgumentHelp("Most sequences in one step.", valueName: "n"))
   var maximumBatchSize: Int = 2048
@@ -118,6 +127,7 @@ public struct BuildCommand: DrydockCommand {
     if let target, BackendRegistry.here[target] == nil {
       problems.append("--target is \(target); it must be \(Self.targets)")
     }
+    problems += backend.problems(in: targetOptions)
     if let type = conversion.elementType, case let target = planTarget, target.linearLayout(type) == nil {
       problems.append(
         "--dtype is \(conversion.dtype ?? ""), and an engine for --target \(target.name) takes \(target.elementTypeNames) weights only: give --dtype \(target.elementTypeNames), or auto")
@@ -128,8 +138,12 @@ public struct BuildCommand: DrydockCommand {
     try refuse(problems)
   }
 
-  private var planTarget: any PlanTarget {
-    (target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard).planTarget(threadCount: nil)
+  private var backend: any Backend { target.flatMap { BackendRegistry.here[$0] } ?? BackendRegistry.here.standard }
+  private var planTarget: any PlanTarget { backend.planTarget(targetOptions) }
+  private var targetOptions: TargetOptions {
+    var options = TargetOptions()
+    options.architectures = architectures.map { $0 == "none" ? [] : $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+    return options
   }
 
   /// The model, in a type that the target has kernels for where none is asked for.
@@ -201,6 +215,7 @@ public struct BuildCommand: DrydockCommand {
       }
     }
     log.warnings(result.warnings)
+    for note in result.notes { log.info(note) }
     if let outputTimingCache {
       try checkReplaceable(outputTimingCache)
       try AtomicFile.write(FilePath(outputTimingCache), bytes: Array((result.timingCache.json.serialized(indent: 2) + "\n").utf8))

@@ -78,6 +78,8 @@ public struct RunCommand: DrydockCommand {
   var maximumSequenceLength: Int?
 
   @OptionGroup(title: "Memory of keys and values") var keyValueCache: KeyValueCacheOptions
+
+  @OptionGroup var engineKernels: EngineKernelOptions
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
 
   @OptionGroup var logOptions: LogOptions
@@ -127,6 +129,7 @@ public struct RunCommand: DrydockCommand {
     options.threadCount = threads
     options.maximumSequenceLength = maximumSequenceLength
     keyValueCache.apply(to: &options)
+    engineKernels.apply(to: &options)
     let used = try await UsedEngine(
       engineDirectory, options: engineCache,
       wanted: .init(threads: threads, opening: options, usesGenerationConfig: generation.use == .asPublished, tokenizerFlag: OpenedModel.tokenizerFlag, hasTokenizer: tokenizerDirectory != nil), log: log)

@@ -127,6 +127,8 @@ public struct ServeCommand: DrydockCommand {
   var threads: Int?
 
   @OptionGroup(title: "Memory of keys and values") var keyValueCache: KeyValueCacheOptions
+
+  @OptionGroup var engineKernels: EngineKernelOptions
   @OptionGroup(title: "If the path is a model, of which an engine is built first") var engineCache: EngineCacheOptions
   @OptionGroup var logOptions: LogOptions
 
@@ -195,6 +197,7 @@ public struct ServeCommand: DrydockCommand {
     engineOptions.maximumSequenceLength = maximumSequenceLength
     engineOptions.threadCount = threads
     keyValueCache.apply(to: &engineOptions)
+    engineKernels.apply(to: &engineOptions)
     if adminKey != nil { engineOptions.weightRoom = weightsMemory.map { .bytes($0.count) } ?? .oneCopy }
     let used = try await UsedEngine(
       path, options: engineCache,

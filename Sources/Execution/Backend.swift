@@ -20,6 +20,9 @@ public struct ExecutorOptions: Sendable {
   public var cacheMemoryFraction: Double?
   /// What is kept free, for other weights beside those in use, of a device's memory.
   public var weightRoom = WeightRoom.none
+  /// Whether what the engine carries for its target is used, such as compiled kernels: machine code, as trustworthy as who built the
+  /// engine. Otherwise the target makes it again.
+  public var usesArtifacts = true
   /// The values above: no limit of its own on sequences' length, and a half of the free memory for the cache.
   public init() {}
 }
@@ -48,6 +51,17 @@ public protocol OpenedEngine: Executor, WeightStore {
   func measureReadRate() -> Double?
 }
 
+/// What is asked of a target when engines are planned for it.
+public struct TargetOptions: Sendable, Equatable {
+  /// Host threads that inference will use; nil: one for each core.
+  public var threadCount: Int?
+  /// Devices that an engine carries compiled kernels for, in the target's words, such as `90a`; nil: as the target would; empty: none.
+  public var architectures: [String]?
+  public init(threadCount: Int? = nil, architectures: [String]? = nil) {
+    (self.threadCount, self.architectures) = (threadCount, architectures)
+  }
+}
+
 /// One target's way to plan and run engines. A new target is a folder with one of these, and a line in the registry.
 public protocol Backend: Sendable {
   /// The `target` of the plans that it runs, such as `cpu`.
@@ -56,8 +70,10 @@ public protocol Backend: Sendable {
   var machine: String { get }
   /// What the planner asks.
   ///
-  /// - Parameter threadCount: Host threads that inference will use; nil: one for each core.
-  func planTarget(threadCount: Int?) -> any PlanTarget
+  /// - Parameter options: In which the target finds no ``problems(in:)``.
+  func planTarget(_ options: TargetOptions) -> any PlanTarget
+  /// What the target cannot do of what is asked, a line each.
+  func problems(in options: TargetOptions) -> [String]
   /// Whether this machine has the memory for engines of these plans, which need not be there yet.
   ///
   /// - Throws: `EngineError`, about `path`.
@@ -65,4 +81,15 @@ public protocol Backend: Sendable {
   /// - Parameter engine: Of plans for ``target``.
   /// - Throws: `EngineError` for a stripped engine, a plan beyond the target's limits, and where memory does not suffice.
   func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine
+}
+
+extension Backend {
+  /// What the planner asks, with the target's own choices.
+  ///
+  /// - Parameter threadCount: Host threads that inference will use; nil: one for each core.
+  public func planTarget(threadCount: Int?) -> any PlanTarget { planTarget(TargetOptions(threadCount: threadCount)) }
+  /// For a target that compiles no kernels.
+  public func problems(in options: TargetOptions) -> [String] {
+    options.architectures == nil ? [] : ["--cuda_arch is given, and an engine for --target \(target) carries no compiled kernels: leave it out"]
+  }
 }

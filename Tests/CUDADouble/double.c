@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOT_READY = 600, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, INVALID = 1 };
+enum { NOT_READY = 600, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, INVALID = 1, NO_BINARY = 209 };
 
 struct block {
   struct block *next;
@@ -40,6 +40,10 @@ static struct stream *streams[512];
 static int64_t memory, used, calls, fail_at, live;
 static int32_t fail_code, fails_on, lost;
 static char problem[512];
+/* Of the compiler. */
+static int32_t version = 1;
+static int64_t compilations;
+static char unknown[64], refused[64];
 static _Thread_local int has_context;
 
 void double_note(const char *format, ...) {
@@ -254,6 +258,8 @@ CALL(event_elapsed, (float *milliseconds, struct event *a, struct event *b), (vo
 CALL(module_load, (struct module **module, const void *image), IF_WELL {
   *module = calloc(1, sizeof **module), live++;
   if (sscanf(image, "double %d", &(*module)->head) != 1) code = INVALID;
+  else if (!strstr(image, " for sm_90a") || (*refused && strstr(image, refused))) code = NO_BINARY;
+  if (code) free(*module), live--;
 })
 CALL(module_unload, (struct module *module), free(module); live--;)
 CALL(get_function, (struct function **function, struct module *module, const char *name), IF_WELL {
@@ -304,10 +310,17 @@ static int32_t program_create(char **program, const char *source, const char *na
 }
 static int32_t program_destroy(char **program) { return free(*program), 0; }
 static int32_t program_compile(char *program, int32_t count, const char *const *options) {
-  snprintf(program, 64, "double 0");
-  for (int i = 0; i < count; i++)
-    if (!strncmp(options[i], "-DDK_HEAD=", 10)) snprintf(program, 64, "double %s", options[i] + 10);
-  return 0;
+  const char *head = "0", *architecture = "";
+  for (int i = 0; i < count; i++) {
+    if (!strncmp(options[i], "-DDK_HEAD=", 10)) head = options[i] + 10;
+    if (!strncmp(options[i], "--gpu-architecture=", 19)) architecture = options[i] + 19;
+  }
+  if (!strncmp(architecture, "compute_", 8)) return snprintf(program, 64, "// Cuda compilation tools, release 0.1, V0.1.%d\n", version), 0;
+  pthread_mutex_lock(&mutex);
+  const int is_refused = *unknown && strstr(architecture, unknown);
+  compilations++;
+  pthread_mutex_unlock(&mutex);
+  return is_refused ? snprintf(program, 64, "no such card\n"), 6 : (snprintf(program, 64, "double %s by %d for %s", head, version, architecture), 0);
 }
 static int32_t program_size(char *program, size_t *size) { return (void)program, *size = 64, 0; }
 static int32_t program_get(char *program, char *output) { return memcpy(output, program, 64), 0; }
@@ -327,9 +340,9 @@ void *cuda_double_find(const char *name) {
       {"cuGraphInstantiateWithFlags", instantiate}, {"cuGraphUpload", graph_upload}, {"cuGraphLaunch", graph_launch},
       {"cuGraphExecDestroy", graph_destroy}, {"cuGraphDestroy", graph_destroy}, {"nvrtcCreateProgram", program_create},
       {"nvrtcDestroyProgram", program_destroy}, {"nvrtcCompileProgram", program_compile}, {"nvrtcGetProgramLogSize", program_size},
-      {"nvrtcGetProgramLog", program_get}, {"nvrtcGetCUBINSize", program_size}, {"nvrtcGetCUBIN", program_get}, {"nvrtcGetErrorString", compiler_error}};
+      {"nvrtcGetProgramLog", program_get}, {"nvrtcGetCUBINSize", program_size}, {"nvrtcGetCUBIN", program_get}, {"nvrtcGetPTXSize", program_size}, {"nvrtcGetPTX", program_get}, {"nvrtcGetErrorString", compiler_error}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    if (!strcmp(all[i].name, name)) return all[i].function;
+    if (!strcmp(all[i].name, name)) return !version && !strncmp(name, "nvrtc", 5) ? NULL : all[i].function;
   return NULL;
 }
 
@@ -337,7 +350,7 @@ void *cuda_double_find(const char *name) {
 
 void cuda_double_start(int64_t byte_count) {
   pthread_mutex_lock(&mutex);
-  memory = byte_count, used = calls = fail_at = live = 0, lost = 0, *problem = 0;
+  memory = byte_count, used = calls = fail_at = live = 0, lost = 0, *problem = 0, version = 1, compilations = 0, *refused = *unknown = 0;
   blocks = NULL, functions = NULL;
   memset(streams, 0, sizeof streams);
   pthread_mutex_unlock(&mutex);
@@ -347,6 +360,12 @@ void cuda_double_fail(int64_t call, int32_t code, int32_t is_lost) {
   fail_at = call ? calls + call : 0, fail_code = code, fails_on = is_lost;
   pthread_mutex_unlock(&mutex);
 }
+void cuda_double_compiler(int32_t its_version, const char *not_for) {
+  version = its_version, compilations = 0;
+  snprintf(unknown, sizeof unknown, "%s", not_for);
+}
+int64_t cuda_double_compilations(void) { return compilations; }
+void cuda_double_refuse(const char *text) { snprintf(refused, sizeof refused, "%s", text); }
 int64_t cuda_double_calls(void) {
   pthread_mutex_lock(&mutex);
   const int64_t count = calls;

@@ -1,5 +1,8 @@
+import Files
 import JSON
+import Safetensors
 import SystemPackage
+import Tensors
 import TestSupport
 import Testing
 
@@ -43,6 +46,34 @@ import Testing
     #expect(one["ranks"]?.array?.count == 1)
     let some = try #require(one["ranks"]?.array?.first?["plan"]?["weights"]?.object)
     #expect(!some.isEmpty && some.count < weights.count && some.keys.allSatisfy { $0.contains(".layers.0.") })
+  }
+
+  @Test func `compiled kernels are shown, with what they were made of`() throws {
+    let path = try engine("e"), name = path.appending("rank0.engine")
+    let old = try SafetensorsFile(name)
+    let planText = try #require(old.header.metadata["plan"])
+    var plan = try #require(try JSONValue(parsing: planText).object)
+    plan["formatVersion"] = 3
+    plan["artifacts"] = [
+      [
+        "name": "cuda.sm_90a.rows", "byteCount": 2048, "sha256": .string(String(repeating: "0a", count: 32)), "source": .string(String(repeating: "b1", count: 32)),
+        "options": ["--std=c++17", "-DDK_HEAD=64"], "architecture": "sm_90a", "compiler": "NVRTC 13.5.37",
+      ]
+    ]
+    var tensors = old.header.entries.map { ($0.name, $0.description) }
+    tensors.append(("cuda.sm_90a.rows", TensorDescription(shape: [2048], elementType: .uint8)))
+    let file = try WritableFile(creating: directory("new"))
+    _ = try SafetensorsWriter(
+      file: file, metadata: ["format": "drydock-engine", "plan": JSONValue.object(plan).serialized()], tensors: tensors, dataAlignment: 4096)
+    try file.close()
+    directory.write("e/rank0.engine", try #require(contents(directory("new"))))
+    let shown = try inspect(path)
+    for words in ["carries  1 compiled programs for sm_90a, 2.0 KB, by NVRTC 13.5.37", "cuda.sm_90a.rows", "0a0a0a0a0a0a0a0a", "b1b1b1b1b1b1b1b1", "-DDK_HEAD=64"] {
+      #expect(shown.contains(words), "\(words) in\n\(shown)")
+    }
+    #expect(try !inspect(path, "--layer", "0").contains("cuda.sm_90a.rows"))
+    let listed = try JSONValue(parsing: try inspect(path, "--json"))["ranks"]?.array?.first?["plan"]?["artifacts"]
+    #expect(listed == plan["artifacts"])
   }
 
   @Test func `what files say does not steer the terminal`() throws {

@@ -9,7 +9,9 @@ import Testing
 
   @Test func `an engine for a card is built, refitted and read anywhere`() throws {
     let build = model + ["--dtype", "bfloat16", "--output_dir"]
-    try Command.build.succeed(build + [d("cuda").string, "--target", "cuda"])
+    let built = try Command.build.succeed(build + [d("cuda").string, "--target", "cuda"])
+    let carries = try Command.inspect.succeed(["--engine_dir", d("cuda").string]).output.contains("compiled programs for sm_")
+    #expect(carries != built.errors.contains("trtllm-build: the engine carries no compiled kernels: "), "\(built.errors)")
     try Command.build.succeed(build + [d("cpu").string, "--target", "cpu"])
     try Command.build.succeed(build + [d("standard").string])
     #expect(try Command.inspect.succeed(["--engine_dir", d("cuda").string]).output.contains("for cuda"))
@@ -34,12 +36,21 @@ import Testing
     try Command.convert.succeed(model + ["--output_dir", d("ck").string, "--dtype", "float16"])
     let checkpoint = try Command.build(["--checkpoint_dir", d("ck").string, "--output_dir", d("e").string, "--target", "cuda"])
     #expect(checkpoint.status == 2 && checkpoint.errors.contains("is a checkpoint of float16 weights") && checkpoint.errors.contains("convert the model again with --dtype bfloat16"), "\(checkpoint.errors)")
+    for (arguments, words) in [
+      (["--target", "cuda", "--cuda_arch", "90"], "those of 90a"), (["--target", "cuda", "--cuda_arch", "90a,,80"], "--cuda_arch is ; it must be none or a list"),
+      (["--target", "cuda", "--cuda_arch", "80,none"], "--cuda_arch is none; it must be"), (["--cuda_arch", "90a"], "an engine for --target cpu carries no compiled kernels"),
+      (["--cuda_arch", "none"], "leave it out"),
+    ] {
+      let said = try Command.build(model + ["--output_dir", d("e").string] + arguments)
+      #expect(said.status == 2 && said.errors.contains(words), "\(said.errors)")
+    }
     #expect(names(in: d("e")) == nil)
   }
 
   @Test func `without a type the one is chosen that the target has kernels for, and that is said`() throws {
     for (name, type) in [("auto", ["--dtype", "auto"]), ("none", []), ("given", ["--dtype", "bfloat16"])] {
-      let built = try Command.build.succeed(model + type + ["--output_dir", d(name).string, "--target", "cuda"])
+      let built = try Command.build.succeed(model + type + ["--output_dir", d(name).string, "--target", "cuda", "--cuda_arch", "none"])
+      #expect(!built.errors.contains("compiled kernels"), "none were wanted: \(built.errors)")
       #expect(built.errors.contains("--dtype auto takes bfloat16, not float16") == (name != "given"), "\(built.errors)")
       #expect(contents(d(name).appending("rank0.engine")) == contents(d("auto/rank0.engine")))
     }

@@ -14,7 +14,7 @@ public struct Recording: Backend {
 
   public var target: String { Self.name }
   public var machine: String { "recording" }
-  public func planTarget(threadCount: Int?) -> any PlanTarget { RecordingTarget() }
+  public func planTarget(_ options: TargetOptions) -> any PlanTarget { RecordingTarget() }
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {}
   public func open(_ engine: EngineDirectory, options: ExecutorOptions) throws -> any OpenedEngine {
     try RecordingEngine(engine, options: options)

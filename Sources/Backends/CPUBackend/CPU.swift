@@ -17,7 +17,7 @@ public struct CPU: Backend {
   public var machine: String { instructionSet.name }
 
   /// Measures with as many threads as there are processors unless a number is given.
-  public func planTarget(threadCount: Int?) -> any PlanTarget { CPUTarget(instructionSet, threadCount: threadCount ?? Processors.count) }
+  public func planTarget(_ options: TargetOptions) -> any PlanTarget { CPUTarget(instructionSet, threadCount: options.threadCount ?? Processors.count) }
 
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {
     _ = try EngineSizes(plans, options: options, path: path)

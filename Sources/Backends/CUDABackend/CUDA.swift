@@ -13,7 +13,11 @@ public struct CUDA: Backend {
 
   public var target: String { Self.name }
   public var machine: String { Self.name }
-  public func planTarget(threadCount: Int?) -> any PlanTarget { CUDATarget() }
+  /// Engines carry kernels for the card here, else for compute capability 9.0, where nobody says.
+  public func planTarget(_ options: TargetOptions) -> any PlanTarget {
+    CUDATarget(kernels: KernelArtifacts(architectures: options.architectures.map(CUDAArchitectures.names), cache: kernels))
+  }
+  public func problems(in options: TargetOptions) -> [String] { CUDAArchitectures.problems(options.architectures ?? []) }
 
   /// Whether there is a card, and nothing else: how much memory it has free is known when an engine is opened.
   public func checkMemory(for plans: [Plan], options: ExecutorOptions, path: FilePath) throws(EngineError) {

@@ -60,7 +60,9 @@ import Threads
     do {
       file = try FileWeights(first, device)
       let upload = try Upload(device)
-      kernels = try Self.load(file, upload, cache, plan, device, engine)
+      let loader = KernelLoader(
+        device: device, headSize: plan.cache.headSize, engine: first, usesArtifacts: options.usesArtifacts, cache: cache)
+      kernels = try Self.load(file, upload, loader, device)
       versions = VersionUpload(device, upload)
       wantedRoom = options.weightRoom.byteCount(of: file)
       maker = try CUDAWeightDevice(device, upload, kernels, first, file, sizes: making, keepsRoom: wantedRoom > 0)
@@ -257,20 +259,12 @@ import Threads
   }
 
   /// Weights and kernels, at the same time: a link and a processor are busy.
-  private static func load(_ file: FileWeights, _ upload: Upload, _ cache: KernelCache, _ plan: Plan, _ device: Device, _ engine: EngineDirectory) throws -> Kernels {
+  private static func load(_ file: FileWeights, _ upload: Upload, _ loader: KernelLoader, _ device: Device) throws -> Kernels {
     let loaded = Mutex<Kernels?>(nil)
-    let headSize = plan.cache.headSize
-    let path = engine.path
     try Parallel.forEach(2, workers: 2) { part in
       try device.use()
       guard part == 1 else { return try file.load(upload) }
-      let code: [(KernelProgram, [UInt8])]
-      do {
-        code = try RuntimeCompiler.code(architecture: device.architecture, headSize: headSize, cache: cache)
-      } catch {
-        throw EngineError(path, .unsupported(reason: "cannot be run here: \(error)"))
-      }
-      let kernels = try Kernels(device, code: code, headSize: headSize)
+      let kernels = try loader.kernels()
       loaded.withLock { $0 = kernels }
     }
     guard let kernels = loaded.withLock({ $0 }) else { throw CUDAError("no kernels") }

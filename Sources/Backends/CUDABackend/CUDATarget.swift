@@ -6,8 +6,10 @@ public import Tensors
 
 /// What the CUDA kernels want of a plan. Needs no card: there is one kernel for each product, so nothing is measured.
 public struct CUDATarget: PlanTarget {
-  /// Asks no card: the same on a machine without one.
-  public init() {}
+  private let kernels: KernelArtifacts
+  /// For engines that carry no compiled kernels. Asks no card: the same on a machine without one.
+  public init() { self.init(kernels: .none) }
+  init(kernels: KernelArtifacts) { self.kernels = kernels }
 
   public var name: String { CUDA.name }
   public var device: String { CUDA.name }
@@ -21,6 +23,8 @@ public struct CUDATarget: PlanTarget {
     }
   }
   public func obstacles(to plan: Plan) -> [String] { CUDALimits.obstacles(to: plan) }
+
+  public func artifacts(for plan: Plan) throws -> TargetArtifacts { try kernels.make(headSize: plan.cache.headSize) }
 
   private static let tactic = "chain16"
   public func hasKernels(for tactics: KernelTactics) -> Bool { tactics.decode == Self.tactic && tactics.prefill == Self.tactic }

@@ -14,7 +14,9 @@ typedef struct program *program;
   each(nvrtcGetProgramLogSize, (program, size_t *))                                                              \
   each(nvrtcGetProgramLog, (program, char *))                                                                    \
   each(nvrtcGetCUBINSize, (program, size_t *))                                                                   \
-  each(nvrtcGetCUBIN, (program, char *))
+  each(nvrtcGetCUBIN, (program, char *))                                                                         \
+  each(nvrtcGetPTXSize, (program, size_t *))                                                                     \
+  each(nvrtcGetPTX, (program, char *))
 
 #define DECLARE(name, parameters) static int32_t(*name) parameters;
 FUNCTIONS(DECLARE)
@@ -78,7 +80,8 @@ static int32_t take(program made, int32_t (*size)(program, size_t *), int32_t (*
   return *output ? get(made, *output) : 1; /* NVRTC_ERROR_OUT_OF_MEMORY */
 }
 
-int32_t dk_nvrtc_compile(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count) {
+static int32_t compile(const char *source, const char *const *options, int32_t option_count, int32_t (*size)(program, size_t *),
+                       int32_t (*get)(program, char *), char **output, size_t *count) {
   program made = NULL;
   *output = NULL;
   *count = 0;
@@ -86,7 +89,15 @@ int32_t dk_nvrtc_compile(const char *source, const char *const *options, int32_t
   if (code) return code;
   code = nvrtcCompileProgram(made, option_count, options);
   int32_t taken = code ? take(made, nvrtcGetProgramLogSize, nvrtcGetProgramLog, output, count)
-                       : take(made, nvrtcGetCUBINSize, nvrtcGetCUBIN, output, count);
+                       : take(made, size, get, output, count);
   nvrtcDestroyProgram(&made);
   return code ? code : taken;
+}
+
+int32_t dk_nvrtc_compile(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count) {
+  return compile(source, options, option_count, nvrtcGetCUBINSize, nvrtcGetCUBIN, output, count);
+}
+
+int32_t dk_nvrtc_translate(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count) {
+  return compile(source, options, option_count, nvrtcGetPTXSize, nvrtcGetPTX, output, count);
 }

@@ -98,7 +98,7 @@ struct EngineInspection {
     lines.append(
       "  memory   weights \(Format.bytes(weights)); keys and values \(Format.bytes(cache)) a token in \(type?.configName ?? type?.rawValue ?? "")"
         + (engine.ranks.contains(where: \.isStripped) ? "; stripped: fill it with trtllm-refit" : ""))
-    lines += lineageLines
+    lines += artifactLines + lineageLines
     if !engine.auxiliaryFiles.isEmpty { lines.append("  files    \(engine.auxiliaryFiles.map(\.inMessage).joined(separator: ", "))") }
     for rank in ranks { lines += rankLines(engine.ranks[rank]) }
     // Nor may a line's end in a name begin one.
@@ -117,6 +117,19 @@ struct EngineInspection {
       }
     }
     return parts.joined()
+  }
+
+  /// Compiled kernels and such, by what they are for.
+  private var artifactLines: [String] {
+    let all = engine.ranks.flatMap(\.plan.artifacts)
+    var architectures: [String] = []
+    for artifact in all where !architectures.contains(artifact.origin.architecture) { architectures.append(artifact.origin.architecture) }
+    return architectures.enumerated().map { index, architecture in
+      let own = all.filter { $0.origin.architecture == architecture }
+      let makers = Set(own.map(\.origin.compiler)).sorted().joined(separator: ", ")
+      return (index == 0 ? "  carries  " : "           ")
+        + "\(own.count) compiled programs for \(architecture), \(Format.bytes(own.reduce(0) { $0 + $1.byteCount })), by \(makers)"
+    }
   }
 
   private var lineageLines: [String] {
@@ -158,6 +171,14 @@ struct EngineInspection {
     if !plan.tactics.isEmpty {
       lines.append("")
       lines += Self.aligned([["kernels for", "one token", "many"]] + plan.tactics.map { [$0.problem.title, $0.decode, $0.prefill] })
+    }
+    if !plan.artifacts.isEmpty, layer == nil {
+      lines.append("")
+      let table = plan.artifacts.map { artifact in
+        let defined = artifact.origin.options.filter { $0.hasPrefix("-D") }.joined(separator: " ")
+        return [artifact.name, Format.bytes(artifact.byteCount), String(artifact.digest.prefix(16)), String(artifact.origin.sourceDigest.prefix(16)), defined]
+      }
+      lines += Self.aligned([["compiled", "bytes", "sha256", "of source", "with"]] + table)
     }
     return lines
   }

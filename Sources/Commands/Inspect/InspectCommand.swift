@@ -7,7 +7,7 @@ import SystemPackage
 public struct InspectCommand: DrydockCommand {
   public static let configuration = CommandConfiguration(
     commandName: "trtllm-inspect",
-    abstract: "Show what is in an engine: plan, weights, lineage, memory.",
+    abstract: "Show what is in an engine: plan, weights, compiled kernels, lineage, memory.",
     usage: "trtllm-inspect --engine_dir <dir> [<options>]",
     discussion: """
       Reads headers only, so it takes milliseconds, and opens stripped engines and those of other targets, too. Without \
@@ -18,6 +18,7 @@ public struct InspectCommand: DrydockCommand {
         trtllm-inspect --engine_dir ./engine
         trtllm-inspect --engine_dir ./engine --layer 3
         trtllm-inspect --engine_dir ./engine --json | jq '.ranks[0].plan.tactics'
+        trtllm-inspect --engine_dir ./engine --json | jq '.ranks[0].plan.artifacts'
 
       Exit codes: 0 done, 1 no engine there, or one that cannot be trusted, 2 wrong usage.
       """,

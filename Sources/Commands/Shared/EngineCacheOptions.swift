@@ -152,6 +152,7 @@ struct UsedEngine {
         log.info("building an engine of \(model) (\(Format.bytes(bytes))) in \(path): once; it is reused next time")
       case .built(_, let result):
         log.warnings(result.warnings)
+        for note in result.notes { log.info(note) }
         log.info("built the engine in \(Format.time(clock.now - start))")
       case .found(let path): log.verbose("using the engine \(path)")
       }

@@ -36,7 +36,7 @@ public struct EngineBuilder: Sendable {
   }
   /// What was built.
   public struct Result: Sendable {
-    /// By rank, with tactics.
+    /// By rank, with tactics and artifacts.
     public var plans: [Plan]
     /// What was given, with what was measured.
     public var timingCache: TimingCache
@@ -46,6 +46,8 @@ public struct EngineBuilder: Sendable {
     public var byteCount: Int
     /// What the values gave cause to say: NaN and infinity, with counts.
     public var warnings: [String]
+    /// Why the engine carries less of what its target makes than it might, each line once; no cause for doubt in it.
+    public var notes: [String]
   }
   /// Read when a model is prepared; ``Options/workers`` when it is written.
   public var options: Options
@@ -76,7 +78,7 @@ public struct EngineBuilder: Sendable {
     public var warnings: [SourceWarning]
     /// Tensors that no weight is made of, a line for each rank.
     public var tensorWarnings: [String]
-    /// By rank, with tactics.
+    /// By rank, with tactics; artifacts come when the engine is written.
     public var plans: [Plan] { ranks.map(\.plan) }
     /// All that is to be said of the model before it is built, each line once.
     func allWarnings(of source: BuildSource) -> Lineage.Warnings {
@@ -214,10 +216,12 @@ public struct EngineBuilder: Sendable {
   ) async throws -> Result {
     let output = try OutputDirectory.begin(target, as: .engine, notOverlapping: [source.path])
     let warnings: [String]
+    let ranks: [EngineWriter.Rank], notes: [String]
     do {
+      (ranks, notes) = try withArtifacts(prepared.ranks, source)
       for file in prepared.auxiliaryFiles { try output.write(file) }
       try output.write("config.json", text: prepared.configuration.serialized(indent: 4) + "\n")
-      let written = try await EngineWriter(workers: options.workers, progress: progress).write(prepared.ranks, to: output)
+      let written = try await EngineWriter(workers: options.workers, progress: progress).write(ranks, to: output)
       warnings = RefitCheck.nonFiniteWarnings(written.weights, as: source.config.elementType)
       try EngineSeal.write(written.digests, to: output)
       var lineage = Lineage(
@@ -238,8 +242,26 @@ public struct EngineBuilder: Sendable {
       throw error
     }
     return Result(
-      plans: prepared.plans, timingCache: prepared.timingCache, isStripped: prepared.isStripped,
-      byteCount: prepared.byteCount, warnings: warnings)
+      plans: ranks.map(\.plan), timingCache: prepared.timingCache, isStripped: prepared.isStripped,
+      byteCount: prepared.byteCount, warnings: warnings, notes: notes)
+  }
+
+  /// The ranks with what the target makes for them, and what is to be said of that.
+  private func withArtifacts(_ prepared: [EngineWriter.Rank], _ opened: BuildSource) throws -> ([EngineWriter.Rank], [String]) {
+    var (ranks, notes) = (prepared, [String]())
+    for index in ranks.indices {
+      let found: TargetArtifacts
+      do { found = try target.artifacts(for: ranks[index].plan) } catch {
+        throw EngineError(opened.path, .unsupported(reason: "no engine for \(target.name) can be built: \(error)"))
+      }
+      for note in found.notes where !notes.contains(note) { notes.append(note) }
+      guard !found.made.isEmpty else { continue }
+      ranks[index].plan.artifacts = found.made.map(\.planned)
+      ranks[index].artifacts = found.made
+      ranks[index].planText = ranks[index].plan.json.serialized()
+      try check(ranks[index].plan, opened)
+    }
+    return (ranks, notes)
   }
 
   private func limits(_ opened: BuildSource) throws(EngineError) -> (PlanLimits, [SourceWarning]) {

@@ -15,6 +15,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case tensorrtPlan(version: String)
     /// A plan that contradicts itself, its file, `config.json` or the other ranks.
     case invalidPlan(reason: String)
+    /// Bytes of an artifact that are not those of the plan, by its name.
+    case damagedArtifact(String)
     /// Weights that must be present are not.
     case stripped(missing: [String])
     /// What neither this version nor this machine can do, with what to do instead.
@@ -51,6 +53,9 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
         + "machine from the checkpoint with trtllm-build."
     case .invalidPlan(let reason):
       "\(path.inMessage): the engine's plan cannot be trusted: \(reason). Build it again with trtllm-build."
+    case .damagedArtifact(let name):
+      "\(path.inMessage): \(name) holds other bytes than the engine's plan says, so the file is damaged. Copy the engine again, or build it again "
+        + "with trtllm-build."
     case .stripped(let missing):
       "\(path.inMessage): the engine is stripped: \(missing.count) weight(s) are absent (\(NameSummary(missing, limit: 3))"
         + "). Fill it with trtllm-refit first."

@@ -6,7 +6,7 @@ public import Safetensors
 public import SystemPackage
 import Tensors
 
-/// One `rank{r}.engine`: a safetensors file with the plan in its metadata and the packed weights as tensors.
+/// One `rank{r}.engine`: a safetensors file with the plan in its metadata, and the packed weights and what the target made as tensors.
 ///
 /// Everything in it has been checked against everything else once this exists.
 public final class EngineFile: Sendable {
@@ -16,7 +16,7 @@ public final class EngineFile: Sendable {
   public let plan: Plan
   /// The plan as it stands in the file, byte for byte: a refit writes it again unchanged.
   public let planText: String
-  /// Weights lie in it as the plan stores them; its other tensors are padding.
+  /// Weights lie in it as the plan stores them, artifacts behind them; its other tensors are padding.
   public let tensors: SafetensorsFile
   /// One digest over plan and weights, as the file itself says; nil in files of earlier versions. Whether the weights
   /// are those is what ``EngineVerifier`` finds out.
@@ -53,18 +53,21 @@ public final class EngineFile: Sendable {
     guard tensors.header.dataStart % Self.weightAlignment == 0 else {
       throw EngineError(path, .notAnEngine(reason: "its data does not start at a multiple of 64 bytes"))
     }
+    let artifacts = Dictionary(uniqueKeysWithValues: plan.artifacts.map { ($0.name, $0.stored) })
     // What the plan names is a weight, whatever it is called.
     for entry in tensors.header.entries where !Self.isPadding(entry.name) || plan.weights[entry.name] != nil {
-      guard let weight = plan.weights[entry.name] else {
+      guard let stored = plan.weights[entry.name]?.stored ?? artifacts[entry.name] else {
         throw EngineError(path, .invalidPlan(reason: "it does not know the weight \"\(entry.name)\" that the file holds"))
       }
-      guard weight.stored == entry.description else {
-        throw EngineError(
-          path, .invalidPlan(reason: "\"\(entry.name)\" is \(entry.description), it says \(weight.stored)"))
+      guard stored == entry.description else {
+        throw EngineError(path, .invalidPlan(reason: "\"\(entry.name)\" is \(entry.description), it says \(stored)"))
       }
       guard entry.range.lowerBound % Self.weightAlignment == 0 else {
         throw EngineError(path, .notAnEngine(reason: "\"\(entry.name)\" does not start at a multiple of 64 bytes"))
       }
+    }
+    if let missing = plan.artifacts.first(where: { tensors.header[$0.name] == nil }) {
+      throw EngineError(path, .invalidPlan(reason: "the file lacks the artifact \"\(missing.name)\""))
     }
   }
 
@@ -77,16 +80,18 @@ public final class EngineFile: Sendable {
 
   static func isPadding(_ name: String) -> Bool { name.hasSuffix(".padding") }
 
-  /// The tensors of a file that holds `present`, in plan order, each padded to the alignment.
+  /// The tensors of a file that holds the weights `present`, in plan order, then those of artifacts; each padded to the alignment.
   static func layout(plan: Plan, present: (String) -> Bool) -> [(String, TensorDescription)] {
     var tensors: [(String, TensorDescription)] = []
-    for (name, weight) in plan.weights where present(name) {
-      tensors.append((name, weight.stored))
-      let beyond = weight.stored.byteCount % weightAlignment
+    func add(_ name: String, _ stored: TensorDescription) {
+      tensors.append((name, stored))
+      let beyond = stored.byteCount % weightAlignment
       if beyond > 0 {
         tensors.append((name + ".padding", TensorDescription(shape: [weightAlignment - beyond], elementType: .uint8)))
       }
     }
+    for (name, weight) in plan.weights where present(name) { add(name, weight.stored) }
+    for artifact in plan.artifacts { add(artifact.name, artifact.stored) }
     return tensors
   }
 

@@ -25,6 +25,8 @@ struct EngineWriter {
     var source: any WeightSource
     /// Digests that the previous engine's lineage gives.
     var known: OrderedDictionary<String, String> = [:]
+    /// Of the plan, where there is no engine before.
+    var artifacts: [TargetArtifact] = []
   }
 
   var workers: Int
@@ -68,6 +70,7 @@ struct EngineWriter {
     let sharesBlocks = rank.previous.map { file.sharesBlocks(with: $0.tensors.file) } ?? false
     let writer = try SafetensorsWriter(
       file: file, metadata: EngineFile.metadata(planText: rank.planText), tensors: tensors, dataAlignment: EngineFile.dataAlignment)
+    try rank.writeArtifacts(to: writer)
     return FileSink.File(writer: writer, previous: rank.previous, sharesBlocks: sharesBlocks)
   }
 }

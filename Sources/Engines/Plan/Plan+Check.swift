@@ -18,6 +18,7 @@ extension Plan {
       total = sum.partialValue
     }
     try checkOperations()
+    try checkArtifacts()
   }
 
   func require(_ condition: Bool, _ reason: @autoclosure () -> String) throws(PlanFormatError) {

@@ -2,11 +2,12 @@ import Networks
 import OrderedCollections
 
 extension Plan {
-  /// The plan without what changes no result: tactics, names and places of buffers, the order of weights, and digits of
+  /// The plan without what changes no result: tactics, artifacts, names and places of buffers, the order of weights, and digits of
   /// the rotary embedding that float32, as GGUF holds them, does not have.
   var essence: Plan {
     var essence = self
     essence.tactics = []
+    essence.artifacts = []
     var numbers: [ValueID: ValueID] = [:]
     essence.values = []
     for value in operations.flatMap({ $0.uses.reads + $0.uses.writes }) where numbers[value] == nil {

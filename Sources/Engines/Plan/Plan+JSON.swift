@@ -5,10 +5,10 @@ import Schemes
 import Tensors
 
 extension Plan {
-  /// What the engine file's metadata hold, in this order of members; always in the newest format.
+  /// What the engine file's metadata hold, in this order of members: in format 3 with artifacts, which format 2 did not know.
   public var json: JSONValue {
     var members: JSONObject = [
-      "formatVersion": .int(Self.formatVersion),
+      "formatVersion": .int(artifacts.isEmpty ? 2 : Self.formatVersion),
       "target": .string(target),
       "rank": .int(rank),
       "tensorParallel": .int(tensorParallel),
@@ -43,6 +43,7 @@ extension Plan {
             "role": .string($0.role.rawValue), "refittable": .bool($0.isRefittable), "recipe": $0.recipe.json,
           ]
         }))
+    if !artifacts.isEmpty { members["artifacts"] = .array(artifacts.map(\.json)) }
     return .object(members)
   }
 
@@ -88,6 +89,8 @@ extension Plan {
         shape: try entry.shape("shape"), scheme: try entry.scheme("elementType"), layout: layout, role: role,
         isRefittable: refittable, recipe: try Recipe(json: try entry.member("recipe")))
     }
+    var artifacts: [PlannedArtifact] = []
+    if version > 2 { for entry in try json.list("artifacts") { artifacts.append(try PlannedArtifact(json: entry)) } }
     self.init(
       target: try json.text("target"), rank: try json.integer("rank"),
       tensorParallel: try json.size("tensorParallel"), pipelineParallel: try json.size("pipelineParallel"),
@@ -97,7 +100,7 @@ extension Plan {
       elementType: try json.elementType("elementType"), vocabularySize: try json.size("vocabularySize"),
       rotaries: rotaries, caches: caches,
       values: values, slots: BufferSlots(slot: slot, widths: try json.shape("slots")), operations: operations,
-      tactics: tactics, weights: weights)
+      tactics: tactics, weights: weights, artifacts: artifacts)
     try check()
   }
 }

@@ -9,7 +9,7 @@ public import Tensors
 /// it to the byte.
 public struct Plan: Sendable, Equatable {
   /// Grows when an older reader could not run the plan rightly.
-  public static let formatVersion = 2
+  public static let formatVersion = 3
 
   /// The back end that can run it, such as `cpu`.
   public var target: String
@@ -39,6 +39,8 @@ public struct Plan: Sendable, Equatable {
   public var tactics: [KernelTactics]
   /// By engine name, in the order of first use: the order of the tensors in the file.
   public var weights: OrderedDictionary<String, PlannedWeight>
+  /// What the target made when the engine was built, in the order of its tensors behind the weights.
+  public var artifacts: [PlannedArtifact] = []
 
   /// The rank's place in its stage.
   public var tensorRank: Int { rank % tensorParallel }

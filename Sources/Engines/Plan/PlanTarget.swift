@@ -22,11 +22,17 @@ public protocol PlanTarget: Sendable {
   func hasKernels(for tactics: KernelTactics) -> Bool
   /// Measures every kernel variant for a product and names the fastest.
   func measure(_ problem: KernelProblem) -> KernelTactics
+  /// What an engine of this plan is to carry beside its weights, such as compiled kernels. Equal plans get equal bytes from equal tools.
+  ///
+  /// Asked by who builds, once for each rank, when all else is known to be right. That a tool is missing is no error but a note.
+  func artifacts(for plan: Plan) throws -> TargetArtifacts
 }
 
 extension PlanTarget {
   /// It has, where a target does not say otherwise.
   public func hasKernels(for operation: Operation) -> Bool { true }
+  /// None, where a target does not say otherwise.
+  public func artifacts(for plan: Plan) throws -> TargetArtifacts { TargetArtifacts() }
   /// How a linear weight of plain numbers is stored; nil where the target has no kernels for them.
   public func linearLayout(_ elementType: ElementType) -> WeightLayout? { linearLayout(.plain(elementType)) }
 }

@@ -1,8 +1,9 @@
+import Digests
 import Files
 import SystemPackage
 public import Threads
 
-/// Compares an engine with its own lineage: every weight's bytes, every plan.
+/// Compares an engine with its own lineage: every weight's bytes, every plan, and what the target made by the plan's digests.
 public struct EngineVerifier: Sendable {
   /// A way in which the files are not what was written.
   public enum Difference: Sendable, Equatable, CustomStringConvertible {
@@ -10,6 +11,8 @@ public struct EngineVerifier: Sendable {
     case weight(String, file: String)
     /// The lineage lists a weight that the file lacks.
     case missing(String, file: String)
+    /// An artifact's bytes are not those of the plan.
+    case artifact(String, file: String)
     /// The file holds a weight that the lineage does not know.
     case unknown(String, file: String)
     /// All weights are as written, but the plan is not, or the lineage itself was changed.
@@ -19,7 +22,7 @@ public struct EngineVerifier: Sendable {
 
     public var description: String {
       switch self {
-      case .weight(let name, let file): "\(file): \(name) holds other bytes than were written"
+      case .weight(let name, let file), .artifact(let name, let file): "\(file): \(name) holds other bytes than were written"
       case .missing(let name, let file): "\(file): \(name) is missing"
       case .unknown(let name, let file): "\(file): \(name) was not there when the engine was written"
       case .plan(let file): "\(file): the plan, or lineage.json, is not what was written"
@@ -72,6 +75,9 @@ public struct EngineVerifier: Sendable {
       }
       if RankDigest.rootDigest(planText: file.planText, weights: digest.weights) != digest.root {
         result.differences.append(.plan(file: name))
+      }
+      for artifact in file.plan.artifacts where try SHA256.hash(file.storedBytes(of: artifact)).hexadecimal != artifact.digest {
+        result.differences.append(.artifact(artifact.name, file: name))
       }
     }
     result.weightCount = jobs.count

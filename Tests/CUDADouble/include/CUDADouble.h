@@ -12,6 +12,12 @@ void cuda_double_start(int64_t memory);
 /* The call with this number, counted on from the last one (1: the next), fails with a code; `is_lost`: and all after it. 0: none. */
 void cuda_double_fail(int64_t call, int32_t code, int32_t is_lost);
 int64_t cuda_double_calls(void);
+/* The compiler's version from now on, which its code depends on, 0: there is none; and the kind of card that it knows nothing of, or empty. */
+void cuda_double_compiler(int32_t version, const char *unknown);
+/* Programs that were compiled since. Code is text: "double HEAD by VERSION for ARCHITECTURE". */
+int64_t cuda_double_compilations(void);
+/* Modules of code that contains a text are refused, as an older driver may; empty: none. */
+void cuda_double_refuse(const char *text);
 /* Launches, recorded ones once, of the kernels whose names begin so. */
 int64_t cuda_double_launches(const char *prefix);
 /* What was used wrongly first, or null. */

@@ -15,12 +15,15 @@ struct EngineForge {
   var plans: [JSONValue]
   /// For each rank, stored bytes by name; a weight that is not here holds small numbers.
   var weights: [[String: [UInt8]]]
+  /// For each rank, what the target made.
+  var artifacts: [[(name: String, bytes: [UInt8])]]
 
   /// With the plans and weights of an engine.
   init(_ engine: FilePath) throws {
     let opened = try EngineDirectory(engine)
     config = try ReadableFile.contents(of: engine.appending("config.json"))
     plans = try opened.ranks.map { try JSONValue(parsing: $0.planText) }
+    artifacts = try opened.ranks.map { file in try file.plan.artifacts.map { ($0.name, try file.bytes(of: $0)) } }
     weights = try opened.ranks.map { file in
       try Dictionary(uniqueKeysWithValues: file.plan.weights.keys.map { ($0, try file.tensors.bytes(of: $0)) })
     }
@@ -31,15 +34,19 @@ struct EngineForge {
     var files: [[(name: String, description: TensorDescription, bytes: [UInt8])]] = []
     for (rank, plan) in plans.enumerated() {
       var tensors: [(name: String, description: TensorDescription, bytes: [UInt8])] = []
-      for (name, weight) in plan["weights"]?.object ?? [:] {
-        guard let stored = Self.stored(weight), stored.byteCount < 1 << 22 else { return false }
-        let known = weights[rank][name].flatMap { $0.count == stored.byteCount ? $0 : nil }
-        tensors.append((name, stored, known ?? [UInt8](repeating: 0x3C, count: stored.byteCount)))
+      func add(_ name: String, _ stored: TensorDescription, _ bytes: [UInt8]) {
+        tensors.append((name, stored, bytes))
         let beyond = stored.byteCount % 64
         if beyond > 0 {
           tensors.append((name + ".padding", TensorDescription(shape: [64 - beyond], elementType: .uint8), [UInt8](repeating: 0, count: 64 - beyond)))
         }
       }
+      for (name, weight) in plan["weights"]?.object ?? [:] {
+        guard let stored = Self.stored(weight), stored.byteCount < 1 << 22 else { return false }
+        let known = weights[rank][name].flatMap { $0.count == stored.byteCount ? $0 : nil }
+        add(name, stored, known ?? [UInt8](repeating: 0x3C, count: stored.byteCount))
+      }
+      for (name, bytes) in artifacts[rank] { add(name, TensorDescription(shape: [bytes.count], elementType: .uint8), bytes) }
       guard Set(tensors.map(\.name)).count == tensors.count else { return false }
       files.append(tensors)
     }

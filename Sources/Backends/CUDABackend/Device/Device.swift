@@ -21,15 +21,10 @@ import CUDADriver
     try check(code, "starting the NVIDIA driver")
     try check(unsafe dk_cuda_device_count(&count), "counting cards")
     guard index < count else { throw CUDAError("the NVIDIA driver finds no card") }
-    func attribute(_ number: Int) throws(CUDAError) -> Int {
-      var value: Int32 = 0
-      try check(unsafe dk_cuda_device_attribute(index, Int32(number), &value), "asking what the card can do")
-      return Int(value)
-    }
-    major = try attribute(Int(DK_CUDA_MAJOR))
-    minor = try attribute(Int(DK_CUDA_MINOR))
-    multiprocessors = try attribute(Int(DK_CUDA_MULTIPROCESSORS))
-    sharedMemory = try attribute(Int(DK_CUDA_SHARED_MEMORY))
+    major = try Self.attribute(index, Int(DK_CUDA_MAJOR))
+    minor = try Self.attribute(index, Int(DK_CUDA_MINOR))
+    multiprocessors = try Self.attribute(index, Int(DK_CUDA_MULTIPROCESSORS))
+    sharedMemory = try Self.attribute(index, Int(DK_CUDA_SHARED_MEMORY))
     var text = [CChar](repeating: 0, count: 256)
     try check(unsafe dk_cuda_device_name(index, &text, 255), "asking for the card's name")
     name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -43,11 +38,27 @@ import CUDADriver
   }
   deinit { _ = dk_cuda_release_context(index) }
 
+  private static func attribute(_ index: Int32, _ number: Int) throws(CUDAError) -> Int {
+    var value: Int32 = 0
+    try check(unsafe dk_cuda_device_attribute(index, Int32(number), &value), "asking what the card can do")
+    return Int(value)
+  }
+
+  /// Of the first card here, which is not opened for it; nil where there is none that the kernels can use.
+  static var architectureHere: String? {
+    var count: Int32 = 0
+    guard unsafe dk_cuda_load() == nil, dk_cuda_init() == 0, unsafe dk_cuda_device_count(&count) == 0, count > 0,
+      let major = try? attribute(0, Int(DK_CUDA_MAJOR)), major >= 8, let minor = try? attribute(0, Int(DK_CUDA_MINOR))
+    else { return nil }
+    return architecture(major, minor)
+  }
+
   /// Makes the card the calling thread's: each call of the driver needs that.
   func use() throws(CUDAError) { try check(unsafe dk_cuda_use_context(context), "using \(name)") }
 
   /// What the kernels' compiler makes code for.
-  var architecture: String { "sm_\(major)\(minor)" + (major == 9 ? "a" : "") }
+  var architecture: String { Self.architecture(major, minor) }
+  private static func architecture(_ major: Int, _ minor: Int) -> String { "sm_\(major)\(minor)" + (major == 9 ? "a" : "") }
   /// Kernels may start before those before them have ended.
   var overlapsKernels: Bool { major >= 9 }
   /// Shared memory is filled by copies of whole runs.

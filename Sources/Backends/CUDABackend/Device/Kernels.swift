@@ -8,7 +8,7 @@ import CUDAKernels
 }
 
 /// A program's kernels on a card.
-@safe private final class Module: @unchecked Sendable {  // immutable
+@safe final class Module: @unchecked Sendable {  // immutable
   private let device: Device
   private let module: dk_cuda_module
 
@@ -44,12 +44,17 @@ import CUDAKernels
   /// Products, by name.
   private let products: [String: Kernel]
 
-  /// - Parameters:
-  ///   - code: Of every program for the card.
-  ///   - headSize: That it was compiled for.
-  init(_ device: Device, code: [(program: KernelProgram, code: [UInt8])], headSize: Int) throws(CUDAError) {
+  /// - Parameter code: Of every program for the card.
+  convenience init(_ device: Device, code: [(program: KernelProgram, code: [UInt8])], headSize: Int) throws(CUDAError) {
     var modules: [KernelProgram: Module] = [:]
     for (program, code) in code { modules[program] = try Module(device, code: code) }
+    try self.init(device, modules: modules, headSize: headSize)
+  }
+
+  /// - Parameters:
+  ///   - modules: Of every program for the card.
+  ///   - headSize: That they were compiled for.
+  init(_ device: Device, modules: [KernelProgram: Module], headSize: Int) throws(CUDAError) {
     self.modules = modules
     func find(_ name: String, in program: KernelProgram, sharedMemory: Int = 0) throws(CUDAError) -> Kernel {
       guard let module = modules[program] else { throw CUDAError("the kernels lack \(name)") }

@@ -26,12 +26,30 @@ package struct RuntimeCompiler {
   ///   - headSize: Elements of an attention head.
   /// - Throws: With the compiler's messages.
   package func code(_ program: KernelProgram, architecture: String, headSize: Int) throws(CUDAError) -> [UInt8] {
-    let options = program.options(architecture: architecture, headSize: headSize)
+    try output(of: program.source, program.options(architecture: architecture, headSize: headSize), for: architecture)
+  }
+
+  /// Such as `NVRTC 13.5.37`. The library itself names no more than `13.5`, so it is asked for a program of nothing, whose text
+  /// begins with the version.
+  package var version: String {
+    get throws(CUDAError) {
+      let text = String(decoding: try output(of: "", ["--gpu-architecture=compute_80"], for: "compute_80", asText: true), as: UTF8.self)
+      guard let found = text.firstMatch(of: /Cuda compilation tools, .*V([0-9.]+)/) else {
+        throw CUDAError("the compiler of CUDA kernels does not name its version")
+      }
+      return "NVRTC \(found.1)"
+    }
+  }
+
+  private func output(of source: String, _ options: [String], for architecture: String, asText: Bool = false) throws(CUDAError) -> [UInt8] {
     var copies = unsafe options.map { unsafe UnsafePointer(strdup($0)) }
     defer { unsafe copies.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
     var output: UnsafeMutablePointer<CChar>?
     var count = 0
-    let code = unsafe dk_nvrtc_compile(program.source, &copies, Int32(options.count), &output, &count)
+    let code =
+      asText
+      ? unsafe dk_nvrtc_translate(source, &copies, Int32(options.count), &output, &count)
+      : unsafe dk_nvrtc_compile(source, &copies, Int32(options.count), &output, &count)
     defer { unsafe free(output) }
     let bytes = unsafe output.map { unsafe Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? []
     guard code == 0 else {

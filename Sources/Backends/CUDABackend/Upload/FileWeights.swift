@@ -16,7 +16,8 @@ final class FileWeights: Sendable {
   /// - Throws: ``CUDAError`` where the card has not so much memory.
   init(_ engine: EngineFile, _ device: Device) throws(CUDAError) {
     let header = engine.tensors.header
-    byteCount = header.entries.reduce(0) { max($0, $1.range.upperBound) }
+    // What the target made when the engine was built may lie behind them.
+    byteCount = header.entries.reduce(0) { engine.plan.weights[$1.name] == nil ? $0 : max($0, $1.range.upperBound) }
     memory = try DeviceMemory(device, byteCount: byteCount, for: "weights")
     offsets = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0.range.lowerBound) })
     (file, dataStart) = (engine.tensors.file, header.dataStart)

@@ -111,6 +111,8 @@ int32_t dk_cuda_destroy_graph(dk_cuda_graph graph);
 const char *dk_nvrtc_load(const char *path);
 /* Machine code for a card. `output` is that, or after an error the compiler's messages, zero-terminated; free() it. */
 int32_t dk_nvrtc_compile(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count);
+/* The same for a virtual card, as text. */
+int32_t dk_nvrtc_translate(const char *source, const char *const *options, int32_t option_count, char **output, size_t *count);
 const char *dk_nvrtc_error_text(int32_t code);
 
 #ifdef __cplusplus
