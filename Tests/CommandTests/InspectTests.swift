@@ -68,7 +68,7 @@ import Testing
     try file.close()
     directory.write("e/rank0.engine", try #require(contents(directory("new"))))
     let shown = try inspect(path)
-    for words in ["carries  1 compiled programs for sm_90a, 2.0 KB, by NVRTC 13.5.37", "cuda.sm_90a.rows", "0a0a0a0a0a0a0a0a", "b1b1b1b1b1b1b1b1", "-DDK_HEAD=64"] {
+    for words in ["carries  1 compiled programs for sm_90a, 2.0 kB, by NVRTC 13.5.37", "cuda.sm_90a.rows", "0a0a0a0a0a0a0a0a", "b1b1b1b1b1b1b1b1", "-DDK_HEAD=64"] {
       #expect(shown.contains(words), "\(words) in\n\(shown)")
     }
     #expect(try !inspect(path, "--layer", "0").contains("cuda.sm_90a.rows"))

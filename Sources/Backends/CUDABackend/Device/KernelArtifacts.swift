@@ -38,14 +38,14 @@ struct KernelArtifacts: Sendable {
     let compiler: RuntimeCompiler
     do { compiler = try RuntimeCompiler() } catch {
       return TargetArtifacts(notes: [
-        "the engine carries no compiled kernels: \(error). Where it is opened they are compiled once. To have them in it, "
-          + "pip install nvidia-cuda-nvrtc and name its lib directory in LD_LIBRARY_PATH; --cuda_arch none builds without"
+        "the engine carries no compiled kernels: \(error), so they are compiled where it is opened first; pip install nvidia-cuda-nvrtc brings it "
+          + "(its lib directory in LD_LIBRARY_PATH), --cuda_arch none asks for none"
       ])
     }
     do { return TargetArtifacts(try make(compiler, architectures ?? [Device.architectureHere ?? Self.usual], headSize)) } catch {
       guard architectures == nil else { throw error }
       let reason = "\(error)".prefix { $0 != "\n" }
-      return TargetArtifacts(notes: ["the engine carries no compiled kernels: \(reason). Where it is opened they are compiled once"])
+      return TargetArtifacts(notes: ["the engine carries no compiled kernels: \(reason), so they are compiled where it is opened first"])
     }
   }
 
