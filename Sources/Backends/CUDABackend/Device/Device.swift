@@ -11,6 +11,8 @@ import CUDADriver
   /// Bytes of shared memory that a block may be allowed.
   let sharedMemory: Int
   private let context: dk_cuda_context
+  /// nil where the driver has none. Set once; goes before the context.
+  private(set) var pool: MemoryPool?
 
   /// - Throws: In one sentence what is missing: the driver, a card, or a newer one.
   init(_ index: Int32 = 0) throws(CUDAError) {
@@ -30,6 +32,7 @@ import CUDADriver
     minor = try attribute(Int(DK_CUDA_MINOR))
     multiprocessors = try attribute(Int(DK_CUDA_MULTIPROCESSORS))
     sharedMemory = try attribute(Int(DK_CUDA_SHARED_MEMORY))
+    let hasPools = try attribute(Int(DK_CUDA_HAS_POOLS)) != 0
     var text = [CChar](repeating: 0, count: 256)
     try check(unsafe dk_cuda_device_name(index, &text, 255), "asking for the card's name")
     name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -40,8 +43,13 @@ import CUDADriver
     unsafe self.context = unsafe context
     self.index = index
     try use()
+    if hasPools { pool = try MemoryPool(device: index) }
   }
-  deinit { _ = dk_cuda_release_context(index) }
+  deinit {
+    try? use()
+    pool = nil
+    _ = dk_cuda_release_context(index)
+  }
 
   /// Makes the card the calling thread's: each call of the driver needs that.
   func use() throws(CUDAError) { try check(unsafe dk_cuda_use_context(context), "using \(name)") }
@@ -55,11 +63,12 @@ import CUDADriver
   /// Groups of four warps multiply what lies in shared memory: `wgmma`, which no other generation has.
   var hasWarpGroupProducts: Bool { major == 9 }
 
+  /// What the pool keeps and nobody uses counts.
   var freeByteCount: Int {
     get throws(CUDAError) {
       var (free, total) = (0, 0)
       try check(unsafe dk_cuda_free_memory(&free, &total), "asking for free memory")
-      return free
+      return free + (try pool?.idleByteCount ?? 0)
     }
   }
 }
