@@ -38,7 +38,7 @@ import Testing
     #expect(shape.blocks % 2 == 0 && shape.blocks >= 2 && shape.blocks <= multiprocessors)
     // A stage: 64 inputs of each row of a tile and each output, twice where it has two parts; barriers before them.
     let stage = parts * 64 * 2 * (tile + 16 * shape.own * halves) + (isGated ? 1024 : 0)
-    #expect((2...16).contains(shape.stages) && shape.early >= 0 && 1024 + shape.stages * stage <= shape.sharedMemory)
+    #expect((2...16).contains(shape.stages) && (1...shape.stages).contains(shape.early) && (1...shape.stages).contains(shape.window) && 1024 + shape.stages * stage <= shape.sharedMemory)
     #expect(shape.sharedMemory <= WideProductShape.mostSharedMemory)
   }
 
@@ -50,7 +50,7 @@ import Testing
 
   @Test func `those that were measured are chosen as then`() throws {
     let qkv = try #require(shape(6144, 4096, rows: 16))
-    #expect(qkv.kernel == "dk_linear_wide_1_16_2" && qkv.own == 3 && qkv.blocks == 128 && qkv.stages == 14 && qkv.early == 16)
+    #expect(qkv.kernel == "dk_linear_wide_1_16_2" && qkv.own == 3 && qkv.blocks == 128 && qkv.stages == 14 && qkv.early == 3 && qkv.window == 6)
     #expect(shape(28672, 4096, rows: 64, isGated: true)?.kernel == "dk_linear_wide_gated_4_64_1")
     #expect(shape(28672, 4096, rows: 2048, isGated: true)?.kernel == "dk_linear_wide_gated_2_256_1")
     #expect(shape(6144, 4096, rows: 65)?.kernel == "dk_linear_wide_2_64_2")

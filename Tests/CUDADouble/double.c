@@ -14,7 +14,9 @@ struct block {
   uint8_t *base, *known; /* known: a byte for each byte of device memory that was written */
   size_t count;
   int is_host;
+  struct pool *pool; /* that it is of, or null */
 };
+struct pool { int64_t reserved, used; };
 enum what { COPY_IN, COPY_OUT, LAUNCH, FOLLOW };
 struct work {
   struct work *next;
@@ -37,7 +39,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct block *blocks;
 static struct function *functions;
 static struct stream *streams[512];
-static int64_t memory, used, calls, fail_at, live;
+static int64_t memory, used, calls, fail_at, live, waits; /* used: what pools keep, too */
 static int32_t fail_code, fails_on, lost;
 static char problem[512];
 /* Of the compiler. */
@@ -84,9 +86,10 @@ void *double_read(const char *who, uint64_t address, uint64_t count) {
 }
 static int32_t make_block(size_t count, int is_host, void **base) {
   if (!is_host && (int64_t)count > memory - used) return OUT_OF_MEMORY;
+  if (!is_host) used += count;
   struct block *b = calloc(1, sizeof *b);
   b->base = aligned_alloc(256, (count + 255) / 256 * 256);
-  if (!is_host) memset(b->base, 0xff, count), b->known = calloc(count, 1), used += count;
+  if (!is_host) memset(b->base, 0xff, count), b->known = calloc(count, 1);
   b->count = count, b->is_host = is_host, b->next = blocks, blocks = b;
   live++;
   *base = b->base;
@@ -183,7 +186,7 @@ static int32_t device_name(char *name, int32_t count, int32_t device) {
 }
 static int32_t attribute(int32_t *value, int32_t number, int32_t device) {
   (void)device;
-  *value = number == 75 ? 9 : number == 76 ? 0 : number == 16 ? 4 : number == 97 ? 232448 : 0;
+  *value = number == 75 ? 9 : number == 76 ? 0 : number == 16 ? 4 : number == 97 ? 232448 : number == 115 ? 1 : 0;
   return init(0);
 }
 static int32_t retain(void **context, int32_t device) { return (void)device, *context = &memory, init(0); }
@@ -193,20 +196,50 @@ static int32_t set_current(void *context) { return has_context = context != NULL
 CALL(mem_info, (size_t *free, size_t *total), IF_WELL { *free = memory - used; *total = memory; })
 CALL(mem_alloc, (uint64_t *pointer, size_t count), IF_WELL { void *base = NULL; code = make_block(count, 0, &base); *pointer = (uint64_t)base; })
 CALL(alloc_host, (void **pointer, size_t count), IF_WELL code = make_block(count, 1, pointer);)
-static void free_block(uint64_t address, int is_host) {
-  drain_all();
+/* `waits`: for all that is still to be done. Else that finds the memory gone. */
+static void free_block(uint64_t address, int is_host, int is_pooled, int waits_for_all) {
+  if (waits_for_all) drain_all(), waits++;
   for (struct block **b = &blocks; *b; b = &(*b)->next)
-    if ((uint64_t)(*b)->base == address && (*b)->is_host == is_host) {
+    if ((uint64_t)(*b)->base == address && (*b)->is_host == is_host && !(*b)->pool == !is_pooled) {
       struct block *gone = *b;
       *b = gone->next, live--;
-      if (!is_host) used -= gone->count;
+      if (is_pooled) gone->pool->used -= gone->count;
+      else if (!is_host) used -= gone->count;
       free(gone->base), free(gone->known), free(gone);
       return;
     }
   double_note("memory is given back that was not given");
 }
-CALL(mem_free, (uint64_t pointer), free_block(pointer, 0);)
-CALL(free_host, (void *pointer), free_block((uint64_t)pointer, 1);)
+CALL(mem_free, (uint64_t pointer), free_block(pointer, 0, 0, 1);)
+CALL(free_host, (void *pointer), free_block((uint64_t)pointer, 1, 0, 1);)
+
+struct pool_properties { int32_t allocation, handles, location_kind, location; void *security; size_t largest; uint16_t usage; uint8_t reserved[54]; };
+CALL(pool_create, (struct pool **pool, const struct pool_properties *p), IF_WELL {
+  if (p->allocation != 1 || p->handles || p->location_kind != 1 || p->location || p->largest || p->usage) double_note("a pool of other memory");
+  *pool = calloc(1, sizeof **pool), live++;
+})
+CALL(pool_destroy, (struct pool *pool), {
+  if (pool->used) double_note("a pool goes while some of its memory is used");
+  used -= pool->reserved, free(pool), live--;
+})
+CALL(pool_set, (struct pool *pool, int32_t attribute, void *value), IF_WELL {
+  (void)pool;
+  if (attribute != 4 || *(uint64_t *)value != UINT64_MAX) double_note("a pool that does not keep its memory");
+})
+CALL(pool_get, (struct pool *pool, int32_t attribute, void *value), IF_WELL *(uint64_t *)value = attribute == 5 ? pool->reserved : pool->used;)
+CALL(pool_trim, (struct pool *pool, size_t least), IF_WELL if (pool->reserved > pool->used) {
+  if (least) double_note("a pool is emptied in part");
+  drain_all(), waits++;
+  used -= pool->reserved - pool->used, pool->reserved = pool->used;
+})
+CALL(pool_alloc, (uint64_t *pointer, size_t count, struct pool *pool, struct stream *s), IF_WELL if (check_stream(s)) {
+  void *base = NULL;
+  const int64_t idle = pool->reserved - pool->used, kept = idle < (int64_t)count ? idle : (int64_t)count;
+  used -= kept, code = make_block(count, 0, &base);
+  if (code) used += kept;
+  else blocks->pool = pool, pool->used += count, pool->reserved += count - kept, *pointer = (uint64_t)base;
+})
+CALL(pool_free, (uint64_t pointer, struct stream *s), if (check_stream(s)) free_block(pointer, 0, 1, 0);)
 
 CALL(copy_in, (uint64_t to, const void *from, size_t count, struct stream *s), IF_WELL if (check_stream(s)) {
   struct work w = {.what = COPY_IN, .device = to, .host = (void *)from, .count = count};
@@ -331,7 +364,8 @@ void *cuda_double_find(const char *name) {
       {"cuInit", init}, {"cuDriverGetVersion", driver_version}, {"cuGetErrorName", error_name}, {"cuGetErrorString", error_string},
       {"cuDeviceGetCount", device_count}, {"cuDeviceGet", device_get}, {"cuDeviceGetName", device_name}, {"cuDeviceGetAttribute", attribute},
       {"cuDevicePrimaryCtxRetain", retain}, {"cuDevicePrimaryCtxRelease_v2", release}, {"cuCtxSetCurrent", set_current},
-      {"cuMemGetInfo_v2", mem_info}, {"cuMemAlloc_v2", mem_alloc}, {"cuMemFree_v2", mem_free}, {"cuMemAllocHost_v2", alloc_host},
+      {"cuMemGetInfo_v2", mem_info}, {"cuMemAlloc_v2", mem_alloc}, {"cuMemFree_v2", mem_free}, {"cuMemPoolCreate", pool_create}, {"cuMemPoolDestroy", pool_destroy},
+      {"cuMemPoolSetAttribute", pool_set}, {"cuMemPoolGetAttribute", pool_get}, {"cuMemPoolTrimTo", pool_trim}, {"cuMemAllocFromPoolAsync", pool_alloc}, {"cuMemFreeAsync", pool_free}, {"cuMemAllocHost_v2", alloc_host},
       {"cuMemFreeHost", free_host}, {"cuMemcpyHtoDAsync_v2", copy_in}, {"cuMemcpyDtoHAsync_v2", copy_out}, {"cuStreamCreateWithPriority", stream_create},
       {"cuStreamDestroy_v2", stream_destroy}, {"cuStreamSynchronize", stream_wait}, {"cuStreamBeginCapture_v2", begin_capture},
       {"cuStreamEndCapture", end_capture}, {"cuStreamWaitEvent", follow}, {"cuEventCreate", event_create}, {"cuEventDestroy_v2", event_destroy}, {"cuEventRecord", event_record},
@@ -350,7 +384,7 @@ void *cuda_double_find(const char *name) {
 
 void cuda_double_start(int64_t byte_count) {
   pthread_mutex_lock(&mutex);
-  memory = byte_count, used = calls = fail_at = live = 0, lost = 0, *problem = 0, version = 1, compilations = 0, *refused = *unknown = 0;
+  memory = byte_count, used = calls = fail_at = live = waits = 0, lost = 0, *problem = 0, version = 1, compilations = 0, *refused = *unknown = 0;
   blocks = NULL, functions = NULL;
   memset(streams, 0, sizeof streams);
   pthread_mutex_unlock(&mutex);
@@ -382,3 +416,5 @@ int64_t cuda_double_launches(const char *prefix) {
 }
 const char *cuda_double_problem(void) { return *problem ? problem : NULL; }
 int64_t cuda_double_live(void) { return live; }
+int64_t cuda_double_waits(void) { return waits; }
+int64_t cuda_double_used(void) { return used; }

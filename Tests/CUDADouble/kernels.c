@@ -185,7 +185,8 @@ static int check_wide(const struct launch *l, const dk_linear_wide_arguments *a,
   const int halves = is_gated ? 2 : 1;
   const int is_right = sscanf(numbers, "%d_%d_%d", &groups, &rows, &parts) == 3 && a->linear.inputs % (64 * parts) == 0 &&
                        l->threads == (uint32_t)(groups + 1) * 128 && l->grid[0] % 2 == 0 && a->own >= 1 && a->own * halves <= 4 * groups &&
-                       a->linear.stages >= 2 && a->linear.stages <= 16 && a->linear.early >= 0;
+                       a->linear.stages >= 2 && a->linear.stages <= 16 && a->linear.early >= 1 &&
+                       a->window >= 1 && a->window <= a->linear.stages && a->linear.early <= a->linear.stages;
   const uint64_t stage = (uint64_t)(16 * a->own * halves + rows) * 128 * parts + (is_gated ? 1024 : 0);
   if (is_right && 1024 + a->linear.stages * stage <= l->shared) return 1;
   double_note("%s: %d inputs, %u blocks of %u threads, %d panels, %d stages in %u bytes", l->name, a->linear.inputs, l->grid[0], l->threads, a->own,
@@ -366,6 +367,23 @@ static void attend(const struct launch *l) {
   attend_tiles(l, a);
 }
 /* The kernel keeps the queries to itself. */
+/* Splits whose partial results are in memory. */
+static void merge_row(const struct launch *l, const dk_attend_arguments *a, uint64_t row, int first, int splits, int rows, uint64_t output, uint64_t packed) {
+  const uint64_t d_padded = padded(l->head), width = (uint64_t)a->heads * l->head;
+  float y[width];
+  for (int head = 0; head < a->heads; head++) {
+    struct merged merged = {.top = -INFINITY};
+    for (int split = 0; split < splits; split++) {
+      const uint64_t index = (uint64_t)(first + split) * a->heads + head;
+      ROWS(const float, peak, a->peaks + index * 4, 1, read);
+      ROWS(const float, part, a->sums + index * 4, 1, read);
+      ROWS(const float, result, a->results + index * d_padded * 4, d_padded, read);
+      take(&merged, *peak, *part, result, l->head);
+    }
+    for (int d = 0; d < l->head; d++) y[head * l->head + d] = merged.result[d] / merged.sum;
+  }
+  store(l, output, packed, row, rows, width, y);
+}
 static void attend_row(const struct launch *l) {
   ARGUMENT(dk_attend_row);
   const int is_whole = !strcmp(l->name, "dk_attend_row");
@@ -376,28 +394,25 @@ static void attend_row(const struct launch *l) {
     turn_rows(l, a.turn, tiles[t].first_row, tiles[t].first_row + 1);
   }
   attend_tiles(l, a.attend);
+  if (!a.counts) return;
+  if (is_whole || (!a.output && !a.packed)) double_note("%s: merges what is whole, or to nowhere", l->name);
+  const int chunks = l->grid[1];
+  for (uint32_t t = 0; t < l->grid[0]; t++) {
+    ROWS(uint32_t, counts, a.counts + (uint64_t)tiles[t].first_row * chunks * 4, chunks, read);
+    for (int i = 0; i < chunks; i++)
+      if (counts[i]) double_note("%s: begins to count at %u", l->name, counts[i]);
+    merge_row(l, &a.attend, tiles[t].first_row, tiles[t].partial, tiles[t].splits, a.attend.rows, a.output, a.packed);
+  }
 }
 
 static void merge(const struct launch *l) {
   ARGUMENT(dk_merge);
-  const uint64_t d_padded = padded(l->head), width = (uint64_t)a.heads * l->head;
   for (uint32_t x = 0; x < l->grid[0]; x++) {
     const uint64_t row = a.first_row + x;
     ROWS(const int32_t, partial, a.partials + row * 4, 1, read);
     ROWS(const int32_t, position, a.positions + row * 4, 1, read);
-    float y[width];
-    for (int head = 0; head < a.heads; head++) {
-      struct merged merged = {.top = -INFINITY};
-      for (int split = 0; split <= *position / DK_CUDA_SPLIT_TOKENS; split++) {
-        const uint64_t index = (uint64_t)(*partial + split) * a.heads + head;
-        ROWS(const float, peak, a.peaks + index * 4, 1, read);
-        ROWS(const float, part, a.sums + index * 4, 1, read);
-        ROWS(const float, result, a.results + index * d_padded * 4, d_padded, read);
-        take(&merged, *peak, *part, result, l->head);
-      }
-      for (int d = 0; d < l->head; d++) y[head * l->head + d] = merged.result[d] / merged.sum;
-    }
-    store(l, a.output, a.packed, row, a.rows, width, y);
+    const dk_attend_arguments parts = {.peaks = a.peaks, .sums = a.sums, .results = a.results, .heads = a.heads};
+    merge_row(l, &parts, row, *partial, *position / DK_CUDA_SPLIT_TOKENS + 1, a.rows, a.output, a.packed);
   }
 }
 

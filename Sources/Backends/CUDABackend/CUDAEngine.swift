@@ -74,6 +74,8 @@ import Threads
     } catch let error as CUDAError where error.isOutOfMemory {
       throw EngineError(engine.path, .unsupported(reason: "does not fit the memory of \(device.name): \(error). Lower --max_num_tokens."))
     }
+    let zeros = [UInt8](repeating: 0, count: buffers.counts.byteCount)
+    try unsafe zeros.withUnsafeBytes { try unsafe stream.copy($0, to: buffers.counts.address, "zeros") }
     limits = ExecutorLimits(
       vocabularySize: plan.vocabularySize, maximumSequenceLength: sizes.steps.sequenceLength, maximumBatchRows: sizes.steps.rows,
       maximumSequences: sizes.steps.sequences, maximumLogitRows: sizes.steps.logitRows, cacheBlockTokens: Int(DK_CUDA_BLOCK_TOKENS), cacheBlockCount: cacheBlocks)

@@ -13,6 +13,15 @@ typedef struct {
     char bytes[64];
   } value;
 } launch_attribute;
+/* CUmemPoolProps. */
+typedef struct {
+  int32_t allocation, handles, location_kind, location;
+  void *security;
+  size_t largest;
+  uint16_t usage;
+  uint8_t reserved[54];
+} pool_properties;
+enum { PINNED_ALLOCATION = 1, LOCATION_DEVICE = 1, POOL_RELEASE_THRESHOLD = 4, POOL_RESERVED = 5, POOL_USED = 7 };
 enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6, MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, PREFERRED_SHARED_MEMORY_CARVEOUT = 9, STREAM_NON_BLOCKING = 1, CAPTURE_THREAD_LOCAL = 1, EVENT_BLOCKING_SYNC = 1,
        EVENT_DISABLE_TIMING = 2, MOST_URGENT = -5 };
 typedef struct {
@@ -37,6 +46,13 @@ typedef struct {
   each(cuMemGetInfo_v2, (size_t *, size_t *))                                                                          \
   each(cuMemAlloc_v2, (dk_cuda_pointer *, size_t))                                                                     \
   each(cuMemFree_v2, (dk_cuda_pointer))                                                                                \
+  each(cuMemPoolCreate, (dk_cuda_pool *, const pool_properties *))                                                     \
+  each(cuMemPoolDestroy, (dk_cuda_pool))                                                                               \
+  each(cuMemPoolSetAttribute, (dk_cuda_pool, int32_t, void *))                                                         \
+  each(cuMemPoolGetAttribute, (dk_cuda_pool, int32_t, void *))                                                         \
+  each(cuMemPoolTrimTo, (dk_cuda_pool, size_t))                                                                        \
+  each(cuMemAllocFromPoolAsync, (dk_cuda_pointer *, size_t, dk_cuda_pool, dk_cuda_stream))                             \
+  each(cuMemFreeAsync, (dk_cuda_pointer, dk_cuda_stream))                                                              \
   each(cuMemAllocHost_v2, (void **, size_t))                                                                           \
   each(cuMemFreeHost, (void *))                                                                                        \
   each(cuMemcpyHtoDAsync_v2, (dk_cuda_pointer, const void *, size_t, dk_cuda_stream))                                  \
@@ -135,6 +151,29 @@ int32_t dk_cuda_use_context(dk_cuda_context context) { return cuCtxSetCurrent(co
 int32_t dk_cuda_free_memory(size_t *free, size_t *total) { return cuMemGetInfo_v2(free, total); }
 int32_t dk_cuda_allocate(size_t count, dk_cuda_pointer *pointer) { return cuMemAlloc_v2(pointer, count); }
 int32_t dk_cuda_free(dk_cuda_pointer pointer) { return cuMemFree_v2(pointer); }
+
+int32_t dk_cuda_make_pool(int32_t device, dk_cuda_pool *pool) {
+  pool_properties properties = {.allocation = PINNED_ALLOCATION, .location_kind = LOCATION_DEVICE, .location = device};
+  uint64_t all = UINT64_MAX;
+  int32_t code = cuMemPoolCreate(pool, &properties);
+  if (code) return code;
+  code = cuMemPoolSetAttribute(*pool, POOL_RELEASE_THRESHOLD, &all);
+  if (code) cuMemPoolDestroy(*pool);
+  return code;
+}
+int32_t dk_cuda_destroy_pool(dk_cuda_pool pool) { return cuMemPoolDestroy(pool); }
+int32_t dk_cuda_pool_idle(dk_cuda_pool pool, size_t *count) {
+  uint64_t reserved = 0, used = 0;
+  int32_t code = cuMemPoolGetAttribute(pool, POOL_RESERVED, &reserved);
+  if (code == 0) code = cuMemPoolGetAttribute(pool, POOL_USED, &used);
+  *count = reserved > used ? reserved - used : 0;
+  return code;
+}
+int32_t dk_cuda_empty_pool(dk_cuda_pool pool) { return cuMemPoolTrimTo(pool, 0); }
+int32_t dk_cuda_allocate_from(dk_cuda_pool pool, size_t count, dk_cuda_stream stream, dk_cuda_pointer *pointer) {
+  return cuMemAllocFromPoolAsync(pointer, count, pool, stream);
+}
+int32_t dk_cuda_give_back(dk_cuda_pointer pointer, dk_cuda_stream stream) { return cuMemFreeAsync(pointer, stream); }
 int32_t dk_cuda_allocate_host(size_t count, void **pointer) { return cuMemAllocHost_v2(pointer, count); }
 int32_t dk_cuda_free_host(void *pointer) { return cuMemFreeHost(pointer); }
 

@@ -170,6 +170,7 @@ struct LiveChange {
             try await live.activate(again)
             try await Task.sleep(for: .milliseconds(300))
             try await live.undo()
+            try await Task.sleep(for: .milliseconds(100))  // the streams' next prompts, all at once
           }
           let step = executor.count
           try await live.delete(again)
@@ -219,7 +220,7 @@ struct LiveChange {
   }
 
   private func refusal(_ live: LiveWeights, _ other: FilePath) async throws {
-    for version in await live.overview().versions where !version.isActive && !version.isEngineFile { try await live.delete(version.name) }
+    // Beside versions, whose memory would suffice if they were deleted.
     let held = try HeldDeviceMemory(leaving: 200 << 20)
     let start = ContinuousClock.now
     do {

@@ -20,14 +20,14 @@ struct Speed {
     let path = try await models.build(model, "cuda", models.cuda)
     models.scratch.remove("model")
     let built = clock.now
-    let engine = try models.open(path, models.cuda, sequences: 64, rows: 2048, cacheByteCount: 24 << 30)
+    let engine = try models.open(path, models.cuda, sequences: 64, rows: 2048, cacheByteCount: 34 << 30)
     let opened = clock.now
     models.scratch.remove("cuda")
     let rate = engine.measureReadRate() ?? 0
     report.tell(
       "\(name): written in \(seconds(written - start)), built in \(seconds(built - written)), opened in \(seconds(opened - built)); "
         + "memory is read at \(Int(rate / 1e9)) GB/s")
-    for (streams, context) in [(1, 128), (1, 8000), (1, 32000), (8, 1000), (32, 1000), (64, 1000)]
+    for (streams, context) in [(1, 128), (1, 8000), (1, 32000), (8, 1000), (32, 1000), (64, 1000), (8, 8000), (32, 8000)]
     where context + 64 <= engine.limits.maximumSequenceLength && streams * (context / 16 + 8) <= engine.limits.cacheBlockCount {
       decode(engine, streams, context, rate)
     }

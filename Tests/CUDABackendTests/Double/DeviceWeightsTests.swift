@@ -192,6 +192,38 @@ extension DriverTests {
       #expect(problem == nil)
     }
 
+    @Test func `a version goes without a wait for what the card does, and the next one takes its memory`() async throws {
+      let model = SmallModel()
+      try await life.build(try model.write(life.directory, "model", seed: 5), "engine", scope: .all)
+      let refitter = try await LiveRefitter(try EngineDirectory(life.directory("engine")))
+      let sources = try [6, 7].map { LiveSource(path: try model.write(life.directory, "other-\($0)", seed: $0).string) }
+      do {
+        let opened = try open(try EngineDirectory(life.directory("engine")))
+        let before = try logits(opened)
+        let waits = cuda_double_waits()
+        var used: [Int64] = []
+        for source in sources + sources {
+          do {
+            let version = try opened.makeVersion(try await refitter.make(source, workers: 2, device: opened.weightDevice).ranks)
+            opened.activate(version)
+            #expect(try logits(opened) != before)
+            opened.activate(opened.fileWeights)
+          }
+          used.append(cuda_double_used())
+          #expect(try logits(opened) == before)
+        }
+        #expect(cuda_double_waits() == waits, "nothing waited")
+        #expect(Set(used).count == 1, "memory is used again: \(used)")
+        // What is kept counts as free, and is given to who needs it.
+        let free = try #require(opened.freeWeightByteCount)
+        let held = try HeldDeviceMemory(leaving: 0)
+        #expect(opened.freeWeightByteCount ?? 0 < free)
+        #expect(try await refitter.make(sources[0], workers: 2, device: opened.weightDevice).made > 0, "from what was kept")
+        withExtendedLifetime(held) {}
+      }
+      #expect(problem == nil && cuda_double_live() == 0 && cuda_double_used() == 0, "everything is given back")
+    }
+
     @Test func `making ends when its task is cancelled`() async throws {
       let model = SmallModel()
       try await life.build(try model.write(life.directory, "model", seed: 5), "engine", scope: .all)

@@ -22,6 +22,10 @@ void cuda_double_refuse(const char *text);
 int64_t cuda_double_launches(const char *prefix);
 /* What was used wrongly first, or null. */
 const char *cuda_double_problem(void);
-/* Allocations, streams, events, modules and graphs that were not given back. */
+/* Allocations, pools, streams, events, modules and graphs that were not given back. */
 int64_t cuda_double_live(void);
+/* Calls that waited for all that the device did, since memory was given back. */
+int64_t cuda_double_waits(void);
+/* Bytes of the device that are taken, by pools, too. */
+int64_t cuda_double_used(void);
 #endif

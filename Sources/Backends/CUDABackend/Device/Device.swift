@@ -11,6 +11,8 @@ import CUDADriver
   /// Bytes of shared memory that a block may be allowed.
   let sharedMemory: Int
   private let context: dk_cuda_context
+  /// nil where the driver has none. Set once; goes before the context.
+  private(set) var pool: MemoryPool?
 
   /// - Throws: In one sentence what is missing: the driver, a card, or a newer one.
   init(_ index: Int32 = 0) throws(CUDAError) {
@@ -25,6 +27,7 @@ import CUDADriver
     minor = try Self.attribute(index, Int(DK_CUDA_MINOR))
     multiprocessors = try Self.attribute(index, Int(DK_CUDA_MULTIPROCESSORS))
     sharedMemory = try Self.attribute(index, Int(DK_CUDA_SHARED_MEMORY))
+    let hasPools = try Self.attribute(index, Int(DK_CUDA_HAS_POOLS)) != 0
     var text = [CChar](repeating: 0, count: 256)
     try check(unsafe dk_cuda_device_name(index, &text, 255), "asking for the card's name")
     name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -35,8 +38,13 @@ import CUDADriver
     unsafe self.context = unsafe context
     self.index = index
     try use()
+    if hasPools { pool = try MemoryPool(device: index) }
   }
-  deinit { _ = dk_cuda_release_context(index) }
+  deinit {
+    try? use()
+    pool = nil
+    _ = dk_cuda_release_context(index)
+  }
 
   private static func attribute(_ index: Int32, _ number: Int) throws(CUDAError) -> Int {
     var value: Int32 = 0
@@ -66,11 +74,12 @@ import CUDADriver
   /// Groups of four warps multiply what lies in shared memory: `wgmma`, which no other generation has.
   var hasWarpGroupProducts: Bool { major == 9 }
 
+  /// What the pool keeps and nobody uses counts.
   var freeByteCount: Int {
     get throws(CUDAError) {
       var (free, total) = (0, 0)
       try check(unsafe dk_cuda_free_memory(&free, &total), "asking for free memory")
-      return free
+      return free + (try pool?.idleByteCount ?? 0)
     }
   }
 }

@@ -10,8 +10,9 @@ package struct WideProductShape: Equatable {
   /// Panels of a block; of each half, where the product is gated.
   package let own: Int
   package let stages: Int
-  /// Of them, whose weights are asked for before the input is there.
+  /// Of weights, that may be on their way before the input is there, and then: more keep others waiting for what they ask of memory.
   package let early: Int
+  package let window: Int
   package let sharedMemory: Int
 
   /// Warp groups, rows of a tile, and 64s of inputs a stage.
@@ -41,6 +42,7 @@ package struct WideProductShape: Equatable {
   package static let kernels: [String] = tiles.flatMap(\.names)
   /// What a kernel is allowed to use.
   package static let mostSharedMemory = 227 << 10
+  private static let windowByteCount = 72 << 10
   /// More than half of what a multiprocessor has: two blocks on one would be in each other's way.
   private static let leastSharedMemory = 116 << 10
 
@@ -61,7 +63,7 @@ package struct WideProductShape: Equatable {
         let cost = Double(rounds(candidate.0)) * candidate.1
         if cost < least { (best, least) = (candidate, cost) }
       }
-      (tile, own, early) = (best.0, 8 / halves, 4)
+      (tile, own) = (best.0, 8 / halves)
     } else {
       let needed = (panels + 2 * pairs - 1) / (2 * pairs)
       // Rows that ordinary rings of weights serve as well.
@@ -70,7 +72,6 @@ package struct WideProductShape: Equatable {
       let size = rows <= 8 ? 8 : rows <= 16 ? 16 : rows <= 32 ? 32 : 64
       guard let found = Self.small.first(where: { $0.groups == groups && $0.rows == size && inputs % (64 * $0.parts) == 0 }) else { return nil }
       (tile, own) = (found, min(needed, 4 * groups / halves))
-      early = own * halves * inputs * 32 < 300 << 10 ? 2 : 16
     }
     kernel = tile.name(isGated: isGated)
     threads = 128 * tile.groups + 128
@@ -78,6 +79,13 @@ package struct WideProductShape: Equatable {
     let stage = (16 * own * halves + tile.rows) * 2 * 64 * tile.parts + (isGated ? 1024 : 0)
     stages = min(16, (Self.mostSharedMemory - 1024) / stage)
     sharedMemory = max(Self.leastSharedMemory, 1024 + stages * stage)
+    if rows > Int(DK_CUDA_CHAIN_ROWS) {
+      (early, window) = (min(4, stages), stages)
+    } else {
+      let weights = 16 * own * halves * 2 * 64 * tile.parts
+      window = min(stages, max(2, (Self.windowByteCount + weights - 1) / weights))
+      early = max(1, window / 2)
+    }
   }
 
   /// What a pair of blocks takes at a time.

@@ -110,7 +110,7 @@ final class StepLauncher {
       (argument.stages, argument.early) = (Int32(shape.stages), Int32(shape.early))
       let wide = dk_linear_wide_arguments(
         linear: argument, activated: step.gating.map { address($0.output) } ?? 0, activation: step.gating?.activation.kernelNumber ?? 0,
-        own: Int32(shape.own))
+        own: Int32(shape.own), window: Int32(shape.window), padding: 0)
       try stream.launch(
         kernels.product(shape.kernel), grid: (shape.blocks, 1, 1), threads: shape.threads, sharedMemory: shape.sharedMemory, wide)
       return step.gating != nil
@@ -175,6 +175,8 @@ final class StepLauncher {
     for run in inputs.attention {
       // With one split there is nothing to merge.
       let isWhole = run.isPrompt || max(run.splits, splits) == 1
+      // A block that merges many keeps others waiting, as a kernel that does nothing else does not.
+      let isMerged = !isWhole && inputs.isRowEach && max(run.splits, splits) <= Self.mostMergedSplits
       let tiles = start + UInt64(offsets.tiles * 4 + run.tiles.lowerBound * MemoryLayout<dk_attention_tile>.size)
       let attend = dk_attend_arguments(
         queries: buffers.queries.address, pool: pool, tables: start + UInt64(offsets.tables * 4), tiles: tiles, peaks: buffers.peaks.address,
@@ -191,11 +193,12 @@ final class StepLauncher {
       if inputs.isRowEach {
         try stream.launch(
           isWhole ? kernels.attendRow : kernels.attendRowSplits, grid: grid, threads: Int(DK_CUDA_ATTEND_THREADS),
-          dk_attend_row_arguments(turn: turn, attend: attend))
+          dk_attend_row_arguments(
+            turn: turn, attend: attend, counts: isMerged ? buffers.counts.address : 0, output: isMerged ? plain : 0, packed: isMerged ? packed : 0))
       } else {
         try stream.launch(kernels.attend, grid: grid, threads: Int(DK_CUDA_ATTEND_THREADS), attend)
       }
-      if isWhole { continue }
+      if isWhole || isMerged { continue }
       let merge = dk_merge_arguments(
         peaks: buffers.peaks.address, sums: buffers.sums.address, results: buffers.results.address,
         partials: start + UInt64(offsets.partials * 4), positions: positions, output: plain,
@@ -205,6 +208,7 @@ final class StepLauncher {
     }
   }
 
+  private static let mostMergedSplits = 8
   private static let log2e: Float = 1.442_695_040_888_963_4
 }
 
@@ -234,6 +238,8 @@ final class StepBuffers {
   let gated: DeviceMemory
   /// Of attention: for each row, split and head the largest score, the sum of weights, and the result before division.
   let peaks, sums, results: DeviceMemory
+  /// Zeros between kernels: by row and block of heads, splits that are done.
+  let counts: DeviceMemory
   /// See ``StepInputs``.
   let inputs: DeviceMemory
   let chosen: DeviceMemory
@@ -253,6 +259,7 @@ final class StepBuffers {
     peaks = try memory(4 * sizes.partials * heads, "attention")
     sums = try memory(4 * sizes.partials * heads, "attention")
     results = try memory(4 * sizes.partials * heads * plan.cache.paddedHeadSize, "attention")
+    counts = try memory(4 * sizes.steps.sequences * heads, "attention")
     inputs = try memory(
       4 * StepInputs.mostWords(rows: sizes.steps.rows, sequences: sizes.steps.sequences, selected: sizes.steps.logitRows, length: sizes.steps.sequenceLength), "tokens")
     chosen = try memory(4 * sizes.steps.logitRows, "tokens")

@@ -48,8 +48,8 @@ final class LeafDigests: Sendable {
       all += mine
     }
     (self.groups, leafCounts, leafCount) = (found, counts, all)
-    runs = try DeviceMemory(device, byteCount: table.count * MemoryLayout<dk_digest_run>.stride, for: "digests")
-    leaves = try DeviceMemory(device, byteCount: all * SHA256Digest.byteCount, for: "digests")
+    runs = try DeviceMemory(device, byteCount: table.count * MemoryLayout<dk_digest_run>.stride, for: "digests", isPassing: true)
+    leaves = try DeviceMemory(device, byteCount: all * SHA256Digest.byteCount, for: "digests", isPassing: true)
     let address = runs.address
     do {
       try unsafe table.withUnsafeBytes { try unsafe stream.copy($0, to: address, "what is to be hashed") }

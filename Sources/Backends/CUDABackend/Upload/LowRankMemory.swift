@@ -38,7 +38,7 @@ final class LowRankMemory: Sendable {
       memory = nil
       return
     }
-    let memory = try DeviceMemory(device, byteCount: byteCount, for: "an adapter")
+    let memory = try DeviceMemory(device, byteCount: byteCount, for: "an adapter", isPassing: true)
     self.memory = memory
     let all = loads
     let values = try Parallel.map(all.count, workers: max(1, workers)) { index in

@@ -168,7 +168,10 @@ final class Upload: Sendable {
             from: address + UInt64(piece.lowerBound), into: UnsafeMutableRawBufferPointer(rebasing: destination[piece]), stream)
         }
         return .success(())
-      } catch { return .failure(error) }
+      } catch {
+        try? stream.wait()  // before memory goes
+        return .failure(error)
+      }
     }
     try result.get()
   }

@@ -29,7 +29,7 @@ final class VersionUpload: Sendable {
       }
     }
     guard byteCount > 0 else { return found }
-    let memory = try DeviceMemory(device, byteCount: byteCount, for: "new weights")
+    let memory = try DeviceMemory(device, byteCount: byteCount, for: "new weights", isPassing: true)
     try upload(offsets.map { UploadRun($0.host, to: memory.address + UInt64($0.offset), name: $0.name) })
     for (name, host, offset) in offsets { found[name] = MadeWeight(host: host, memory: memory, offset: offset) }
     return found

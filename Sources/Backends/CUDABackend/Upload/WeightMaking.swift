@@ -50,19 +50,19 @@ final class WeightMaking: @unchecked Sendable {  // `stream` is used with `launc
   ) throws {
     (self.orders, self.plan, self.device, self.upload, self.kernels, self.stream) = (orders, plan, device, upload, kernels, stream)
     (self.workers, self.progress, self.isCancelled, self.hashing) = (workers, progress, isCancelled, hashing)
-    memories = try plan.groups.map { group throws(CUDAError) in try DeviceMemory(device, byteCount: group.byteCount, for: "new weights") }
+    memories = try plan.groups.map { group throws(CUDAError) in try DeviceMemory(device, byteCount: group.byteCount, for: "new weights", isPassing: true) }
     let places = min(plan.sizes.places, plan.chunks.count)
     let largest = plan.chunks.map(\.byteCount).max() ?? 0
     if let staging, staging.byteCount >= places * largest {
       self.staging = staging
     } else {
-      self.staging = places == 0 ? nil : try DeviceMemory(device, byteCount: places * largest, for: "numbers on their way")
+      self.staging = places == 0 ? nil : try DeviceMemory(device, byteCount: places * largest, for: "numbers on their way", isPassing: true)
     }
     placeByteCount = largest
     made = try (0..<places).map { _ throws(CUDAError) in try Event(device, sleeps: true) }
     whole = try plan.groups.map { _ throws(CUDAError) in try Event(device, sleeps: true) }
     state = Mutex(State(pieces: plan.chunks.map(\.pieceCount), chunks: plan.groups.map(\.chunkCount)))
-    bad = try DeviceMemory(device, byteCount: 4 * orders.count, for: "counts")
+    bad = try DeviceMemory(device, byteCount: 4 * orders.count, for: "counts", isPassing: true)
     factors = try LowRankMemory(orders, device, upload, workers: workers)
     let memories = memories
     leaves = try LeafDigests(

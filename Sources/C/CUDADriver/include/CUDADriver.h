@@ -28,6 +28,7 @@ const char *dk_cuda_error_text(int32_t code);
 typedef uint64_t dk_cuda_pointer; /* device memory */
 typedef struct dk_cuda_context *dk_cuda_context;
 typedef struct dk_cuda_stream *dk_cuda_stream;
+typedef struct dk_cuda_pool *dk_cuda_pool;
 typedef struct dk_cuda_event *dk_cuda_event;
 typedef struct dk_cuda_module *dk_cuda_module;
 typedef struct dk_cuda_function *dk_cuda_function;
@@ -36,7 +37,7 @@ typedef struct dk_cuda_graph *dk_cuda_graph; /* ready to be launched */
 /* Numbers of CUdevice_attribute. */
 enum {
   DK_CUDA_MULTIPROCESSORS = 16, DK_CUDA_MAJOR = 75, DK_CUDA_MINOR = 76, DK_CUDA_SHARED_MEMORY = 97, /* most of a block, on request */
-  DK_CUDA_REGISTERS_READ_ONLY = 113
+  DK_CUDA_REGISTERS_READ_ONLY = 113, DK_CUDA_HAS_POOLS = 115
 };
 /* Codes that callers tell apart. */
 enum { DK_CUDA_OUT_OF_MEMORY = 2, DK_CUDA_NO_DEVICE = 100, DK_CUDA_NOT_READY = 600 };
@@ -56,6 +57,18 @@ int32_t dk_cuda_use_context(dk_cuda_context context);
 int32_t dk_cuda_free_memory(size_t *free, size_t *total);
 int32_t dk_cuda_allocate(size_t count, dk_cuda_pointer *pointer);
 int32_t dk_cuda_free(dk_cuda_pointer pointer);
+
+/* Memory of a device that is taken and given back in the order of a stream, without a wait for what else the device does: the pool keeps what is
+ * given back until it is emptied or destroyed. Not before all of it is given back is it destroyed. */
+int32_t dk_cuda_make_pool(int32_t device, dk_cuda_pool *pool);
+int32_t dk_cuda_destroy_pool(dk_cuda_pool pool);
+/* Bytes that it keeps and nobody has. */
+int32_t dk_cuda_pool_idle(dk_cuda_pool pool, size_t *count);
+/* Gives those to the device. */
+int32_t dk_cuda_empty_pool(dk_cuda_pool pool);
+int32_t dk_cuda_allocate_from(dk_cuda_pool pool, size_t count, dk_cuda_stream stream, dk_cuda_pointer *pointer);
+int32_t dk_cuda_give_back(dk_cuda_pointer pointer, dk_cuda_stream stream);
+
 /* Host memory that the device reads and writes by itself. */
 int32_t dk_cuda_allocate_host(size_t count, void **pointer);
 int32_t dk_cuda_free_host(void *pointer);

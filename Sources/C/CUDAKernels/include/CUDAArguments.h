@@ -79,7 +79,7 @@ typedef struct {
   dk_address packed, output; /* the input; f32 [rows, outputs] */
   int rows, outputs, inputs;
   int stages;               /* of a ring, not of dk_linear_tile; from 2 to 16 */
-  int early;                /* of them, asked for before the input is there; dk_linear_ring only */
+  int early;                /* of them, asked for before the input is there; dk_linear_ring only, others say what they mean by it */
 } dk_linear_arguments;
 
 /* dk_linear_gated_N_T: a product and dk_gated of it: packed = f(second half of the outputs) * first half. Halves are whole panels. */
@@ -91,12 +91,14 @@ typedef struct {
 } dk_linear_gated_arguments;
 
 /* dk_linear_wide_W_R_S (64 W outputs by R rows a block, stages of 64 S inputs, 128 W + 128 threads, pairs of blocks; inputs a
- * multiple of 64), dk_linear_wide_gated_W_R_S. */
+ * multiple of 64), dk_linear_wide_gated_W_R_S. `early`: stages of weights that may be on their way before the input is there. */
 typedef struct {
   dk_linear_arguments linear;
   dk_address activated; /* as of dk_linear_gated_arguments */
   int activation;
   int own;              /* panels of a block, at most 4 W; of each half, at most 2 W, where it is gated */
+  int window;           /* stages of weights that may be on their way */
+  int padding;
 } dk_linear_wide_arguments;
 
 /* dk_linear_row_T, dk_linear_row_gated_T (one row), dk_linear_rows_T, dk_linear_rows_gated_T (to 8), stages of T tiles: a product and what
@@ -149,11 +151,13 @@ typedef struct {
   float scale;                             /* of the scores, times log2(e) */
 } dk_attend_arguments;
 
-/* dk_attend_row (no sequence has more than one split: merged), dk_attend_row_splits (partial): dk_turn of what is needed, and attention, where
- * each sequence has one row. Grid as of dk_attend. */
+/* dk_attend_row (no sequence has more than one split: merged), dk_attend_row_splits (partial, and merged where it has counts): dk_turn of what is
+ * needed, and attention, where each sequence has one row. Grid as of dk_attend. */
 typedef struct {
   dk_turn_arguments turn;
   dk_attend_arguments attend; /* `queries` is not used */
+  dk_address counts;          /* u32 [rows, kv_heads * chunks], zeros, which it leaves: splits that are done, the last of which are merged; or none */
+  dk_address output, packed;  /* of what is merged so, as of dk_merge */
 } dk_attend_row_arguments;
 
 /* dk_merge: the splits of each row in order. Grid: rows, heads. */

@@ -11,7 +11,8 @@ template <bool IS_EARLY> INLINE uint2 load_cached(const u16 *from) {
   return x;
 }
 
-// IS_WHOLE: no sequence has more than one split, so there is nothing to merge.
+// IS_WHOLE: no sequence has more than one split, so there is nothing to merge. Else, where there are counts, the last block of a row's splits
+// merges them as dk_merge does.
 template <bool IS_WHOLE> INLINE void attend_row(const dk_attend_row_arguments &both) {
   const dk_attend_arguments &a = both.attend;
   constexpr int steps = D / 16, stride = DK_CUDA_SPLIT_TOKENS + 8, split_pages = DK_CUDA_SPLIT_TOKENS / 16, query_stride = D + 8;
@@ -210,6 +211,48 @@ template <bool IS_WHOLE> INLINE void attend_row(const dk_attend_row_arguments &b
       *reinterpret_cast<float2 *>(result + column * 8) = make_float2(acc[j][2 * i], acc[j][2 * i + 1]);
     }
   }
+  if (IS_WHOLE || !both.counts) return;
+  __shared__ int is_merging;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    u32 *count = at<u32>(both.counts) + tile.first_row * gridDim.y + blockIdx.y;
+    __threadfence();
+    is_merging = atomicAdd(count, 1) + 1 == tile.splits;
+    if (is_merging) *count = 0;
+    __threadfence();
+  }
+  __syncthreads();
+  if (!is_merging) return;
+  constexpr int most = 8;
+  const int width = a.heads * DK_HEAD, groups = packed_groups(a.rows);
+  for (int i = threadIdx.x; i < queries * D; i += DK_CUDA_ATTEND_THREADS) {
+    const int head = first_head + i / D, d = i % D;
+    const u64 start = u64(tile.partial) * a.heads + head;
+    Merged merged;
+    float result = 0.0f;
+    for (int begin = 0; begin < tile.splits; begin += most) {
+      float part[most], part_peak[most], part_sum[most];
+#pragma unroll
+      for (int j = 0; j < most; ++j) {
+        const u64 index = start + u64(begin + j) * a.heads;
+        const bool has = begin + j < tile.splits;
+        part[j] = has ? __ldcg(at<float>(a.results) + index * D + d) : 0.0f;
+        part_peak[j] = has ? __ldcg(at<float>(a.peaks) + index) : 0.0f, part_sum[j] = has ? __ldcg(at<float>(a.sums) + index) : 0.0f;
+      }
+#pragma unroll
+      for (int j = 0; j < most; ++j) {
+        if (begin + j >= tile.splits) continue;
+        const float2 scale = merged.take(part_peak[j], part_sum[j]);
+        result = fmaf(scale.y, part[j], result * scale.x);
+      }
+    }
+    if (d >= DK_HEAD) continue;
+    const float y = __fdiv_rn(result, merged.sum);
+    const int k = head * DK_HEAD + d;
+    if (both.output) at<float>(both.output)[u64(tile.first_row) * width + k] = y;
+    if (both.packed) at<u16>(both.packed)[packed_index(tile.first_row, k, width, groups)] = narrow(y);
+  }
+  if (both.packed && blockIdx.y == 0) finish_packed(at<u16>(both.packed), tile.first_row, width, groups);
 }
 
 #define ATTEND_ROW(NAME, IS_WHOLE)                                                                                 \

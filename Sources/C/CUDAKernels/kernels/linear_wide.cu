@@ -67,8 +67,10 @@ INLINE void multiply_group(float (&d)[128], const u32 (&a)[4], u64 b) {
 INLINE void begin_group() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 INLINE void end_group() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> INLINE void await_groups() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory"); }
-// Groups of 8 rows one after the other, 256 bytes each, rows of 32 bytes with the swizzle of 32 bytes.
-INLINE u64 describe_rows(u32 address) { return u64((address & 0x3ffff) >> 4) | (1ull << 16) | (16ull << 32) | (3ull << 62); }
+// Groups of 8 rows one after the other, 256 bytes each, rows of 32 bytes with the swizzle of 32 bytes: the lower half of what says so, to
+// which sixteenths of an offset may be added.
+INLINE u32 describe_rows(u32 address) { return (address & 0x3ffff) >> 4 | 1 << 16; }
+INLINE u64 described(u32 lower) { return u64(lower) | (16ull << 32) | (3ull << 62); }
 
 INLINE void meet_cluster() { asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
 INLINE void arrive_at(u32 barrier, u32 block) {
@@ -80,6 +82,14 @@ INLINE u32 block_in_cluster() {
   u32 rank;
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
+}
+// Whether a wait would end at once.
+INLINE bool has_come(u32 barrier, u32 parity) {
+  u32 is_complete;
+  asm volatile(
+      "{\n .reg .pred p;\n mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n selp.u32 %0, 1, 0, p;\n}"
+      : "=r"(is_complete) : "r"(barrier), "r"(parity) : "memory");
+  return is_complete;
 }
 // To both blocks of a pair, and counted by the barrier of each.
 INLINE void copy_to_both(u32 to, const void *from, u32 bytes, u32 barrier) {
@@ -102,10 +112,13 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
   const bool is_run = together == R / 8;  // of memory, all rows of a stage
   // The second half's panels lie 32 bytes further, so that a warp's loads of both meet no bank twice.
   const u32 weight_bytes = (GATED ? 2 : 1) * own * panel_bytes + (GATED ? 1024 : 0), stage_bytes = weight_bytes + S * tiles * tile_bytes;
-  const u32 full = shared_address(shared), empty = full + 128, ring = full + 1024;
+  // A stage's weights are there; its rows are; it has been used.
+  u32 full = shared_address(shared);
+  asm volatile("" : "+r"(full));  // or else it, and what is made of it, would be made again at every stage, which takes longer than the products
+  const u32 given = full + 128, empty = full + 256, ring = full + 1024;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, rank = block_in_cluster();
   if (threadIdx.x == 0) {
-    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 4), make_barrier(empty + 8 * i, WGS * 4 * 2);
+    for (int i = 0; i < stages; ++i) make_barrier(full + 8 * i, 3), make_barrier(given + 8 * i, 1), make_barrier(empty + 8 * i, WGS * 4 * 2);
     publish_barriers();
   }
   __syncwarp();
@@ -120,52 +133,68 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
   };
   if (warp >= WGS * 4) {
     if (R == 256) asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
-    // A lane's copy: of a panel, or of rows. Each takes its time to be asked for, so the four warps share them. All of them arrive at
-    // every stage, whether they have a copy of it or not, and their lanes go together: one that fell behind by a round of the ring
-    // would wait for a parity that has come and gone.
-    const int all = GATED ? 2 * own : own, which = lane * 4 + warp % 4, half = GATED && which >= own, index = which - all;
-    const bool copies_rows = index >= 0 && index < (is_run ? 1 : 2 * S);
-    const int first_tile = rank * 2 * S + (is_run ? 0 : index);
-    const u32 place = copies_rows ? weight_bytes + first_tile * tile_bytes : which * panel_bytes + half * 32;
-    const u32 step_bytes = copies_rows ? S * tiles * together * 256 : panel_bytes;
-    int early = min(min(a.linear.early, stages), steps);  // of weights, which are no one's output, before the kernel before has ended
-    // Stages that nothing lies in yet are not waited for. A wait for the phase before the first would succeed, but only until that one
-    // ends, and what is asked for early lets it end without this warp: one that came later would wait for a phase that needs itself.
+    // Three warps copy weights, a lane a panel, for each copy takes its time to be asked for. All of them arrive at every stage, whether they have
+    // a copy of it or not, and their lanes go together: one that fell behind by a round of the ring would wait for a parity that has come and
+    // gone. The fourth copies rows, which a stage is not used without, so that neither falls behind the other.
+    //
+    // Stages that nothing lies in yet are not waited for: a wait for the phase before the first would succeed, but only until that one ends.
+    const int part = warp % 4;
     int unused = stages;
-    bool is_first = true;
-    for (int unit = blockIdx.x / 2; unit < units; unit += gridDim.x / 2) {
-      const int panel = (unit / row_tiles * 2 + rank) * own, group = unit % row_tiles * (R / 8);
-      const int there = max(0, min(own, count - panel)), present = is_run ? R / 8 : min(R / 8, groups - group);
-      const u32 bytes = ((GATED ? 2 : 1) * there * 512 + present * 256) * S * tiles;
-      const bool copies_weight = which < all && which - half * own < there;
-      const u8 *from = copies_rows ? at<u8>(a.linear.packed) + ((u64(group / 32) * p.tiles + first_tile) * together + group % 32) * 256
-                                   : p.weight + (u64(half) * count + panel + which - half * own) * p.bytes;
-      const u32 row_bytes = is_run ? 2 * S * tile_bytes : present * 256;
-      if (is_first) {
-        for (int i = 0; i < early; ++i) {
-          if (which == 0) expect_bytes(full + 8 * i, bytes);
-          else if (lane == 0) arrive(full + 8 * i);
-          if (copies_weight) copy_plain(ring + i * stage_bytes + place, from + u64(i) * panel_bytes, panel_bytes, full + 8 * i);
+    if (part == 3) {
+      const bool copies = lane < (is_run ? 1 : 2 * S);
+      const int first_tile = rank * 2 * S + (is_run ? 0 : lane);
+      await_previous();
+      order_before_reads();
+      for (int unit = blockIdx.x / 2; unit < units; unit += gridDim.x / 2) {
+        const int group = unit % row_tiles * (R / 8), present = is_run ? R / 8 : min(R / 8, groups - group);
+        const u8 *from = at<u8>(a.linear.packed) + ((u64(group / 32) * p.tiles + first_tile) * together + group % 32) * 256;
+        const u32 bytes = is_run ? 2 * S * tile_bytes : present * 256;
+        for (int i = 0; i < steps; ++i) {
+          if (unused > 0) --unused;
+          else await_barrier(empty + 8 * slot, parity ^ 1);
+          __syncwarp();
+          if (lane == 0) expect_bytes(given + 8 * slot, present * 256 * S * tiles);
+          if (copies) copy_to_both(ring + slot * stage_bytes + weight_bytes + first_tile * tile_bytes, from, bytes, given + 8 * slot);
+          from += u64(S) * tiles * together * 256;
+          advance();
         }
-        await_previous();
-        order_before_reads();
-        is_first = false;
       }
-      for (int i = 0; i < steps; ++i) {
-        if (unused > 0) --unused;
-        else await_barrier(empty + 8 * slot, parity ^ 1);
-        __syncwarp();
-        const u32 to = ring + slot * stage_bytes + place, barrier = full + 8 * slot;
-        if (i >= early) {
-          if (which == 0) expect_bytes(barrier, bytes);
-          else if (lane == 0) arrive(barrier);
-          if (copies_weight) copy_plain(to, from, panel_bytes, barrier);
+    } else {
+      const int all = GATED ? 2 * own : own, which = lane * 3 + part, half = GATED && which >= own;
+      const u32 place = which * panel_bytes + half * 32;
+      // Weights are no one's output: they are asked for before the kernel before has ended, few at a time, which delay what it asks for.
+      int limit = a.linear.early, under_way = 0, landing = 0;  // stages
+      u32 landing_parity = 0;
+      for (int unit = blockIdx.x / 2; unit < units; unit += gridDim.x / 2) {
+        const int panel = (unit / row_tiles * 2 + rank) * own, there = max(0, min(own, count - panel));
+        const bool copies = which < all && which - half * own < there;
+        const u32 bytes = (GATED ? 2 : 1) * there * 512 * S * tiles;
+        const u8 *from = p.weight + (u64(half) * count + panel + which - half * own) * p.bytes;
+        for (int i = 0; i < steps; ++i) {
+          if (unused > 0) {
+            --unused;
+            if (has_come(given, 0)) limit = a.window;
+          } else {
+            await_barrier(empty + 8 * slot, parity ^ 1);
+            limit = a.window;
+          }
+          while (under_way >= limit) {
+            await_barrier(full + 8 * landing, landing_parity);
+            if (++landing == stages) landing = 0, landing_parity ^= 1;
+            --under_way;
+          }
+          __syncwarp();
+          const u32 barrier = full + 8 * slot;
+          if (lane == 0) {
+            if (part == 0) expect_bytes(barrier, bytes);
+            else arrive(barrier);
+          }
+          if (copies) copy_plain(ring + slot * stage_bytes + place, from, panel_bytes, barrier);
+          from += panel_bytes;
+          ++under_way;
+          advance();
         }
-        if (copies_rows) copy_to_both(to, from, row_bytes, barrier);
-        from += step_bytes;
-        advance();
       }
-      early = 0;
     }
   } else {
     if (R == 256) asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
@@ -177,12 +206,15 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
     const u32 one = (has ? mine * panel_bytes : 0) + (t / 2 + t % 2 * 4) * 64 + (GATED ? (warp % 2 * 8 + g) * 4 : g * 8);
     const u32 other = GATED ? one + own * panel_bytes + 32 : one + 4;
     const bool swaps = t % 2;  // lanes of one pair's parity would meet in the same banks
-    const u32 sooner = swaps ? other : one, later = swaps ? one : other;
+    u32 sooner = ring + (swaps ? other : one), later = ring + (swaps ? one : other), input = describe_rows(ring + weight_bytes);
+    asm volatile("" : "+r"(sooner), "+r"(later), "+r"(input));
+    u32 offset = 0;  // of the stage in the ring
     auto release = [&](int which) {
       __syncwarp();
       if (lane < 2) arrive_at(empty + 8 * which, lane);
     };
     constexpr int together_steps = S == 1 ? 2 : 1;  // so that of two sets of operands each has its registers
+    bool is_there = false;                          // the stage, as far as is known
     for (int unit = blockIdx.x / 2; unit < units; unit += gridDim.x / 2) {
       const int panel = (unit / row_tiles * 2 + rank) * own + mine, row = unit % row_tiles * R;
       float acc[R / 2];
@@ -194,10 +226,15 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
 #pragma unroll
         for (int h = 0; h < together_steps; ++h) {
           if (i + h < steps) {
-            await_barrier(full + 8 * slot, parity);
+            if (!is_there) {
+              await_barrier(full + 8 * slot, parity);
+              await_barrier(given + 8 * slot, parity);
+            }
             __syncwarp();  // what follows is for whole warps
-            const u32 stage = ring + slot * stage_bytes;
-            const u64 input = describe_rows(stage + weight_bytes);
+            const u32 x_from = sooner + offset, y_from = later + offset, rows_from = input + (offset >> 4);
+            const int now = slot;
+            advance();
+            offset = slot == 0 ? 0 : offset + stage_bytes;
 #pragma unroll
             for (int s = 0; s < S; ++s) {
               const int set = (h + s) % 2;
@@ -206,9 +243,8 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
 #pragma unroll
                 for (int q = 0; q < 2; ++q) {
                   u32 x, y;
-                  const u32 offset = stage + (s * tiles + j) * 512 + q * 128;
-                  asm volatile("ld.shared.b32 %0, [%1];" : "=r"(x) : "r"(offset + sooner));
-                  asm volatile("ld.shared.b32 %0, [%1];" : "=r"(y) : "r"(offset + later));
+                  asm volatile("ld.shared.b32 %0, [%1];" : "=r"(x) : "r"(x_from + (s * tiles + j) * 512 + q * 128));
+                  asm volatile("ld.shared.b32 %0, [%1];" : "=r"(y) : "r"(y_from + (s * tiles + j) * 512 + q * 128));
                   w[set][j][2 * q] = swaps ? y : x, w[set][j][2 * q + 1] = swaps ? x : y;
                 }
 #pragma unroll
@@ -216,13 +252,14 @@ INLINE void linear_wide(const dk_linear_wide_arguments &a, Finish finish) {
                 asm volatile("" : "+r"(w[set][j][0]), "+r"(w[set][j][1]), "+r"(w[set][j][2]), "+r"(w[set][j][3]));
               begin_group();
 #pragma unroll
-              for (int j = 0; j < tiles; ++j) multiply_group(acc, w[set][j], input + (s * tiles + j) * (tile_bytes / 16));
+              for (int j = 0; j < tiles; ++j) multiply_group(acc, w[set][j], described(rows_from + (s * tiles + j) * (tile_bytes / 16)));
               end_group();
+              // Asked while the products go on.
+              if (s == S - 1) is_there = has_come(full + 8 * slot, parity) & has_come(given + 8 * slot, parity);
               await_groups<1>();
               if (s == 0 && previous >= 0) release(previous);
             }
-            previous = slot;
-            advance();
+            previous = now;
           }
         }
       }
