@@ -24,6 +24,10 @@ public struct SourceModel: Sendable {
   public let slidingWindow: Int?
   /// What layers see where they differ in it.
   public let layers: SourceLayers?
+  /// Which layers turn queries and keys by their positions, where the model has a list of them; nil: its family decides.
+  public internal(set) var turnedLayers: [Bool]?
+  /// What the author multiplies by, under the places of the family's multipliers.
+  package var multipliers: [Multiplier.Place: JSONNumber] = [:]
   public internal(set) var tiesEmbeddings: Bool
   public internal(set) var attentionBias: Bool
   public internal(set) var mlpBias: Bool
@@ -46,12 +50,13 @@ public struct SourceModel: Sendable {
   }
 }
 
-/// Layers that see a window of the sequence, with positions turned by a base of their own, beside others that see all of it.
+/// Layers that see a window of the sequence beside others that see all of it, and what comes with them.
 public struct SourceLayers: Sendable {
   public let isWindowed: [Bool]
-  /// Numbers as the author wrote them; nil where the model has none.
-  public let localBase: JSONNumber
+  /// Numbers as the author wrote them; nil where the model has none. Of the rotary embedding of layers with a window.
+  public let localBase: JSONNumber?
   public let queryScalar: JSONNumber?
+  public let scoreSoftCap: JSONNumber?
   public let logitSoftCap: JSONNumber?
 }
 
