@@ -109,4 +109,32 @@ def main():
         print(name, len(found), "cases,", sum("refused" in c["expected"] for c in found), "refused")
 
 
+FAMILIES["gemma2"] = (
+    base("Gemma2ForCausalLM", "gemma2", drop=["hidden_act"], head_dim=4, hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=6, sliding_window=8,
+         attn_logit_softcapping=20.0, final_logit_softcapping=10.0, attention_bias=False),
+    dict(outer_norms=True), [
+        case("heads: size left out", drop=["head_dim"], head_size=256),
+        case("heads: size null", {"head_dim": None}),
+        case("heads: kv left out", drop=["num_key_value_heads"], kv=4),
+        case("heads: kv null", {"num_key_value_heads": None}, kv=4),
+        case("layers: of seven", SEVEN),
+        case("layers: their types", SEVEN | {"layer_types": ["full_attention"] * 3 + ["sliding_attention"] * 4}),
+        case("layers: fewer types than layers", {"layer_types": ["full_attention"]}),
+        case("layers: a type that it lacks", {"layer_types": ["full_attention", "chunked_attention"]}),
+        case("layers: a pattern", SEVEN | {"sliding_window_pattern": 3}),
+        case("window: left out", drop=["sliding_window"]),
+        case("window: null", {"sliding_window": None}),
+        case("window: null, and no layer has one", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),
+        case("scale: left out", drop=["query_pre_attn_scalar"]),
+        case("scale: a fraction", {"query_pre_attn_scalar": 6.5}),
+        case("caps: left out", drop=["attn_logit_softcapping", "final_logit_softcapping"]),
+        case("caps: null", {"attn_logit_softcapping": None, "final_logit_softcapping": None}),
+        case("caps: of scores, zero", {"attn_logit_softcapping": 0.0}),
+        case("activation: left out", drop=["hidden_activation"]),
+        case("activation: null", {"hidden_activation": None}),
+        case("activation: hidden_act beside it", {"hidden_act": "silu"}),
+        case("bias: attention", {"attention_bias": True}, attention_bias=True),
+        case("rotary: a base of its own for windows", {"rope_local_base_freq": 1000.0}),
+        case("direction: both", {"use_bidirectional_attention": True}),
+    ])
 main()

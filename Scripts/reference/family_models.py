@@ -66,6 +66,9 @@ def add(name, stem, more, permuted=False):
     if permuted: PERMUTED.add(name)
 
 
+# Caps that are felt, a window that is short, a scale that is not the head's.
+add("gemma2", "Gemma2", dict(tie_word_embeddings=True, head_dim=16, intermediate_size=32, query_pre_attn_scalar=24, sliding_window=16,
+                             attn_logit_softcapping=2.0, final_logit_softcapping=3.0))
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 
@@ -113,6 +116,8 @@ def write_gguf(path, config, state):
     w.add_layer_norm_rms_eps(config.rms_norm_eps); w.add_rope_freq_base(1e6); w.add_vocab_size(config.vocab_size)
     if getattr(config, "head_dim", None): w.add_key_length(config.head_dim); w.add_value_length(config.head_dim)
     if "sliding_attention" in (getattr(config, "layer_types", None) or []): w.add_sliding_window(config.sliding_window)
+    if architecture == "gemma2":
+        w.add_attn_logit_softcapping(config.attn_logit_softcapping); w.add_final_logit_softcapping(config.final_logit_softcapping)
     if architecture == "gemma3":
         scaling = config.rope_parameters["full_attention"]
         if scaling["rope_type"] == "linear": w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(scaling["factor"])

@@ -32,6 +32,7 @@ import WeightSources
   private static let names =
     [
       "qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped",
+      "gemma2",
     ] + mixtures
   /// Of families whose layers stay on one rank.
   private static let unsplit: [String] = []

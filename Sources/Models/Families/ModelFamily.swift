@@ -48,6 +48,7 @@ extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
   public static let all: [ModelFamily] = [
     .llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral,
+    .gemma2,
   ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
