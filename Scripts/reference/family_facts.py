@@ -137,4 +137,24 @@ FAMILIES["gemma2"] = (
         case("rotary: a base of its own for windows", {"rope_local_base_freq": 1000.0}),
         case("direction: both", {"use_bidirectional_attention": True}),
     ])
+FAMILIES["granite"] = (
+    base("GraniteForCausalLM", "granite", embedding_multiplier=12.0, attention_multiplier=0.0625, residual_multiplier=0.22, logits_scaling=8.0, attention_bias=False,
+         mlp_bias=False),
+    {}, [
+        case("multipliers: left out", drop=["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]),
+        case("multipliers: whole numbers", {"embedding_multiplier": 12, "attention_multiplier": 2, "residual_multiplier": 3, "logits_scaling": 5}),
+        case("multipliers: below zero", {"embedding_multiplier": -2.0, "residual_multiplier": -0.5, "logits_scaling": -4.0}),
+        case("multipliers: zero", {"residual_multiplier": 0.0}),
+        case("multipliers: logits divided by zero", {"logits_scaling": 0.0}),
+        case("multipliers: null", {"residual_multiplier": None}),
+        case("multipliers: a word", {"attention_multiplier": "big"}),
+        case("heads: kv left out", drop=["num_key_value_heads"], kv=4),
+        case("heads: kv null", {"num_key_value_heads": None}, kv=4),
+        case("heads: size given", {"head_dim": 6}, head_size=6),
+        case("bias: attention", {"attention_bias": True}, attention_bias=True),
+        case("bias: MLP", {"mlp_bias": True}, mlp_bias=True),
+        case("activation: gelu", {"hidden_act": "gelu"}),
+        case("caps: of logits", {"final_logit_softcapping": 30.0}),
+        case("positions: other embeddings", {"position_embedding_type": "nope"}),
+    ])
 main()

@@ -69,6 +69,8 @@ def add(name, stem, more, permuted=False):
 # Caps that are felt, a window that is short, a scale that is not the head's.
 add("gemma2", "Gemma2", dict(tie_word_embeddings=True, head_dim=16, intermediate_size=32, query_pre_attn_scalar=24, sliding_window=16,
                              attn_logit_softcapping=2.0, final_logit_softcapping=3.0))
+add("granite", "Granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.21, residual_multiplier=0.45, logits_scaling=1.7),
+    permuted=True)
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 
@@ -118,6 +120,9 @@ def write_gguf(path, config, state):
     if "sliding_attention" in (getattr(config, "layer_types", None) or []): w.add_sliding_window(config.sliding_window)
     if architecture == "gemma2":
         w.add_attn_logit_softcapping(config.attn_logit_softcapping); w.add_final_logit_softcapping(config.final_logit_softcapping)
+    if architecture == "granite":
+        w.add_embedding_scale(config.embedding_multiplier); w.add_attention_scale(config.attention_multiplier)
+        w.add_residual_scale(config.residual_multiplier); w.add_logit_scale(config.logits_scaling)
     if architecture == "gemma3":
         scaling = config.rope_parameters["full_attention"]
         if scaling["rope_type"] == "linear": w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(scaling["factor"])

@@ -20,6 +20,7 @@ struct FamilyFacts: Sendable {
   /// Every family that has such a file: a new one is a line here, and a file beside this one.
   static let all: [FamilyFacts] = [
     .gemma2,
+    .granite,
   ]
 
   struct Case: Sendable, CustomTestStringConvertible {

@@ -33,6 +33,7 @@ import WeightSources
     [
       "qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped",
       "gemma2",
+      "granite",
     ] + mixtures
   /// Of families whose layers stay on one rank.
   private static let unsplit: [String] = []

@@ -49,6 +49,7 @@ extension ModelFamily {
   public static let all: [ModelFamily] = [
     .llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral,
     .gemma2,
+    .granite,
   ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
