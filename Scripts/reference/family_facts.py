@@ -157,4 +157,28 @@ FAMILIES["granite"] = (
         case("caps: of logits", {"final_logit_softcapping": 30.0}),
         case("positions: other embeddings", {"position_embedding_type": "nope"}),
     ])
+FAMILIES["smollm3"] = (
+    base("SmolLM3ForCausalLM", "smollm3", attention_bias=False, mlp_bias=False, use_sliding_window=False, sliding_window=None, max_window_layers=28,
+         no_rope_layers=[1, 0], no_rope_layer_interval=2, layer_types=["full_attention"] * 2),
+    {}, [
+        case("turned: list left out", {"layer_types": None}, drop=["no_rope_layers"]),
+        case("turned: list and interval left out", SEVEN, drop=["no_rope_layers", "no_rope_layer_interval", "layer_types"]),
+        case("turned: list null", {"no_rope_layers": None}),
+        case("turned: list against the interval", {"no_rope_layers": [0, 1]}),
+        case("turned: other numbers than 0 and 1", {"no_rope_layers": [2, 0]}),
+        case("turned: longer list", {"no_rope_layers": [0, 1, 0, 0]}),
+        case("turned: shorter list", {"no_rope_layers": [1]}),
+        case("turned: a list of words", {"no_rope_layers": ["a", "b"]}),
+        case("turned: interval 1", {"no_rope_layer_interval": 1}, drop=["no_rope_layers"]),
+        case("turned: interval 0", {"no_rope_layer_interval": 0}, drop=["no_rope_layers"]),
+        case("turned: interval null", {"no_rope_layer_interval": None}, drop=["no_rope_layers"]),
+        case("window: without the flag", {"sliding_window": 16}),
+        case("window: with the flag, types say none", {"sliding_window": 16, "use_sliding_window": True}),
+        case("window: with the flag", {"sliding_window": 16, "use_sliding_window": True}, drop=["layer_types"]),
+        case("window: of the types", {"sliding_window": 16, "use_sliding_window": True, "layer_types": ["sliding_attention", "full_attention"]}),
+        case("heads: kv left out", drop=["num_key_value_heads"], kv=4),
+        case("heads: kv null", {"num_key_value_heads": None}, kv=4),
+        case("bias: attention", {"attention_bias": True}, attention_bias=True),
+        case("bias: MLP", {"mlp_bias": True}, mlp_bias=True),
+    ])
 main()

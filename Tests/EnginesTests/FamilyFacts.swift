@@ -21,6 +21,7 @@ struct FamilyFacts: Sendable {
   static let all: [FamilyFacts] = [
     .gemma2,
     .granite,
+    .smolLM3,
   ]
 
   struct Case: Sendable, CustomTestStringConvertible {

@@ -34,6 +34,7 @@ import WeightSources
       "qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped",
       "gemma2",
       "granite",
+      "smollm3",
     ] + mixtures
   /// Of families whose layers stay on one rank.
   private static let unsplit: [String] = []

@@ -50,6 +50,7 @@ extension ModelFamily {
     .llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral,
     .gemma2,
     .granite,
+    .smolLM3,
   ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
