@@ -181,4 +181,16 @@ FAMILIES["smollm3"] = (
         case("bias: attention", {"attention_bias": True}, attention_bias=True),
         case("bias: MLP", {"mlp_bias": True}, mlp_bias=True),
     ])
+FAMILIES["olmo2"] = (
+    base("Olmo2ForCausalLM", "olmo2", attention_bias=False),
+    dict(outer_norms=True, spanning_norms=True, without=["input_layernorm.weight", "pre_feedforward_layernorm.weight"]), [
+        case("heads: kv left out", drop=["num_key_value_heads"], kv=4),
+        case("heads: kv null", {"num_key_value_heads": None}, kv=4),
+        case("heads: size given", {"head_dim": 6}, head_size=6),
+        case("bias: attention", {"attention_bias": True}, attention_bias=True),
+        case("bias: MLP, declared", {"mlp_bias": True}),
+        case("clip: of queries", {"clip_qkv": 8.0}),
+        case("norms: not there for keys", without=["k_norm.weight"]),
+        case("window: that it lacks", {"sliding_window": 16}),
+    ])
 main()

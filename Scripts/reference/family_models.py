@@ -72,6 +72,7 @@ add("gemma2", "Gemma2", dict(tie_word_embeddings=True, head_dim=16, intermediate
 add("granite", "Granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.21, residual_multiplier=0.45, logits_scaling=1.7),
     permuted=True)
 add("smollm3", "SmolLM3", dict(tie_word_embeddings=True, no_rope_layer_interval=2, pad_token_id=None), permuted=True)
+add("olmo2", "Olmo2", dict(tie_word_embeddings=False))
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 

@@ -22,6 +22,7 @@ struct FamilyFacts: Sendable {
     .gemma2,
     .granite,
     .smolLM3,
+    .olmo2,
   ]
 
   struct Case: Sendable, CustomTestStringConvertible {

@@ -37,7 +37,7 @@ import WeightSources
       "smollm3",
     ] + mixtures
   /// Of families whose layers stay on one rank.
-  private static let unsplit: [String] = []
+  private static let unsplit = ["olmo2"]
   private static let mixtures = ["qwen3-moe", "qwen3-moe-mixed", "mixtral"]
   static let all: [Subject] =
     subjects(names, [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]) + subjects(mixtures, [(2, 1), (4, 1), (2, 2)], expertParallel: 2)

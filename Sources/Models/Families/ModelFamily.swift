@@ -51,6 +51,7 @@ extension ModelFamily {
     .gemma2,
     .granite,
     .smolLM3,
+    .olmo2,
   ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
