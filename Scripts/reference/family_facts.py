@@ -193,4 +193,21 @@ FAMILIES["olmo2"] = (
         case("norms: not there for keys", without=["k_norm.weight"]),
         case("window: that it lacks", {"sliding_window": 16}),
     ])
+FAMILIES["exaone4"] = (
+    base("Exaone4ForCausalLM", "exaone4", head_dim=4, sliding_window=8, sliding_window_pattern=2),
+    dict(outer_norms=True, head_norms=True, without=["input_layernorm.weight", "pre_feedforward_layernorm.weight"]), [
+        case("heads: kv null", {"num_key_value_heads": None}, kv=4),
+        case("heads: size left out", drop=["head_dim"]),
+        case("layers: pattern left out", SEVEN, drop=["sliding_window_pattern"]),
+        case("layers: their types", SEVEN | {"layer_types": ["full_attention"] * 3 + ["sliding_attention"] * 4}),
+        case("layers: a pattern of letters", {"sliding_window_pattern": "LG"}),
+        case("layers: a pattern of letters, with types", {"sliding_window_pattern": "LG", "layer_types": ["sliding_attention", "full_attention"]}),
+        case("layers: none with a window", {"layer_types": ["full_attention"] * 2}),
+        case("window: left out", drop=["sliding_window"]),
+        case("window: null", {"sliding_window": None}),
+        case("window: null, and no layer has one", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),
+        case("window: null, and a layer has one", {"sliding_window": None, "layer_types": ["sliding_attention", "full_attention"]}),
+        case("bias: attention, declared", {"attention_bias": True}),
+        case("norms: not there for keys", without=["k_norm.weight"]),
+    ])
 main()

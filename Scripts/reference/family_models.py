@@ -73,6 +73,9 @@ add("granite", "Granite", dict(tie_word_embeddings=True, embedding_multiplier=3.
     permuted=True)
 add("smollm3", "SmolLM3", dict(tie_word_embeddings=True, no_rope_layer_interval=2, pad_token_id=None), permuted=True)
 add("olmo2", "Olmo2", dict(tie_word_embeddings=False))
+# With windows, as the large one, and without, as the small one.
+add("exaone4", "Exaone4", dict(tie_word_embeddings=False, head_dim=12, sliding_window=16, sliding_window_pattern=2))
+add("exaone4-whole", "Exaone4", dict(tie_word_embeddings=True, sliding_window=None, intermediate_size=40, layer_types=["full_attention"] * 4))
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 

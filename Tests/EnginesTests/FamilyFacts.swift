@@ -23,6 +23,7 @@ struct FamilyFacts: Sendable {
     .granite,
     .smolLM3,
     .olmo2,
+    .exaone4,
   ]
 
   struct Case: Sendable, CustomTestStringConvertible {

@@ -35,6 +35,7 @@ import WeightSources
       "gemma2",
       "granite",
       "smollm3",
+      "exaone4", "exaone4-whole",
     ] + mixtures
   /// Of families whose layers stay on one rank.
   private static let unsplit = ["olmo2"]

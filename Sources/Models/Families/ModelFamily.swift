@@ -52,6 +52,7 @@ extension ModelFamily {
     .granite,
     .smolLM3,
     .olmo2,
+    .exaone4,
   ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
