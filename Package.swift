@@ -114,7 +114,7 @@ let package = Package(
     ]),
     // The commands.
     library("Commands", [
-      "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "Networks", "WeightSources", "Checkpoints", "Safetensors",
+      "Serving", "Inference", "Tokenizers", "Backends", "Execution", "Engines", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors",
       "Schemes", "JSON", "Tensors", "Files", "Threads", arguments, logging, system, ordered,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ]),

@@ -18,6 +18,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
+import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, MixtralConfig, MixtralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
@@ -55,6 +56,26 @@ MIXTURES = {
     "mixtral": (MixtralConfig, MixtralForCausalLM, EXPERTS | dict(intermediate_size=32, num_local_experts=4, num_experts_per_tok=2), ["experts.down_proj", "experts.gate_up_proj", "gate.weight"]),
 }
 FAMILIES |= {name: mixture[:3] for name, mixture in MIXTURES.items()}
+# Architectures in llama.cpp's names whose converter puts rows of queries and keys in another order.
+PERMUTED = {"llama"}
+
+
+def add(name, stem, more, permuted=False):
+    """A family whose classes in transformers have this stem."""
+    FAMILIES[name] = (getattr(transformers, f"{stem}Config"), getattr(transformers, f"{stem}ForCausalLM"), more)
+    if permuted: PERMUTED.add(name)
+
+
+# Caps that are felt, a window that is short, a scale that is not the head's.
+add("gemma2", "Gemma2", dict(tie_word_embeddings=True, head_dim=16, intermediate_size=32, query_pre_attn_scalar=24, sliding_window=16,
+                             attn_logit_softcapping=2.0, final_logit_softcapping=3.0))
+add("granite", "Granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.21, residual_multiplier=0.45, logits_scaling=1.7),
+    permuted=True)
+add("smollm3", "SmolLM3", dict(tie_word_embeddings=True, no_rope_layer_interval=2, pad_token_id=None), permuted=True)
+add("olmo2", "Olmo2", dict(tie_word_embeddings=False))
+# With windows, as the large one, and without, as the small one.
+add("exaone4", "Exaone4", dict(tie_word_embeddings=False, head_dim=12, sliding_window=16, sliding_window_pattern=2))
+add("exaone4-whole", "Exaone4", dict(tie_word_embeddings=True, sliding_window=None, intermediate_size=40, layer_types=["full_attention"] * 4))
 # Keys of Gemma 3 as transformers 4 wrote them: told by these names, what replaces them is left out.
 OLDER = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 6}
 
@@ -94,15 +115,20 @@ def interleaved(tensor, heads):
 
 def write_gguf(path, config, state):
     architecture = {"qwen3_moe": "qwen3moe", "mixtral": "llama"}.get(config.model_type, config.model_type.removesuffix("_text"))
-    isGemma = architecture == "gemma3"
+    isGemma = architecture.startswith("gemma")
     w = gguf.GGUFWriter(str(path), architecture)
     w.add_context_length(config.max_position_embeddings); w.add_embedding_length(config.hidden_size)
     w.add_block_count(config.num_hidden_layers); w.add_feed_forward_length(config.intermediate_size)
     w.add_head_count(config.num_attention_heads); w.add_head_count_kv(config.num_key_value_heads)
     w.add_layer_norm_rms_eps(config.rms_norm_eps); w.add_rope_freq_base(1e6); w.add_vocab_size(config.vocab_size)
     if getattr(config, "head_dim", None): w.add_key_length(config.head_dim); w.add_value_length(config.head_dim)
-    if isGemma:
-        w.add_sliding_window(config.sliding_window)
+    if "sliding_attention" in (getattr(config, "layer_types", None) or []): w.add_sliding_window(config.sliding_window)
+    if architecture == "gemma2":
+        w.add_attn_logit_softcapping(config.attn_logit_softcapping); w.add_final_logit_softcapping(config.final_logit_softcapping)
+    if architecture == "granite":
+        w.add_embedding_scale(config.embedding_multiplier); w.add_attention_scale(config.attention_multiplier)
+        w.add_residual_scale(config.residual_multiplier); w.add_logit_scale(config.logits_scaling)
+    if architecture == "gemma3":
         scaling = config.rope_parameters["full_attention"]
         if scaling["rope_type"] == "linear": w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(scaling["factor"])
         if config._sliding_window_pattern != 6: w.add_sliding_window_pattern(config._sliding_window_pattern)
@@ -117,14 +143,14 @@ def write_gguf(path, config, state):
         # llama.cpp's converter adds what Gemma's norms add to their weights when they run.
         if isGemma and base.endswith("norm"): tensor = tensor.float() + 1
         for ending, heads in [("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)]:
-            if architecture == "llama" and base.endswith(ending): tensor = interleaved(tensor, heads)
+            if architecture in PERMUTED and base.endswith(ending): tensor = interleaved(tensor, heads)
         w.add_tensor(names.get_name(base) + "." + kind, tensor.float().numpy())
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
 
 
 for seed, (name, (config_class, model_class, more)) in enumerate(FAMILIES.items()):
     if len(sys.argv) > 1 and name not in sys.argv: continue
-    isGemma, isOlder = model_class is Gemma3ForCausalLM, "rope_local_base_freq" in more
+    isGemma, isOlder = model_class.__name__.startswith("Gemma"), "rope_local_base_freq" in more
     place = OUT / name
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)

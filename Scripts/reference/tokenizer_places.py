@@ -175,7 +175,7 @@ def classes():
                        ("smollm", "GPT2TokenizerFastFast"), ("qwen2", "Qwen2TokenizerFastFast"), ("smollm", "PreTrainedTokenizerFastFast")]:
         yield f"the class {name}", {"base": base, "texts": True, "tokenizer_config.json": {"tokenizer_class": name, "legacy": True, "add_prefix_space": True}}
     # A class that is named twice, or by nothing.
-    for kind in ["qwen2", "qwen3", "llama"]:
+    for kind in ["qwen2", "qwen3", "llama", "granite", "olmo2", "smollm3", "exaone4"]:
         for own in [None, "", "LlamaTokenizer", "GPT2TokenizerFast", "Nonsense"]:
             for other in [None, "", "GPT2Tokenizer", "Qwen2Tokenizer"]:
                 yield f"{kind}: {own!r} and {other!r}", {
@@ -204,7 +204,7 @@ def classes():
 def gemma_classes():
     """A Gemma's own class is its model type's where none is named."""
     for name in ["GemmaTokenizer", "GemmaTokenizerFast", "LlamaTokenizer", "PreTrainedTokenizerFast", None]:
-        for type_ in ["gemma3_text", "gemma3", "llama"]:
+        for type_ in ["gemma2", "gemma3_text", "gemma3", "llama"]:
             config = {"tokenizer_class": name} if name else {}
             yield f"gemma {name} of a {type_}", {"base": "gemma", "texts": True, "tokenizer_config.json": config, "config.json": {"model_type": type_}}
     named = {"tokenizer_class": "GemmaTokenizer"}

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Checkpoints
+import Execution
 import Files
 import Engines
 import JSON
@@ -25,13 +26,14 @@ public struct ConvertCommand: DrydockCommand {
         trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint
         trtllm-convert --model_dir ./SmolLM2.gguf --output_dir ./checkpoint-tp2 \\
           --dtype bfloat16 --tp_size 2
+        trtllm-convert --list_families
 
       Exit codes: 0 done, 1 failed (a path that does not exist, too), 2 wrong usage.
       """,
     version: Tool.name)
 
   @Option(name: .customLong("model_dir"), help: ArgumentHelp("A Hugging Face directory or a .gguf file.", valueName: "path"))
-  var model: String
+  var model: String?
 
   @Option(name: .customLong("output_dir"), help: ArgumentHelp("Where the checkpoint goes.", valueName: "dir"))
   var outputDirectory: String = "tllm_checkpoint"
@@ -40,6 +42,9 @@ public struct ConvertCommand: DrydockCommand {
 
   @Option(help: ArgumentHelp("Threads; by default as many as cores and memory allow.", valueName: "n"))
   var workers: Int?
+
+  @Flag(name: .customLong("list_families"), help: "Print which families of models there are, from which formats and for which targets, and do nothing else.")
+  var listsFamilies = false
 
   @Flag(help: "Make every warning about the model's files an error, before anything is written.")
   var strict = false
@@ -54,6 +59,8 @@ public struct ConvertCommand: DrydockCommand {
     IgnoredFlag("load_model_on_cpu", takesValue: false, "weights are never held on a device"),
   ]
 
+  public static func missing(beside given: Set<String>) -> [String] { given.isDisjoint(with: ["--model_dir", "--list_families"]) ? ["--model_dir <path>"] : [] }
+
   public func validate() throws {
     var problems = conversion.problems
     if let workers, !(1...1024).contains(workers) { problems.append("--workers is \(workers); it must be from 1 to 1024") }
@@ -61,6 +68,8 @@ public struct ConvertCommand: DrydockCommand {
   }
 
   public func run() async throws {
+    if listsFamilies { return print(try FamilyTable.text(.here)) }
+    guard let model else { throw UsageError("missing: --model_dir <path>", showsUsage: true) }
     let log = logOptions.log("trtllm-convert")
     var phases = Phases()
     let source = try await phases.measure("open") { try ModelSource(FilePath(model)) }

@@ -29,11 +29,27 @@ import WeightSources
     var testDescription: String { "\(name) tp \(tensorParallel) pp \(pipelineParallel)\(expertParallel == 1 ? "" : " ep \(expertParallel)")" }
     var mapping: Mapping { Mapping(tensorParallel: tensorParallel, pipelineParallel: pipelineParallel, expertParallel: expertParallel) }
   }
-  private static let names = ["qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped"] + mixtures
+  private static let names =
+    [
+      "qwen2", "qwen2-tied", "qwen3", "qwen3-tied", "gemma3", "gemma3-bfloat16", "gemma3-capped",
+      "gemma2",
+      "granite",
+      "smollm3",
+      "exaone4", "exaone4-whole",
+    ] + mixtures
+  /// Of families whose layers stay on one rank.
+  private static let unsplit = ["olmo2"]
   private static let mixtures = ["qwen3-moe", "qwen3-moe-mixed", "mixtral"]
-  static let all =
-    names.flatMap { name in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1) } }
-    + mixtures.flatMap { name in [(2, 1), (4, 1), (2, 2)].map { Subject(name: name, tensorParallel: $0, pipelineParallel: $1, expertParallel: 2) } }
+  static let all: [Subject] =
+    subjects(names, [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]) + subjects(mixtures, [(2, 1), (4, 1), (2, 2)], expertParallel: 2)
+    + subjects(unsplit, [(1, 1), (1, 2), (1, 4)])
+
+  /// - Parameter mappings: Of tensor-parallel ranks and pipeline stages.
+  private static func subjects(_ names: [String], _ mappings: [(Int, Int)], expertParallel: Int = 1) -> [Subject] {
+    names.flatMap { name in
+      mappings.map { Subject(name: name, tensorParallel: $0.0, pipelineParallel: $0.1, expertParallel: expertParallel) }
+    }
+  }
   /// What llama.cpp has no format for.
   private static let withoutGGUF: Set<String> = ["qwen3-moe-mixed"]
   /// What is said of configurations, where anything is.
@@ -108,6 +124,9 @@ import WeightSources
     try await life.strip("engine", to: "stripped")
     try await life.refit("stripped", with: checkpoint, to: "filled")
     life.expectSame("filled", "engine", "stripped and filled")
+    _ = try Pruner(CheckpointDirectory(checkpoint), options: .init()).run(to: life.directory("pruned"))
+    try await life.build(life.directory("pruned"), "from-pruned")
+    life.expectSame("from-pruned", "stripped", "pruned and built")
     guard !Self.withoutGGUF.contains(subject.name) else { return }
     // The same numbers by llama.cpp's names.
     let gguf = try convert(subject, "model.gguf", in: life, "from-gguf")
@@ -121,11 +140,14 @@ import WeightSources
   func `what is converted is what the network reads`(_ architecture: String) throws {
     for (tensorParallel, pipelineParallel, expertParallel) in [(1, 1, 1), (2, 1, 1), (4, 1, 1), (1, 3, 1), (2, 2, 1), (2, 1, 2), (4, 1, 2)] {
       for biases in [true, false] {
-        let hasExperts = try ModelFamily(architecture: architecture, origin: "test").hasExperts
+        let family = try ModelFamily(architecture: architecture, origin: "test")
+        let hasExperts = family.hasExperts
         guard hasExperts || expertParallel == 1 else { continue }
         var model = SmallModel(
           tensorParallel: tensorParallel, pipelineParallel: pipelineParallel, tied: false, biases: biases,
-          members: ["architecture": .string(architecture), "sliding_window": 8, "mlp_bias": .bool(biases && architecture == "LlamaForCausalLM")])
+          members: [
+            "architecture": .string(architecture), "sliding_window": 8, "mlp_bias": .bool(biases && family.tensors.contains { $0.feature == .mlpBias }),
+          ])
         if hasExperts {
           model.members["moe"] = ["num_experts": 6, "top_k": 2, "normalization_mode": 1]
           model.members["moe_intermediate_size"] = 32
@@ -135,6 +157,13 @@ import WeightSources
           ]
         }
         let config = try CheckpointConfig(parsing: model.config)
+        guard family.decoder.sharingProblem(config.mapping) == nil else {
+          let refusal = #expect(throws: WeightSourceError.self) { try ShardLayout(config: config, origin: "test") }
+          #expect("\(try #require(refusal))".contains("over all heads"))
+          let told = #expect(throws: UnsupportedModel.self) { try ModelFamily.network(config: config, rank: 0, sharesEmbedding: false) }
+          #expect("\(try #require(told))".contains("over all heads"))
+          continue
+        }
         let layout = try ShardLayout(config: config, origin: "test")
         for rank in 0..<tensorParallel * pipelineParallel {
           let network = try ModelFamily.network(config: config, rank: rank, sharesEmbedding: false)

@@ -109,7 +109,7 @@ struct ConversionTests {
     #expect(config.architecture == "LlamaForCausalLM" && config.elementType == .bfloat16 && config.logitsElementType == .float32)
     #expect(config.hiddenSize == 24 && config.headCount == 4 && config.keyValueHeadCount == 2 && config.headSize == 8)
     #expect(config.intermediateSize == 20 && config.vocabularySize == 33 && config.layerCount == 3 && config.maximumPositions == 128)
-    #expect(config.attentionBias && config.mlpBias && config.tieWordEmbeddings == false && !config.useParallelEmbedding)
+    #expect(config.attentionBias == true && config.mlpBias && config.tieWordEmbeddings == false && !config.useParallelEmbedding)
     #expect(config.positionEmbeddingType == "rope_gpt_neox" && config.rotaryDimension == 8 && config.rotaryBase == 10000)
     #expect(config.rotaryScaling?["rope_type"] == "llama3" && config.rotaryScaling?["factor"]?.double == 8)
     #expect(json["norm_epsilon"] == .number(JSONNumber(1e-05)) && json["hidden_act"] == "silu")

@@ -280,7 +280,7 @@ import Threads
     guard var shape = unsafe step.attention else { return }
     let pool = unsafe pools[step.pool].base
     let (heads, keyValueHeads, size) = (attention.heads, attention.keyValueHeads, attention.headSize)
-    let stride = (heads + 2 * keyValueHeads) * size
+    let rowStride = (heads + 2 * keyValueHeads) * size
     let qkv = unsafe floats(attention.qkv)
     // Turn queries and keys, store keys and values: rows are shared out within each slice.
     for slice in batch.sequences {
@@ -288,13 +288,15 @@ import Threads
       let part = total * thread / count..<total * (thread + 1) / count
       guard !part.isEmpty else { continue }
       let position = Int64(slice.firstPosition + part.lowerBound)
-      let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * stride
+      let row = unsafe qkv + (slice.rows.lowerBound + part.lowerBound) * rowStride
       func normHeads(_ places: Range<Int>, _ norm: Attention.HeadNorm?, _ weight: ResolvedVector?) {
         guard let norm, let weight else { return }
-        for head in places {
+        // Heads lie beside each other, so all of them together are as one wide head.
+        let (step, width) = norm.spansHeads ? (places.count, places.count * size) : (1, size)
+        for head in stride(from: places.lowerBound, to: places.upperBound, by: step) {
           let first = unsafe row + head * size
           unsafe dk_rmsnorm(
-            isa, first, Int64(stride), first, Int64(stride), weight.pointer, weight.type, Int64(part.count), Int64(size), norm.epsilon)
+            isa, first, Int64(rowStride), first, Int64(rowStride), weight.pointer, weight.type, Int64(part.count), Int64(width), norm.epsilon)
         }
       }
       normHeads(0..<heads, attention.queryNorm, step.queryNorm)
@@ -302,13 +304,13 @@ import Threads
       if let index = attention.rotary {
         let rotary = rotaries[index]
         unsafe dk_rope(
-          isa, dk_rope_style(rotary.rotary.style), row, Int64(stride), Int64(part.count), Int64(heads + keyValueHeads),
+          isa, dk_rope_style(rotary.rotary.style), row, Int64(rowStride), Int64(part.count), Int64(heads + keyValueHeads),
           Int64(size), Int64(rotary.rotary.dimension), rotary.cosines, rotary.sines, position)
       }
       unsafe slice.blockTable.withUnsafeBufferPointer { table in
         unsafe dk_cache_store(
-          &shape, pool, table.baseAddress, position, row + heads * size, Int64(stride),
-          row + (heads + keyValueHeads) * size, Int64(stride), Int64(part.count))
+          &shape, pool, table.baseAddress, position, row + heads * size, Int64(rowStride),
+          row + (heads + keyValueHeads) * size, Int64(rowStride), Int64(part.count))
       }
     }
     if thread == 0 { queue.reset() }
@@ -320,8 +322,8 @@ import Threads
       let slice = batch.sequences[item.slice]
       unsafe slice.blockTable.withUnsafeBufferPointer { table in
         unsafe dk_attention(
-          isa, &shape, pool, table.baseAddress, Int64(slice.firstPosition), qkv + slice.rows.lowerBound * stride,
-          Int64(stride), floats(attention.output) + slice.rows.lowerBound * heads * size, Int64(heads * size),
+          isa, &shape, pool, table.baseAddress, Int64(slice.firstPosition), qkv + slice.rows.lowerBound * rowStride,
+          Int64(rowStride), floats(attention.output) + slice.rows.lowerBound * heads * size, Int64(heads * size),
           Int64(item.rows.lowerBound), Int64(item.rows.upperBound), Int64(item.group * perGroup),
           Int64((item.group + 1) * perGroup))
       }

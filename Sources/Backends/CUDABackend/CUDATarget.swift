@@ -68,6 +68,7 @@ enum CUDALimits {
     case .attention(let attention):
       attention.window == nil && attention.softCap == nil && attention.sinks == nil && (attention.rotary != nil) == !plan.rotaries.isEmpty
         && (attention.queryNorm == nil) == (attention.keyNorm == nil) && attention.queryNorm?.epsilon == attention.keyNorm?.epsilon
+        && attention.queryNorm?.spansHeads != true && attention.keyNorm?.spansHeads != true
     case .gated(let gated): gated.limits == nil
     case .unary, .routing, .experts: false
     // Several ranks are refused as such.

@@ -3,7 +3,7 @@
 public enum Architecture {
   /// What `architecture` of a checkpoint's `config.json` can be; far fewer can be built here.
   public static let known: Set<String> = Set(
-    (gpt + llama + qwen + gemma + phi + others + encoders + multimodal).split(separator: " ").map(String.init))
+    (gpt + llama + qwen + gemma + phi + others + newer + encoders + multimodal).split(separator: " ").map(String.init))
 
   private static let gpt =
     "GPT2LMHeadModel GPT2LMHeadCustomModel GPTBigCodeForCausalLM Starcoder2ForCausalLM FuyuForCausalLM "
@@ -24,6 +24,8 @@ public enum Architecture {
     + "Grok1ModelForCausalLM MedusaForCausalLM MedusaLlamaForCausalLM ReDrafterForLLaMALM ReDrafterForQWenLM "
     + "BaichuanForCausalLM BaiChuanForCausalLM DbrxForCausalLM DeepseekForCausalLM DeepseekV2ForCausalLM "
     + "EagleForCausalLM CohereForCausalLM VoRAForCausalLM "
+  /// Classes that the release did not have and that convert writes, under Hugging Face's names.
+  private static let newer = "SmolLM3ForCausalLM Olmo2ForCausalLM Exaone4ForCausalLM "
   private static let encoders =
     "WhisperEncoder EncoderModel DecoderModel BertForQuestionAnswering BertForSequenceClassification BertModel "
     + "RobertaModel RobertaForQuestionAnswering RobertaForSequenceClassification "

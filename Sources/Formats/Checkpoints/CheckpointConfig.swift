@@ -44,8 +44,8 @@ public struct CheckpointConfig: Sendable {
   public let rotaryScaling: JSONValue?
   /// `qk_layernorm`; false where nothing says. Which norms a network has is its family's to say.
   public let usesQueryKeyNorm: Bool
-  /// `attn_bias`: queries, keys and values have biases.
-  public let attentionBias: Bool
+  /// `attn_bias`: queries, keys and values have biases. nil where nothing says: what that means is the family's to say.
+  public let attentionBias: Bool?
   /// `mlp_bias`; false where nothing says.
   public let mlpBias: Bool
   /// `tie_word_embeddings`: the head is the embedding table. nil where nothing says.
@@ -91,8 +91,7 @@ public struct CheckpointConfig: Sendable {
     rotaryDimension = try Self.rotaryDimension(fields, headSize: headSize)
     rotaryScaling = json["rotary_scaling"].flatMap(\.unlessNull)
     usesQueryKeyNorm = try fields.bool("qk_layernorm") ?? false
-    // Upstream's class for these has it true where a file says nothing.
-    attentionBias = try fields.bool("attn_bias") ?? (architecture == "Qwen2ForCausalLM")
+    attentionBias = try fields.bool("attn_bias")
     mlpBias = try fields.bool("mlp_bias") ?? false
     tieWordEmbeddings = try fields.bool("tie_word_embeddings")
     useParallelEmbedding = try fields.bool("use_parallel_embedding") ?? false

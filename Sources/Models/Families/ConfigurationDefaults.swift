@@ -31,21 +31,3 @@ package struct ConfigurationDefaults: Sendable {
   package var attentionBias = Bias.asked
   package var mlpBias = Bias.asked
 }
-
-/// Of a class whose layers differ in what they see: some a window with positions turned by a base of their own, some everything.
-package struct LayerDefaults: Sendable {
-  /// Every so many layers one sees everything.
-  package var pattern: Int
-  /// Of the rotary embedding of layers with a window.
-  package var localBase: Double
-  /// Scores are divided by its square root; nil: by that of the head's size.
-  package var queryScalar: Double?
-  package init(pattern: Int, localBase: Double, queryScalar: Double? = nil) {
-    (self.pattern, self.localBase, self.queryScalar) = (pattern, localBase, queryScalar)
-  }
-
-  /// Which layers have a window, where every so many one sees everything.
-  ///
-  /// - Parameter pattern: At least 1.
-  package static func windows(pattern: Int, layerCount: Int) -> [Bool] { (1...max(1, layerCount)).map { $0 % pattern != 0 } }
-}

@@ -2,21 +2,20 @@ import Checkpoints
 import Networks
 import Tensors
 
-/// Pre-norm decoder layers with grouped-query attention, rotary embedding and a gated MLP, as upstream's `LLaMAForCausalLM` and
-/// `QWenForCausalLM` have them.
+/// Decoder layers with grouped-query attention, rotary embedding and a gated MLP, as upstream's `LLaMAForCausalLM` and
+/// `QWenForCausalLM` have them, in all the forms that a ``DecoderStyle`` names.
 enum DecoderNetwork {
   /// - Parameters:
   ///   - config: A checked checkpoint configuration.
   ///   - rank: Which rank of `config.mapping`.
   ///   - sharesEmbedding: lm_head and the embedding table are one weight.
-  static func make(
-    config: CheckpointConfig, rank: Int, sharesEmbedding: Bool, style: DecoderStyle
+  @Sendable static func make(
+    _ config: CheckpointConfig, rank: Int, sharesEmbedding: Bool, style: DecoderStyle
   ) throws(UnsupportedModel) -> Network {
     let shape = try RankShape(config: config, rank: rank, style: style)
     // A checkpoint need not say what belongs to its family, but must not deny it.
-    if let asked = config.json["qk_layernorm"]?.bool, asked != style.hasHeadNorms { throw .setting("qk_layernorm", "\(asked)") }
-    let residualScale = Float(config.json["residual_multiplier"]?.double ?? 1)
-    guard residualScale == 1 else { throw .setting("residual_multiplier", "\(residualScale)") }
+    if let asked = config.json["qk_layernorm"]?.bool, asked != (style.headNorms != .none) { throw .setting("qk_layernorm", "\(asked)") }
+    let hasBias = config.hasAttentionBias
     let activation = try Activation(config: config)
     let layers = try LayerSettings(config, style)
     var network = Network()
@@ -37,29 +36,35 @@ enum DecoderNetwork {
       let isWindowed = layers.isWindowed(shape.firstLayer + layer)
 
       // Attention.
-      let normed = network.norm(residual, prefix + "input_layernorm", norm)
+      let normed = style.norms == .after ? residual : network.norm(residual, prefix + "input_layernorm", norm)
       let qkv = network.value("\(prefix)qkv", width: shape.qkvWidth)
-      network.linear(normed, prefix + "attention.qkv", .attention, qkv, bias: config.attentionBias)
+      network.linear(normed, prefix + "attention.qkv", .attention, qkv, bias: hasBias)
       let attended = network.value("\(prefix)attention", width: shape.heads * config.headSize)
       network.append(
         .attention(
           Attention(
             qkv: qkv, output: attended, heads: shape.heads, keyValueHeads: shape.keyValueHeads,
-            headSize: config.headSize, scale: layers.scoreScale ?? shape.attentionScale, rotary: isWindowed ? 1 : 0,
-            queryNorm: style.hasHeadNorms ? network.headNorm(prefix, "q_layernorm", config.headSize, norm) : nil,
-            keyNorm: style.hasHeadNorms ? network.headNorm(prefix, "k_layernorm", config.headSize, norm) : nil,
+            headSize: config.headSize, scale: layers.scoreScale ?? shape.attentionScale, rotary: layers.rotary(shape.firstLayer + layer),
+            queryNorm: network.headNorm(prefix, "q_layernorm", config.headSize, shape.heads, norm, style.headNorms),
+            keyNorm: network.headNorm(prefix, "k_layernorm", config.headSize, shape.keyValueHeads, norm, style.headNorms),
             window: isWindowed ? layers.window : nil, softCap: layers.scoreSoftCap)))
       let projected = network.value("\(prefix)dense", width: hidden)
       // A row-parallel bias is added once: by the first rank of the group.
       network.linear(
         attended, prefix + "attention.dense", .attention, projected,
-        bias: config.attentionBias && style.denseBias && shape.tensorRank == 0)
+        bias: hasBias && style.denseBias && shape.tensorRank == 0)
       if t > 1 { network.append(.allReduce(AllReduce(value: projected))) }
-      let attentionResult = style.hasOuterNorms ? network.norm(projected, prefix + "post_layernorm", norm) : projected
+      let attentionResult = style.norms == .before ? projected : network.norm(projected, prefix + "post_layernorm", norm)
+      network.scale(attentionResult, by: shape.residualScale)
       network.append(.add(Add(target: residual, value: attentionResult)))
 
       // MLP, or experts.
-      let normed2 = network.norm(residual, prefix + (style.hasOuterNorms ? "pre_feedforward_layernorm" : "post_layernorm"), norm)
+      let normed2 =
+        switch style.norms {
+        case .before: network.norm(residual, prefix + "post_layernorm", norm)
+        case .around: network.norm(residual, prefix + "pre_feedforward_layernorm", norm)
+        case .after: residual
+        }
       let down =
         if let experts = shape.experts, !experts.denseLayers.contains(shape.firstLayer + layer) {
           network.experts(normed2, prefix, experts, shape, activation)
@@ -67,7 +72,8 @@ enum DecoderNetwork {
           network.mlp(normed2, prefix, config, shape, activation)
         }
       if t > 1 { network.append(.allReduce(AllReduce(value: down))) }
-      let mlpResult = style.hasOuterNorms ? network.norm(down, prefix + "post_feedforward_layernorm", norm) : down
+      let mlpResult = style.norms == .before ? down : network.norm(down, prefix + "post_feedforward_layernorm", norm)
+      network.scale(mlpResult, by: shape.residualScale)
       network.append(.add(Add(target: residual, value: mlpResult)))
     }
 
@@ -99,9 +105,18 @@ extension Network {
     return output
   }
 
-  fileprivate mutating func headNorm(_ prefix: String, _ name: String, _ headSize: Int, _ style: NormStyle) -> Attention.HeadNorm {
-    let weight = weight("\(prefix)attention.\(name).weight", shape: [headSize], role: .normalization, elementType: style.elementType)
-    return .init(weight: weight, epsilon: style.epsilon)
+  /// - Parameter heads: Of this rank.
+  fileprivate mutating func headNorm(
+    _ prefix: String, _ name: String, _ headSize: Int, _ heads: Int, _ style: NormStyle, _ kind: HeadNorms
+  ) -> Attention.HeadNorm? {
+    guard kind != .none else { return nil }
+    let extent = kind == .together ? heads * headSize : headSize
+    let weight = weight("\(prefix)attention.\(name).weight", shape: [extent], role: .normalization, elementType: style.elementType)
+    return .init(weight: weight, epsilon: style.epsilon, spansHeads: kind == .together)
+  }
+
+  fileprivate mutating func scale(_ value: ValueID, by factor: Float) {
+    if factor != 1 { append(.unary(Unary(value: value, kind: .scale(factor)))) }
   }
 
   /// `proj(activation(fc(x)) * gate(x))`.
@@ -179,6 +194,7 @@ extension Network {
     }
     let logits = value("logits", width: rows, rows: .selected)
     append(.linear(Linear(input: input, weight: name, output: logits)))
+    scale(logits, by: shape.logitScale)
     if let softCap { append(.unary(Unary(value: logits, kind: .softCap(softCap)))) }
     if t > 1 {
       let all = value("logits.all", width: rows * t, rows: .selected)

@@ -2,16 +2,17 @@
 package struct DecoderStyle: Sendable {
   /// Whether a model with biases of queries, keys and values has one of the output projection, too.
   package let denseBias: Bool
-  /// Whether every query head and key head is normed (`qk_layernorm`).
-  package let hasHeadNorms: Bool
-  /// Whether attention and MLP are normed before they are added to the residual, too.
-  package let hasOuterNorms: Bool
+  package let headNorms: HeadNorms
+  package let norms: NormPlaces
   /// Added to the weights of all norms in Hugging Face's files; see ``TensorRule/offset``.
   package let normOffset: Float
   /// Whether embeddings are multiplied by the square root of their width.
   package let scalesEmbedding: Bool
   /// What layers see where they differ in it.
   package let layers: LayerDefaults?
+  package let rotaryLayers: RotaryLayers
+  /// Those of the class, each place once.
+  package let multipliers: [Multiplier]
   /// Of a family with mixtures of experts.
   package let experts: ExpertStyle?
   /// In the order of the network.
@@ -21,30 +22,37 @@ package struct DecoderStyle: Sendable {
   ///   - mlpBias: Whether a model may have biases in its MLP.
   ///   - isRotated: Whether GGUF files hold the rows of queries and keys in another order.
   init(
-    denseBias: Bool, mlpBias: Bool, isRotated: Bool, hasHeadNorms: Bool = false, hasOuterNorms: Bool = false, normOffset: Float = 0,
-    scalesEmbedding: Bool = false, layers: LayerDefaults? = nil, experts: ExpertStyle? = nil
+    denseBias: Bool, mlpBias: Bool, isRotated: Bool, headNorms: HeadNorms = .none, norms: NormPlaces = .before, normOffset: Float = 0,
+    scalesEmbedding: Bool = false, layers: LayerDefaults? = nil, rotaryLayers: RotaryLayers = .all, multipliers: [Multiplier] = [],
+    experts: ExpertStyle? = nil
   ) {
     self.denseBias = denseBias
-    self.hasHeadNorms = hasHeadNorms
-    self.hasOuterNorms = hasOuterNorms
+    self.headNorms = headNorms
+    self.norms = norms
     self.normOffset = normOffset
     self.scalesEmbedding = scalesEmbedding
     self.layers = layers
+    self.rotaryLayers = rotaryLayers
+    self.multipliers = multipliers
     self.experts = experts
     func bias(_ exists: Bool, _ name: String, _ split: TensorRule.Split, _ huggingFace: String, _ gguf: String, _ outputs: ModelShape.Dimension) -> [TensorRule] {
       exists ? [.bias(name, split, huggingFace, gguf, outputs)] : []
     }
-    var rules: [TensorRule] = [.table, .norm("input_layernorm.weight", .layer, "model.layers.*.input_layernorm.weight", "blk.*.attn_norm.weight")]
+    var rules: [TensorRule] = [.table]
+    if norms != .after { rules.append(.norm("input_layernorm.weight", .layer, "model.layers.*.input_layernorm.weight", "blk.*.attn_norm.weight")) }
     rules += TensorRule.queriesKeysValues(isRotated: isRotated)
-    if hasHeadNorms { rules += [.headNorm("q_layernorm", "q_norm", "attn_q_norm"), .headNorm("k_layernorm", "k_norm", "attn_k_norm")] }
+    if headNorms != .none {
+      let isOne = headNorms == .each
+      rules += [
+        .headNorm("q_layernorm", "q_norm", "attn_q_norm", isOne ? .head : .queries), .headNorm("k_layernorm", "k_norm", "attn_k_norm", isOne ? .head : .keyValues),
+      ]
+    }
     rules.append(.linear("attention.dense", .inputs, "self_attn.o_proj", "attn_output", .hidden, .queries))
     rules += bias(denseBias, "attention.dense", .none, "self_attn.o_proj", "attn_output", .hidden)
-    let postNorm = hasOuterNorms ? "post_attention_norm" : "ffn_norm"
+    let postNorm = norms == .before ? "ffn_norm" : "post_attention_norm"
     rules.append(.norm("post_layernorm.weight", .layer, "model.layers.*.post_attention_layernorm.weight", "blk.*.\(postNorm).weight"))
-    if hasOuterNorms {
-      for (name, gguf) in [("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm")] {
-        rules.append(.norm("\(name).weight", .layer, "model.layers.*.\(name).weight", "blk.*.\(gguf).weight"))
-      }
+    for (name, gguf, exists) in [("pre_feedforward_layernorm", "ffn_norm", norms == .around), ("post_feedforward_layernorm", "post_ffw_norm", norms != .before)] where exists {
+      rules.append(.norm("\(name).weight", .layer, "model.layers.*.\(name).weight", "blk.*.\(gguf).weight"))
     }
     let mlp = rules.count
     rules.append(.linear("mlp.fc", .outputs, "mlp.gate_proj", "ffn_gate", .intermediate, .hidden))
@@ -85,12 +93,12 @@ extension TensorRule {
     .init(name: name, place: place, split: .none, parts: [.init(huggingFace: huggingFace, gguf: gguf, outputs: .hidden, inputs: nil)])
   }
 
-  /// A norm of every query head or every key head, the same on all ranks.
-  fileprivate static func headNorm(_ name: String, _ huggingFace: String, _ gguf: String) -> TensorRule {
+  /// A norm of query heads or key heads, the same on all ranks.
+  fileprivate static func headNorm(_ name: String, _ huggingFace: String, _ gguf: String, _ extent: ModelShape.Dimension) -> TensorRule {
     .init(
       name: "attention.\(name).weight", place: .layer, split: .none,
       parts: [
-        .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: .head, inputs: nil)
+        .init(huggingFace: "model.layers.*.self_attn.\(huggingFace).weight", gguf: "blk.*.\(gguf).weight", outputs: extent, inputs: nil)
       ])
   }
 

@@ -7,6 +7,10 @@ public import Networks
 ///
 /// A new family is a folder with one of these, and a line in ``all``.
 public struct ModelFamily: Sendable {
+  /// Makes the network of a rank of a checked configuration; with `sharesEmbedding` lm_head and the embedding table are one weight.
+  package typealias NetworkMaker =
+    @Sendable (_ config: CheckpointConfig, _ rank: Int, _ sharesEmbedding: Bool, _ style: DecoderStyle) throws(UnsupportedModel) -> Network
+
   /// A name for people.
   public let name: String
   /// `architectures[0]` of the Hugging Face configurations that this family covers.
@@ -29,6 +33,10 @@ public struct ModelFamily: Sendable {
   /// Of a class among ``architectures``.
   package let defaults: @Sendable (_ architecture: String) -> ConfigurationDefaults
   package let decoder: DecoderStyle
+  /// A key of GGUF files that takes rotary embedding away where it is false.
+  package var ggufRotarySwitch: String?
+  /// The network of one rank, before fusion: that of ``DecoderNetwork`` for every style, or one of the family's own.
+  package var makeNetwork: NetworkMaker = DecoderNetwork.make
   /// Whether layers have mixtures of experts.
   public var hasExperts: Bool { decoder.experts != nil }
   /// In the order of the network.
@@ -38,14 +46,22 @@ public struct ModelFamily: Sendable {
 
 extension ModelFamily {
   /// Every family that can be converted: a new one is a line here.
-  public static let all: [ModelFamily] = [.llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral]
+  public static let all: [ModelFamily] = [
+    .llama, .qwen2, .qwen3, .gemma3, .qwen3MoE, .mixtral,
+    .gemma2,
+    .granite,
+    .smolLM3,
+    .olmo2,
+    .exaone4,
+  ]
 
   /// What can be asked for, in words: `LlamaForCausalLM`, ….
   public static var supportedArchitectures: [String] { all.flatMap { $0.architectures + $0.wholeModels.map(\.architecture) } }
 
   /// The family of a checkpoint's `architecture`, also of one that only has the same tensors.
   package init?(checkpointArchitecture architecture: String) {
-    guard let family = Self.all.first(where: { $0.architectures.contains(architecture) || $0.relatedArchitectures.contains(architecture) }) else { return nil }
+    let own = Self.all.first { $0.architectures.contains(architecture) }
+    guard let family = own ?? Self.all.first(where: { $0.relatedArchitectures.contains(architecture) }) else { return nil }
     self = family
   }
 
@@ -56,6 +72,13 @@ extension ModelFamily {
     guard let family = all.first(where: { $0.architectures.contains(config.architecture) || $0.buildable.contains(config.architecture) }) else {
       throw .architecture(config.architecture, supported: all.flatMap { $0.architectures + $0.buildable }.sorted())
     }
-    return try DecoderNetwork.make(config: config, rank: rank, sharesEmbedding: sharesEmbedding, style: family.decoder)
+    return try family.makeNetwork(config, rank, sharesEmbedding, family.decoder)
+  }
+}
+
+extension CheckpointConfig {
+  /// Whether queries, keys and values have biases: as the configuration says, or as the family's class has them where it says nothing.
+  package var hasAttentionBias: Bool {
+    attentionBias ?? (ModelFamily(checkpointArchitecture: architecture)?.defaults(architecture).attentionBias == .always)
   }
 }

@@ -22,6 +22,9 @@ struct RankShape {
   let qkvWidth: Int
   let attentionScale: Float
   let embeddingScale: Float
+  /// Of what attention and MLP give.
+  let residualScale: Float
+  let logitScale: Float
 
   init(config: CheckpointConfig, rank: Int, style: DecoderStyle) throws(UnsupportedModel) {
     let mapping = config.mapping
@@ -41,9 +44,7 @@ struct RankShape {
     }
     if config.json["residual_mlp"]?.bool == true { throw .setting("residual_mlp", "true") }
     if experts == nil, let experts = config.json["moe"]?["num_experts"]?.int, experts > 0 { throw .setting("moe.num_experts", "\(experts)") }
-    if let scale = config.json["output_multiplier_scale"]?.double, scale != 1 {
-      throw .setting("output_multiplier_scale", "\(scale)")
-    }
+    if let problem = style.sharingProblem(mapping) { throw .unclear("mapping.tp_size", "is \(t)", problem) }
 
     tensorRank = mapping.tensorRank(of: rank)
     let stage = mapping.pipelineRank(of: rank)
@@ -61,9 +62,21 @@ struct RankShape {
       (ownExperts, expertIntermediate) = (0..<0, 0)
     }
     qkvWidth = (heads + 2 * keyValueHeads) * config.headSize
-    let multiplier = config.json["attention_multiplier"]?.double ?? 1  // HF value × √headSize where it is not 1
+    let multiplier = try config.factor("attention_multiplier", config.json["attention_multiplier"]) ?? 1  // a Hugging Face class's × √headSize
     attentionScale = Float(multiplier / Double(config.headSize).squareRoot())
-    embeddingScale = Float(config.json["embedding_multiplier"]?.double ?? (style.scalesEmbedding ? Double(config.hiddenSize).squareRoot() : 1))
+    embeddingScale = Float(
+      try config.factor("embedding_multiplier", config.json["embedding_multiplier"]) ?? (style.scalesEmbedding ? Double(config.hiddenSize).squareRoot() : 1))
+    residualScale = Float(try config.factor("residual_multiplier", config.json["residual_multiplier"]) ?? 1)
+    logitScale = Float(try config.factor("output_multiplier_scale", config.json["output_multiplier_scale"]) ?? 1)
+  }
+}
+
+extension CheckpointConfig {
+  /// A number that something in the network is multiplied by; nil where nothing says.
+  fileprivate func factor(_ key: String, _ value: JSONValue?) throws(UnsupportedModel) -> Double? {
+    guard let value, !value.isNull else { return nil }
+    guard let factor = value.double, Float(factor).isFinite else { throw .setting(key, value.serialized()) }
+    return factor
   }
 }
 

@@ -69,7 +69,7 @@ enum TokenizerClass: String {
     let architecture = model?["architecture"] ?? model?["pretrained_config"]?["architecture"]
     switch model?["model_type"]?.string ?? architecture?.string {
     // For these types transformers does not believe the class that is named: it has none, or its own.
-    case "mistral", "MistralForCausalLM": return nil
+    case "mistral", "MistralForCausalLM", "granite", "GraniteForCausalLM", "olmo2", "Olmo2ForCausalLM": return nil
     case "qwen2", "Qwen2ForCausalLM":
       guard let declared = names.declared else {
         guard names.own == nil else { return nil }
@@ -83,7 +83,7 @@ enum TokenizerClass: String {
     case "qwen3", "Qwen3ForCausalLM":
       guard let found = Self.found(names, made, ofType: .qwen2) else { return nil }
       self = found
-    case "gemma3", "gemma3_text", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration":
+    case "gemma2", "Gemma2ForCausalLM", "gemma3", "gemma3_text", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration":
       guard let found = Self.found(names, made, ofType: .gemma) else { return nil }
       self = found
     default:

@@ -84,7 +84,7 @@ public struct ShardLayout: Sendable {
   ) throws(WeightSourceError) {
     let tensorParallel = mapping.tensorParallel
     let pipelineParallel = mapping.pipelineParallel
-    if let problem = shape.sharingProblem(mapping) {
+    if let problem = family.decoder.sharingProblem(mapping) ?? shape.sharingProblem(mapping) {
       throw WeightSourceError(origin, .sharding(problem))
     }
     // Each rank has a table of the matrices that it holds.
@@ -133,7 +133,7 @@ public struct ShardLayout: Sendable {
         hiddenSize: config.hiddenSize, headCount: config.headCount, keyValueHeadCount: config.keyValueHeadCount,
         headSize: config.headSize, intermediateSize: config.intermediateSize, vocabularySize: config.vocabularySize,
         layerCount: config.layerCount, experts: experts),
-      features: Features(attentionBias: config.attentionBias, mlpBias: config.mlpBias), mapping: config.mapping,
+      features: Features(attentionBias: config.hasAttentionBias, mlpBias: config.mlpBias), mapping: config.mapping,
       embeddingSplit: config.useParallelEmbedding ? (config.embeddingShardingDimension == 0 ? .vocabulary : .hidden) : .none,
       origin: origin)
   }

@@ -9,8 +9,9 @@ struct TinySource {
   var shape = SmallModel(hidden: 16, heads: 4, keyValueHeads: 2, headSize: 4, intermediate: 24, layers: 2, vocabulary: 32)
   var hasAttentionBias = false
   var hasMLPBias = false
-  /// Norms of query and key heads.
+  /// Norms of query and key heads, of each by itself or of all together.
   var hasHeadNorms = false
+  var hasSpanningNorms = false
   /// Norms around attention and MLP.
   var hasOuterNorms = false
   /// What names begin with in place of `model.`.
@@ -48,6 +49,9 @@ struct TinySource {
       add(prefix + "post_attention_layernorm.weight", [self.hidden], around: 1)
       if hasOuterNorms { for name in ["pre", "post"] { add("\(prefix)\(name)_feedforward_layernorm.weight", [self.hidden], around: 1) } }
       if hasHeadNorms { for name in ["q_norm", "k_norm"] { add("\(prefix)self_attn.\(name).weight", [self.headSize], around: 1) } }
+      if hasSpanningNorms {
+        for (name, heads) in [("q_norm", self.heads), ("k_norm", self.keyValueHeads)] { add("\(prefix)self_attn.\(name).weight", [heads * self.headSize], around: 1) }
+      }
       let (q, kv) = (self.heads * self.headSize, self.keyValueHeads * self.headSize)
       for (name, rows, columns, hasBias) in [
         ("self_attn.q_proj", q, self.hidden, hasAttentionBias), ("self_attn.k_proj", kv, self.hidden, hasAttentionBias),

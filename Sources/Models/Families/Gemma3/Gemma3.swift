@@ -27,6 +27,7 @@ extension ModelFamily {
         bidirectionalFlag: "use_bidirectional_attention", mlpBias: .never)
     },
     decoder: DecoderStyle(
-      denseBias: true, mlpBias: false, isRotated: false, hasHeadNorms: true, hasOuterNorms: true, normOffset: 1, scalesEmbedding: true,
-      layers: LayerDefaults(pattern: 6, localBase: 10_000, queryScalar: 256)))
+      denseBias: true, mlpBias: false, isRotated: false, headNorms: .each, norms: .around, normOffset: 1, scalesEmbedding: true,
+      layers: LayerDefaults(
+        pattern: 6, localBase: 10_000, queryScalar: 256, logitSoftCap: .asked(nil), gguf: .init(hiddenScalarLayers: 62))))
 }

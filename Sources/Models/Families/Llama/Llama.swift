@@ -6,8 +6,7 @@ extension ModelFamily {
     name: "Llama",
     architectures: ["LlamaForCausalLM", "MistralForCausalLM"],
     modelTypes: ["llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"],
-    // Granite's checkpoints have the same tensors, but scale residuals and logits, which no operation here does.
-    relatedArchitectures: ["InternLMForCausalLM", "SkyworkForCausalLM", "GraniteForCausalLM"],
+    relatedArchitectures: ["InternLMForCausalLM", "SkyworkForCausalLM"],
     buildable: ["InternLMForCausalLM", "SkyworkForCausalLM"],
     ggufArchitectures: ["llama"],
     ignoredSuffixes: ["rotary_emb.inv_freq"], ignoredNames: ["rope_freqs.weight"],

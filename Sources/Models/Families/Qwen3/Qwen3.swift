@@ -14,5 +14,5 @@ extension ModelFamily {
         positions: 32_768, keyValueHeadCount: 32, headSize: 128, slidingWindow: 4096, windowFlag: "use_sliding_window",
         firstWindowLayer: ("max_window_layers", 28), mlpBias: .never)
     },
-    decoder: DecoderStyle(denseBias: true, mlpBias: false, isRotated: false, hasHeadNorms: true))
+    decoder: DecoderStyle(denseBias: true, mlpBias: false, isRotated: false, headNorms: .each))
 }

@@ -17,7 +17,7 @@ extension ModelFamily {
         mlpBias: .never)
     },
     decoder: DecoderStyle(
-      denseBias: true, mlpBias: false, isRotated: false, hasHeadNorms: true,
+      denseBias: true, mlpBias: false, isRotated: false, headNorms: .each,
       experts: ExpertStyle(
         router: "mlp.gate", gate: "mlp.experts.#.gate_proj", up: "mlp.experts.#.up_proj", down: "mlp.experts.#.down_proj",
         settings: .init(

@@ -7,14 +7,17 @@ public import JSON
 /// gives part of its weight to nothing; output `Σ weight[t] · v[t]`.
 /// `qkv` is `[heads + 2·keyValueHeads] · headSize` wide, `output` `heads · headSize`.
 public struct Attention: OperationBody {
-  /// `head = head / sqrt(mean(head²) + epsilon) * weight`; weight `[headSize]`, the same for all heads.
+  /// `head = head / sqrt(mean(head²) + epsilon) * weight`; weight `[headSize]`, the same for all heads. Or of all heads of a row together,
+  /// as if they were one: weight `[heads · headSize]`.
   public struct HeadNorm: Sendable, Hashable {
-    /// Engine name, `[headSize]`, in rows.
+    /// Engine name, `[headSize]`, or `[heads · headSize]` of heads together; in rows.
     public var weight: String
     /// Added to the mean square, under the root. Finite.
     public var epsilon: Float
-    /// - Parameter weight: Engine name, `[headSize]`.
-    public init(weight: String, epsilon: Float) { (self.weight, self.epsilon) = (weight, epsilon) }
+    /// Whether the mean is that of all query heads, or all key heads, of a row.
+    public var spansHeads: Bool
+    /// - Parameter weight: Engine name, `[headSize]`, or as wide as all heads together where it spans them.
+    public init(weight: String, epsilon: Float, spansHeads: Bool = false) { (self.weight, self.epsilon, self.spansHeads) = (weight, epsilon, spansHeads) }
   }
   public static let name = "attention"
   /// Token rows: query heads, then key heads, then value heads. Holds normed and turned queries and keys afterwards.
@@ -85,7 +88,7 @@ public struct Attention: OperationBody {
     ]
     members.set("rotary", rotary.map { .int($0) })
     for (key, norm) in [("queryNorm", queryNorm), ("keyNorm", keyNorm)] {
-      members.set(key, norm.map { ["weight": .string($0.weight), "epsilon": .double(Double($0.epsilon))] })
+      members.set(key, norm.map(\.json))
     }
     members.set("window", window.map { .int($0) })
     members.set("softCap", softCap.map { .double(Double($0)) })
@@ -97,7 +100,7 @@ public struct Attention: OperationBody {
   public init(json: JSONValue) throws(PlanFormatError) {
     func norm(_ key: String) throws(PlanFormatError) -> HeadNorm? {
       guard let member = json[key], !member.isNull else { return nil }
-      return HeadNorm(weight: try member.text("weight"), epsilon: Float(try member.number("epsilon")))
+      return try HeadNorm(json: member)
     }
     self.init(
       qkv: try json.value("input"), output: try json.value("output"), cache: try json.integer("cache"), layer: try json.integer(Self.name),
@@ -126,11 +129,23 @@ public struct Attention: OperationBody {
     }
     if let window { try plan.require(window >= 1, "its window is \(window)") }
     if let softCap { try plan.require(Unary.caps.contains(softCap), "its soft cap is \(softCap)") }
-    for norm in [queryNorm, keyNorm] {
+    for (norm, count) in [(queryNorm, heads), (keyNorm, keyValueHeads)] {
       guard let norm else { continue }
-      try plan.require(norm.weight, is: [headSize])
+      try plan.require(norm.weight, is: [norm.spansHeads ? count * headSize : headSize])
       try plan.require(norm.epsilon.isFinite, "the norm \"\(norm.weight)\" does not fit")
     }
     if let sinks { try plan.require(sinks, is: [heads]) }
+  }
+}
+
+extension Attention.HeadNorm {
+  /// `spansHeads` is written only where it is true.
+  fileprivate var json: JSONValue {
+    var members: JSONObject = ["weight": .string(weight), "epsilon": .double(Double(epsilon))]
+    if spansHeads { members["spansHeads"] = true }
+    return .object(members)
+  }
+  fileprivate init(json: JSONValue) throws(PlanFormatError) {
+    self.init(weight: try json.text("weight"), epsilon: Float(try json.number("epsilon")), spansHeads: try json.optionalFlag("spansHeads") ?? false)
   }
 }

@@ -138,6 +138,12 @@ extension JSONValue {
   func optionalText(_ key: String) throws(PlanFormatError) -> String? { try optional(key, text) }
   func optionalNumber(_ key: String) throws(PlanFormatError) -> Float? { try optional(key, number).map { Float($0) } }
   func optionalInteger(_ key: String) throws(PlanFormatError) -> Int? { try optional(key, integer) }
+  func optionalFlag(_ key: String) throws(PlanFormatError) -> Bool? {
+    try optional(key) { (key) throws(PlanFormatError) -> Bool in
+      guard let flag = self[key]?.bool else { throw PlanFormatError("\"\(key)\" is neither true nor false") }
+      return flag
+    }
+  }
   func choice<Choice: RawRepresentable>(_ key: String, of type: Choice.Type) throws(PlanFormatError) -> Choice where Choice.RawValue == String {
     let name = try text(key)
     guard let choice = Choice(rawValue: name) else { throw PlanFormatError("unknown \(key) \"\(name)\"") }

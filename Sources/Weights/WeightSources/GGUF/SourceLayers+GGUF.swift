@@ -8,15 +8,27 @@ extension SourceLayers {
     _ settings: GGUFSettings, _ defaults: LayerDefaults, layerCount: Int, window: Int?, hiddenSize: Int, headCount: Int, headSize: Int
   ) throws {
     let pattern = try settings.size("attention.sliding_window_pattern") ?? defaults.pattern
-    isWindowed = LayerDefaults.windows(pattern: pattern, layerCount: layerCount).map { $0 && window != nil }
-    let base = try settings.number("rope.freq_base_swa") ?? 10_000
-    guard base > 0 else { throw settings.failed("rope.freq_base_swa", "is \(base), expected a number above 0") }
-    localBase = JSONNumber(base)
-    // The largest published model's, which llama.cpp knows by its layers.
-    queryScalar = JSONNumber(layerCount == 62 ? hiddenSize / headCount : headSize)
-    let cap = try settings.number("final_logit_softcapping")
-    if let cap, cap < 0 { throw settings.failed("final_logit_softcapping", "is \(cap), expected a number above 0") }
-    logitSoftCap = cap.flatMap { $0 == 0 ? nil : JSONNumber($0) }
+    let hasWindows = window != nil && layerCount == defaults.gguf.windowedLayers ?? layerCount
+    isWindowed = LayerDefaults.windows(pattern: pattern, layerCount: layerCount).map { $0 && hasWindows }
+    let base = try settings.number("rope.freq_base_swa")
+    guard base ?? 1 > 0 else { throw settings.failed("rope.freq_base_swa", "is \(base ?? 0), expected a number above 0") }
+    if let own = defaults.localBase {
+      localBase = JSONNumber(base ?? own)
+    } else {
+      let whole = try settings.number("rope.freq_base") ?? 10_000
+      guard base ?? whole == whole else { throw settings.failed("rope.freq_base_swa", "is \(base ?? 0), and rope.freq_base is \(whole); this family has one for all layers") }
+      localBase = nil
+    }
+    // llama.cpp knows by their layers the models whose scalar is not the head's size.
+    queryScalar = defaults.queryScalar.map { _ in JSONNumber(layerCount == defaults.gguf.hiddenScalarLayers ? hiddenSize / headCount : headSize) }
+    func cap(_ key: String, _ rule: LayerDefaults.SoftCap) throws -> JSONNumber? {
+      guard rule.isAsked else { return nil }
+      let cap = try settings.number(key)
+      if let cap, cap < 0 { throw settings.failed(key, "is \(cap), expected a number above 0") }
+      return (cap ?? rule.standard).flatMap { $0 == 0 ? nil : JSONNumber($0) }
+    }
+    scoreSoftCap = try cap("attn_logit_softcapping", defaults.scoreSoftCap)
+    logitSoftCap = try cap("final_logit_softcapping", defaults.logitSoftCap)
     _ = try settings.number("attention.scale")  // not read by llama.cpp either
   }
 }

@@ -47,7 +47,8 @@ extension SourceModel {
     // A table of divisors is looked at with the sizes.
     let rotary: GGUFRotaryScaling? = try failures.read(nil) { try hasShape ? GGUFRotaryScaling(settings, base: base, dimension: rotaryDimension) : nil }
     let window: Int? = try failures.read(nil) {
-      let window = try settings.optional("attention.sliding_window", "an integer", \.int).flatMap { $0 == 0 ? nil : $0 }
+      let given = try settings.optional("attention.sliding_window", "an integer", \.int)
+      let window = (given ?? family.decoder.layers?.window).flatMap { $0 == 0 ? nil : $0 }
       guard window.map({ (1...Int(Int32.max)).contains($0) }) ?? true else {
         throw settings.failed("attention.sliding_window", "is \(window ?? 0), expected a number from 1 to \(Int32.max)")
       }
@@ -64,6 +65,18 @@ extension SourceModel {
       warnings.append(
         settings.warning(
           "attention.sliding_window", "is \(window), which llama.cpp does not heed: engines are built for sequences no longer than it"))
+    }
+    try failures.check {
+      if let key = family.ggufRotarySwitch, try settings.optional(key, "a boolean", \.bool) == false {
+        throw settings.failed(key, "is false: a model without rotary embedding, which is not supported for this family")
+      }
+    }
+    let multipliers: [Multiplier.Place: JSONNumber] = try family.decoder.multipliers.reduce(into: [:]) { found, multiplier in
+      found[multiplier.place] = try failures.read(nil) {
+        let number = try settings.number(multiplier.gguf).flatMap { $0 == 0 ? nil : $0 }
+        if number == nil, multiplier.divides { throw settings.failed(multiplier.gguf, "is missing or 0") }
+        return number.map { JSONNumber($0) }
+      }
     }
     func token(_ name: String) throws -> Int? { try failures.read(nil) { try metadata.optional("tokenizer.ggml.\(name)_token_id", "an integer", \.int) } }
     let (bos, eos, eot) = (try token("bos"), try token("eos"), try token("eot"))
@@ -90,11 +103,17 @@ extension SourceModel {
     self.init(
       origin: file.origin, family: family, architecture: family.architectures[0], shape: shape, hiddenActivation: defaults.activation.name,
       normEpsilon: JSONNumber(epsilon), rotaryBase: JSONNumber(base), rotaryDimension: rotaryDimension, rotaryScaling: rotary?.json,
-      maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: file.tensors["output.weight"] == nil,
+      maximumPositions: positions, slidingWindow: layers?.isWindowed.contains(true) == false ? nil : window, layers: layers,
+      tiesEmbeddings: file.tensors["output.weight"] == nil,
       // Told by the tensors, when they have their names.
       attentionBias: false, mlpBias: false,
       elementType: isQuantized ? .float32 : embedding.type.delivered ?? .float32,
       isQuantized: isQuantized, bosTokenID: known(bos), eosTokenIDs: [eos, eot].compactMap(known), warnings: warnings, failures: failures)
+    // llama.cpp has one interval for all models of a family that has a list.
+    if case .listed(let interval) = family.decoder.rotaryLayers, shape.layerCount <= file.tensors.count {
+      turnedLayers = RotaryLayers.turned(interval: interval, layerCount: shape.layerCount)
+    }
+    self.multipliers = multipliers
   }
 
   /// The model's sizes, and whether they are those that the metadata give.

@@ -6,20 +6,22 @@ extension SourceLayers {
   ///
   /// - Parameters:
   ///   - window: `sliding_window`, or what stands for it.
-  ///   - localBase: Of the rotary embedding of layers with a window.
+  ///   - localBase: Of the rotary embedding of layers with a window, where they have one of their own.
   ///   - whole: The class around this model, which computes logits itself.
   init(
-    _ config: ConfigReader, _ defaults: LayerDefaults, layerCount: Int, window: Int?, localBase: JSONNumber, whole: WholeModel? = nil, _ warnings: inout [SourceWarning]
+    _ config: ConfigReader, _ defaults: LayerDefaults, layerCount: Int, window: Int?, localBase: JSONNumber?, whole: WholeModel? = nil, _ warnings: inout [SourceWarning]
   ) throws(WeightSourceError) {
     isWindowed = try Self.kinds(config, defaults, layerCount: layerCount, &warnings)
     if isWindowed.contains(true), window == nil { throw config.failed("sliding_window", "is null, and \(isWindowed.count { $0 }) layers have a window") }
     self.localBase = localBase
-    if let given = try config.unlessAbsent("query_pre_attn_scalar", "a whole number", \.int) {
+    if let standard = defaults.queryScalar {
+      let given = try config.unlessAbsent("query_pre_attn_scalar", "a whole number", \.int) ?? Int(standard)
       guard given > 0 else { throw config.failed("query_pre_attn_scalar", "is \(given), expected a positive number") }
       queryScalar = JSONNumber(given)
     } else {
-      queryScalar = defaults.queryScalar.map { JSONNumber(Int($0)) }
+      queryScalar = nil
     }
+    scoreSoftCap = try Self.cap(config, "attn_logit_softcapping", defaults.scoreSoftCap)
     if let whole {
       logitSoftCap = nil
       if let value = config.value("final_logit_softcapping"), !value.isNull {
@@ -29,9 +31,15 @@ extension SourceLayers {
       }
       return
     }
-    let cap = try config.optional("final_logit_softcapping", "a number") { if case .number(let number) = $0 { number } else { nil } }
-    if let cap, !((cap.double ?? 0) > 0 && (cap.double ?? 0).isFinite) { throw config.failed("final_logit_softcapping", "is \(cap.text), expected a number above 0, or null") }
-    logitSoftCap = cap
+    logitSoftCap = try Self.cap(config, "final_logit_softcapping", defaults.logitSoftCap)
+  }
+
+  private static func cap(_ config: ConfigReader, _ key: String, _ rule: LayerDefaults.SoftCap) throws(WeightSourceError) -> JSONNumber? {
+    guard rule.isAsked else { return nil }
+    guard config.json[key] != nil else { return rule.standard.map { JSONNumber($0) } }
+    let cap = try config.optional(key, "a number") { if case .number(let number) = $0 { number } else { nil } }
+    if let cap, !((cap.double ?? 0) > 0 && (cap.double ?? 0).isFinite) { throw config.failed(key, "is \(cap.text), expected a number above 0, or null") }
+    return cap
   }
 
   private static func kinds(
@@ -39,7 +47,7 @@ extension SourceLayers {
   ) throws(WeightSourceError) -> [Bool] {
     func repeated(_ pattern: Int) -> [Bool] { LayerDefaults.windows(pattern: pattern, layerCount: layerCount) }
     let kinds = try config.optional("layer_types", "an array", \.array)
-    let given = config.value("sliding_window_pattern")
+    let given = defaults.readsPattern ? config.value("sliding_window_pattern") : nil
     var found: [Bool]
     if let kinds {
       guard kinds.count == layerCount else { throw config.failed("layer_types", "has \(kinds.count) entries for \(layerCount) layers") }
@@ -55,12 +63,13 @@ extension SourceLayers {
         warnings.append(config.warning("sliding_window_pattern", "is \(pattern), but layer_types says otherwise, which counts, as in transformers"))
       }
     } else {
-      let pattern = try config.unlessAbsent("sliding_window_pattern", "a whole number", \.int) ?? defaults.pattern
+      let said = defaults.readsPattern ? try config.unlessAbsent("sliding_window_pattern", "a whole number", \.int) : nil
+      let pattern = said ?? defaults.pattern
       guard pattern > 0 else { throw config.failed("sliding_window_pattern", "is \(pattern), expected a positive number") }
       found = repeated(pattern)
     }
     // transformers writes this one beside the kinds and does not read it.
-    if let other = config.value("_sliding_window_pattern")?.int, kinds == nil, other < 1 || repeated(other) != found {
+    if defaults.readsPattern, let other = config.value("_sliding_window_pattern")?.int, kinds == nil, other < 1 || repeated(other) != found {
       warnings.append(config.warning("_sliding_window_pattern", "is \(other) and not used, as in transformers: write sliding_window_pattern or layer_types"))
     }
     return found
@@ -78,7 +87,8 @@ struct LayeredRotary {
   let localBase: JSONNumber
   let warnings: [SourceWarning]
 
-  init(_ config: ConfigReader, _ defaults: ConfigurationDefaults, _ layers: LayerDefaults, positions: Int, architecture: String) throws(WeightSourceError) {
+  /// - Parameter ownBase: The class's base of layers with a window.
+  init(_ config: ConfigReader, _ defaults: ConfigurationDefaults, ownBase: Double, positions: Int, architecture: String) throws(WeightSourceError) {
     var warnings: [SourceWarning] = []
     let old = try config.unlessFalse("rope_scaling", "an object", \.object) ?? [:]
     let parameters = try config.optional("rope_parameters", "an object", \.object) ?? [:]
@@ -111,7 +121,7 @@ struct LayeredRotary {
     if let inside, let beside, inside.double != beside.double {
       warnings.append(config.warning("rope_local_base_freq", "is \(beside.text), but \(inner.prefix)rope_theta is \(inside.text), which counts"))
     }
-    localBase = inside ?? beside ?? JSONNumber(layers.localBase)
+    localBase = inside ?? beside ?? JSONNumber(ownBase)
     guard (localBase.double ?? 0) > 0 else { throw config.failed("rope_local_base_freq", "is \(localBase.text), expected a number above 0") }
     self.warnings = warnings + ConfigKeys.warnings(of: inner)
   }

@@ -43,16 +43,31 @@ extension SourceModel {
     var rotary: RotarySettings?
     var layers: SourceLayers?
     try failures.check {
-      guard let own = family.decoder.layers else {
+      var localBase: JSONNumber?
+      if let ownBase = family.decoder.layers?.localBase {
+        let layered = try LayeredRotary(config, defaults, ownBase: ownBase, positions: positions, architecture: architecture)
+        (rotary, localBase) = (layered.whole, layered.localBase)
+        warnings += layered.warnings
+      } else {
         rotary = try RotarySettings(config, base: defaults.rotaryBase, positions: positions, architecture: architecture)
-        return
       }
-      let layered = try LayeredRotary(config, defaults, own, positions: positions, architecture: architecture)
-      rotary = layered.whole
-      warnings += layered.warnings
       // Of so many layers as there are not, nothing is made.
-      guard hasShape, layerCount <= directory.names.count else { return }
-      layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: layered.localBase, whole: whole, &warnings)
+      guard let own = family.decoder.layers, hasShape, layerCount <= directory.names.count else { return }
+      layers = try SourceLayers(config, own, layerCount: layerCount, window: window, localBase: localBase, whole: whole, &warnings)
+    }
+    let turned: [Bool]? = try failures.read(nil) {
+      guard case .listed(let interval) = family.decoder.rotaryLayers, hasShape, layerCount <= directory.names.count else { return nil }
+      return try Self.turnedLayers(config, interval, layerCount: layerCount, &warnings)
+    }
+    var multipliers: [Multiplier.Place: JSONNumber] = [:]
+    for multiplier in family.decoder.multipliers {
+      multipliers[multiplier.place] = try failures.read(nil) {
+        let number = try config.number(multiplier.key) ?? JSONNumber(1)
+        guard let value = number.double, Float(value).isFinite, value != 0 || !multiplier.divides else {
+          throw config.failed(multiplier.key, "is \(number.text), which nothing can be \(multiplier.divides ? "divided" : "multiplied") by")
+        }
+        return number
+      }
     }
     var tokens: (bos: Int?, eos: [Int]) = try failures.read((nil, [])) { try Self.tokens(outer) }
     if whole != nil {
@@ -77,6 +92,28 @@ extension SourceModel {
       normEpsilon: epsilon ?? JSONNumber(defaults.normEpsilon), rotaryBase: rotary?.base ?? JSONNumber(defaults.rotaryBase), rotaryDimension: headSize, rotaryScaling: rotary?.scaling,
       maximumPositions: positions, slidingWindow: window, layers: layers, tiesEmbeddings: ties, attentionBias: attentionBias, mlpBias: mlpBias,
       elementType: type, isQuantized: false, bosTokenID: tokens.bos, eosTokenIDs: tokens.eos, warnings: warnings, failures: failures)
+    turnedLayers = turned
+    self.multipliers = multipliers
+  }
+
+  /// Layers that turn queries and keys: those with another number than 0 in the list, or all but every so-manieth.
+  private static func turnedLayers(
+    _ config: ConfigReader, _ standard: Int, layerCount: Int, _ warnings: inout [SourceWarning]
+  ) throws(WeightSourceError) -> [Bool] {
+    let (list, step) = ("no_rope_layers", "no_rope_layer_interval")
+    let interval = try config.unlessAbsent(step, "a whole number", \.int)
+    guard let given = try config.optional(list, "an array", \.array) else {
+      guard interval ?? standard > 0 else { throw config.failed(step, "is \(interval ?? 0), expected a positive number") }
+      return RotaryLayers.turned(interval: interval ?? standard, layerCount: layerCount)
+    }
+    let numbers = given.compactMap(\.int)
+    guard numbers.count == given.count else { throw config.failed(list, "holds something other than whole numbers") }
+    guard numbers.count >= layerCount else { throw config.failed(list, "has \(numbers.count) entries for \(layerCount) layers") }
+    let turned = numbers.prefix(layerCount).map { $0 != 0 }
+    if let interval, interval > 0, RotaryLayers.turned(interval: interval, layerCount: layerCount) != turned {
+      warnings.append(config.warning(step, "is \(interval), but \(list) says otherwise, which counts, as in transformers"))
+    }
+    return turned
   }
 
   /// The model's sizes, and whether they are those that the configuration gives.

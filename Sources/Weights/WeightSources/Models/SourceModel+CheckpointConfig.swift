@@ -57,8 +57,25 @@ extension SourceModel {
     // Fields that only some models have; upstream keeps what it does not know.
     if let slidingWindow { members["sliding_window"] = .int(slidingWindow) }
     if let layers { members.merge(layers.checkpointFields) { $1 } }
+    if let turnedLayers { members["no_rope_layers"] = .ints(turnedLayers.map { $0 ? 1 : 0 }) }
+    members.merge(multiplierFields) { $1 }
     if let experts = shape.experts { members.merge(Self.fields(of: experts, hiddenActivation)) { $1 } }
     return .object(members)
+  }
+
+  /// Under upstream's names. Of scores it wants the factor beside 1/√headSize, of logits what they are multiplied by.
+  private var multiplierFields: JSONObject {
+    var members: JSONObject = [:]
+    for multiplier in family.decoder.multipliers {
+      guard let number = multipliers[multiplier.place], let value = number.double else { continue }
+      switch multiplier.place {
+      case .embedding: members["embedding_multiplier"] = .number(number)
+      case .scores: members["attention_multiplier"] = .double(value * Double(shape.headSize).squareRoot())
+      case .residual: members["residual_multiplier"] = .number(number)
+      case .logits: members["output_multiplier_scale"] = multiplier.divides ? .double(1 / value) : .number(number)
+      }
+    }
+    return members
   }
 
   /// What upstream says of a model with experts beside its `moe`: the activation of a fused MLP, the width of an expert. Layers with one
@@ -76,9 +93,11 @@ extension SourceLayers {
   fileprivate var checkpointFields: JSONObject {
     func number(_ value: JSONNumber?) -> JSONValue { value.map { .number($0) } ?? .null }
     var members: JSONObject = [
-      "layer_types": .array(isWindowed.map { $0 ? "sliding_attention" : "full_attention" }), "rope_local_base_freq": .number(localBase),
+      "layer_types": .array(isWindowed.map { $0 ? "sliding_attention" : "full_attention" }),
       "query_pre_attn_scalar": number(queryScalar), "final_logit_softcapping": number(logitSoftCap),
     ]
+    if let localBase { members["rope_local_base_freq"] = .number(localBase) }
+    if let scoreSoftCap { members["attn_logit_softcapping"] = .number(scoreSoftCap) }
     let pattern = (isWindowed.firstIndex(of: false) ?? isWindowed.count) + 1
     if isWindowed == LayerDefaults.windows(pattern: pattern, layerCount: isWindowed.count) { members["sliding_window_pattern"] = .int(pattern) }
     return members

@@ -28,6 +28,10 @@ public struct SourceModel: Sendable {
   public let slidingWindow: Int?
   /// What layers see where they differ in it.
   public let layers: SourceLayers?
+  /// Which layers turn queries and keys by their positions, where the model has a list of them; nil: its family decides.
+  public internal(set) var turnedLayers: [Bool]?
+  /// What the author multiplies by, under the places of the family's multipliers.
+  package var multipliers: [Multiplier.Place: JSONNumber] = [:]
   /// Whether the head's weight is the embedding table. What the tensors show counts, where they contradict the configuration.
   public internal(set) var tiesEmbeddings: Bool
   /// Whether attention's projections have biases.
@@ -55,15 +59,17 @@ public struct SourceModel: Sendable {
   }
 }
 
-/// Layers that see a window of the sequence, with positions turned by a base of their own, beside others that see all of it.
+/// Layers that see a window of the sequence beside others that see all of it, and what comes with them.
 public struct SourceLayers: Sendable {
   /// For each layer whether it sees a window only.
   public let isWindowed: [Bool]
-  /// Numbers as the author wrote them; nil where the model has none.
-  public let localBase: JSONNumber
+  /// Numbers as the author wrote them; nil where the model has none. Base of the rotary embedding of layers with a window.
+  public let localBase: JSONNumber?
   /// `query_pre_attn_scalar`: scores are divided by its square root. nil: by that of the head's size.
   public let queryScalar: JSONNumber?
-  /// `final_logit_softcapping`: logits become `cap · tanh(x / cap)`; nil: as they are.
+  /// `attn_logit_softcapping`: scores become `cap · tanh(x / cap)`; nil: as they are.
+  public let scoreSoftCap: JSONNumber?
+  /// `final_logit_softcapping`: the same of logits.
   public let logitSoftCap: JSONNumber?
 }
 
