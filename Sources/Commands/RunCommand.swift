@@ -137,7 +137,7 @@ public struct RunCommand: DrydockCommand {
     let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizerDirectory, options: options) }
     log.verbose("opened \(used.path) in \(Format.time(model.loadTime)); keys and values: \(model.engine.cacheDescription)")
     log.warnings(model.engine.memoryWarnings)
-    log.warnings(model.warnings + model.clipped([("max_seq_len", maximumSequenceLength)]))
+    log.warnings(model.warnings + model.clipped([("max_seq_len", maximumSequenceLength)]) + engineKernels.warnings(for: model.directory))
     let sampling = sampling(try generation.defaults(of: model, log))
     let idle = [("--top_k", topK != nil), ("--top_p", topP != nil), ("--seed", seed != nil)].filter(\.1).map(\.0)
     if sampling.temperature < SamplingParameters.greedyBelow, !idle.isEmpty {

@@ -209,7 +209,7 @@ public struct ServeCommand: DrydockCommand {
     let model = try used.told { try OpenedModel(engineDirectory: used.path.string, tokenizerPath: tokenizer, options: engineOptions) }
     let watch = EngineWatch(model.directory)
     let asked = [("max_batch_size", maximumBatchSize), ("max_num_tokens", maximumTokens), ("max_seq_len", maximumSequenceLength)]
-    for text in model.warnings + model.clipped(asked) { logger.warning("\(text)") }
+    for text in model.warnings + model.clipped(asked) + engineKernels.warnings(for: model.directory) { logger.warning("\(text)") }
     for text in model.engine.memoryWarnings { logger.warning("\(text)") }
     let readRate = model.engine.measureReadRate()
     let loop = try EngineLoop(executor: model.engine, options: .init(maximumQueuedRequests: maximumQueueSize))

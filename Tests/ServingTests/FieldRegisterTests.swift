@@ -35,8 +35,16 @@ import Testing
           }
         }
       }
-      #expect(try await server.post(Self.paths[0], Self.body(Self.paths[0], ("repeat_last_n", 64))).status == 200)
+      for name in ["repeat_last_n", "penalize_nl"] {
+        #expect(try await server.post(Self.paths[0], Self.body(Self.paths[0], (name, 64))).status == 200)
+        for penalty in ["presence_penalty", "frequency_penalty"] {
+          #expect(try await server.post(Self.paths[0], Self.body(Self.paths[0], (name, 64), (penalty, 1))).status == 400)
+        }
+      }
     }
+    let penalized = testOptions { $0.samplingDefaults.repetitionPenalty = 1.1 }
+    let reply = try await withServer(options: penalized) { try await $0.post(Self.paths[0], Self.body(Self.paths[0], ("repeat_last_n", 64))) }
+    #expect(reply.status == 400, "the server's own")
   }
 
   @Test func `a field that changes nothing is taken whatever it holds`() async throws {
@@ -99,6 +107,9 @@ import Testing
       let both = try await server.post(
         Self.paths[1], Self.body(Self.paths[1], ("messages", messages), ("continue_final_message", true), ("add_generation_prompt", true)))
       #expect(both.status == 400 && both.error["param"] == "continue_final_message")
+      let ids = try await server.post(
+        Self.paths[1], Self.body(Self.paths[1], ("messages", messages), ("continue_final_message", true), ("prompt_token_ids", [1])))
+      #expect(ids.status == 400 && ids.error["param"] == "continue_final_message")
     }
   }
 

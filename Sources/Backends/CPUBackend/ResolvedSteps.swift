@@ -66,7 +66,8 @@ import Tensors
       let linear = unsafe dk_linear(
         panels: weights.pointer(name), bias: bias.map { unsafe weights.pointer($0) }, n: Int64(weight.shape[0] / matrices),
         k: Int64(weight.shape[1]), type: type, bias_type: bias.map { dk_type(planned($0).scheme) } ?? type)
-      let tactics = tactics[KernelProblem(WeightProduct(name, matrices: matrices), with: weight)]
+      // Engines of before measured a stack as one matrix.
+      let tactics = tactics[KernelProblem(WeightProduct(name, matrices: matrices), with: weight)] ?? tactics[KernelProblem(WeightProduct(name), with: weight)]
       return unsafe ResolvedProduct(
         linear: linear, decodeTactic: Int32(TacticNames.decode(isa).firstIndex(of: tactics?.decode ?? "") ?? 0),
         prefillTactic: Int32(TacticNames.prefill(isa, type).firstIndex(of: tactics?.prefill ?? "") ?? 0))

@@ -7,7 +7,7 @@ public struct CUDA: Backend {
   static let name = "cuda"
   private let kernels: KernelCache
   private let making: MakingSizes
-  /// Kernels are compiled when an engine is opened, and kept in `drydock/kernels` of the user's cache directory.
+  /// Kernels that an engine does not carry for the card are compiled when it is opened, and kept in `drydock/kernels` of the user's cache directory.
   public init() { self.init(kernels: .ofUser) }
   package init(kernels: KernelCache, making: MakingSizes = MakingSizes()) { (self.kernels, self.making) = (kernels, making) }
 

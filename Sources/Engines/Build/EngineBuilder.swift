@@ -86,7 +86,8 @@ public struct EngineBuilder: Sendable {
       let model = ((source.warnings + warnings).map(\.description) + tensorWarnings).filter { said.insert($0).inserted }
       return Lineage.Warnings(model: model, files: fileWarnings.filter { said.insert($0).inserted })
     }
-    /// About the bytes of the whole directory, rather more than less.
+    /// About the bytes of the whole directory, rather more than less; without artifacts, which are made later, and by targets whose
+    /// engines no cache holds.
     var fileByteCount: Int {
       let texts = ranks.reduce(configuration.serialized().utf8.count) { $0 + 2 * $1.planText.utf8.count + 256 * $1.plan.weights.count }
       return byteCount + texts + auxiliaryFiles.reduce(0) { $0 + $1.byteCount } + 1 << 16
@@ -250,6 +251,7 @@ public struct EngineBuilder: Sendable {
   private func withArtifacts(_ prepared: [EngineWriter.Rank], _ opened: BuildSource) throws -> ([EngineWriter.Rank], [String]) {
     var (ranks, notes) = (prepared, [String]())
     for index in ranks.indices {
+      try Task.checkCancellation()
       let found: TargetArtifacts
       do { found = try target.artifacts(for: ranks[index].plan) } catch {
         throw EngineError(opened.path, .unsupported(reason: "no engine for \(target.name) can be built: \(error)"))

@@ -76,7 +76,9 @@ public struct EngineVerifier: Sendable {
       if RankDigest.rootDigest(planText: file.planText, weights: digest.weights) != digest.root {
         result.differences.append(.plan(file: name))
       }
-      for artifact in file.plan.artifacts where try SHA256.hash(file.storedBytes(of: artifact)).hexadecimal != artifact.digest {
+      for artifact in file.plan.artifacts {
+        try Task.checkCancellation()
+        guard try SHA256.hash(file.storedBytes(of: artifact)).hexadecimal != artifact.digest else { continue }
         result.differences.append(.artifact(artifact.name, file: name))
       }
     }

@@ -64,11 +64,11 @@ struct AnswerGroup: Sendable {
       }
       if let silence {
         group.addTask {
-          var seen = 0
-          while (try? await Task.sleep(for: silence)) != nil {
-            let now = given.count.load(ordering: .relaxed)
-            if now == seen { sink.yield(nil) }
-            seen = now
+          while (try? await Task.sleep(until: given.last + silence, clock: .continuous)) != nil {
+            if ContinuousClock.now >= given.last + silence {
+              given.last = .now
+              sink.yield(nil)
+            }
           }
         }
       }
@@ -77,7 +77,7 @@ struct AnswerGroup: Sendable {
       for try await piece in pieces {
         try await onPiece(piece)
         guard let piece else { continue }
-        given.count.wrappingAdd(1, ordering: .relaxed)
+        given.last = .now
         // Pieces that wait are taken without a pause; there may be thousands, and others use this thread, too.
         entries += piece.tokens.reduce(1) { $0 + ($1.top?.count ?? 0) }
         if entries >= Self.entriesOfTurn {
@@ -92,8 +92,12 @@ struct AnswerGroup: Sendable {
     }
   }
 
-  /// Pieces so far.
+  /// When the last piece was given.
   private final class Given: Sendable {
-    let count = Atomic(0)
+    private let instant = Mutex(ContinuousClock.now)
+    var last: ContinuousClock.Instant {
+      get { instant.withLock { $0 } }
+      set { instant.withLock { $0 = newValue } }
+    }
   }
 }

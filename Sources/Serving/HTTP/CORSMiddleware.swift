@@ -13,15 +13,21 @@ struct CORSMiddleware: RouterMiddleware {
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
   ) async throws -> Response {
     let path = request.uri.path
-    guard let origin = request.headers[.origin], origins.allow(origin), !path.hasPrefix(Administration.prefix) else {
-      return try await next(request, context)
-    }
+    guard !AdminAuthenticationMiddleware.guards(path) else { return try await next(request, context) }
+    guard let origin = request.headers[.origin], origins.allow(origin) else { return varied(try await next(request, context)) }
     // Browsers ask without a key whether a page may send one.
     let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
     var response = isPreflight ? preflight(request, path) : try await next(request, context)
     response.headers[.accessControlAllowOrigin] = origins.isAny ? "*" : origin
-    if !origins.isAny { response.headers.append(HTTPField(name: .vary, value: "Origin")) }
     if !isPreflight { response.headers[.accessControlExposeHeaders] = "x-request-id, x-ignored-fields, retry-after" }
+    return varied(response)
+  }
+
+  /// Where origins are named, answers to others are others, and a cache must not mix them.
+  private func varied(_ response: Response) -> Response {
+    guard !origins.isAny else { return response }
+    var response = response
+    response.headers.append(HTTPField(name: .vary, value: "Origin"))
     return response
   }
 

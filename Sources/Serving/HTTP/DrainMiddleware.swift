@@ -8,7 +8,7 @@ struct DrainMiddleware: RouterMiddleware {
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
   ) async throws -> Response {
-    if drain.isDraining, request.uri.path != "/metrics" { throw APIError.draining }
+    if drain.isDraining, !["/metrics", "/prometheus/metrics"].contains(request.uri.path) { throw APIError.draining }
     return try await next(request, context)
   }
 }

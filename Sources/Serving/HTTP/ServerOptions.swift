@@ -12,7 +12,7 @@ public struct ServerOptions: Sendable {
   public var otherModelNames: [String] = []
   /// What `/version` answers.
   public var version: String
-  /// Where set, every path but `/health` and `/version` needs `Authorization: Bearer KEY`.
+  /// Where set, every path but health, `/version` and the page's files needs `Authorization: Bearer KEY`.
   public var apiKey: Secret?
   /// nil: HTTP without TLS.
   public var certificates: CertificateFiles?

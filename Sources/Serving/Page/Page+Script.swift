@@ -78,7 +78,8 @@ extension Page {
     }
 
     async function send(text) {
-      messages.push({ role: "user", content: text });
+      const mine = messages;
+      mine.push({ role: "user", content: text });
       store.set("conversation", messages);
       show("user", text);
       running = new AbortController();
@@ -113,9 +114,14 @@ extension Page {
         if (error.name === "AbortError") at("status").textContent = "Stopped.";
         else { show("error", error.message); at("status").textContent = ""; }
       }
-      if (answer.content) messages.push(answer);
-      store.set("conversation", messages);
       running = null;
+      // Another conversation may have begun meanwhile.
+      if (messages === mine) {
+        if (answer.content) mine.push(answer);
+        else if (!at("text").value) { mine.pop(); at("text").value = text; } // to be asked again
+        else mine.pop();
+        store.set("conversation", mine);
+      } else at("status").textContent = "";
       at("send").disabled = false;
       at("stop").disabled = true;
       at("conversation").setAttribute("aria-busy", "false");

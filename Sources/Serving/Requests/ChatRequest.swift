@@ -44,6 +44,9 @@ extension ChatRequest {
     if continuesLast, !echo, try reader.bool("add_generation_prompt") {
       throw .invalid("continue_final_message", "continue_final_message and add_generation_prompt are both true; the last message is continued or answered.")
     }
+    if continuesLast, !echo, promptIDs != nil {
+      throw .invalid("continue_final_message", "continue_final_message is true, but prompt_token_ids stand in the place of the messages; leave one of them out.")
+    }
     addsSpecialTokens = try reader.bool("add_special_tokens")
     sampling = try SamplingFields(reader, limits: limits)
     sampling.maximumTokens = try reader.tokenCount("max_completion_tokens", from: 1)
@@ -60,7 +63,7 @@ extension ChatRequest {
       throw reader.wrong("reasoning_effort", .string(effort), allowed: "\"low\", \"medium\" or \"high\"")
     }
     _ = reader.value("cache_salt")
-    unknownFields = try FieldRegister.check(reader)
+    unknownFields = try FieldRegister.check(reader, sampling.parameters)
   }
 
   private static func logProbabilities(_ reader: FieldReader, _ sampling: inout SamplingFields) throws(APIError) {

@@ -35,7 +35,7 @@ extension CompletionRequest {
     }
     try reader.refuse("suffix", unless: "", because: "insertion is not supported")
     try reader.refuse("prompt_ignore_length", unless: 0, because: "penalties always look at the whole answer")
-    unknownFields = try FieldRegister.check(reader)
+    unknownFields = try FieldRegister.check(reader, sampling.parameters)
     try checkCombinations(limits: limits)
   }
 

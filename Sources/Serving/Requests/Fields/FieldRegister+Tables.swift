@@ -40,18 +40,23 @@ extension FieldRegister {
     refused(["do_sample"], unless: [true], "tokens are drawn where temperature is above 0; set temperature to 0 for the likeliest"),
     refused(["num_beams", "beam_width"], unless: [1], "beam search is not supported; use n or best_of"),
     refused(["logits_processors", "custom_logit_processor", "logit_processors"], unless: [[], ""], "programs of clients are not run; use logit_bias"),
-    refused(["exponential_decay_length_penalty", "no_repeat_ngram_size", "encoder_repetition_penalty"], unless: [0, 1, []], "this penalty is not supported; use repetition_penalty"),
+    refused(["no_repeat_ngram_size"], unless: [0], "this penalty is not supported; use repetition_penalty"),
+    refused(["exponential_decay_length_penalty", "encoder_repetition_penalty"], unless: [1, []], "this penalty is not supported; use repetition_penalty"),
+    refused(["top_n_sigma"], unless: [-1, 0], "this way to choose tokens is not supported; use top_p, top_k or min_p"),
+    refused(["min_keep"], unless: [0, 1], "top_p and min_p keep at least one token; leave it out"),
+    refused(["penalize_nl"], unless: [true], "penalties look at line ends like at other tokens; leave it out"),
     refused(["thinking_token_budget", "max_thinking_tokens"], unless: [-1], "reasoning is not counted by itself; use max_tokens"),
     refused(["watermark"], unless: [false], "answers carry no watermark; leave it out"))
 
   /// What a reply holds.
   static let replies = joined(
-    refused(["prompt_logprobs"], unless: [0, false], "the prompt's log-probabilities are given by /v1/completions with echo and logprobs"),
+    refused(["prompt_logprobs"], unless: [false], "the prompt's log-probabilities are given by /v1/completions with echo and logprobs"),
     refused(["return_full_text"], unless: [false], "the prompt comes back with echo"),
     refused(["return_tokens_as_token_ids", "return_token_ids", "return_tokens"], unless: [false], "replies hold texts; use \"detokenize\": false in /v1/completions for ids"),
     refused(["n_probs", "top_n_tokens", "top_logprobs_num"], unless: [0], "log-probabilities are asked for with logprobs and top_logprobs"),
     refused(["return_logprob"], unless: [false], "log-probabilities are asked for with logprobs"),
     refused(["return_hidden_states", "return_generation_logits", "return_encoder_output", "post_sampling_probs", "decoder_input_details"], unless: [false], "these numbers are not kept"),
+    refused(["response_fields"], unless: [[]], "replies have all of their fields; leave it out"),
     refused(["no_stop_trim"], unless: [false], "a text that ended the answer is kept with include_stop_str_in_output"),
     refused(["modalities"], unless: [["text"], []], "the model answers in text alone; leave it out"),
     refused(["audio", "web_search_options", "include", "background", "previous_response_id"], unless: [false, [], [:]], "this server does not offer it; leave it out"))
@@ -74,7 +79,7 @@ extension FieldRegister {
       // vLLM, SGLang: order of work, names of requests, splitting of reasoning, which no reply here has.
       "priority", "request_id", "rid", "include_reasoning", "separate_reasoning", "stream_reasoning", "data_parallel_rank", "return_cached_tokens_details",
       // llama.cpp: caches, slots, figures, and what belongs to ways of choosing that are refused.
-      "cache_prompt", "id_slot", "slot_id", "min_keep", "penalize_nl", "timings_per_token", "return_progress", "reasoning_format", "parse_tool_calls", "thinking_forced_open",
+      "cache_prompt", "id_slot", "slot_id", "timings_per_token", "return_progress", "reasoning_format", "parse_tool_calls", "thinking_forced_open",
       "mirostat_tau", "mirostat_eta", "dynatemp_exponent", "xtc_threshold", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers", "n_cache_reuse",
       // TGI and TensorRT-LLM: details of a reply that are left out.
       "details", "return_perf_metrics", "agent_hierarchy", "trace_headers", "keep_alive",

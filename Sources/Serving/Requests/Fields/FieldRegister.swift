@@ -1,3 +1,4 @@
+import Inference
 package import JSON
 
 /// What becomes of the fields that OpenAI, vLLM, SGLang, llama.cpp, TGI and TensorRT-LLM know and that no endpoint here reads by that name.
@@ -14,7 +15,7 @@ package enum FieldRegister {
     case spelling(of: String)
   }
 
-  private static let ofPenalty: Set<String> = ["repeat_last_n", "repetition_penalty_range"]
+  private static let ofPenalty: Set<String> = ["repeat_last_n", "repetition_penalty_range", "penalize_nl"]
 
   /// By field.
   package static let rulings: [String: Ruling] = {
@@ -51,17 +52,18 @@ package enum FieldRegister {
 
   /// Looks at what an endpoint did not ask for.
   ///
+  /// - Parameter parameters: As the request and the server's defaults have settled them.
   /// - Returns: Fields that nobody knows.
   /// - Throws: ``APIError`` for one that would change the answer.
-  static func check(_ reader: FieldReader) throws(APIError) -> [String] {
+  static func check(_ reader: FieldReader, _ parameters: SamplingParameters) throws(APIError) -> [String] {
     var unknown: [String] = []
     for name in reader.unknown {
       switch rulings[name] {
       case .harmless: break
       case .refused(let neutral, let reason):
         guard let value = reader.value(name), !neutral.contains(where: { $0.isSame(as: value) }) else { continue }
-        // How far a penalty looks back means nothing where there is none.
-        if ofPenalty.contains(name), (reader.value("repetition_penalty")?.double ?? 1) == 1 { continue }
+        // What a penalty looks at means nothing where there is none.
+        if ofPenalty.contains(name), parameters.repetitionPenalty == 1, parameters.presencePenalty == 0, parameters.frequencyPenalty == 0 { continue }
         throw .unsupported(name, "\(name) is \(FieldReader.show(value)), but \(reason).")
       case .spelling, nil: unknown.append(name)
       }
