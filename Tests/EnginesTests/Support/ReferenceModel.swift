@@ -1,3 +1,4 @@
+import EngineFixtures
 import Tensors
 
 #if canImport(Glibc)
