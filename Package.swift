@@ -134,13 +134,19 @@ let package = Package(
       .target(
         name: "RecordingBackend", dependencies: ["Execution", "Engines", "Networks", "Schemes", "Safetensors", "Files", "Tensors", system],
         path: "Tests/RecordingBackend", swiftSettings: swiftSettings),
+      // Models of random numbers, and what is done with their engines.
+      .target(
+        name: "EngineFixtures",
+        dependencies: ["CPUBackend", "Engines", "WeightSources", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system],
+        path: "Tests/EngineFixtures", swiftSettings: swiftSettings),
       tests("BackendTests", [
-        "Backends", "CPUBackend", "RecordingBackend", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "Threads", "JSON", "Tensors", "TestSupport", system,
+        "Backends", "CPUBackend", "CUDABackend", "CUDADriver", "CUDADouble", "RecordingBackend", "EngineFixtures", "Execution", "Inference", "Engines", "Checkpoints", "Safetensors", "Files", "Threads", "JSON", "Tensors", "TestSupport", system,
       ]),
       // NVIDIA's driver in host memory.
       .target(name: "CUDADouble", dependencies: ["CUDAKernels", "CSHA256"], path: "Tests/CUDADouble", linkerSettings: [.linkedLibrary("m")]),
       tests("CUDABackendTests", [
-        "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system,
+        "CUDABackend", "CUDADriver", "CUDADouble", "CPUBackend", "Execution", "Engines", "WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors",
+        "EngineFixtures", "TestSupport", system,
       ]),
       tests("JSONTests", ["JSON", "TestSupport"]),
       tests("TensorsTests", ["Tensors", "TestSupport"]),
@@ -151,18 +157,18 @@ let package = Package(
         exclude: ["Expected"]),
       tests("WeightSourcesTests", ["WeightSources", "Checkpoints", "Safetensors", "Files", "JSON", "Tensors", "TestSupport", system],
         exclude: ["Expected"]),
-      tests("CPUKernelsTests", ["CPUKernels", "CPUBackend"]),
+      tests("CPUKernelsTests", ["CPUKernels", "CPUBackend", "TestSupport"]),
       tests("EnginesTests", [
         "Engines", "CPUBackend", "Execution", "Networks", "Families", "WeightSources", "Checkpoints", "Safetensors", "Schemes", "Files", "Threads", "JSON", "Tensors",
-        "TestSupport", "Digests", system, ordered,
+        "EngineFixtures", "RecordingBackend", "TestSupport", "Digests", system, ordered,
       ], exclude: ["Expected"]),
-      tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend"]),
+      tests("InferenceTests", ["Inference", "Execution", "Engines", "RecordingBackend", "TestSupport"]),
       // Uses the libraries as another package would.
       .target(
         name: "Examples", dependencies: ["Backends", "Execution", "Engines", "Inference", "Tokenizers", system], path: "Examples",
         exclude: ["README.md"], swiftSettings: swiftSettings),
       tests("ProductsTests", ["Examples", "Engines", "TestSupport", system]),
-      tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "WeightSources", "Safetensors", "Files", "Tensors", "TestSupport", system]),
+      tests("LiveTests", ["Inference", "Execution", "CPUBackend", "CPUKernels", "Engines", "WeightSources", "Safetensors", "Files", "Tensors", "EngineFixtures", "TestSupport", system]),
       tests("TokenizersTests", ["Tokenizers", "WeightSources", "JSON", "TestSupport", system], exclude: ["Expected", "Templates"]),
       tests("ServingTests", [
         "Serving", "Inference", "Execution", "Engines", "WeightSources", "Tokenizers", "JSON", "TestSupport", logging, system,
@@ -180,6 +186,6 @@ let package = Package(
       // These run the commands as processes.
       tests("ServerTests", ["JSON", "TestSupport", system] + commands.map { .target(name: $0) }),
       tests("FaultTests", ["TestSupport", system] + commands.map { .target(name: $0) }, exclude: ["fault_hook.c"]),
-      tests("CommandTests", ["Files", "JSON", "Safetensors", "Tensors", "TestSupport", system] + commands.map { .target(name: $0) }),
+      tests("CommandTests", ["Backends", "Execution", "Engines", "Files", "JSON", "Safetensors", "Tensors", "TestSupport", system] + commands.map { .target(name: $0) }),
     ]
 )

@@ -22,7 +22,7 @@ ABOUT = """Reference results for Models/tiny, computed in float32 by Hugging Fac
 (Scripts/reference/expected_results.py). *_float32: weights as they are. *_bfloat16: the same rounded to bfloat16 \
 (nearest, ties to even), still evaluated in float32. lora_*: after merging Models/tiny-lora, W + alpha/r * B@A in \
 float32 on the weights of that kind, for *_bfloat16 rounded again. 'text' is the exact input string (for chat, after \
-the chat template). prompt_logprobs are those of the prompt's tokens after the first. greedy_ids end after id 2 (<|im_end|>) or 48 tokens. margins[i] is the gap between best and \
+the chat template). prompt_logprobs are those of the prompt's tokens after the first, greedy_logprobs those of greedy_ids. greedy_ids end after id 2 (<|im_end|>) or 48 tokens. margins[i] is the gap between best and \
 second-best logit at step i: an engine that computes in bfloat16 may differ from a step on whose margin is below 0.15, \
 a float32 engine below 0.01."""
 
@@ -51,7 +51,7 @@ def answer(model, tokenizer, kind: str, prompt: str) -> dict:
         messages = [{"role": "user", "content": prompt}]
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    greedy, margins, top = [], [], None
+    greedy, logprobs, margins, top = [], [], [], None
     scores = torch.log_softmax(model(torch.tensor([ids])).logits[0, :-1], -1)
     while len(greedy) < LONGEST and (not greedy or greedy[-1] != STOP_ID):
         logits = model(torch.tensor([ids + greedy])).logits[0, -1]
@@ -61,12 +61,14 @@ def answer(model, tokenizer, kind: str, prompt: str) -> dict:
         best, second = logits.topk(2).values.tolist()
         margins.append(round(best - second, 4))
         greedy.append(int(logits.argmax()))
+        logprobs.append(round(torch.log_softmax(logits, -1)[greedy[-1]].item(), 5))
     return {
         "kind": kind,
         "prompt": prompt,
         "text": text,
         "input_ids": ids,
         "greedy_ids": greedy,
+        "greedy_logprobs": logprobs,
         "margins": margins,
         "greedy_text": tokenizer.decode(greedy),
         "next_token_top10": top,
@@ -74,22 +76,25 @@ def answer(model, tokenizer, kind: str, prompt: str) -> dict:
     }
 
 
-def main() -> None:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(MODEL)
-    results = {"about": ABOUT}
+def write(path: Path, about: str, load, adapter: Path, tokenizer, prompts) -> None:
+    """The four lists. `load` gives the model in float32."""
+    results = {"about": about}
     for weights in ("base", "lora"):
         for kind in ("float32", "bfloat16"):
-            model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
+            model = load().eval()
             if kind == "bfloat16":
                 round_to_bfloat16(model)
             if weights == "lora":
-                model = PeftModel.from_pretrained(model, ADAPTER).merge_and_unload()
+                model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
                 if kind == "bfloat16":
                     round_to_bfloat16(model)
-            results[f"{weights}_{kind}"] = [answer(model, tokenizer, *prompt) for prompt in PROMPTS]
+            results[f"{weights}_{kind}"] = [answer(model, tokenizer, *prompt) for prompt in prompts]
             for entry in results[f"{weights}_{kind}"]:
                 print(f"{weights}_{kind}", repr(entry["prompt"]), "->", repr(entry["greedy_text"]), min(entry["margins"]))
-    (MODEL / "expected.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    write(
+        MODEL / "expected.json", ABOUT, lambda: AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32), ADAPTER,
+        PreTrainedTokenizerFast.from_pretrained(MODEL), PROMPTS)

@@ -21,7 +21,7 @@ STOP_IDS, LONGEST = {1, 106}, 24
 ABOUT = """Reference results for Gemma 3 270M, computed in float32 by Hugging Face transformers on a CPU from the GGUF file that \
 Scripts/fetch-model gemma3 gets (Scripts/reference/gemma_results.py). *_float32: weights dequantised to float32 and used as they are. \
 *_bfloat16: the same rounded to bfloat16 (nearest, ties to even), norms before 1 is added to them, still evaluated in float32. \
-prompt_logprobs are those of the prompt's tokens after the first. greedy_ids end after id 1 (<eos>), 106 (<end_of_turn>) or 24 tokens. \
+prompt_logprobs are those of the prompt's tokens after the first, greedy_logprobs those of greedy_ids. greedy_ids end after id 1 (<eos>), 106 (<end_of_turn>) or 24 tokens. \
 margins[i] is the gap between best and second-best logit at step i. The last prompt is longer than the window of 512."""
 PROMPTS = ["The capital of France is", "Once upon a time, there was a", "def fibonacci(n):\n    ", "Der Hafen lag ruhig da, und die Möwen",
            "<start_of_turn>user\nWhat is 7 + 1?<end_of_turn>\n<start_of_turn>model\n",
@@ -60,13 +60,14 @@ def answer(model, tokenizer, text):
     output = model(torch.tensor([ids]), use_cache=True)
     scores = torch.log_softmax(output.logits[0], -1)
     values, indices = scores[-1].topk(10)
-    greedy, margins, logits, cache = [], [], output.logits[0, -1], output.past_key_values
+    greedy, logprobs, margins, logits, cache = [], [], [], output.logits[0, -1], output.past_key_values
     while len(greedy) < LONGEST and not (greedy and greedy[-1] in STOP_IDS):
         best, second = logits.topk(2).values.tolist()
         margins.append(round(best - second, 4))
         greedy.append(int(logits.argmax()))
+        logprobs.append(round(torch.log_softmax(logits, -1)[greedy[-1]].item(), 5))
         logits = model(torch.tensor([[greedy[-1]]]), past_key_values=cache, use_cache=True).logits[0, -1]
-    return dict(kind="raw", prompt=text, text=text, input_ids=ids, greedy_ids=greedy, margins=margins, greedy_text=tokenizer.decode(greedy),
+    return dict(kind="raw", prompt=text, text=text, input_ids=ids, greedy_ids=greedy, greedy_logprobs=logprobs, margins=margins, greedy_text=tokenizer.decode(greedy),
                 next_token_top10={"ids": indices.tolist(), "logprobs": [round(v, 5) for v in values.tolist()]},
                 prompt_logprobs=[round(v, 5) for v in scores[range(len(ids) - 1), ids[1:]].tolist()])
 

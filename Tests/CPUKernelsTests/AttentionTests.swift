@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 @Suite struct AttentionTests {
@@ -39,7 +40,7 @@ import Testing
         for row in 0..<length { sequence.attend(isa, from: row, rows: 1, share: 0..<1, heads: 0..<sequence.heads, into: &alone) }
         #expect(alone.bits == whole.bits, "\(form)")
         alone = [Float](repeating: .nan, count: whole.count)
-        var random = Random(index), row = 0
+        var random = SeededGenerator(index), row = 0
         while row < length {
           let rows = min(length - row, Int.random(in: 1...60, using: &random))
           sequence.attend(isa, from: row, rows: rows, share: 0..<rows, heads: 0..<sequence.heads, into: &alone)
@@ -78,7 +79,7 @@ import Testing
         headDimension: headDimension, group: group, keyValueHeads: keyValueHeads, length: length,
         cache: dk_type(rawValue: cache), seed: length)
       let whole = sequence.attend(isa).bits
-      var random = Random(length)
+      var random = SeededGenerator(length)
       for _ in 0..<5 {
         let heads = [0, Int.random(in: 0...sequence.heads, using: &random), sequence.heads]
         var result = [Float](repeating: .nan, count: whole.count)
@@ -145,7 +146,7 @@ import Testing
     self.keyValueHeads = keyValueHeads
     self.length = length
     heads = keyValueHeads * group
-    var random = Random(seed)
+    var random = SeededGenerator(seed)
     shape = dk_attention_shape(
       heads: Int32(heads), kv_heads: Int32(keyValueHeads), head_dim: Int32(headDimension), cache_type: cache,
       scale: 1 / Float(headDimension).squareRoot(), window: 0, soft_cap: 0, sinks: nil)
@@ -169,7 +170,7 @@ import Testing
   private var sinks = Guarded<Float>([])
 
   func set(window: Int, softCap: Float, hasSinks: Bool) {
-    var random = Random(heads)
+    var random = SeededGenerator(heads)
     (shape.window, shape.soft_cap) = (Int64(window), softCap)
     sinks = Guarded(random.floats(heads, in: -3...6))
     unsafe shape.sinks = hasSinks ? UnsafePointer(sinks.base) : nil

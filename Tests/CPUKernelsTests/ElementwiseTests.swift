@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
@@ -8,7 +9,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
   func `norms agree with their definitions, in place too`(isa: Int32, type: Int32) {
     let isa = dk_isa(rawValue: isa), type = dk_type(rawValue: type), rows = 3
     for width in widths {
-      var random = Random(width)
+      var random = SeededGenerator(width)
       let x = random.floats(rows * width, in: -3...5), delta = random.floats(rows * width)
       let weight = Reference.stored(random.floats(width), type), bias = Reference.stored(random.floats(width), type)
       let weights = Guarded(weight.bytes), biases = Guarded(bias.bytes), n = Int64(width), epsilon: Float = 1e-5
@@ -54,8 +55,8 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
   @Test(arguments: instructionSets, [DK_SILU, DK_GELU_TANH, DK_GELU_ERF, DK_RELU, DK_IDENTITY].map(\.rawValue))
   func `activations agree with their definitions, plain and gated, in place too`(isa: Int32, kind: Int32) {
     let isa = dk_isa(rawValue: isa), kind = dk_activation_kind(rawValue: kind)
-    var x = Random.edges
-    var random = Random(3)
+    var x = SeededGenerator.edges
+    var random = SeededGenerator(3)
     x += random.floats(1000, in: -12...12) + random.floats(101, in: -200...200)
     let input = Guarded(x), n = Int64(x.count)
     unsafe dk_activation(isa, kind, input.base, n, input.base, n, 1, n)
@@ -86,7 +87,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
   @Test(arguments: instructionSets)
   func `limited gates, scales and soft caps agree with the definition`(isa: Int32) {
     let isa = dk_isa(rawValue: isa)
-    var random = Random(5)
+    var random = SeededGenerator(5)
     for width in widths {
       let fused = random.floats(3 * 2 * width, in: -12...12), source = Guarded(fused)
       let out = Guarded<Float>(repeating: .nan, count: 3 * width)
@@ -115,7 +116,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
     let style = dk_rope_style(rawValue: style)
     for (headDimension, rotary) in [(2, 2), (8, 4), (64, 64), (80, 32), (33, 10), (128, 128)] {
       let half = rotary / 2, heads = 3, rows = 4, first = 2
-      var random = Random(headDimension)
+      var random = SeededGenerator(headDimension)
       let x = random.floats(rows * heads * headDimension)
       let angles = (0..<(first + rows) * half).map { Double($0 / half) / Double(1 + $0 % half) }
       let cosines = Guarded(angles.map { Float(cosine($0)) }), sines = Guarded(angles.map { Float(sine($0)) })
@@ -143,7 +144,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
   @Test(arguments: instructionSets)
   func `add adds each element once`(isa: Int32) {
     for width in widths {
-      var random = Random(width)
+      var random = SeededGenerator(width)
       let a = random.floats(width), b = random.floats(width), sum = Guarded(a), x = Guarded(b)
       unsafe dk_add(dk_isa(rawValue: isa), sum.base, x.base, Int64(width))
       #expect(sum.elements == zip(a, b).map { $0 + $1 })
@@ -162,7 +163,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
     #expect(argmax([.nan, -.infinity]) == 1)
     #expect(argmax([-0.0, 0.0]) == 0)
     #expect(argmax([1, .infinity, .nan, .infinity]) == 1)
-    var random = Random(1)
+    var random = SeededGenerator(1)
     for count in widths {
       for _ in 0..<50 {
         var values = random.floats(count).map { ($0 * 8).rounded() }  // many ties
@@ -174,7 +175,7 @@ private let widths = [1, 2, 15, 16, 17, 63, 64, 65, 576, 577]
   }
 }
 
-extension Random {
+extension SeededGenerator {
   /// Where exponentials overflow, underflow or round.
   fileprivate static let edges: [Float] = [0, -0.0, 1e-30, -1e-30, 1e-8, -1e-8, 87, -87, 88.8, -88.8, 104, -104, 1e4, -1e4, 3e38, -1e38]
 }

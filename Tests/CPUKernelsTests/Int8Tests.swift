@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 /// Weights as int8 with a scale an output: encoding, panels, decode and prefill on every instruction set.
@@ -12,7 +13,7 @@ import Testing
     var panels: [UInt8]
 
     init(outputs: Int, inputs: Int, seed: Int) {
-      var random = Random(seed)
+      var random = SeededGenerator(seed)
       self.outputs = outputs
       self.inputs = inputs
       codes = (0..<outputs * inputs).map { _ in Int8.random(in: -128...127, using: &random) }
@@ -42,7 +43,7 @@ import Testing
 
   @Test func `encoding is within half a scale, gives itself again, and is the same on every instruction set`() {
     for (outputs, inputs) in Self.shapes {
-      var random = Random(inputs)
+      var random = SeededGenerator(inputs)
       let x = random.floats(outputs * inputs)
       var before: (codes: [Int8], scales: [Float])?
       for isa in 0...dk_best_isa().rawValue {
@@ -112,7 +113,7 @@ import Testing
   @Test func `one token and many are sums of codes times the scale, the same for every tactic`() {
     for (outputs, inputs) in Self.shapes {
       let layer = Layer(outputs: outputs, inputs: inputs, seed: inputs + 1)
-      var random = Random(outputs)
+      var random = SeededGenerator(outputs)
       let rows = 37
       let x = random.floats(rows * inputs), bias = random.floats(outputs)
       let panels = Guarded(layer.panels), storedBias = Guarded(bias), input = Guarded(x)

@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 
 /// A linear layer with random weights, packed here element by element from the layout's definition.
 @safe final class LinearCase {
@@ -12,7 +13,7 @@ import CPUKernels
   let linear: dk_linear
 
   init(outputs: Int, inputs: Int, rows: Int, type: dk_type, bias withBias: Bool, seed: Int) {
-    var random = Random(seed)
+    var random = SeededGenerator(seed)
     self.outputs = outputs
     self.inputs = inputs
     self.rows = rows

@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 @Suite struct LinearTests {
@@ -96,7 +97,7 @@ import Testing
   @Test(arguments: instructionSets)
   func `rounded rows are rounded to nearest even and padded with zeros`(isa: Int32) {
     for inputs in [1, 31, 32, 33, 577] {
-      var random = Random(inputs)
+      var random = SeededGenerator(inputs)
       let x = random.floats(3 * inputs, in: -100...100), stride = Int(dk_rounded_stride(Int64(inputs)))
       let input = Guarded(x), out = Guarded<UInt16>(repeating: 0xffff, count: 3 * stride)
       unsafe dk_round_rows(dk_isa(rawValue: isa), out.base, input.base, Int64(inputs), 3, Int64(inputs))

@@ -1,10 +1,11 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 @Suite struct LowRankTests {
   @Test(arguments: instructionSets)
   func `a low-rank update is the same to the bit as one element after another`(isa: Int32) {
-    var random = Random(21)
+    var random = SeededGenerator(21)
     for (rows, columns, rank) in [(1, 1, 1), (3, 5, 2), (4, 64, 8), (7, 67, 3), (9, 130, 16), (2, 1100, 5), (5, 33, 0), (0, 8, 4), (16, 257, 64)] {
       let stride = columns + 3
       let up = Guarded(random.floats(rows * rank)), down = Guarded(random.floats(max(0, (rank - 1) * stride + columns)))
@@ -36,7 +37,7 @@ import Testing
 
   @Test(arguments: instructionSets)
   func `NaN and infinity are counted and nothing else is, at every place`(isa: Int32) {
-    var random = Random(22)
+    var random = SeededGenerator(22)
     for type in elementTypes.map(dk_type.init(rawValue:)) {
       for count in [0, 1, 15, 16, 33, 4095, 4096, 4097, 9001] {
         var values = random.floats(count, in: -60000...60000)

@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 @Suite struct PackingTests {
@@ -7,7 +8,7 @@ import Testing
     let type = dk_type(rawValue: type), bytes = Int(dk_type_bytes(type))
     for inputs in [1, 2, 3, 4, 7, 8, 9, 16, 33, 64, 577] {
       for rows in [1, 5, 15, 16] {
-        var random = Random(inputs * 16 + rows)
+        var random = SeededGenerator(inputs * 16 + rows)
         let stride = inputs + 3
         let source = (0..<rows * stride * bytes).map { _ in UInt8.random(in: 0...255, using: &random) }
         // The last row ends where memory ends: its stride is not read.

@@ -1,4 +1,5 @@
 import CPUKernels
+import TestSupport
 import Testing
 
 @Suite struct RoutingTests {
@@ -28,7 +29,7 @@ import Testing
     let isa = dk_isa(rawValue: isa), rows = 5
     for experts in [1, 2, 7, 8, 15, 16, 17, 64, 128, 130] {
       for chosen in Set([1, 2, 8, experts - 1, experts]).filter({ (1...experts).contains($0) }) {
-        var random = Random(experts * 1000 + chosen)
+        var random = SeededGenerator(experts * 1000 + chosen)
         var x = random.floats(rows * experts, in: -9...9)
         // Of the second row many are equal, of the third all, in the fourth some can never be chosen while others are left.
         for expert in 0..<experts {
@@ -66,7 +67,7 @@ import Testing
   @Test(arguments: instructionSets)
   func `scaled sums agree with their definition`(isa: Int32) {
     for count in [0, 1, 15, 16, 17, 576] {
-      var random = Random(count)
+      var random = SeededGenerator(count)
       let (start, x) = (random.floats(count), random.floats(count))
       let sum = Guarded(start), input = Guarded(x)
       unsafe dk_add_scaled(dk_isa(rawValue: isa), sum.base, input.base, 0.37, Int64(count))

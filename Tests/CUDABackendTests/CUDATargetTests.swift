@@ -1,4 +1,5 @@
 import CUDABackend
+import EngineFixtures
 import Engines
 import Execution
 import SystemPackage

@@ -1,3 +1,4 @@
+import EngineFixtures
 import CUDABackend
 import Engines
 import Execution

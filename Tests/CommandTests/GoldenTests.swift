@@ -11,7 +11,7 @@ import Testing
   @Test(arguments: ["float32", "bfloat16"], tinyMappings)
   func `the tiny model answers as transformers does`(_ dtype: String, _ mapping: (Int, Int)) throws {
     let engines = Engines()
-    let golden = try Golden(Project.at("Models/tiny/expected.json"))
+    let golden = try Golden(Project.at("Models/tiny/expected.json"), positions: 280)
     let (base, adapted) = try engines.make(
       Project.at("Models/tiny"), adapter: Project.at("Models/tiny-lora"), dtype: dtype, tensor: mapping.0, pipeline: mapping.1)
     try golden.check("base_\(dtype)", base, "tp \(mapping.0) pp \(mapping.1)")
@@ -22,7 +22,7 @@ import Testing
   func `SmolLM2 answers as transformers does`(_ dtype: String, _ mapping: (Int, Int)) throws {
     let model = try #require(Extras.model)
     let engines = Engines()
-    let golden = try Golden(Project.at("Tests/Golden/smollm2-135m-instruct.json"))
+    let golden = try Golden(Project.at("Tests/Golden/smollm2-135m-instruct.json"), positions: 300)
     let (base, adapted) = try engines.make(
       model, adapter: Project.at("Models/salty-lora"), dtype: dtype, tensor: mapping.0, pipeline: mapping.1)
     try golden.check("base_\(dtype)", base, "tp \(mapping.0) pp \(mapping.1)")
@@ -33,7 +33,7 @@ import Testing
   @Test(.enabled(if: Extras.gemma != nil, Extras.noGemma), arguments: [("float32", 1, 1), ("bfloat16", 1, 1), ("float32", 2, 1), ("float32", 1, 2)])
   func `Gemma 3 270M answers as transformers does`(_ dtype: String, _ tensor: Int, _ pipeline: Int) throws {
     let model = try #require(Extras.gemma)
-    let golden = try Golden(Project.at("Tests/Golden/gemma-3-270m.json"), count: 6, margin: 0.02, tolerance: 5e-3)
+    let golden = try Golden(Project.at("Tests/Golden/gemma-3-270m.json"), count: 6, positions: 1300, margin: 0.02, tolerance: 5e-3)
     let engines = Engines()
     let base = try engines.make(model, dtype: dtype, tensor: tensor, pipeline: pipeline)
     try golden.check("base_\(dtype)", base, "tp \(tensor) pp \(pipeline)")

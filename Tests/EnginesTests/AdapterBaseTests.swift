@@ -1,3 +1,4 @@
+import EngineFixtures
 import Engines
 import SystemPackage
 import TestSupport

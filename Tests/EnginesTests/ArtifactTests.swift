@@ -1,3 +1,4 @@
+import EngineFixtures
 import CPUBackend
 import CPUKernels
 import Digests

@@ -1,4 +1,5 @@
 import Digests
+import EngineFixtures
 import Engines
 import JSON
 import SystemPackage

@@ -1,4 +1,5 @@
 import Checkpoints
+import EngineFixtures
 import Engines
 import Safetensors
 import SystemPackage

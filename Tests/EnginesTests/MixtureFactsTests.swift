@@ -1,4 +1,5 @@
 import Checkpoints
+import EngineFixtures
 import Families
 import Files
 import JSON

@@ -1,6 +1,7 @@
 import CPUBackend
 import CPUKernels
 import Checkpoints
+import EngineFixtures
 import Engines
 import Execution
 import JSON

@@ -1,3 +1,4 @@
+import EngineFixtures
 import Engines
 import JSON
 import SystemPackage

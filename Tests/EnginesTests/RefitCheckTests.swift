@@ -1,3 +1,4 @@
+import EngineFixtures
 import Engines
 import SystemPackage
 import TestSupport
@@ -81,7 +82,7 @@ import WeightSources
     #expect(try await problems(other, tied) == [.tied(rank: 0)])
   }
 
-  @Test func `every structural field that differs is told with both values`() async throws {
+  @Test func `each size of the structure that differs is named, and none that agrees`() async throws {
     let (life, _) = try await built(SmallModel())
     let other = try SmallModel(hidden: 52, heads: 4, keyValueHeads: 4, headSize: 13, layers: 2).write(life.directory, "B", seed: 33)
     let found = try await problems(life, other)

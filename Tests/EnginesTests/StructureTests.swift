@@ -1,4 +1,5 @@
 import Checkpoints
+import EngineFixtures
 import Engines
 import Foundation
 import JSON

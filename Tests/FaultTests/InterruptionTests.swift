@@ -21,7 +21,7 @@ struct InterruptionTests {
       let one = try FaultHook(kind: .pause, at: number, calls: FaultHook.changes).start(bench.command("refit"), arguments)
       while one.count < number && one.running.isRunning { usleep(500) }
       kill(one.running.processIdentifier, signal)
-      usleep(30_000)
+      while one.running.isPending(signal) && one.running.isRunning { usleep(500) }
       one.resume()
       let execution = one.running.wait()
       let comment: Comment = "signal \(signal) before call \(number) of \(total): \(execution.errors)"

@@ -2,6 +2,7 @@ import Engines
 import Execution
 import Inference
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(8))) struct EngineLoopTests {
@@ -15,7 +16,7 @@ import Testing
 
   @Test("an answer is the same alone and among others", arguments: [roomy, tight], [1, 2, 3] as [UInt64])
   func sameAmongOthers(limits: ExecutorLimits, seed: UInt64) async throws {
-    var generator = SeededGenerator(seed)
+    var generator = SeededGenerator(seed: seed)
     let prefixes: [[Int32]] = [[], (0..<40).map { Int32($0) }, (0..<33).map { Int32(63 - $0) }]
     let requests = (0..<60).map { _ in randomRequest(&generator, prefixes: prefixes) }
     let executor = FakeExecutor(limits)
@@ -47,7 +48,7 @@ import Testing
 
   @Test("prompt scores are the same alone and among others, whatever the cache holds", arguments: [roomy, tight], [4, 5] as [UInt64])
   func promptScores(limits: ExecutorLimits, seed: UInt64) async throws {
-    var generator = SeededGenerator(seed)
+    var generator = SeededGenerator(seed: seed)
     let prefixes: [[Int32]] = [[], (0..<40).map { Int32($0) }]
     let requests = (0..<60).map { index in
       var request = randomRequest(&generator, prefixes: prefixes)
@@ -108,7 +109,7 @@ import Testing
   @Test func `a preempted sequence computes its answer again in the decode phase`() async throws {
     let executor = FakeExecutor(Self.tight)
     let loop = try EngineLoop(executor: executor)
-    var generator = SeededGenerator(9)
+    var generator = SeededGenerator(seed: 9)
     let requests = (0..<30).map { _ in randomRequest(&generator, promptLength: 20...40) }
     let streams = try await loop.perform { try requests.map { try loop.submit($0) } }
     for stream in streams { _ = try await collect(stream) }

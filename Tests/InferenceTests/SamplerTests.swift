@@ -1,4 +1,5 @@
 import Inference
+import TestSupport
 import Testing
 
 @Suite struct SamplerTests {
@@ -46,7 +47,7 @@ import Testing
 
   @Test("greedy picks the largest logit, and the first of equals", arguments: [1, 5, 16, 17, 100, 1025])
   func greedy(count: Int) throws {
-    var generator = SeededGenerator(UInt64(count))
+    var generator = SeededGenerator(seed: UInt64(count))
     for _ in 0..<50 {
       let logits = logits(count, &generator, spread: 2)
       let expected = logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
@@ -67,7 +68,7 @@ import Testing
     let parameters = parameters {
       ($0.topK, $0.topP, $0.minP, $0.temperature) = (filter.topK, filter.topP, filter.minP, temperature)
     }
-    var generator = SeededGenerator(3)
+    var generator = SeededGenerator(seed: 3)
     let logits = logits(60, &generator, spread: 3)
     let expected = distribution(logits, parameters)
     var sampler = sampler(parameters, 60)
@@ -85,7 +86,7 @@ import Testing
 
   @Test("filters keep what sorting keeps", arguments: 1...60 as ClosedRange<UInt64>)
   func filters(seed: UInt64) {
-    var generator = SeededGenerator(seed)
+    var generator = SeededGenerator(seed: seed)
     let count = Int.random(in: 1...5000, using: &generator)
     var logits = logits(count, &generator, spread: [0, 1, 10, 40].randomElement(using: &generator) ?? 1)
     for index in logits.indices where Int.random(in: 0...50, using: &generator) == 0 { logits[index] = -.infinity }
@@ -161,7 +162,7 @@ import Testing
   }
 
   @Test func `log-probabilities are the model's own, whatever was applied afterwards`() throws {
-    var generator = SeededGenerator(8)
+    var generator = SeededGenerator(seed: 8)
     let logits = logits(1000, &generator)
     let best = Double(logits.max() ?? 0)
     let normaliser = best + logarithm(logits.reduce(0) { $0 + exponential(Double($1) - best) })
@@ -216,7 +217,7 @@ import Testing
   }
 
   @Test func `a seed decides everything, and every part of it matters`() throws {
-    var generator = SeededGenerator(4)
+    var generator = SeededGenerator(seed: 4)
     let logits = logits(500, &generator, spread: 1)
     func answer(_ change: (inout SamplingParameters) -> Void) throws -> [Int32] {
       var sampler = sampler(parameters(change), 500)

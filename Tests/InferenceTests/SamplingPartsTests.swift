@@ -1,4 +1,5 @@
 import Inference
+import TestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -55,7 +56,7 @@ func exponential(_ value: Double) -> Double { exp(value) }
 
   @Test("sums of exponentials agree with float64", arguments: [1, 15, 16, 17, 1023, 1024, 1025, 49_152, 150_001])
   func sums(count: Int) {
-    var generator = SeededGenerator(UInt64(count))
+    var generator = SeededGenerator(seed: UInt64(count))
     var values = (0..<count).map { _ in Float.random(in: -20...0, using: &generator) }
     let expected = values.reduce(0) { $0 + exp(Double($1)) }
     #expect(abs(VectorMath.sumOfExponentials(values.span, minus: 0) - expected) <= 1e-6 * expected)

@@ -1,6 +1,7 @@
 import Engines
 import Execution
 import Inference
+import TestSupport
 import Testing
 
 @Suite struct SchedulerTests {
@@ -158,7 +159,7 @@ import Testing
     "whatever comes, every sequence ends, in fair order, and blocks have one owner",
     arguments: 1...40 as ClosedRange<UInt64>)
   func invariants(seed: UInt64) throws {
-    var generator = SeededGenerator(seed)
+    var generator = SeededGenerator(seed: seed)
     func random(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
     let blockTokens = random(1...6)
     let limits = ExecutorLimits(

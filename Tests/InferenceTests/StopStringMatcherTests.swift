@@ -1,4 +1,5 @@
 import Inference
+import TestSupport
 import Testing
 
 @Suite struct StopStringMatcherTests {
@@ -53,7 +54,7 @@ import Testing
 
   @Test("how text is cut into pieces changes nothing", arguments: 1...200 as ClosedRange<UInt64>)
   func cutsDoNotMatter(seed: UInt64) {
-    var generator = SeededGenerator(seed)
+    var generator = SeededGenerator(seed: seed)
     func word(_ lengths: ClosedRange<Int>) -> String {
       String(
         (0..<Int.random(in: lengths, using: &generator)).map { _ in "abé".randomElement(using: &generator) ?? "a" })

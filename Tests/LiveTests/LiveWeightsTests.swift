@@ -1,4 +1,5 @@
 import CPUBackend
+import EngineFixtures
 import Execution
 import Engines
 import Inference

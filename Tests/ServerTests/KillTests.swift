@@ -59,9 +59,13 @@ import Testing
         "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
       return socket
     }
-    usleep(30_000)
+    // Each stream has begun.
+    let begun = sockets.map { $0.read(seconds: 30) { $0.contains("data: ") } }
     first.crash()
-    for socket in sockets { #expect(!socket.readToEnd(seconds: 5).contains("[DONE]"), "the kill came too late to say anything") }
+    for (socket, beginning) in zip(sockets, begun) {
+      #expect(beginning.contains("data: "), "\(beginning)")
+      #expect(!(beginning + socket.readToEnd(seconds: 5)).contains("[DONE]"), "the kill came too late to say anything")
+    }
     let second = try ServerProcess(engine, in: directory, "--port", "\(first.port)")
     #expect(second.port == first.port)
     #expect(try second.complete(Self.prompt) == own)

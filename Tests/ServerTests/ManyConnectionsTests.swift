@@ -16,11 +16,6 @@ import Testing
     return Int(clamping: limit.rlim_cur)
   }()
 
-  private func eventually(within limit: Duration, _ condition: () throws -> Bool) rethrows {
-    let end = ContinuousClock.now + limit
-    while try !condition(), ContinuousClock.now < end { usleep(20_000) }
-  }
-
   /// What each of them says before it falls silent.
   private static let openings = [
     "", "GET /health HTTP/1.1\r\nHost: x", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",

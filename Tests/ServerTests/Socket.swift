@@ -66,7 +66,10 @@ final class Socket {
   }
 
   /// All that comes until the other side closes, or nothing comes for so long.
-  func readToEnd(seconds: Int) -> String {
+  func readToEnd(seconds: Int) -> String { read(seconds: seconds) { _ in false } }
+
+  /// What comes until it is enough, the other side closes, or nothing comes for so long.
+  func read(seconds: Int, until isEnough: (String) -> Bool) -> String {
     var limit = timeval(tv_sec: seconds, tv_usec: 0)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     var received: [UInt8] = []
@@ -75,6 +78,7 @@ final class Socket {
       let count = unsafe buffer.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
       guard count > 0 else { return String(decoding: received, as: UTF8.self) }
       received += buffer[..<count]
+      if isEnough(String(decoding: received, as: UTF8.self)) { return String(decoding: received, as: UTF8.self) }
     }
   }
 }

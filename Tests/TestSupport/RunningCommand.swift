@@ -25,6 +25,13 @@ public final class RunningCommand {
   public var isRunning: Bool { process.isRunning }
   public var processIdentifier: Int32 { process.processIdentifier }
 
+  /// Whether a signal that was sent to the process has reached none of its threads yet; false where the system does not tell.
+  public func isPending(_ signal: Int32) -> Bool {
+    let line = (text(FilePath("/proc/\(processIdentifier)/status")) ?? "").split(separator: "\n").first { $0.hasPrefix("ShdPnd:") }
+    let signals = (line?.split(separator: "\t").last).flatMap { UInt64($0, radix: 16) } ?? 0
+    return signals >> (signal - 1) & 1 == 1
+  }
+
   public func wait() -> Execution {
     process.waitUntilExit()
     return Execution(

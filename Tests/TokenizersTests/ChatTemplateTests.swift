@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -159,7 +160,7 @@ import Tokenizers
   }
 
   @Test func `sources at random never crash`() throws {
-    var numbers = SeededNumbers(state: 4)
+    var numbers = SeededGenerator(seed: 4)
     let parts = [
       "{{ ", " }}", "{% ", " %}", "{%- ", " -%}", "{#", "#}", "if ", "else", "elif ", "endif", "for ", "in ", "endfor", "set ", "endset",
       "macro ", "endmacro", "x", "y", "messages", "loop", "range(3)", "'a'", "\"", "1", "-", "+", "~", "|", "trim", "tojson", "is ", "defined",

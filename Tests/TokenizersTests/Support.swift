@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import TestSupport
 import Tokenizers
 
 /// The data that `Scripts/reference` made with the public Python packages.
@@ -21,17 +22,7 @@ enum Expected {
 /// Strings are the same when their bytes are; `==` takes two spellings of `é` for one.
 func same(_ a: String, _ b: String?) -> Bool { b.map { a.utf8.elementsEqual($0.utf8) } ?? false }
 
-/// Numbers from a seed, so that a failure comes again.
-struct SeededNumbers: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {  // SplitMix64
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededGenerator {
   /// Text over all of Unicode, with runs of what tokenizers treat apart.
   mutating func text(maximumCount: Int = 60) -> String {
     let kinds: [ClosedRange<UInt32>] = [

@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -306,7 +307,7 @@ import Tokenizers
 
   @Test func `damaged bytes are an error, whatever they are`() throws {
     let good = try Expected.bytes("Expected/tokenizer-gpt2.json")
-    var numbers = SeededNumbers(state: 3)
+    var numbers = SeededGenerator(seed: 3)
     var refused = 0
     for _ in 0..<300 {
       var bytes = good

@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 import Tokenizers
 
@@ -45,7 +46,7 @@ import Tokenizers
   @Test(arguments: ["gpt2", "llama3", "smollm"])
   func `decoding gives every text back`(name: String) throws {
     let tokenizer = try Expected.tokenizer(name)
-    var numbers = SeededNumbers(state: 1)
+    var numbers = SeededGenerator(seed: 1)
     for _ in 0..<400 {
       var text = numbers.text()
       if name == "smollm" { text.unicodeScalars.removeAll { $0 == "<" || $0 == "é" } }  // its added tokens swallow spaces
@@ -57,7 +58,7 @@ import Tokenizers
   @Test(arguments: Expected.tokenizerNames)
   func `pieces joined are the decoded text, and only the last may end in half a character`(name: String) throws {
     let tokenizer = try Expected.tokenizer(name)
-    var numbers = SeededNumbers(state: 2)
+    var numbers = SeededGenerator(seed: 2)
     for round in 0..<300 {
       // Encoded text, and ids at random, which break characters apart.
       let ids =

@@ -1,4 +1,5 @@
 import CPUBackend
+import EngineFixtures
 import Engines
 import Execution
 import RecordingBackend

@@ -2,6 +2,7 @@ import CPUBackend
 import CUDABackend
 import CUDADouble
 import CUDADriver
+import EngineFixtures
 import Engines
 import Execution
 import SystemPackage

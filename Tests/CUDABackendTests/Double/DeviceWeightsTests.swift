@@ -1,6 +1,7 @@
 import CUDABackend
 import CUDADouble
 import CUDADriver
+import EngineFixtures
 import Engines
 import Execution
 import SystemPackage

@@ -1,3 +1,4 @@
+import EngineFixtures
 import CUDABackend
 import CUDADouble
 import CUDADriver

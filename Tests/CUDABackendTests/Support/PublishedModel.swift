@@ -1,3 +1,4 @@
+import EngineFixtures
 import Files
 import JSON
 import Safetensors

@@ -12,9 +12,14 @@ struct Golden: Sendable {
   let margin: Double
   /// Of log-probabilities, with float32 weights.
   let tolerance: Double
+  /// Fewer positions of a list's prompts and answers than these compare too little.
+  let positions: Int
 
-  init(_ path: FilePath, count: Int = 8, margin: Double = 0, tolerance: Double = 2e-3) throws {
-    (self.count, self.margin, self.tolerance) = (count, margin, tolerance)
+  /// The same for bfloat16. Weights are the reference's to the bit; prefill rounds activations, and keys and values are rounded.
+  private static let bfloat16 = (margin: 0.15, tolerance: 0.25)
+
+  init(_ path: FilePath, count: Int = 8, positions: Int, margin: Double = 0, tolerance: Double = 2e-3) throws {
+    (self.count, self.positions, self.margin, self.tolerance) = (count, positions, margin, tolerance)
     results = try JSONValue(parsing: try #require(contents(path)))
   }
 
@@ -24,16 +29,19 @@ struct Golden: Sendable {
   func check(_ list: String, _ engine: FilePath, _ comment: String) throws {
     let cases = try #require(results[list]?.array)
     #expect(cases.count == count)
+    let isFloat = list.hasSuffix("float32")
     for kind in ["raw", "chat"] {
       let wanted = cases.filter { $0["kind"]?.string == kind }
       guard !wanted.isEmpty else { continue }
       let found = try Command.generate(engine, wanted.compactMap { $0["prompt"]?.string }, chat: kind == "chat")
       try #require(found.count == wanted.count)
       for (wanted, found) in zip(wanted, found) {
-        let isFloat = list.hasSuffix("float32")
         try compare(wanted, found, isFloat: isFloat, "\(comment), \(list), \(wanted["prompt"]?.string ?? "")")
       }
     }
+    let scores = try ForcedScores(engine)
+    let compared = try cases.reduce(0) { try $0 + force($1, scores, isFloat: isFloat, "\(comment), \(list), \($1["prompt"]?.string?.prefix(60) ?? "")") }
+    #expect(compared >= positions, "\(comment), \(list): \(compared) positions")
   }
 
   private func integers(_ value: JSONValue?) throws -> [Int] {
@@ -45,13 +53,34 @@ struct Golden: Sendable {
     return list.compactMap(\.double)
   }
 
+  /// Every position of prompt and answer, with the reference's tokens whatever the engine would choose.
+  ///
+  /// - Returns: How many positions were compared.
+  private func force(_ wanted: JSONValue, _ engine: ForcedScores, isFloat: Bool, _ comment: String) throws -> Int {
+    let (prompt, answer) = (try integers(wanted["input_ids"]), try integers(wanted["greedy_ids"]))
+    let values = try numbers(wanted["prompt_logprobs"]) + numbers(wanted["greedy_logprobs"])
+    let margins = try numbers(wanted["margins"])
+    let (certain, tolerance) = isFloat ? (margin, tolerance) : Self.bfloat16
+    let found = try engine.positions(prompt: prompt, answer: answer)
+    try #require(found.count == values.count && margins.count == answer.count && found.count == prompt.count + answer.count - 1, "\(comment)")
+    for (index, (mine, value)) in zip(found, values).enumerated() {
+      #expect(abs(mine.logProbability - value) <= tolerance, "\(comment): position \(index) has \(mine.logProbability), wanted \(value)")
+    }
+    for (index, (mine, margin)) in zip(found.suffix(answer.count), margins).enumerated() {
+      // Of two logits.
+      #expect(abs(mine.lead - margin) <= 2 * tolerance, "\(comment): step \(index) leads by \(mine.lead), wanted \(margin)")
+      #expect(mine.lead > 0 || margin < certain, "\(comment): step \(index) would choose another token than one that leads by \(margin)")
+    }
+    return found.count
+  }
+
   private func compare(_ wanted: JSONValue, _ found: JSONValue, isFloat: Bool, _ comment: String) throws {
     #expect(found["input_ids"] == wanted["input_ids"], "\(comment): prompt tokens")
     let ids = try integers(wanted["greedy_ids"])
     let margins = try numbers(wanted["margins"])
     let answer = try integers(found["output_ids"])
     // bfloat16 arithmetic may choose differently where two tokens were nearly as good.
-    let certain = margins.firstIndex { $0 < (isFloat ? margin : 0.15) } ?? ids.count
+    let certain = margins.firstIndex { $0 < (isFloat ? margin : Self.bfloat16.margin) } ?? ids.count
     #expect(Array(answer.prefix(certain)) == Array(ids.prefix(certain)), "\(comment): the first \(certain) tokens")
     if isFloat, margin == 0 { #expect(answer == ids, "\(comment): all tokens") }
     guard isFloat else { return }

@@ -1,3 +1,4 @@
+import EngineFixtures
 import Tensors
 
 #if canImport(Glibc)
@@ -58,14 +59,17 @@ struct ReferenceModel {
   }
 
   /// Logits `[tokens, vocabulary]` of every position.
-  func logits(_ tokens: [Int32]) -> [[Double]] {
+  ///
+  /// - Parameter isParallel: The MLP reads what attention reads, and both results are added: such layers have one norm.
+  func logits(_ tokens: [Int32], isParallel: Bool = false) -> [[Double]] {
     var states = tokens.map { token in
       (0..<model.hidden).map { Double(tensors["transformer.vocab_embedding.weight"]!.values[Int(token) * model.hidden + $0]) }
     }
     let (heads, keyValueHeads, size) = (model.heads, model.keyValueHeads, model.headSize)
     for layer in 0..<model.layers {
       let prefix = "transformer.layers.\(layer)."
-      let qkv = states.map { linear(norm($0, prefix + "input_layernorm"), prefix + "attention.qkv") }
+      let normed = states.map { norm($0, prefix + "input_layernorm") }
+      let qkv = normed.map { linear($0, prefix + "attention.qkv") }
       func head(_ row: Int, _ index: Int) -> [Double] { Array(qkv[row][index * size..<(index + 1) * size]) }
       for row in states.indices {
         var attended: [Double] = []
@@ -91,7 +95,7 @@ struct ReferenceModel {
         states[row] = zip(states[row], linear(attended, prefix + "attention.dense")).map(+)
       }
       for row in states.indices {
-        let x = norm(states[row], prefix + "post_layernorm")
+        let x = isParallel ? normed[row] : norm(states[row], prefix + "post_layernorm")
         let (fc, gate) = (linear(x, prefix + "mlp.fc"), linear(x, prefix + "mlp.gate"))
         let product = zip(fc, gate).map { (a: Double, b: Double) -> Double in a / (1 + exp(-a)) * b }
         states[row] = zip(states[row], linear(product, prefix + "mlp.proj")).map(+)

@@ -1,3 +1,4 @@
+import EngineFixtures
 import JSON
 import SystemPackage
 import TestSupport

@@ -67,3 +67,11 @@ struct FakeModel: Sendable {
     }
   }
 }
+
+/// A number that looks random and depends on every bit of what it is made from (the last step of SplitMix64).
+private func mix(_ value: UInt64) -> UInt64 {
+  var z = value
+  z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+  z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+  return z ^ (z >> 31)
+}

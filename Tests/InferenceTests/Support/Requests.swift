@@ -1,4 +1,5 @@
 import Inference
+import TestSupport
 
 /// A request with random prompt and parameters, always seeded.
 func randomRequest(

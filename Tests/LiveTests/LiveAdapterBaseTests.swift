@@ -1,3 +1,4 @@
+import EngineFixtures
 import Engines
 import Inference
 import SystemPackage
@@ -5,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Adapters over a version that is named, whatever version is active.
-@Suite(.timeLimit(.minutes(5))) struct AdapterBaseTests {
+@Suite(.timeLimit(.minutes(5))) struct LiveAdapterBaseTests {
   @Test(arguments: SmallModel.all.filter { $0.parallelEmbedding == nil })
   func `an adapter over a named version is that version's engine refitted with it`(_ model: SmallModel) async throws {
     let scene = try await LiveWeightsTests.Scene(model)

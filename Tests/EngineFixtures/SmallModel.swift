@@ -1,38 +1,48 @@
 import Files
-import JSON
+package import JSON
 import Safetensors
-import SystemPackage
-import Tensors
-import TestSupport
-import Testing
+package import SystemPackage
+package import Tensors
+package import TestSupport
 import Testing
 
 /// A Llama checkpoint of random numbers, written as the format says and by nobody's converter.
-struct SmallModel: CustomTestStringConvertible {
-  var hidden = 48
-  var heads = 4
-  var keyValueHeads = 2
-  var headSize = 12
-  var intermediate = 40
-  var layers = 3
-  var vocabulary = 37
-  var type = ElementType.bfloat16
-  var tensorParallel = 1
-  var pipelineParallel = 1
+package struct SmallModel: CustomTestStringConvertible, Sendable {
+  package var hidden: Int
+  package var heads: Int
+  package var keyValueHeads: Int
+  package var headSize: Int
+  package var intermediate: Int
+  package var layers: Int
+  package var vocabulary: Int
+  package var type: ElementType
+  package var tensorParallel: Int
+  package var pipelineParallel: Int
   /// lm_head is a copy of the embedding table.
-  var tied = true
-  var biases = false
-  var parallelEmbedding: Int? = nil
+  package var tied: Bool
+  package var biases: Bool
+  package var parallelEmbedding: Int?
   /// More members of the configuration, or other values.
-  var members: JSONObject = [:]
+  package var members: JSONObject
 
-  var testDescription: String {
+  package init(
+    hidden: Int = 48, heads: Int = 4, keyValueHeads: Int = 2, headSize: Int = 12, intermediate: Int = 40, layers: Int = 3,
+    vocabulary: Int = 37, type: ElementType = .bfloat16, tensorParallel: Int = 1, pipelineParallel: Int = 1,
+    tied: Bool = true, biases: Bool = false, parallelEmbedding: Int? = nil, members: JSONObject = [:]
+  ) {
+    (self.hidden, self.heads, self.keyValueHeads, self.headSize) = (hidden, heads, keyValueHeads, headSize)
+    (self.intermediate, self.layers, self.vocabulary, self.type) = (intermediate, layers, vocabulary, type)
+    (self.tensorParallel, self.pipelineParallel, self.parallelEmbedding) = (tensorParallel, pipelineParallel, parallelEmbedding)
+    (self.tied, self.biases, self.members) = (tied, biases, members)
+  }
+
+  package var testDescription: String {
     "\(type.rawValue) tp \(tensorParallel) pp \(pipelineParallel)\(tied ? " tied" : "")\(biases ? " biases" : "")"
       + (parallelEmbedding.map { " embedding split by \($0)" } ?? "")
   }
 
   /// Every element type, every way of sharding, with sizes that fill no panel.
-  static let all: [SmallModel] = [
+  package static let all: [SmallModel] = [
     SmallModel(),
     SmallModel(type: .float16, tied: false),
     SmallModel(type: .float32, biases: true),
@@ -44,7 +54,7 @@ struct SmallModel: CustomTestStringConvertible {
     SmallModel(type: .float32, tensorParallel: 2, parallelEmbedding: 1),
   ]
 
-  var config: JSONValue {
+  package var config: JSONValue {
     var members: JSONObject = [
       "architecture": "LlamaForCausalLM", "dtype": .string(type.configName ?? ""), "vocab_size": .int(vocabulary),
       "hidden_size": .int(hidden), "num_hidden_layers": .int(layers), "num_attention_heads": .int(heads),
@@ -88,7 +98,7 @@ struct SmallModel: CustomTestStringConvertible {
   }
 
   /// The tensors of one rank, by the rules of the format.
-  func tensors(rank: Int, seed: UInt64) -> [(name: String, shape: [Int], matrix: Matrix)] {
+  package func tensors(rank: Int, seed: UInt64) -> [(name: String, shape: [Int], matrix: Matrix)] {
     let whole = whole(seed)
     let (t, stage) = (rank % tensorParallel, rank / tensorParallel)
     let share = layers / pipelineParallel, extra = layers % pipelineParallel
@@ -155,7 +165,7 @@ struct SmallModel: CustomTestStringConvertible {
 
   /// Writes the checkpoint and gives its path.
   @discardableResult
-  func write(_ directory: TemporaryDirectory, _ name: String, seed: UInt64, editing edit: (inout [(name: String, shape: [Int], matrix: Matrix)]) -> Void = { _ in }) throws -> FilePath {
+  package func write(_ directory: TemporaryDirectory, _ name: String, seed: UInt64, editing edit: (inout [(name: String, shape: [Int], matrix: Matrix)]) -> Void = { _ in }) throws -> FilePath {
     let path = directory(name)
     makeDirectory(path)
     directory.write("\(name)/config.json", config.serialized(indent: 4))

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// From a model file to an answer with one command.
-@Suite(.serialized) struct EngineCacheTests {
+@Suite(.serialized) struct EngineCacheCommandTests {
   let d = TemporaryDirectory()
   private var cache: String { d("cache").string }
   private var kept: [String] { names(in: d("cache")) ?? [] }

@@ -1,3 +1,4 @@
+import EngineFixtures
 import Engines
 import Inference
 import SystemPackage
@@ -5,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Adapters in GGUF on a running engine.
-@Suite(.timeLimit(.minutes(5))) struct GGUFAdapterTests {
+@Suite(.timeLimit(.minutes(5))) struct LiveGGUFAdapterTests {
   @Test func `a running engine takes one as it takes the PEFT directory that it was made of`() async throws {
     let project = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
     let file = project.appending("Tests/WeightSourcesTests/Expected/adapters/gguf/tiny-lora.f32.gguf").string

@@ -5,7 +5,7 @@ import Families
 import JSON
 import Testing
 
-@Suite struct MixtureTests {
+@Suite struct CUDAMixtureTests {
   @Test func `a model with experts is refused by the name of the operation`() throws {
     let config = try CheckpointConfig(parsing: [
       "architecture": "MixtralForCausalLM", "dtype": "bfloat16", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 61,

@@ -1,21 +1,22 @@
 import CPUBackend
-import CPUKernels
-import Checkpoints
-import Engines
-import SystemPackage
-import Tensors
-import TestSupport
-import Testing
-import WeightSources
+package import Engines
+package import SystemPackage
+package import Tensors
+package import TestSupport
+package import Testing
+package import WeightSources
 
 /// The operations of an engine's life, on directories below one temporary directory.
-struct Lifecycle {
-  let directory = TemporaryDirectory(inMemory: true)
+package struct Lifecycle: Sendable {
+  package let directory = TemporaryDirectory(inMemory: true)
   /// Tactics differ from run to run where nothing says otherwise: that is what timing caches are for.
-  var target: any PlanTarget = CPUTarget(threadCount: 2)
+  package var target: any PlanTarget
+
+  /// - Parameter target: nil: this machine's processor, on which tactics are measured.
+  package init(target: (any PlanTarget)? = nil) { self.target = target ?? CPUTarget(threadCount: 2) }
 
   @discardableResult
-  func build(
+  package func build(
     _ checkpoint: FilePath, _ name: String, strip: Bool = false, scope: RefitScope = .standard, cache: ElementType? = nil,
     timingCache: TimingCache = .init()
   ) async throws -> EngineBuilder.Result {
@@ -30,10 +31,10 @@ struct Lifecycle {
     return try await builder.write(try builder.prepare(opened), of: opened, to: directory(name))
   }
 
-  func refit(_ engine: String, with source: FilePath, to name: String, ignoresFrozen: Bool = false) async throws {
+  package func refit(_ engine: String, with source: FilePath, to name: String, ignoresFrozen: Bool = false) async throws {
     try await refit(engine, with: SourceRequest(source), to: name, ignoresFrozen: ignoresFrozen)
   }
-  func refit(_ engine: String, with request: SourceRequest, to name: String, ignoresFrozen: Bool = false) async throws {
+  package func refit(_ engine: String, with request: SourceRequest, to name: String, ignoresFrozen: Bool = false) async throws {
     let opened = try EngineDirectory(directory(engine))
     var options = Refitter.Options()
     options.workers = 2
@@ -43,16 +44,16 @@ struct Lifecycle {
     try await refitter.write(try await refitter.prepare(source), from: source, to: directory(name))
   }
 
-  func strip(_ engine: String, to name: String) async throws {
+  package func strip(_ engine: String, to name: String) async throws {
     try await Refitter(engine: try EngineDirectory(directory(engine))).strip(to: directory(name))
   }
 
   /// Rank files of an engine, byte for byte.
-  func rankFiles(_ name: String) -> [String: [UInt8]] {
+  package func rankFiles(_ name: String) -> [String: [UInt8]] {
     snapshot(directory(name)).filter { $0.key.hasSuffix(".engine") }
   }
 
-  func expectSame(_ one: String, _ other: String, _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation) {
+  package func expectSame(_ one: String, _ other: String, _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation) {
     let (left, right) = (rankFiles(one), rankFiles(other))
     #expect(!left.isEmpty && left.keys.sorted() == right.keys.sorted(), comment, sourceLocation: sourceLocation)
     for (name, bytes) in left { #expect(bytes == right[name], "\(comment): \(name)", sourceLocation: sourceLocation) }

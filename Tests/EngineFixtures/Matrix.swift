@@ -1,36 +1,36 @@
-import Tensors
+package import Tensors
 
 /// Rows of float32, for references: nothing fast here.
-struct Matrix: Equatable {
-  let rows: Int
-  let columns: Int
-  var values: [Float]
+package struct Matrix: Equatable, Sendable {
+  package let rows: Int
+  package let columns: Int
+  package var values: [Float]
 
-  init(rows: Int, columns: Int, values: [Float]) {
+  package init(rows: Int, columns: Int, values: [Float]) {
     precondition(values.count == rows * columns)
     self.rows = rows
     self.columns = columns
     self.values = values
   }
-  init(rows: Int, columns: Int, _ value: () -> Float) {
+  package init(rows: Int, columns: Int, _ value: () -> Float) {
     self.init(rows: rows, columns: columns, values: (0..<rows * columns).map { _ in value() })
   }
-  static func stacked(_ parts: [Matrix]) -> Matrix {
+  package static func stacked(_ parts: [Matrix]) -> Matrix {
     Matrix(rows: parts.reduce(0) { $0 + $1.rows }, columns: parts[0].columns, values: parts.flatMap(\.values))
   }
 
-  func rows(_ range: Range<Int>) -> Matrix {
+  package func rows(_ range: Range<Int>) -> Matrix {
     Matrix(rows: range.count, columns: columns, values: Array(values[range.lowerBound * columns..<range.upperBound * columns]))
   }
-  func columns(_ range: Range<Int>) -> Matrix {
+  package func columns(_ range: Range<Int>) -> Matrix {
     Matrix(rows: rows, columns: range.count, values: (0..<rows).flatMap { values[$0 * columns + range.lowerBound..<$0 * columns + range.upperBound] })
   }
-  func padded(to rows: Int) -> Matrix {
+  package func padded(to rows: Int) -> Matrix {
     Matrix(rows: rows, columns: columns, values: values + [Float](repeating: 0, count: (rows - self.rows) * columns))
   }
 
   /// The elements in a type, little-endian, rounded to nearest even.
-  func bytes(_ type: ElementType) -> [UInt8] {
+  package func bytes(_ type: ElementType) -> [UInt8] {
     values.flatMap { value -> [UInt8] in
       switch type {
       case .float32: unsafe withUnsafeBytes(of: value.bitPattern.littleEndian) { unsafe Array($0) }
@@ -41,7 +41,7 @@ struct Matrix: Equatable {
     }
   }
   /// The elements as they are after rounding to a type.
-  func rounded(_ type: ElementType) -> Matrix {
+  package func rounded(_ type: ElementType) -> Matrix {
     Matrix(
       rows: rows, columns: columns,
       values: values.map { value in

@@ -1,12 +1,12 @@
 import Files
 import Safetensors
-import SystemPackage
+package import SystemPackage
 import Tensors
-import TestSupport
+package import TestSupport
 
 /// A PEFT adapter of random numbers over two kinds of linear layers.
-enum SmallAdapter {
-  static func write(_ model: SmallModel, _ directory: TemporaryDirectory, _ name: String, seed: UInt64, alpha: String = "6") throws -> FilePath {
+package enum SmallAdapter {
+  package static func write(_ model: SmallModel, _ directory: TemporaryDirectory, _ name: String, seed: UInt64, alpha: String = "6") throws -> FilePath {
     makeDirectory(directory(name))
     directory.write(
       "\(name)/adapter_config.json",

@@ -3,7 +3,7 @@ import JSON
 import Serving
 import Testing
 
-@Suite struct RoutingTests {
+@Suite struct HTTPRoutingTests {
   @Test func `health, version and models answer as documented`() async throws {
     let engine = ScriptedEngine()
     try await withServer(engine) {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The golden results through `trtllm-serve`, before and after a live refit with the adapter and after undo.
-@Suite(.serialized, .enabled(if: Extras.python != nil, Extras.noPython)) struct LiveWeightsTests {
+@Suite(.serialized, .enabled(if: Extras.python != nil, Extras.noPython)) struct LiveWeightsCommandTests {
   private func check(_ engine: FilePath, adapter: String, golden: String, _ dtype: String) throws {
     let result = try Execution.run(
       try #require(Extras.python),

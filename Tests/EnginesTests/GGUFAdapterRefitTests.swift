@@ -1,4 +1,5 @@
 import Checkpoints
+import EngineFixtures
 import Engines
 import SystemPackage
 import TestSupport
@@ -6,7 +7,7 @@ import Testing
 import WeightSources
 
 /// Engines refitted with an adapter in GGUF are those refitted with the PEFT directory that it was made of.
-@Suite struct GGUFAdapterTests {
+@Suite struct GGUFAdapterRefitTests {
   private static let project = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
   private static let expected = project.appending("Tests/WeightSourcesTests/Expected/adapters")
   private let life = Lifecycle()

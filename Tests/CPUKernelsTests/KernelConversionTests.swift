@@ -1,7 +1,8 @@
 import CPUKernels
+import TestSupport
 import Testing
 
-@Suite struct ConversionTests {
+@Suite struct KernelConversionTests {
   @Test(arguments: instructionSets)
   func `every 16-bit value widens exactly`(isa: Int32) {
     let all = (0...UInt16.max).map { $0 }
@@ -26,7 +27,7 @@ import Testing
         }
       }
     }
-    var random = Random(5)
+    var random = SeededGenerator(5)
     for _ in 0..<100_000 { values.append(Float(bitPattern: UInt32.random(in: .min ... .max, using: &random))) }
     let f16 = convert(isa, values, DK_F32, to: DK_F16, as: UInt16.self), bf16 = convert(isa, values, DK_F32, to: DK_BF16, as: UInt16.self)
     var bad: [Float] = []
@@ -42,7 +43,7 @@ import Testing
 
   @Test(arguments: instructionSets)
   func `every pair of types converts any count, through float32`(isa: Int32) {
-    var random = Random(11)
+    var random = SeededGenerator(11)
     for count in [0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 100] {
       let values = random.floats(count, in: -300...300)
       for from in elementTypes.map(dk_type.init(rawValue:)) {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Models with mixtures of experts, by the commands.
-@Suite struct MixtureTests {
+@Suite struct MixtureCommandTests {
   private let d = TemporaryDirectory()
   private let model = ["--model_dir", Project.at("Tests/EnginesTests/Expected/families/qwen3-moe").string, "--dtype", "bfloat16"]
 

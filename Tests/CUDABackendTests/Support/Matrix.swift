@@ -1,1 +1,0 @@
-../../EnginesTests/Support/Matrix.swift

@@ -1,1 +1,0 @@
-../../LiveTests/Support/SmallAdapter.swift
