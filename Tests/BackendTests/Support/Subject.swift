@@ -1,4 +1,5 @@
 import CPUBackend
+import CUDABackend
 import EngineFixtures
 import Engines
 import Execution
@@ -17,7 +18,11 @@ struct Subject: CustomTestStringConvertible, Sendable {
   private static let models = [
     SmallModel(), SmallModel(type: .float32, biases: true), SmallModel(tensorParallel: 2), SmallModel(type: .float16, pipelineParallel: 2),
   ]
-  static let all = backends.flatMap { backend in models.map { Subject(backend: backend, model: $0) } }
+  /// On the driver in host memory: in bfloat16, on one rank.
+  private static let cuda = [
+    SmallModel(), SmallModel(hidden: 50, heads: 5, keyValueHeads: 1, headSize: 10, intermediate: 33, layers: 1, tied: false, biases: true),
+  ].map { Subject(backend: CUDA(kernels: KernelCache(nil)), model: $0) }
+  static let all = backends.flatMap { backend in models.map { Subject(backend: backend, model: $0) } } + cuda
 
   /// Built with the back end's own plans, opened by what a registry of all of them finds.
   func open(in life: Lifecycle, seed: UInt64 = 5, _ name: String = "engine") async throws -> any OpenedEngine {

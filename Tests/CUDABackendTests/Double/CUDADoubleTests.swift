@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// What uses a driver or the compiler of kernels: a process has one of each.
-@Suite(.serialized) enum DriverTests {}
+@Suite(.serialized, .takingTurns(at: .driver)) enum DriverTests {}
 
 extension DriverTests {
   /// The back end on a driver in host memory, which checks every use of it.
