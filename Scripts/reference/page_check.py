@@ -42,8 +42,17 @@ try:
         except OSError: time.sleep(0.1)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 800})
+        # As it is served, its policy included; afterwards without, since waiting for conditions evaluates text.
         errors, outside = [], []
+        plain = browser.new_page()
+        plain.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        plain.goto(url)
+        plain.wait_for_selector("#model option", state="attached")
+        plain.keyboard.type("Hi")
+        plain.keyboard.press("Enter")
+        plain.wait_for_selector("article.assistant")
+        plain.close()
+        page = browser.new_context(bypass_csp=True, viewport={"width": 1100, "height": 800}).new_page()
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("request", lambda r: outside.append(r.url) if not r.url.startswith((url, "data:")) else None)

@@ -20,7 +20,7 @@ struct PageEndpoint: Sendable {
   private static func headers(_ type: String) -> HTTPFields {
     var headers: HTTPFields = [.contentType: type, .cacheControl: "no-cache"]
     headers[HTTPField.Name("content-security-policy")!] =
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     headers[HTTPField.Name("x-content-type-options")!] = "nosniff"
     headers[HTTPField.Name("referrer-policy")!] = "no-referrer"
     return headers
