@@ -10,7 +10,8 @@ extension Page {
     header { display: flex; gap: .75rem; align-items: center; padding: .6rem 1rem; border-bottom: 1px solid var(--line); flex-wrap: wrap; }
     h1 { font-size: 1.1rem; margin: 0; flex: 1; }
     main { display: flex; flex-direction: column; gap: .6rem; width: 100%; max-width: 52rem; margin: 0 auto; padding: .6rem 1rem; flex: 1; min-height: 0; }
-    #conversation { flex: 1; overflow-y: auto; min-height: 8rem; }
+    main > * { flex: none; }
+    main > #conversation { flex: 1 0 8rem; overflow-y: auto; min-height: 8rem; }
     article { margin: .5rem 0; padding: .5rem .75rem; border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
     article.user { background: var(--mine); }
     article.error { color: var(--red); }
