@@ -128,6 +128,10 @@ import WeightSources
     #expect(try await verifier.verify(try bench.engine).differences == [.plan(file: "rank0.engine"), .plan(file: "rank1.engine")])
     let error = await #expect(throws: RefitError.self) { try await bench.refit(with: bench.checkpoint, to: "out") }
     #expect(error?.problems == [.edited(file: "rank0.engine"), .edited(file: "rank1.engine")])
+    // A stripped one would be sealed anew.
+    let engine = try bench.engine
+    let strip = await #expect(throws: RefitError.self) { try await Refitter(engine: engine).strip(to: bench.life.directory("stripped")) }
+    #expect(strip?.problems == error?.problems)
     for count in [0, 10, whole.count - 1] {
       bench.life.directory.write("engine/rank1.engine", Array(whole.prefix(count)))
       #expect(throws: (any Error).self) { try bench.engine }

@@ -73,6 +73,9 @@ import Testing
           let both = try await server.post(path, Self.body(path, (name, value), (own, 6)))
           #expect(both.status == 400 && both.error["param"] == .string(name) && both.text.contains("two names of one field"), "\(both.text)")
         }
+        for (name, value, own, same) in [("n_predict", 3, "max_tokens", 3.0), ("stop_sequences", ["lo"], "stop", "lo")] as [(String, JSONValue, String, JSONValue)] {
+          #expect(try await server.post(path, Self.body(path, (name, value), (own, same))).status == 200, "\(name)")
+        }
         let three = try await server.post(path, Self.body(path, ("n_predict", 3), ("max_new_tokens", 4)))
         #expect(three.status == 400 && three.text.contains("two names of one field (max_tokens)"), "\(three.text)")
         for name in ["max_tokens", "n_predict"] {

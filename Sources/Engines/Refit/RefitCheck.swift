@@ -34,7 +34,7 @@ struct RefitCheck {
 
   func run() async throws -> Outcome {
     var outcome = Outcome()
-    outcome.problems += StructureCheck(engine: engine).problems(source) + source.problems + editedFiles() + companions.problems
+    outcome.problems += StructureCheck(engine: engine).problems(source) + source.problems + Self.editedFiles(of: engine, lineage) + companions.problems
     outcome.warnings += source.warnings.map(\.description) + typeWarnings() + lengthWarnings() + baseWarnings() + companions.warnings
     if source.usesEngineWeights, source.base == nil, let lineage, !lineage.adapters.isEmpty {
       outcome.problems.append(.adapterOnAdapter(adapters: lineage.adapters.map(\.path), parent: lineage.parent, isSource: false))
@@ -152,7 +152,7 @@ struct RefitCheck {
   }
 
   /// Plans that are not those the lineage was written for. (Weights are not read for it: `--verify_engine` does.)
-  private func editedFiles() -> [RefitProblem] {
+  static func editedFiles(of engine: EngineDirectory, _ lineage: Lineage?) -> [RefitProblem] {
     guard let lineage else { return [] }
     return engine.ranks.compactMap { file in
       guard let name = file.path.lastComponent?.string, let digest = lineage.ranks.first(where: { $0.file == name }),

@@ -137,9 +137,13 @@ public struct Refitter: Sendable {
   }
 
   /// Writes the engine without its refittable weights.
+  ///
+  /// - Throws: ``RefitError`` where a plan is not the one that the lineage was written for: the new lineage would vouch for it.
   @discardableResult
   public func strip(to target: FilePath, progress: ProgressCounter? = nil) async throws -> RefitSummary {
     let lineage = try Lineage(directory: engine.path)
+    let edited = RefitCheck.editedFiles(of: engine, lineage)
+    guard edited.isEmpty else { throw RefitError(problems: edited) }
     let ranks = engine.ranks.map { file in
       var dispositions: OrderedDictionary<String, Disposition> = [:]
       for (name, weight) in file.plan.weights {

@@ -16,7 +16,7 @@ struct CORSMiddleware: RouterMiddleware {
     guard !AdminAuthenticationMiddleware.guards(path) else { return try await next(request, context) }
     guard let origin = request.headers[.origin], origins.allow(origin) else { return varied(try await next(request, context)) }
     // Browsers ask without a key whether a page may send one.
-    let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
+    let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil && routes.contains { $0.matches(path) }
     var response = isPreflight ? preflight(request, path) : try await next(request, context)
     response.headers[.accessControlAllowOrigin] = origins.isAny ? "*" : origin
     if !isPreflight { response.headers[.accessControlExposeHeaders] = "x-request-id, x-ignored-fields, retry-after" }

@@ -54,7 +54,10 @@ public struct ServerOptions: Sendable {
   public var drainTimeLimit: Duration = .seconds(30)
 
   /// All names that clients may give.
-  var modelNames: [String] { [modelName] + otherModelNames }
+  var modelNames: [String] {
+    var seen: Set<String> = []
+    return ([modelName] + otherModelNames).filter { seen.insert($0).inserted }
+  }
 
   /// Everything else at its default.
   public init(modelName: String, version: String) {

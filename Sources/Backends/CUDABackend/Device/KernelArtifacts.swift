@@ -85,10 +85,12 @@ enum CUDAArchitectures {
 
   /// What is wrong with them, a line each.
   static func problems(_ given: [String]) -> [String] {
-    var seen: Set<String> = []
+    var seen: [String: Int] = [:]
     return given.compactMap { text in
       let number = number(text)
-      guard seen.insert(number).inserted else { return "--cuda_arch names \(text) twice" }
+      seen[number, default: 0] += 1
+      if let times = seen[number], times > 1 { return times == 2 ? "--cuda_arch names \(text) twice" : nil }
+      guard !text.isEmpty else { return "--cuda_arch has an empty name in its list" }
       guard number != "90" else { return "--cuda_arch is \(text); the kernels for compute capability 9.0 are those of 90a" }
       guard number != "90a" else { return nil }
       guard (2...3).contains(number.utf8.count), number.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(number), value >= 80 else {

@@ -34,10 +34,10 @@ package enum FieldRegister {
     for (name, value) in body {
       guard case .spelling(let own)? = rulings[name] else { continue }
       if value.isNull { continue }
-      if let other = body[own], !other.isNull, other != value {
+      if let other = body[own], !other.isNull, !other.isSame(as: value) {
         throw .invalid(name, "\(name) and \(own) are two names of one field, and differ: \(FieldReader.show(value)) and \(FieldReader.show(other)). Send one.")
       }
-      if let other = spelled[own], served[own] != value {
+      if let other = spelled[own], served[own]?.isSame(as: value) != true {
         throw .invalid(name, "\(name) and \(other) are two names of one field (\(own)), and differ. Send one.")
       }
       spelled[own] = name
@@ -73,9 +73,11 @@ package enum FieldRegister {
 }
 
 extension JSONValue {
-  /// Whether two values are one to a server: `0` and `0.0` are.
+  /// Whether two values are one to a server: `0` and `0.0` are, and a text and a list of it alone.
   fileprivate func isSame(as other: JSONValue) -> Bool {
     if self == other { return true }
+    if case .string = self, other == .array([self]) { return true }
+    if case .string = other, self == .array([other]) { return true }
     guard case .number = self, case .number = other, let one = double, let two = other.double else { return false }
     return one == two
   }
