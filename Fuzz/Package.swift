@@ -52,6 +52,7 @@ let package = Package(
       name: "Serving", dependencies: ["Inference", "Tokenizers", "JSON"], path: "Sources/Serving",
       sources: [
         "Requests/ChatRequest.swift", "Requests/CompletionRequest.swift", "Requests/FieldReader.swift",
+        "Requests/Fields/FieldRegister.swift", "Requests/Fields/FieldRegister+Tables.swift",
         "Requests/SamplingFields.swift", "Requests/TokenizeRequest.swift", "Engine/CompletionEngine.swift", "HTTP/APIError.swift",
       ], swiftSettings: swiftSettings),
     .target(

@@ -1,5 +1,4 @@
 import CPUBackend
-import CPUKernels
 import Checkpoints
 import Engines
 import Files
@@ -31,7 +30,7 @@ extension FuzzTarget {
     do { _ = try ShardLayout(config: config, origin: "fuzz") } catch { explain("refused: \(error)") }
     for sharesEmbedding in [false, true] {
       var planner = Planner(
-        target: CPUTarget(isa: DK_PORTABLE, threadCount: 1),
+        target: CPUTarget(.portable, threadCount: 1),
         limits: PlanLimits(batchSize: 4, inputLength: 16, sequenceLength: 32, tokens: 16))
       guard let plan = try? planner.plan(config: config, rank: last, sharesEmbedding: sharesEmbedding) else { continue }
       guard config.layerCount <= 16, let again = try? Plan(json: plan.json) else { continue }  // too large for this target, say

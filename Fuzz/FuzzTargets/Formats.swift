@@ -41,8 +41,7 @@ extension FuzzTarget {
   /// The edit of a configuration's text. It changes one member and can be undone.
   static let configText = FuzzTarget(name: "config-text", form: .json) { text in
     guard let before = try? JSONValue(parsing: text, allowsNonFinite: true), var members = before.object else { return }
-    let marked = ConfigText.markedPruned(text)
-    guard let after = try? JSONValue(parsing: marked, allowsNonFinite: true) else {
+    guard let marked = try? ConfigText.markedPruned(text), let after = try? JSONValue(parsing: marked, allowsNonFinite: true) else {
       preconditionFailure("the edited text is not JSON")
     }
     let had = members["is_pruned"] != nil
@@ -50,7 +49,7 @@ extension FuzzTarget {
     precondition(after == .object(members))
     if !had {
       members.removeValue(forKey: "is_pruned")
-      guard let undone = try? JSONValue(parsing: ConfigText.unmarked(marked), allowsNonFinite: true) else {
+      guard let undone = try? JSONValue(parsing: try ConfigText.unmarked(marked), allowsNonFinite: true) else {
         preconditionFailure("the text with the edit undone is not JSON")
       }
       precondition(undone == .object(members))

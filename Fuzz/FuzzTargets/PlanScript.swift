@@ -1,5 +1,4 @@
 import CPUBackend
-import CPUKernels
 import Checkpoints
 import Engines
 import JSON
@@ -59,7 +58,7 @@ struct PlanScript {
     do {
       let config = try CheckpointConfig(parsing: json)
       var planner = Planner(
-        target: CPUTarget(isa: DK_PORTABLE, threadCount: 1),
+        target: CPUTarget(.portable, threadCount: 1),
         limits: PlanLimits(batchSize: 4, inputLength: 32, sequenceLength: 64, tokens: 32))
       let plans = try (0..<config.mapping.worldSize).map { try planner.plan(config: config, rank: $0, sharesEmbedding: shares) }
       for plan in plans {

@@ -44,12 +44,12 @@ extension FuzzTarget {
     }
     var options = ExecutorOptions()
     options.threadCount = plans.count
-    let isa = script.usesPortableKernels ? DK_PORTABLE : nil
+    let set: InstructionSet? = script.usesPortableKernels ? .portable : nil
     options.maximumBatchRows = 24
     options.maximumSequences = 3
     options.maximumSequenceLength = 64
     options.cacheByteCount = 1 << 20
-    guard let engine = attempt({ try CPUEngine(EngineDirectory(FilePath(directory)), options: options, isa: isa) }) else { return }
+    guard let engine = attempt({ try CPUEngine(EngineDirectory(FilePath(directory)), options: options, instructionSet: set) }) else { return }
     step(engine, plans)
   }
 
