@@ -37,7 +37,7 @@ import Testing
     let checkpoint = try Command.build(["--checkpoint_dir", d("ck").string, "--output_dir", d("e").string, "--target", "cuda"])
     #expect(checkpoint.status == 2 && checkpoint.errors.contains("is a checkpoint of float16 weights") && checkpoint.errors.contains("convert the model again with --dtype bfloat16"), "\(checkpoint.errors)")
     for (arguments, words) in [
-      (["--target", "cuda", "--cuda_arch", "90"], "those of 90a"), (["--target", "cuda", "--cuda_arch", "90a,,80"], "--cuda_arch is ; it must be none or a list"),
+      (["--target", "cuda", "--cuda_arch", "90"], "those of 90a"), (["--target", "cuda", "--cuda_arch", "90a,,80"], "--cuda_arch has an empty name in its list"),
       (["--target", "cuda", "--cuda_arch", "80,none"], "--cuda_arch is none; it must be"), (["--cuda_arch", "90a"], "an engine for --target cpu carries no compiled kernels"),
       (["--cuda_arch", "none"], "leave it out"),
     ] {
